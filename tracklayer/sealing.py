@@ -36,7 +36,11 @@ def _nonce() -> bytes:
 
 
 class SealError(Exception):
-    """The value was sealed with a key this process does not have, or was tampered with."""
+    """The value was sealed with a key this process does not have, or was tampered with. ``key_id``: of the key that it lacks."""
+
+    def __init__(self, message: str, key_id: bytes | None = None) -> None:
+        super().__init__(message)
+        self.key_id = key_id
 
 
 @lru_cache(maxsize=16)
@@ -69,7 +73,7 @@ class Sealer:
         sealed = bytes(sealed)
         cipher = self._ciphers.get(sealed[1:5])
         if sealed[:1] != _VERSION or cipher is None:
-            raise SealError(f"sealed with a key that is not in {self.source}")
+            raise SealError(f"sealed with a key that is not in {self.source}", sealed[1:5])
         try:
             return cipher.decrypt(sealed[5 : 5 + _NONCE], sealed[5 + _NONCE :], context.encode())
         except (InvalidTag, ValueError):

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.factories import AGENT, API_KEY_SECRET, Api, Merchant, camel, draft, new_merchant
+from tests.factories import AGENT, API_KEY_SECRET, META, Api, Merchant, camel, draft, new_merchant
 from tests.sessions import other_session
 from tracklayer import cli
 from tracklayer.cli.erase import _would_go
@@ -400,7 +400,7 @@ async def test_who_is_suppressed_is_counted_and_left_alone(
             "SELECT user_data, digests, sealed, custom_data, event_source_url FROM events WHERE event_id = 'after'"
         )
         deliveries = rows("SELECT event_id, status, drop_reason, due_at FROM deliveries ORDER BY 1")
-    assert found[0][:3] == ({}, None, None)
+    assert found[0][:3] == ({}, {}, None)
     assert found[0][3] == {
         "value": 129.99,
         "currency": "USD",
@@ -426,6 +426,38 @@ async def test_who_is_suppressed_is_counted_and_left_alone(
     send(runtime, merchant, of("changed-her-mind"))
     with in_transaction():
         assert rows("SELECT status FROM deliveries WHERE event_id = 'changed-her-mind'") == [("queued",)]
+
+
+async def test_who_is_left_alone_stays_so_for_a_destination_that_is_added_later(
+    api: Api, runtime: Runtime, clock: FrozenClock
+) -> None:
+    """No delivery says so: there was none to drop. And who refused is somebody else, though nothing is known of either."""
+    shop = new_merchant(runtime, meta=False)
+    finish(runtime, clock, begin(runtime, shop, Request(email=EMAIL)))
+    clock.move(timedelta(seconds=5))
+    refusing = {"ad_user_data": "denied", "ad_personalization": "denied"}
+    send(runtime, shop, of("hers"), {**draft("nobodys", user_data={}), "consent": refusing})
+    asked = Api(api.client, shop.key)
+    stored_ones = """{ hers: event(eventId: "hers") { suppressed preview(platform: META) { verdicts { rule } } }
+        nobodys: event(eventId: "nobodys") { suppressed } }"""
+    answer = await asked(stored_ones)
+    assert [answer[one]["suppressed"] for one in ("hers", "nobodys")] == [True, False]
+    assert answer["hers"]["preview"]["verdicts"] == [{"rule": "suppressed"}]
+    assert isinstance(set_destination(runtime, shop.merchant_id, "meta", META, None), Changed)
+    found = await asked(
+        """mutation { deliverStored(platform: META, filter: {receivedSince: "2026-11-01T00:00:00Z"}) {
+            matched requeued refused { reason count } userErrors { code } } }"""
+    )
+    refused = found["deliverStored"].pop("refused")
+    assert found["deliverStored"] == {"matched": 2, "requeued": 0, "userErrors": []}
+    assert sorted((one["reason"], one["count"]) for one in refused) == [("CONSENT_DENIED", 1), ("SUPPRESSED", 1)]
+    with in_transaction():
+        row = destination(shop.merchant_id, "meta")
+    assert row is not None
+    checked = check_destination(runtime, row)
+    assert checked is not None
+    assert sum(count for reason, count in checked.refused.items() if reason.startswith("SUPPRESSED")) == 1
+    sound(clock)
 
 
 def test_another_merchant_is_asked_nothing(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from tracklayer.db.sealing_keys import keys_of_erasures
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
+from tracklayer.services import alone
 from tracklayer.services.access_package import export_person
 from tracklayer.services.destinations import example_settings, set_destination
 from tracklayer.services.erase import SETTLE, Request
@@ -80,7 +82,7 @@ async def test_what_a_job_looks_for_needs_its_key_until_it_has_finished(
     assert done.failing_since is None
     assert done.receipt is not None
     with in_transaction():
-        assert keys_of_erasures() == {runtime.sealer.newest}
+        assert keys_of_erasures().keys() == {runtime.sealer.newest}
 
 
 async def test_a_job_whose_key_is_given_up_says_so(
@@ -130,6 +132,32 @@ def test_a_queue_that_somebody_holds_keeps_no_other_one_waiting(
     clock.move(timedelta(seconds=10))
     assert finish(runtime, clock, row).counts["events"] == 1
     assert stored(merchant) == ["his"]
+
+
+def test_a_queue_that_somebody_holds_for_long_is_no_fault(
+    runtime: Runtime,
+    merchant: Merchant,
+    clock: FrozenClock,
+    migrated: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log says it now and then, without a trace, and the erasure is tried again seconds later."""
+    monkeypatch.setattr(alone, "DELAY_AGAIN_SECONDS", 3600.0)  # however slow this machine is
+    send(runtime, merchant, of("hers"))
+    clock.move(timedelta(minutes=1))
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    clock.move(SETTLE)
+    with other_session(migrated) as holder, caplog.at_level(logging.INFO):
+        holder.cursor().execute(db_deliveries.LOCK_QUEUE, db_deliveries._queue(merchant.merchant_id, "meta"))
+        for number in (1, 2, 3):
+            continue_erasures(runtime, 0.1)
+            assert state(row).failures == number
+            clock.move(timedelta(seconds=10))
+        told = [(one.levelname, one.message, one.exc_info) for one in caplog.records if "erasure" in one.message]
+        what = f"erasures of merchant {merchant.merchant_id}: waiting for rows that somebody holds"
+        assert told == [("INFO", f"{what}, or that take too long; tried again every 10 s", None)]
+    assert finish(runtime, clock, row).counts["events"] == 1
 
 
 def test_whoever_asks_without_end_keeps_none_from_ending(

@@ -6,7 +6,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,19 +16,38 @@ import pytest
 
 from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
 from tests.servers import PATIENCE_SECONDS
-from tests.services.test_browser_rows import in_the_background
-from tests.services.test_erase import EMAIL, LAPTOP, OPERATOR, begin, dump, finish, of, seen, send, sound, state, stored
+from tests.services.test_browser_rows import in_the_background, until_it_waits
+from tests.services.test_erase import (
+    EMAIL,
+    LAPTOP,
+    OPERATOR,
+    begin,
+    dump,
+    finish,
+    links,
+    of,
+    seen,
+    send,
+    sound,
+    state,
+    stored,
+)
 from tests.services.test_erase_jobs import NEW_KEY, keys
 from tracklayer.clock import FrozenClock
 from tracklayer.db import erasures as db
+from tracklayer.db import identities
 from tracklayer.db.connection import Pool, execute, in_transaction, rows
+from tracklayer.db.identities import Shown
+from tracklayer.domain.stitching import LINK_GRAIN
 from tracklayer.runtime import Runtime
-from tracklayer.services import erase_jobs
+from tracklayer.services import erase, erase_jobs
 from tracklayer.services.erase import SETTLE, Begun, Request, erase_person, unsuppress_person
 from tracklayer.services.erase_jobs import continue_erasures
+from tracklayer.services.identify import identify
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.keys import KeyLostError, confirm_keys
 
+TELEPHONE = "te1eph0e" * 4
 PEOPLE = [f"canary{number:02}@shop.example" for number in range(60)]
 
 
@@ -543,6 +562,77 @@ def test_what_comes_of_somebody_who_was_let_back_stays(
     sound(clock)
 
 
+@pytest.mark.parametrize("stage", ["walk", "settling", "people"])
+def test_what_comes_in_the_browser_of_somebody_who_was_let_back_stays(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """Wherever the erasure is at that moment; what was known of the browser until then goes."""
+    monkeypatch.setattr(erase_jobs, "PAGE", 5)
+    seen(merchant, clock, LAPTOP, email=EMAIL)
+    send(runtime, merchant, of("before", browser_id=LAPTOP), *(of(f"n{n:02}", PEOPLE[n]) for n in range(20)))
+    clock.move(2 * LINK_GRAIN)
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    clock.move(SETTLE)
+    while state(row).stage != stage or (state(row).lap is None and stage == "walk"):
+        clock.move(timedelta(seconds=1))
+        continue_erasures(runtime, 0.001)
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
+    clock.move(timedelta(seconds=2))
+    with in_transaction():
+        identities.show(merchant.merchant_id, [Shown(LAPTOP, "gclid", "click-since", clock.now())])
+    assert identify(runtime, merchant.holder, LAPTOP, {"email": EMAIL}).is_linked
+    clock.move(timedelta(seconds=2))
+    since = [
+        of("since", browser_id=LAPTOP),
+        of("since, a page view", None, browser_id=LAPTOP),
+        of("since, on a new telephone", browser_id=TELEPHONE),
+        of("since, a page view on it", None, browser_id=TELEPHONE),
+    ]
+    send(runtime, merchant, *({**one, "occurred_at": clock.now()} for one in since))
+    mine = ["since", "since, a page view", "since, a page view on it", "since, on a new telephone"]
+    assert finish(runtime, clock, row).counts["events"] == 1
+    assert [one for one in stored(merchant) if not one.startswith("n")] == mine
+    assert links(merchant) == [(LAPTOP, "email"), (TELEPHONE, "email")]
+    clock.move(timedelta(seconds=2))
+    (later,) = send(runtime, merchant, of("later, a page view", None, browser_id=LAPTOP))
+    assert later.warnings == ()
+    with in_transaction():
+        assert rows("SELECT value FROM browser_signals") == [("click-since",)]
+        assert rows("SELECT count(*) FROM suppressions") == [(0,)]
+        assert rows("SELECT count(*) FROM deliveries WHERE drop_reason = 'suppressed'") == [(0,)]
+    sound(clock)
+
+
+def test_who_is_let_back_while_browsers_are_forgotten_has_them_all(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, migrated: str
+) -> None:
+    """Whoever lets the person back waits for the step, and lifts what it has added."""
+    send(runtime, merchant, of("before", browser_id=LAPTOP))
+    clock.move(timedelta(minutes=1))
+    row = begin(runtime, merchant, Request(email=EMAIL))
+    while state(row).stage != "people":
+        clock.move(timedelta(seconds=1))
+        continue_erasures(runtime, 0.001)
+    with in_transaction():  # as if the browser had been found just now
+        execute("DELETE FROM suppressions WHERE of_mark IS NOT NULL")
+    lifting, lifted = ExitStack(), list[Any]()
+
+    def mute(*args: Any) -> None:
+        lift = in_the_background(
+            lambda: lifted.append(unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL)))
+        )
+        until_it_waits(migrated, lifting.enter_context(lift))
+        erase.mute(*args)
+
+    with lifting, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tracklayer.services.erase_jobs.mute", mute)
+        continue_erasures(runtime, 0.001)
+    assert state(row).stage == "traces"
+    with in_transaction():
+        left = rows("SELECT count(*) FROM suppressions")
+    assert (len(lifted), left) == (1, [(0,)])
+
+
 def test_a_browser_that_was_seen_with_somebody_since_is_asked_for_anew(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
@@ -702,13 +792,15 @@ def test_nothing_finishes_while_somebody_asks(runtime: Runtime, merchant: Mercha
         with in_transaction():
             db.count_open(merchant.merchant_id, 1)
             asks.set()
-            goes_on.wait(60)
+            goes_on.wait(PATIENCE_SECONDS)
 
     with in_the_background(hold):
-        assert asks.wait(60)
-        for _ in range(12):
-            continue_erasures(runtime, 30)
-            clock.move(timedelta(seconds=5))
+        assert asks.wait(PATIENCE_SECONDS)
+        steps_there = 0
+        while steps_there < 3:  # each waits in vain, for as long as a lock may take
+            steps_there += state(first).stage == "traces"
+            continue_erasures(runtime, 0.001)
+            clock.move(timedelta(seconds=1))
         assert (state(first).stage, state(first).failures) == ("traces", 0)
         goes_on.set()
     assert finish(runtime, clock, first).receipt is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import tempfile
@@ -14,6 +15,9 @@ import pytest
 
 from tests.factories import API_KEY_SECRET, META, Api, Merchant, draft, new_merchant
 from tests.servers import free_port, running, wait_until
+from tests.services.test_erase import begin, finish, state
+from tests.web.test_collector import SHOP, Page, settings_of
+from tracklayer.app import build_app
 from tracklayer.cli import main
 from tracklayer.cli.process import runtime_of
 from tracklayer.clock import FrozenClock
@@ -24,10 +28,13 @@ from tracklayer.sealing import Sealer
 from tracklayer.services.channels import ChannelSet, Wish, set_channel
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import Changed, remove_destination, set_destination
+from tracklayer.services.erase import Request
+from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.keys import KeyLostError, Keys, confirm_keys, forget_lost_keys, has_a_key, look_at_keys
 from tracklayer.services.merchants import create_merchant
 from tracklayer.services.privacy import purge_secrets
+from tracklayer.services.receipts import published_keys, read_keys, verify_receipt
 from tracklayer.settings import load_settings
 
 OTHER = "another secret key of the operator of forty"
@@ -80,6 +87,40 @@ def test_a_key_that_an_alert_channel_needs_is_not_taken_away(runtime: Runtime, c
     runtime.sealer = Sealer([OTHER, API_KEY_SECRET])
     set_channel(runtime, shop.merchant_id, Wish(made.row.channel_id, topics=["*"]))  # sealed anew
     confirm_keys(Sealer([OTHER]), clock.now())
+
+
+def test_the_key_of_receipts_does_not_keep_an_old_key_in_use(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """Though nobody signs anything meanwhile: each process that starts seals it anew."""
+    confirm_keys(runtime.sealer, clock.now())
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email="jane@shop.example")))
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    confirm_keys(Sealer([OTHER, API_KEY_SECRET]), clock.now())
+    runtime.sealer, runtime.marker = Sealer([OTHER]), None
+    confirm_keys(runtime.sealer, clock.now())
+    assert look_at_keys(runtime.sealer) == Keys(frozenset(), any_fits=True, closed=0)
+    again = finish(runtime, clock, begin(runtime, merchant, Request(email="john@shop.example")))
+    keys = read_keys(json.dumps(published_keys(runtime)).encode())
+    assert len(keys) == 1
+    for receipt in (done.receipt, again.receipt):
+        assert verify_receipt((receipt or "").encode(), keys)
+
+
+def test_who_lacks_a_key_is_told_what_needs_it(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    confirm_keys(runtime.sealer, clock.now())
+    finish(runtime, clock, begin(runtime, merchant, Request(email="jane@shop.example")))
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    made = set_channel(runtime, merchant.merchant_id, Wish(kind="webhook", url="https://8.8.8.8/hook"))
+    assert isinstance(made, ChannelSet)
+    what = "the addresses of alert channels, the key of erasures' hashes, the key that signs receipts"
+    with pytest.raises(KeyLostError, match=rf"\(it seals {what}\)"):
+        confirm_keys(Sealer([OTHER]), clock.now())
+    begin(runtime, merchant, Request(email="john@shop.example"))
+    confirm_keys(Sealer([OTHER, API_KEY_SECRET]), clock.now())
+    what = "the addresses of alert channels, erasures that go on"
+    with pytest.raises(KeyLostError, match=rf"\(it seals {what}\)"):
+        confirm_keys(Sealer([OTHER]), clock.now())
 
 
 def test_of_a_database_from_before_its_destinations_say_which_key_it_needs(
@@ -152,6 +193,59 @@ async def test_readyz_says_that_the_key_is_lost(api: Api, runtime: Runtime, cloc
     assert answer.status_code == 503
     assert answer.json()["ready"] is False
     assert answer.json()["why"].startswith(SAID)
+
+
+@pytest.mark.parametrize("what", ["the keys of erasures", "a destination"])
+async def test_readyz_says_that_a_key_was_put_into_use_that_this_process_lacks(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock, what: str
+) -> None:
+    """Some of what is sealed it opens: its own key is older than the one of others."""
+    confirm_keys(runtime.sealer, clock.now())
+    own, runtime.sealer = runtime.sealer, Sealer([OTHER, API_KEY_SECRET])
+    confirm_keys(runtime.sealer, clock.now())
+    if what == "a destination":
+        assert isinstance(set_destination(runtime, merchant.merchant_id, "meta", META), Changed)
+    else:
+        finish(runtime, clock, begin(runtime, merchant, Request(email="jane@shop.example")))
+    runtime.sealer = own
+    assert has_a_key(own) is (what == "a destination")
+    answer = await api.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["why"].startswith(SAID)
+
+
+async def test_a_process_that_lacks_the_key_of_marks_sends_callers_elsewhere(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    confirm_keys(runtime.sealer, clock.now())
+    own, runtime.sealer = runtime.sealer, Sealer([OTHER, API_KEY_SECRET])
+    confirm_keys(runtime.sealer, clock.now())
+    row = begin(runtime, merchant, Request(email="jane@shop.example"))
+    public_key = settings_of(runtime, merchant, enabled=True, origins=[SHOP])
+    runtime.sealer, runtime.marker = own, None
+    with caplog.at_level(logging.ERROR):
+        answer = await api.post("{ merchant { name } }")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        (told,) = answer.json()["errors"]
+        assert told["extensions"] == {"code": "KEY_AWAY", "retryable": True}
+        answer = await Page(build_app(runtime, lambda wake: None), public_key).call()
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert caplog.records == []
+    # Those who have the key go on with what this one cannot, seconds later.
+    clock.move(timedelta(seconds=20))
+    continue_erasures(runtime, 0.1)
+    assert state(row).finished_at is None
+    runtime.sealer, runtime.marker = Sealer([OTHER, API_KEY_SECRET]), None
+    clock.move(timedelta(seconds=1))
+    continue_erasures(runtime, 0.1)
+    assert state(row).stage == "settling"
+    for _ in range(60):
+        for sealer in (own, Sealer([OTHER, API_KEY_SECRET])):
+            runtime.sealer, runtime.marker = sealer, None
+            continue_erasures(runtime, 0.1)
+            clock.move(timedelta(seconds=1))
+    assert state(row).receipt is not None
+    assert (await api("{ merchant { name } }"))["merchant"]["name"]
 
 
 @pytest.fixture

@@ -358,7 +358,7 @@ def test_what_goes_of_browsers_is_looked_up_by_key(many_browsers: Merchant, merc
             ("browsers", identities.HOLD_BROWSERS, given),
             ("browser_people", erasures.LINKS_OF_BROWSERS, given),
             ("browser_people", erasures.ERASE_LINKS, (*given, [f"{0:064}", f"{0:064}"])),
-            *((table, sql, given) for table, sql in identities.FORGET.items()),
+            *((table, sql, (*given, None)) for table, sql in identities.FORGET.items()),
             ("browser_people", identities.FORGET_LATE, {"since": NOW, "until": NOW, "limit": 500}),
         ]
         for table, sql, params in statements:

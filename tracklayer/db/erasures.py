@@ -767,6 +767,12 @@ def add_suppressions(merchant_id: int, marks: Sequence[bytes], now: datetime, of
 def remove_suppressions(merchant_id: int, marks: Sequence[bytes]) -> int:
     """How many were there, with those of the browsers of whom they are of."""
     params: Any = {"merchant": merchant_id, "marks": sorted(marks)}
+    # First those that ``let_back`` holds, by a statement of its own: what its transaction added is seen by the next one.
+    rows(
+        "SELECT FROM suppressions WHERE merchant_id = %(merchant)s AND mark = ANY(%(marks)s::bytea[]) "
+        "ORDER BY mark FOR UPDATE",
+        params,
+    )
     return execute(
         "DELETE FROM suppressions WHERE merchant_id = %(merchant)s AND (mark = ANY(%(marks)s::bytea[]) "
         "OR of_mark = ANY(%(marks)s::bytea[]))",
@@ -799,6 +805,24 @@ def are_all_suppressed(merchant_id: int, marks: Sequence[bytes], since: datetime
         (merchant_id, list(marks), since),
     )
     return int(found[0][0]) == len(marks)
+
+
+LET_BACK = """
+SELECT x.place FROM unnest(%(marks)s::bytea[], %(since)s::timestamptz[]) WITH ORDINALITY AS x(mark, since, place)
+LEFT JOIN LATERAL (SELECT s.mark FROM suppressions s
+    WHERE s.merchant_id = %(merchant)s AND s.mark = x.mark AND s.since <= x.since FOR KEY SHARE) s ON true
+WHERE s.mark IS NULL
+"""
+
+
+def let_back(merchant_id: int, asked: Sequence[tuple[bytes, datetime]]) -> set[int]:
+    """Of some (mark, instant) those, by their places, whose person has not been left alone ever since that instant.
+
+    Needs a transaction: until it ends nobody of the others is let back.
+    """
+    marks, since = [mark for mark, _ in asked], [at for _, at in asked]
+    params: Any = {"merchant": merchant_id, "marks": marks, "since": since}
+    return {place - 1 for (place,) in rows(LET_BACK, params)}
 
 
 def purge_tombstones(now: datetime, limit: int) -> int:
@@ -954,6 +978,18 @@ def insert_key(purpose: str, row: KeyRow, now: datetime) -> None:
         "INSERT INTO erasure_keys (key_id, purpose, sealed, public, made_at) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
         (row.key_id, purpose, row.sealed, row.public, now),
     )
+
+
+def keys_sealed_otherwise(newest: bytes) -> list[KeyRow]:
+    """Those that are not sealed with this key; of a database that has none yet, none. Of a retired one nothing is sealed."""
+    if not rows("SELECT to_regclass('erasure_keys') IS NOT NULL")[0][0]:
+        return []
+    found = rows(
+        "SELECT key_id, sealed, public FROM erasure_keys WHERE length(sealed) > 4 AND substring(sealed FROM 2 FOR 4) <> %s "
+        "ORDER BY key_id",
+        (newest,),
+    )
+    return [_key(row) for row in found]
 
 
 def reseal_key(row: KeyRow, sealed: bytes) -> None:

@@ -627,21 +627,24 @@ def forget_signals(merchant_id: int, browser_ids: Collection[str]) -> dict[str, 
     return {table: _delete_of(table, merchant_id, browser_ids) for table in ("browser_signals", "browser_people")}
 
 
-def forget_browsers(merchant_id: int, browser_ids: Collection[str], held: Collection[str]) -> dict[str, int]:
-    """Deletes browsers with all that is known of them; table -> rows. ``held``: by ``hold_browsers``.
+def forget_browsers(
+    merchant_id: int, browser_ids: Collection[str], held: Collection[str], until: datetime | None = None
+) -> dict[str, int]:
+    """Deletes browsers with all that is known of them; table -> rows. ``held``: by ``hold_browsers``. ``until``: but for what
+    was seen later as well.
 
     One that got its row since then is not waited for: whoever writes it may wait for one of these.
     """
     known = set(browser_ids) & set(held)
     return {
-        "browser_signals": _delete_of("browser_signals", merchant_id, known),
-        "browser_people": _delete_of("browser_people", merchant_id, browser_ids),
-        "browsers": _delete_of("browsers", merchant_id, known),
+        "browser_signals": _delete_of("browser_signals", merchant_id, known, until),
+        "browser_people": _delete_of("browser_people", merchant_id, browser_ids, until),
+        "browsers": _delete_of("browsers", merchant_id, known, until),
     }
 
 
-def _delete_of(table: str, merchant_id: int, browser_ids: Collection[str]) -> int:
-    return execute(FORGET[table], pairs(merchant_id, browser_ids))
+def _delete_of(table: str, merchant_id: int, browser_ids: Collection[str], until: datetime | None = None) -> int:
+    return execute(FORGET[table], (*pairs(merchant_id, browser_ids), until))
 
 
 def _of_alias(alias: str, key: str) -> str:
@@ -654,6 +657,7 @@ FORGET = {
 WITH old AS MATERIALIZED (
     SELECT t.merchant_id, {_of_alias("t", key)} FROM {_GIVEN_BROWSERS}
     JOIN {table} t ON t.merchant_id = x.merchant_id AND t.browser_id = x.browser_id
+        AND t.last_seen_at <= coalesce(%s::timestamptz, 'infinity')
     ORDER BY {_of_alias("t", key)} FOR UPDATE OF t
 )
 DELETE FROM {table} t USING old WHERE (t.merchant_id, {_of_alias("t", key)}) = (old.merchant_id, {_of_alias("old", key)})

@@ -51,22 +51,27 @@ def keys_of_channels() -> set[bytes]:
 
 # A job's sealed columns are empty, or gone, when it has finished.
 _KEYS_OF_ERASURES = """
-SELECT substring(sealed FROM 2 FOR 4) FROM erasure_keys WHERE length(sealed) > 4
+SELECT substring(sealed FROM 2 FOR 4), purpose FROM erasure_keys WHERE length(sealed) > 4
 UNION
-SELECT substring(x.sealed FROM 2 FOR 4) FROM erasures e CROSS JOIN LATERAL (VALUES (e.wanted), (e.after)) AS x(sealed)
+SELECT substring(x.sealed FROM 2 FOR 4), 'erasure' FROM erasures e CROSS JOIN LATERAL (VALUES (e.wanted), (e.after)) AS x(sealed)
 WHERE e.finished_at IS NULL AND length(x.sealed) > 4
 UNION
-SELECT substring(t.sealed FROM 2 FOR 4) FROM erasures e JOIN erasure_traces t USING (merchant_id, erasure_id)
+SELECT substring(t.sealed FROM 2 FOR 4), 'erasure' FROM erasures e JOIN erasure_traces t USING (merchant_id, erasure_id)
 WHERE e.finished_at IS NULL AND length(t.sealed) > 4
 """
 
 
-def keys_of_erasures() -> set[bytes]:
-    """Ids of keys that seal the keys of erasures, and what those that go on look for; of a database that has none yet, none."""
+def keys_of_erasures() -> dict[bytes, set[str]]:
+    """Key id -> what it seals: the keys ``mark`` and ``sign``, and what an ``erasure`` that goes on looks for; of a database that
+    has none yet, none.
+    """
     if not rows("SELECT to_regclass('erasure_keys') IS NOT NULL")[0][0]:
-        return set()
-    found = {bytes(row[0]) for row in rows(_KEYS_OF_ERASURES)}
+        return {}
+    found: dict[bytes, set[str]] = {}
+    for key_id, what in rows(_KEYS_OF_ERASURES):
+        found.setdefault(bytes(key_id), set()).add(what)
     if rows("SELECT to_regclass('erasure_walks') IS NOT NULL")[0][0]:
         walks = rows("SELECT DISTINCT substring(place FROM 2 FOR 4) FROM erasure_walks WHERE length(place) > 4")
-        found |= {bytes(row[0]) for row in walks}
+        for (key_id,) in walks:
+            found.setdefault(bytes(key_id), set()).add("erasure")
     return found

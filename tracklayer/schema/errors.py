@@ -16,6 +16,7 @@ from tracklayer import metrics, request_id
 from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, LockedOutError, ReadTimeoutError
 from tracklayer.services.ingest import LATE_SECONDS
 from tracklayer.services.intake import LateError, OverloadedError
+from tracklayer.services.marks import KeyAwayError
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,12 @@ RATE_LIMITED = _code(
 DATABASE_AWAY = _code(
     "DATABASE_AWAY", "The database is away; nothing was acknowledged.", "Send the same request again.", 503
 )
+KEY_AWAY = _code(
+    "KEY_AWAY",
+    "This process lacks a secret key that others use already; nothing was acknowledged.",
+    "Send the same request again; tell the operator where it lasts.",
+    503,
+)
 OVERLOADED = _code(
     "OVERLOADED",
     "More arrives than this server may hold, or it waited for too long; nothing was acknowledged.",
@@ -154,6 +161,12 @@ def masked(error: GraphQLError) -> GraphQLError:
 def worded(error: GraphQLError) -> GraphQLError:
     """The error as a caller may see it: with a code, no value that was sent, no trace of ours."""
     cause = error.original_error
+    if isinstance(cause, KeyAwayError):
+        message = (
+            "This process lacks a secret key that was put into use elsewhere; nothing was acknowledged. Send the same request "
+            "again in a few seconds: what was stored all the same is not counted twice."
+        )
+        return _reworded(error, message, {"code": KEY_AWAY, "retryable": True})
     if isinstance(cause, DatabaseAwayError):
         is_locked = isinstance(cause, LockedOutError)
         what = "Rows of this merchant are locked in the database" if is_locked else "The database is away"

@@ -74,6 +74,7 @@ from tracklayer.services.credentials import merchant_settings, settings_to_map, 
 from tracklayer.services.destinations import demands
 from tracklayer.services.explain import Explained, docs_path, explain
 from tracklayer.services.payload import payload_of, preview_stored
+from tracklayer.services.persist import is_left_alone
 from tracklayer.services.preview import LEFT_ALONE, Preview, prepare
 from tracklayer.services.privacy import preview_retention
 from tracklayer.services.refusals import reason_and_field
@@ -382,12 +383,14 @@ class EventNode(Node):
     @strawberry.field(
         metadata=READ,
         description="Whether its person was erased before, and is left alone: then it came without identifiers, and is sent "
-        "nowhere. As its deliveries say.",
+        "nowhere.",
     )
     async def suppressed(self, info: Info) -> bool:
         return await self.is_left_alone(info)
 
     async def is_left_alone(self, info: Info) -> bool:
+        if is_left_alone(self.row):
+            return True
         rows = await context_of(info).loaders.deliveries_of_event.load(self.row.event_id)
         return any(row.drop_reason == Dropped.SUPPRESSED for row in rows)
 

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db import schedule as db
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 MOST_ALIKE = 20  # of the same class and place, of one merchant or another: of more the log says nothing
 MOST_FAULTS = 1000  # remembered by a process: what comes then is told anew
 TELL_AGAIN_SECONDS = 3600
+DELAY_AGAIN_SECONDS = 60
 _IDS = ("merchant_id", "event_id", "platform")  # of a delivery, or of a lease
 
 
@@ -69,6 +71,21 @@ def tell_fault(runtime: Runtime, what: str, error: Exception, example: object = 
     trace = "".join(traceback.format_tb(error.__traceback__))
     told = {"kind": "failed", "error": type(error).__name__, "alike": fault[1:], "trace": trace, **ids}
     log.error("%s failed%s%s: %s; the others go on%s", what, befell, before, type(error).__name__, more, extra=told)
+
+
+def tell_delay(runtime: Runtime, what: str, waits: timedelta) -> None:
+    """Writes to the log that rows which somebody holds keep something waiting, of the same one once a minute: it is no fault."""
+    delay, now = (what, "waits", ""), time.monotonic()
+    with runtime.faults_lock:
+        told_at, _ = runtime.faults.get(delay, (-math.inf, 0))
+        if now - told_at < DELAY_AGAIN_SECONDS or (delay not in runtime.faults and len(runtime.faults) >= MOST_FAULTS):
+            return
+        runtime.faults[delay] = (now, 0)
+    log.info(
+        "%s: waiting for rows that somebody holds, or that take too long; tried again every %.0f s",
+        what,
+        waits.total_seconds(),
+    )
 
 
 def pages_of_merchants(name: str, size: int) -> Iterator[list[tuple[int, int]]]:

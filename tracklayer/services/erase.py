@@ -27,7 +27,7 @@ from tracklayer.domain.stitching import are_one
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
-from tracklayer.services.marks import PREFIX, marker_of, of_event
+from tracklayer.services.marks import PREFIX, Marker, marker_of, of_event
 from tracklayer.services.merchants import holders_change
 
 PAGE = 1000  # events that are looked at in one transaction
@@ -446,12 +446,33 @@ def mute(runtime: Runtime, row: ErasureRow, wanted: Wanted, browsers: Iterable[s
     """What comes with these browsers and names nobody is of the person, who is to be left alone."""
     marker = marker_of(runtime)
     tokens = map(person.of_browser, browsers)
-    # One of the request's marks, the same each time: whoever lets the person back may know less than was known then.
+    of_person = _mark_of_person(marker, row, wanted)
+    db.add_suppressions(row.merchant_id, marker.marks(row.merchant_id, tokens), now, of_person)
+
+
+def _mark_of_person(marker: Marker, row: ErasureRow, wanted: Wanted) -> bytes | None:
+    """One of the request's marks, the same each time: whoever lets the person back may know less than was known then."""
     kinds = {
         kind: {token for token in wanted.names if token.startswith(kind)} for kind in ("email", "phone", "external")
     }
-    of_person = min(marker.marks(row.merchant_id, next(filter(None, kinds.values()), ())), default=None)
-    db.add_suppressions(row.merchant_id, marker.marks(row.merchant_id, tokens), now, of_person)
+    return min(marker.marks(row.merchant_id, next(filter(None, kinds.values()), ())), default=None)
+
+
+def let_back(runtime: Runtime, merchant_id: int, those: Sequence[tuple[ErasureRow, Wanted]]) -> set[int]:
+    """Ids of those erasures of a merchant whose person was let back since, and the person's browsers with them.
+
+    Needs a transaction: until it ends nobody else of those is let back.
+    """
+    marker, asked, whose = marker_of(runtime), list[tuple[bytes, datetime]](), list[int]()
+    for row, wanted in those:
+        # Who was asked for by a browser alone is let back by that one.
+        mark = _mark_of_person(marker, row, wanted) or min(
+            marker.marks(merchant_id, map(person.of_browser, wanted.asked)), default=None
+        )
+        if row.suppress and mark is not None:
+            asked.append((mark, row.requested_at))
+            whose.append(row.erasure_id)
+    return {whose[place] for place in db.let_back(merchant_id, asked)} if asked else set()
 
 
 def _told(request: Request, tokens: Iterable[str]) -> list[tuple[str, str]]:
@@ -471,12 +492,13 @@ def unsuppress_person(runtime: Runtime, merchant_id: int, request: Request) -> i
         return db.remove_suppressions(merchant_id, marks)
 
 
-def linked_browsers(merchant_id: int, wanted: Wanted) -> Linked:
+def linked_browsers(merchant_id: int, wanted: Wanted, until: datetime | None = None) -> Linked:
     """The browsers that this person was seen with, or that were asked for: one hop, no further.
 
     Of a browser's links those are the person's that fit what was asked for, that erased events of theirs brought, or that came
     in one call with such a one. All others are somebody else's. Where nothing but a browser was asked for, whoever was seen
     with it is meant, if that was one person. Events that were asked for by id take their links along, and no browser.
+    ``until``: a browser that the person was seen with later only is none of these, and of a shared one such a link stays.
     """
     digests = sorted(token.partition(":")[2] for token in wanted.names if token.startswith(("email", "phone")))
     candidates = set(db.browsers_with(merchant_id, digests)) if digests else set()
@@ -494,9 +516,10 @@ def linked_browsers(merchant_id: int, wanted: Wanted) -> Linked:
             own = named if all(are_one(*both) for both in combinations([link.person for link in named], 2)) else []
         own = [link for link in named if any(link is one or are_one(link.person, one.person) for one in own)]
         is_alone = len(own) == len(named) and bool(wanted.tokens)
-        if browser_id in wanted.asked or own:
+        if browser_id in wanted.asked or any(until is None or link.person.first_seen_at <= until for link in own):
             (found.alone if is_alone else found.shared).add(browser_id)
-            found.links += [] if is_alone else own
+            lost = [link for link in own if until is None or link.person.last_seen_at <= until]
+            found.links += [] if is_alone else lost
         if browser_id in wanted.asked and is_alone:
             found.beside.update(*map(_tokens, own))
     return found

@@ -44,7 +44,7 @@ from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
-from tracklayer.services.alone import is_everybodys, tell_fault
+from tracklayer.services.alone import is_everybodys, tell_delay, tell_fault
 from tracklayer.services.erase import (
     BEGINNING,
     ON_ITS_WAY,
@@ -57,13 +57,14 @@ from tracklayer.services.erase import (
     context_of,
     countries_of,
     keep_wanted,
+    let_back,
     linked_browsers,
     links_of_others,
     mute,
     read_wanted,
     tale_of,
 )
-from tracklayer.services.marks import Marker, marker_of, of_event
+from tracklayer.services.marks import KeyAwayError, Marker, have_others_its_key, marker_of, of_event
 from tracklayer.services.merchants import RETENTION_DAYS
 from tracklayer.services.receipts import write_receipt
 from tracklayer.services.traces import Ids, remove_traces
@@ -105,7 +106,7 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
                 with suppress(DatabaseAwayError):  # the queue was too long: in a second it is tried again
                     _end_in_turn(runtime, turn.merchant_id)
         except Exception as error:
-            if turn is None or is_everybodys(error):
+            if turn is None or (is_everybodys(error) and not isinstance(error, KeyAwayError)):
                 raise
             # A bug that one of them meets, or rows that somebody holds, must not keep the others from their turn.
             _put_off(runtime, turn, error)
@@ -116,16 +117,19 @@ def continue_erasures(runtime: Runtime, seconds: float = TURN_SECONDS) -> int:
 
 def _put_off(runtime: Runtime, turn: ErasureRow | WalkRow, error: Exception) -> None:
     now = runtime.clock.now()
-    waits = {PlaceElsewhereError: IN_HANDS, DatabaseAwayError: BUSY}
-    until = now + next((wait for kind, wait in waits.items() if isinstance(error, kind)), AFTER_ERROR)
-    if isinstance(turn, WalkRow):
-        tell_fault(runtime, f"erasures of merchant {turn.merchant_id}", error)
-        with in_transaction():
-            db.postpone_walk(turn.merchant_id, now, until)
+    what = "erasures" if isinstance(turn, WalkRow) else f"erasure {turn.erasure_id}"
+    what = f"{what} of merchant {turn.merchant_id}"
+    wait = IN_HANDS if isinstance(error, PlaceElsewhereError) or have_others_its_key(runtime, error) else AFTER_ERROR
+    if isinstance(error, DatabaseAwayError) and not isinstance(error, KeyAwayError):
+        wait = BUSY
+        tell_delay(runtime, what, wait)
     else:
-        tell_fault(runtime, f"erasure {turn.erasure_id} of merchant {turn.merchant_id}", error)
-        with in_transaction():
-            db.postpone(turn.merchant_id, turn.erasure_id, now, until)
+        tell_fault(runtime, what, error)
+    with in_transaction():
+        if isinstance(turn, WalkRow):
+            db.postpone_walk(turn.merchant_id, now, now + wait)
+        else:
+            db.postpone(turn.merchant_id, turn.erasure_id, now, now + wait)
 
 
 def _end_in_turn(runtime: Runtime, merchant_id: int) -> None:
@@ -196,6 +200,7 @@ class Walker:
     joined: Place
     since: Place
     until: Place
+    is_let_back: bool = False  # whose person this is, since
 
     def left(self, walk: Walk) -> tuple[Place, Place]:
         """What this lap still has for it: behind one place, up to another; nothing where that is not behind the first."""
@@ -212,14 +217,21 @@ class Walker:
     def judge(self, facts: Facts, is_back: bool) -> Whose:
         """Of an event in its stretch. ``is_back``: it is one that was erased, and came back."""
         whose, at = self.wanted.judge(facts), facts.looked.received_at
-        is_later = self.row.suppress and not is_back and at > self.row.requested_at + SETTLE
-        if is_later and not self.wanted.names.isdisjoint(facts.own):
-            # Of whoever is left alone nothing is stored by name any more: who has a name there was let back.
+        # Of whoever is left alone nothing is stored by name any more: who has a name there was let back.
+        if not is_back and self.is_later(at) and not (facts.own.isdisjoint(self.wanted.names) and not self.is_let_back):
             return Whose.ANOTHERS
         if self.row.stage == "walk":
             return whose
         is_meant = is_back or self.row.suppress or at <= self.row.requested_at
         return whose if whose is Whose.THEIRS and is_meant else Whose.ANOTHERS
+
+    def is_later(self, at: datetime) -> bool:
+        """Whether what came then came when the person had been left alone, or let back."""
+        return self.row.suppress and at > _left_alone_at(self.row)
+
+
+def _left_alone_at(row: ErasureRow) -> datetime:
+    return row.requested_at + SETTLE  # from then on every process does
 
 
 @dataclass
@@ -308,8 +320,11 @@ def _sought(row: ErasureRow) -> tuple[bytes, bool]:
 
 
 def _set_aside(runtime: Runtime, row: ErasureRow, error: Exception, now: datetime) -> None:
+    is_elsewhere = have_others_its_key(runtime, error)
+    if is_elsewhere and row.lap is not None:
+        raise PlaceElsewhereError from error  # it is in the walk, which must not go on without it
     tell_fault(runtime, f"erasure {row.erasure_id} of merchant {row.merchant_id}", error)
-    row.lap, row.after, row.next_at = None, None, now + AFTER_ERROR
+    row.lap, row.after, row.next_at = None, None, now + (IN_HANDS if is_elsewhere else AFTER_ERROR)
     row.failures, row.failing_since = row.failures + 1, row.failing_since or now
 
 
@@ -328,7 +343,12 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
     page = db.events_after(merchant_id, since, until, PAGE)
     stretches = [one.left(walk) for one in walk.walkers]
     by_token = _by_token(walk.walkers)
-    forgotten = {browser: one.row for one in walk.walkers for browser in one.wanted.browsers}
+    _know_who_is_back(runtime, walk, page)
+    forgotten = {
+        browser: one
+        for one in sorted(walk.walkers, key=lambda one: not one.is_let_back)
+        for browser in one.wanted.browsers
+    }
     lent = dict[str, set[str]]()
     settling = [place for place, one in enumerate(walk.walkers) if one.row.stage == "settling"]
     erased = _came_back(marker_of(runtime), merchant_id, page) if settling else set()
@@ -354,13 +374,18 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
             settler = next((one.row for one in those if one.row.stage == "settling"), None)
             meant |= {looked.event_id: [(settler, None)]} if settler is not None else {}
         told += len(meant.get(looked.event_id, ()))
-        if looked.event_id not in meant and not facts.lenders.isdisjoint(forgotten):
-            lent[looked.event_id] = facts.lenders & forgotten.keys()
+        lenders = {
+            browser
+            for browser in facts.lenders & forgotten.keys()
+            if not (forgotten[browser].is_let_back and forgotten[browser].is_later(looked.received_at))
+        }
+        if looked.event_id not in meant and lenders:
+            lent[looked.event_id] = lenders
     left = _erase(runtime, merchant_id, meant, now) if meant else set()
     # What somebody else's event got of a browser stays theirs, but not which browser that was.
     unnamed = db.unname_browsers(merchant_id, list(lent), sorted(set().union(*lent.values()))) if lent else []
     for event_id in unnamed:
-        row = forgotten[min(lent[event_id])]
+        row = forgotten[min(lent[event_id])].row
         _count(row, {"mentions": 1})
         walk.changed[row.erasure_id] = row
     for owners in meant.values():
@@ -378,6 +403,14 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
         if place <= walk.place:
             _count(row, {"uncertain": 1})
             walk.changed[row.erasure_id] = row
+
+
+def _know_who_is_back(runtime: Runtime, walk: Walk, page: Sequence[Looked]) -> None:
+    """Asked once for all of them, and after the page was read: what came of somebody who was let back comes after that."""
+    those = [one for one in walk.walkers if page and one.is_later(page[-1].received_at)]
+    back = let_back(runtime, walk.row.merchant_id, [(one.row, one.wanted) for one in those]) if those else set()
+    for one in those:
+        one.is_let_back = one.row.erasure_id in back
 
 
 def _lies_in(place: Place, stretch: tuple[Place, Place]) -> bool:
@@ -481,12 +514,15 @@ def _sealed(runtime: Runtime, merchant_id: int, place: Place) -> bytes:
 
 def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
     merchant_id = row.merchant_id
-    linked = linked_browsers(merchant_id, wanted)
+    # Of somebody who was let back since, what was known until then goes, and the browsers are not left alone any more.
+    is_back = bool(let_back(runtime, merchant_id, [(row, wanted)]))
+    until = _left_alone_at(row) if is_back else None
+    linked = linked_browsers(merchant_id, wanted, until)
     new = linked.alone - wanted.browsers
     if new and not wanted.is_again:
         wanted.browsers, wanted.is_again = wanted.browsers | new, True
         keep_wanted(runtime, row, wanted)
-        if row.suppress:
+        if row.suppress and not is_back:
             mute(runtime, row, wanted, new, now)
         _enter(row, "walk", now, SETTLE)
         return
@@ -494,12 +530,14 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
     forgotten = len(db.known_browsers(merchant_id, alone)) if alone else 0
     # Whoever refused is not asked to refuse again, as the browser itself is not known any more.
     muted = linked.alone if row.suppress else db.refused_browsers(merchant_id, alone)
-    mute(runtime, row, wanted, muted, now)
+    mute(runtime, row, wanted, () if is_back else muted, now)
     if not row.suppress:  # a page that still has the id gets a new one
         marks = marker_of(runtime).marks(merchant_id, map(person.of_browser, alone))
         db.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
     held = hold_browsers(merchant_id, linked.alone | linked.shared)
-    _count(row, forget_browsers(merchant_id, linked.alone, held) if alone else {})
+    _count(row, forget_browsers(merchant_id, linked.alone, held, until) if alone else {})
+    if is_back and alone:
+        forgotten -= len(db.known_browsers(merchant_id, alone))
     others = {link.browser_id for link in links_of_others(merchant_id, linked)}
     for is_shared in (True, False):
         links = [

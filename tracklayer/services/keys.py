@@ -6,6 +6,7 @@ values, the secrets of its destinations say which keys it needs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,11 +14,17 @@ from tracklayer.db import erasures as db_erasures
 from tracklayer.db import sealing_keys as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.sealing import SETTING, Sealer, SealError
+from tracklayer.services.marks import renew_seals
 
 _LOST = (
     "if it is lost for good, run `tracklayer migrate --forget-lost-keys` and set the destinations' secrets anew, and the "
     "addresses of alert channels"
 )
+_OF_ERASURES = {
+    "mark": "the key of erasures' hashes",
+    "sign": "the key that signs receipts",
+    "erasure": "erasures that go on",
+}
 _CONTEXT = "sealing key"
 _PLAIN = b"tracklayer"
 
@@ -30,12 +37,13 @@ class KeyLostError(Exception):
 class Keys:
     """``lost``: needed, and not there. ``any_fits``: what was sealed last may be opened, or nothing was sealed yet.
 
-    ``closed``: how many destinations' secrets this process cannot open.
+    ``closed``: how many destinations' secrets this process cannot open. ``others``: what else waits for what was lost, in words.
     """
 
     lost: frozenset[bytes]
     any_fits: bool
     closed: int
+    others: tuple[str, ...] = ()
 
 
 def look_at_keys(sealer: Sealer) -> Keys:
@@ -45,10 +53,14 @@ def look_at_keys(sealer: Sealer) -> Keys:
 
 
 def has_a_key(sealer: Sealer) -> bool:
-    """Whether this process opens any of what the keys left here, or there is nothing to open. Costs next to nothing."""
+    """Whether this process opens any of what the keys left here, or there is nothing to open; and the keys of erasures, without
+    which it serves nobody who erased somebody. Costs next to nothing.
+    """
     with in_transaction():
         noted = db.sealing_keys()
-    return not noted or any(_opens(sealer, sealed) for sealed in noted.values())
+        others = db_erasures.keys_sealed_otherwise(sealer.newest)
+    fits = not noted or any(_opens(sealer, sealed) for sealed in noted.values())
+    return fits and all(row.sealed[1:5] in sealer.key_ids for row in others)
 
 
 def is_sealed() -> bool:
@@ -58,19 +70,24 @@ def is_sealed() -> bool:
 
 
 def confirm_keys(sealer: Sealer, now: datetime) -> None:
-    """Notes this process's newest key, after a look whether it has those that are needed. Raises KeyLostError."""
+    """Notes this process's newest key, after a look whether it has those that are needed. Raises KeyLostError.
+
+    With that key the keys of erasures are sealed anew, which nobody sets: so an older one can be taken away.
+    """
     with in_transaction():
         found = _look(sealer)
         if not found.lost and found.any_fits and sealer.newest in db.sealing_keys():
+            renew_seals(sealer)
             return
         db.lock_sealing_keys()
         found = _look(sealer)
         if found.lost or not found.any_fits:
-            raise KeyLostError(advice(sealer, found.closed))
-        in_use = db.keys_of_destinations().keys() | db.keys_of_channels() | db.keys_of_erasures()
+            raise KeyLostError(advice(sealer, found.closed, found.others))
+        in_use = db.keys_of_destinations().keys() | db.keys_of_channels() | db.keys_of_erasures().keys()
         needed = [key_id for key_id in in_use if key_id in sealer.key_ids]
         for key_id in {sealer.newest, *needed}:
             db.add_sealing_key(key_id, sealer.seal(_PLAIN, _CONTEXT, key_id), now)
+        renew_seals(sealer)
 
 
 def forget_lost_keys(sealer: Sealer, now: datetime) -> int:
@@ -88,8 +105,10 @@ def forget_lost_keys(sealer: Sealer, now: datetime) -> int:
         return len(lost)
 
 
-def advice(sealer: Sealer, closed: int = 0) -> str:
-    """What to do where keys are missing, one sentence. ``closed``: of how many destinations it is known that they wait."""
+def advice(sealer: Sealer, closed: int = 0, others: Sequence[str] = ()) -> str:
+    """What to do where keys are missing, one sentence. ``closed``: of how many destinations it is known that they wait;
+    ``others``: what else does.
+    """
     if sealer.source == SETTING:
         what = (
             f"{SETTING} lacks a key that sealed what is in this database: put that key back, behind a newer one where there "
@@ -100,10 +119,10 @@ def advice(sealer: Sealer, closed: int = 0) -> str:
             f"{sealer.source} is not the key that sealed what is in this database: restore it from a backup, or set "
             f"{SETTING} to that key"
         )
-    if not closed:
-        return f"{what}; {_LOST}"
     whose = "1 destination" if closed == 1 else f"{closed} destinations"
-    return f"{what}; {_LOST} ({whose} cannot deliver without it)"
+    waits = [f"{whose} cannot deliver without it"] if closed else []
+    waits += [f"it seals {', '.join(others)}"] if others else []
+    return f"{what}; {_LOST}" + (f" ({'; '.join(waits)})" if waits else "")
 
 
 def _look(sealer: Sealer) -> Keys:
@@ -112,8 +131,13 @@ def _look(sealer: Sealer) -> Keys:
     used = db.keys_of_destinations()
     closed = sum(count for key_id, count in used.items() if key_id not in sealer.key_ids)
     if noted:
-        needed = used.keys() | db.keys_of_channels() | db.keys_of_erasures()
-        return Keys(frozenset(key_id for key_id in noted.keys() & needed if key_id not in opened), bool(opened), closed)
+        channels, erasures = db.keys_of_channels(), db.keys_of_erasures()
+        needed = used.keys() | channels | erasures.keys()
+        lost = frozenset(key_id for key_id in noted.keys() & needed if key_id not in opened)
+        sealed = set().union(*(erasures.get(key_id, ()) for key_id in lost))
+        others = ["the addresses of alert channels"] if lost & channels else []
+        others += [words for what, words in _OF_ERASURES.items() if what in sealed]
+        return Keys(lost, bool(opened), closed, tuple(others))
     lost = frozenset(used) - sealer.key_ids
     return Keys(lost if len(lost) == len(used) else frozenset(), not used or len(lost) < len(used), closed)
 

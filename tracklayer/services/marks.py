@@ -14,16 +14,25 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracklayer.db import erasures as db
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.erasures import KeyRow
 from tracklayer.db.merchants import KeyHolder
+from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
 from tracklayer.domain.event import read_event
 from tracklayer.runtime import Runtime
+from tracklayer.sealing import Sealer, SealError
 from tracklayer.services.persist import to_record
 
 PREFIX = 12  # hexadecimal digits of a mark that a receipt shows: enough to tell them apart
 _CONTEXT = "erasure key"
+
+
+class KeyAwayError(DatabaseAwayError):
+    """This process lacks the secret key that sealed what it needs of the database; those that have it serve."""
+
+    def __init__(self) -> None:
+        super().__init__("this process lacks a secret key that the database needs")
 
 
 class Marker:
@@ -46,12 +55,24 @@ def of_event(event_id: str) -> str:
 
 
 def marker_of(runtime: Runtime) -> Marker:
-    """This process's, read once; made where there is none. Raises DatabaseAwayError, and SealError where the key was lost."""
+    """This process's, read once; made where there is none. Raises DatabaseAwayError, and KeyAwayError where it does not open."""
     if runtime.marker is None:
-        with in_transaction():
-            row = key_of(runtime, "mark", lambda: (os.urandom(32), None))
-        runtime.marker = Marker(runtime.sealer.open(row.sealed, context_of(row.key_id)))
+        try:
+            with in_transaction():
+                row = key_of(runtime, "mark", lambda: (os.urandom(32), None))
+            runtime.marker = Marker(runtime.sealer.open(row.sealed, context_of(row.key_id)))
+        except SealError as error:
+            raise KeyAwayError from error
     return runtime.marker  # type: ignore[no-any-return]
+
+
+def have_others_its_key(runtime: Runtime, error: BaseException) -> bool:
+    """Whether something could not be opened for want of a secret key that other processes use: so one of those does it."""
+    cause = error.__cause__ if isinstance(error, KeyAwayError) else error
+    if not isinstance(cause, SealError) or cause.key_id is None or cause.key_id in runtime.sealer.key_ids:
+        return False
+    with in_transaction():
+        return cause.key_id in sealing_keys()
 
 
 def is_left_alone(runtime: Runtime, merchant: KeyHolder, draft: Any) -> bool:
@@ -82,11 +103,23 @@ def key_of(runtime: Runtime, purpose: str, make: object) -> KeyRow:
         )
         row = db.key_in_use(purpose)
         assert row is not None
-    if row.sealed[1:5] != runtime.sealer.newest:
-        renewed = runtime.sealer.seal(runtime.sealer.open(row.sealed, context_of(row.key_id)), context_of(row.key_id))
-        db.reseal_key(row, renewed)
-        row = row._replace(sealed=renewed)
-    return row
+    return row if row.sealed[1:5] == runtime.sealer.newest else _renew(runtime.sealer, row)
+
+
+def renew_seals(sealer: Sealer) -> None:
+    """Seals with the newest secret key what this process can open, so that nothing but that key is needed for it.
+
+    Safe beside other processes. Needs a transaction.
+    """
+    for row in db.keys_sealed_otherwise(sealer.newest):
+        if row.sealed[1:5] in sealer.key_ids:
+            _renew(sealer, row)
+
+
+def _renew(sealer: Sealer, row: KeyRow) -> KeyRow:
+    renewed = sealer.seal(sealer.open(row.sealed, context_of(row.key_id)), context_of(row.key_id))
+    db.reseal_key(row, renewed)
+    return row._replace(sealed=renewed)
 
 
 def context_of(key_id: str) -> str:

@@ -146,7 +146,7 @@ def without_person(record: dict[str, Any], event: Event) -> dict[str, Any]:
         **record,
         "event_source_url": f"https://{host}/" if host else None,
         "user_data": {},
-        "digests": None,
+        "digests": {},  # of nothing: what nobody else's row has, see ``is_left_alone``
         "sealed": None,
         "custom_data": custom_json(custom_data),
         "consent": {**asdict(event.consent), "ad_user_data": "denied", "ad_personalization": "denied"},
@@ -154,6 +154,11 @@ def without_person(record: dict[str, Any], event: Event) -> dict[str, Any]:
     if "device" in record:
         kept["device"] = {name: value for name, value in record["device"].items() if name not in _DEVICE_IDS}
     return kept
+
+
+def is_left_alone(row: EventRow) -> bool:
+    """Whether ``without_person`` made it. Of one that a version before this one stored only its deliveries say so."""
+    return row.digests == "{}"
 
 
 _DEVICE_IDS = ("advertising_id", "vendor_id")

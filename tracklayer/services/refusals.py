@@ -7,6 +7,7 @@ from datetime import datetime
 
 from tracklayer.db.events import EventRow
 from tracklayer.db.models import DestinationRow
+from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.stitching import Stitched, enriched
 from tracklayer.mappers.base import Mapper, Refused, Settings
 from tracklayer.mappers.outgoing import map_event
@@ -65,6 +66,8 @@ def why_not_sent(
 
     ``added``: what was, or would be, added to it. It never raises: a fault is told, and INTERNAL.
     """
+    if persist.is_left_alone(event):
+        return DropReason.SUPPRESSED.name, None
     try:
         found = persist.to_event(event, runtime.sealer)
         if added is not None:

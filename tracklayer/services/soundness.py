@@ -41,7 +41,7 @@ def slow_troubles(sealer: Sealer) -> list[Trouble]:
 def keys_trouble(sealer: Sealer) -> Trouble | None:
     found = look_at_keys(sealer)
     fine = found.any_fits and not found.lost and not found.closed
-    return None if fine else Trouble("secret key", advice(sealer, found.closed))
+    return None if fine else Trouble("secret key", advice(sealer, found.closed, found.others))
 
 
 def version_trouble(missing: Sequence[str], newer: Sequence[str]) -> Trouble | None:

@@ -20,7 +20,7 @@ from tracklayer.db.migrate import pending, unknown
 from tracklayer.db.standby import Standby
 from tracklayer.domain.watch import Trouble
 from tracklayer.runtime import Runtime
-from tracklayer.services.keys import advice, has_a_key
+from tracklayer.services.keys import advice, has_a_key, look_at_keys
 from tracklayer.services.soundness import slow_troubles, troubles, version_trouble
 
 LOOK_SECONDS = 2.0  # whoever asks waits no longer
@@ -97,6 +97,7 @@ class _Readiness:
     _looked_at: float = -math.inf
     _slow: list[str] = field(default_factory=list)
     _slow_due: float = -math.inf
+    _lacks: str | None = None
 
     async def readyz(self, request: Request) -> Response:
         """503 with ``why``, or 200; ``warnings`` then are what makes it lose events though it serves, and that its standby
@@ -146,14 +147,19 @@ class _Readiness:
             return _Found("the database only reads: it is a standby, or was set to read only")
         if not has_a_key(self.runtime.sealer):
             return _Found(advice(self.runtime.sealer))
+        warnings = self._seen_now_and_then()
+        if self._lacks is not None:
+            return _Found(self._lacks)
         # A newer database is served all the same: while an upgrade goes on, old processes run on the new tables.
         newer = version_trouble((), unknown())
         found = [*([newer] if newer else []), *troubles(None, self.runtime.settings.sandbox_url)]
-        return _Found(warnings=[*self._seen_now_and_then(), *(trouble.sentence for trouble in found)])
+        return _Found(warnings=[*warnings, *(trouble.sentence for trouble in found)])
 
     def _seen_now_and_then(self) -> list[str]:
-        """Whether destinations wait for a key that this process lacks, or a proxy gives its sessions away."""
+        """Whether this process lacks a key, or destinations wait for one that was lost, or a proxy gives its sessions away."""
         if time.monotonic() > self._slow_due:
+            keys = look_at_keys(self.runtime.sealer)
+            self._lacks = advice(self.runtime.sealer, others=keys.others) if keys.lost else None
             self._slow = [trouble.sentence for trouble in slow_troubles(self.runtime.sealer)]
             self._slow_due = time.monotonic() + SLOW_SECONDS
         return self._slow

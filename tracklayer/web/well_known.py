@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from tracklayer.db.connection import DatabaseAwayError, run_in_db_thread
 from tracklayer.runtime import Runtime
+from tracklayer.sealing import SealError
 from tracklayer.services.receipts import WELL_KNOWN, published_keys
 
 CACHED_SECONDS = 300  # how long a copy may be kept: a new key signs nothing that is older
@@ -17,8 +18,8 @@ def well_known_routes(runtime: Runtime) -> list[Route]:
     async def keys(request: Request) -> Response:
         try:
             found = await run_in_db_thread(published_keys, runtime)
-        except DatabaseAwayError:
-            return JSONResponse({"error": "the database is away"}, 503, {"retry-after": "5"})
+        except (DatabaseAwayError, SealError):
+            return JSONResponse({"error": "the database, or a key that it needs, is away"}, 503, {"retry-after": "5"})
         headers = {"cache-control": f"public, max-age={CACHED_SECONDS}", "access-control-allow-origin": "*"}
         return JSONResponse(found, headers=headers)
 
