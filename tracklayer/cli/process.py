@@ -57,10 +57,6 @@ def runtime_of(
     """
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
     url = str(settings.database_url)
-    if embedded is not None:
-        url = embedded.start() if apply_migrations else embedded.find()
-    if embedded is not None and wait:
-        embedded.keep_running()
 
     def begin() -> Runtime:
         connection.connect(url)
@@ -80,6 +76,10 @@ def runtime_of(
         return runtime
 
     try:
+        if embedded is not None:
+            url = embedded.start() if apply_migrations else embedded.find()
+            if wait:
+                embedded.keep_running()
         runtime = _patiently(begin, url, waits_for) if wait else begin()
         try:
             yield runtime
