@@ -209,6 +209,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
+def print_no_more() -> None:
+    """What is printed from now on leads nowhere. Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def merchant_id_of(text: str) -> int:
     """A merchant's id as the commands print it, or as GraphQL shows it. Raises CommandError."""
     if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
