@@ -9,6 +9,7 @@ import argparse
 import errno
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -116,6 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # One of several processes tells its parent whether it is worth another try.
     for_good = WRONG_FOR_GOOD if getattr(args, "parent", None) else 1
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see __main__
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         status = int(args.run(args))
         sys.stdout.flush()  # what cannot be written is told here, and not by Python behind our back
         return status
