@@ -1,10 +1,16 @@
-"""``python -m tracklayer`` is ``tracklayer``."""
+"""``python -m tracklayer`` is ``tracklayer``: what is typed begins here."""
 
 from __future__ import annotations
 
+import signal
 import sys
 
-from tracklayer.cli import main
+# Ctrl-C while all of this loads ends the process by the signal, and with no trace of what it was loading. From where a command
+# runs, ``main`` has it raise KeyboardInterrupt again.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from tracklayer.cli import main  # after the lines above: it loads what they are for
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -19,7 +19,8 @@ import orjson
 import psutil
 import pytest
 
-from tests.servers import Process, free_port, running, wait_for_api, wait_until
+from tests.servers import PATIENCE_SECONDS, Process, free_port, running, wait_for_api, wait_until
+from tracklayer.cli.bench.roles import answers
 from tracklayer.mappers import PLATFORMS
 
 
@@ -196,3 +197,41 @@ def test_a_signal_while_it_starts_ends_it_cleanly(data_dir: Path) -> None:
         wait_until(lambda: (data_dir / "pg").exists(), "the database to be made")
         assert process.stop(signal.SIGTERM) == 0
         assert "Traceback" not in process.output()
+
+
+@pytest.mark.parametrize(
+    ("redirection", "why"),
+    [
+        pytest.param("| true", "Broken pipe", id="a reader that is gone"),
+        pytest.param("> /dev/full", "No space left on device", id="a full disk"),
+        pytest.param(">&-", "standard output is closed", id="closed"),
+    ],
+)
+def test_a_welcome_that_nobody_reads_does_not_end_it(
+    data_dir: Path, tmp_path: Path, redirection: str, why: str
+) -> None:
+    port, log, status = free_port(), tmp_path / "log", tmp_path / "status"
+    command = f"{sys.executable} -m tracklayer up --port {port} 2> {log}"
+    script = f"set -o pipefail; ({command} & echo $! > {tmp_path}/pid; wait $!; echo $? > {status}) {redirection}"
+    environ = {**os.environ, "TRACKLAYER_DATA_DIR": str(data_dir)}
+    with subprocess.Popen(["bash", "-c", script], env=environ, start_new_session=True) as shell:
+        try:
+            wait_until(
+                lambda: (log.exists() and "the welcome could not" in log.read_text()) or status.exists(), "it to say so"
+            )
+            wait_until(lambda: answers(f"http://127.0.0.1:{port}/readyz") or status.exists(), "it to serve")
+            assert not status.exists(), log.read_text()
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+            shell.wait(PATIENCE_SECONDS)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+    assert status.read_text() == "0\n"
+    said = log.read_text()
+    assert re.search(
+        rf"the welcome could not be printed \({why}\): `\S.*sign-in --port {port}` prints a link to the dashboard, and "
+        r"`\S.*key create` makes an API key\n",
+        said,
+    )
+    assert "Traceback" not in said
+    assert "tl_" not in said

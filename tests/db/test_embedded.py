@@ -1,16 +1,20 @@
-"""The embedded PostgreSQL starts whatever a power cut left behind, and says why where it cannot."""
+"""The embedded PostgreSQL starts whatever a power cut or a signal left behind, and says why where it cannot."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+import psycopg2
 import pytest
 
 from tests.factories import API_KEY_SECRET, Merchant
@@ -42,6 +46,171 @@ def starts(folder: Path) -> bool:
     server.start()
     server.stop()
     return True
+
+
+STARTS = """
+import sys
+from pathlib import Path
+from tracklayer.cli.serve import Stopped, Stopper
+from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
+with Stopper():
+    try:
+        EmbeddedPostgres(Path(sys.argv[1]), patience=float(sys.argv[2])).start()
+        print("started", flush=True)
+        sys.stdin.read()
+    except Stopped:
+        pass
+    except EmbeddedPostgresError as error:
+        sys.exit(str(error))
+"""
+
+
+def start_in_a_process(folder: Path, patience: int = 30) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", STARTS, str(folder), str(patience)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+
+def has_trace(said: str) -> bool:
+    return "Traceback" in said or "Exception ignored" in said
+
+
+def is_named(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and any(
+            str(folder / "pg") in word for word in process.cmdline()
+        )
+    except psutil.Error:
+        return False
+
+
+def nothing_runs_in(folder: Path) -> bool:
+    return not any(is_named(process, folder) for process in psutil.process_iter())
+
+
+def holds(folder: Path, name: str) -> bool:
+    """At whatever depth."""
+    try:
+        return any(folder.rglob(name))
+    except FileNotFoundError:  # it is being deleted meanwhile
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("moment", ["PG_VERSION", "pg_control", "pg_filenode.map", "postmaster.pid"])
+def test_a_first_start_that_was_ended_at_any_instant_leaves_nothing_that_keeps_the_next_from_it(
+    folder: Path, moment: str, number: signal.Signals
+) -> None:
+    with start_in_a_process(folder) as process:
+        wait_until(lambda: holds(folder, moment), f"{moment} to be made")
+        process.send_signal(number)
+        said = process.communicate()[1]
+    if number == signal.SIGTERM:
+        assert process.returncode == 0
+        assert not has_trace(said)
+        wait_until(lambda: nothing_runs_in(folder), "all that was started to end")
+    server = EmbeddedPostgres(folder)
+    with contextlib.closing(psycopg2.connect(server.start())) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database ORDER BY datname")
+        assert cursor.fetchall() == [("postgres",), ("template0",), ("template1",)]
+    server.stop()
+    assert nothing_runs_in(folder)
+    assert starts(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_later_start_that_is_interrupted_stops_what_it_started(
+    folder: Path, pid_file: bytes, number: signal.Signals
+) -> None:
+    with start_in_a_process(folder) as process:
+        wait_until(lambda: holds(folder, "postmaster.pid"), "the server to begin")
+        process.send_signal(number)
+        assert not has_trace(process.communicate()[1])
+    assert process.returncode == 0
+    assert nothing_runs_in(folder)
+
+
+def test_a_start_that_fails_stops_what_it_started(folder: Path, pid_file: bytes) -> None:
+    (folder / "pg" / "pg_hba.conf").write_text("local all all reject\n")
+    with start_in_a_process(folder, patience=2) as process:
+        said = process.communicate()[1]
+    assert said.endswith(f"PostgreSQL does not start (OperationalError); its log is {folder}/pg/log\n")
+    assert not has_trace(said)
+    assert process.returncode == 1
+    assert nothing_runs_in(folder)
+
+
+def test_a_start_that_fails_leaves_alone_what_another_process_holds(folder: Path) -> None:
+    with start_in_a_process(folder) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "started\n"
+        server = EmbeddedPostgres(folder)
+        url = server.start()
+        server.stop()
+        rules = folder / "pg" / "pg_hba.conf"
+        allowed = rules.read_text()
+        with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+            rules.write_text("local all all reject\n")
+            cursor.execute("SELECT pg_reload_conf()")
+            with pytest.raises(EmbeddedPostgresError):
+                EmbeddedPostgres(folder, patience=2).start()
+            rules.write_text(allowed)
+            cursor.execute("SELECT pg_reload_conf()")
+            assert cursor.fetchall() == [(True,)]
+        first.terminate()
+        assert not has_trace(first.communicate()[1])
+    assert nothing_runs_in(folder)
+
+
+def test_a_start_waits_for_as_long_as_the_log_is_replayed(folder: Path, pid_file: bytes) -> None:
+    go_on, said = folder / "go-on", folder / "said"
+    with (folder / "pg" / "postgresql.auto.conf").open("a") as settings:
+        settings.write(f"restore_command = 'touch {said}; until [ -e {go_on} ]; do sleep 0.1; done; false'\n")
+    (folder / "pg" / "recovery.signal").touch()
+    folder.chmod(0o777)  # PostgreSQL may be another user than this one
+    with start_in_a_process(folder, patience=1) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        for line in process.stderr:
+            if "after a crash it replays its log" in line:
+                break
+        assert said.exists()
+        go_on.touch()
+        assert process.stdout.readline() == "started\n"
+        process.terminate()
+        assert not has_trace(process.communicate()[1])
+    assert nothing_runs_in(folder)
+
+
+def test_a_power_cut_while_what_was_made_moves_in_loses_nothing_of_it(folder: Path, pid_file: bytes) -> None:
+    made = folder / "pg" / ".made"
+    made.mkdir()
+    for name in ("PG_VERSION", "global", "postgresql.conf"):
+        (folder / "pg" / name).rename(made / name)
+    assert starts(folder)
+    assert not made.exists()
+
+
+def test_nothing_is_deleted_that_was_not_left_by_an_interrupted_start(folder: Path) -> None:
+    lost, kept = folder / "pg" / ".new-lost", folder / "pg" / "somebodys.txt"
+    lost.mkdir(parents=True)
+    (lost / "PG_VERSION").write_text("18\n")
+    kept.write_text("precious")
+    with pytest.raises(EmbeddedPostgresError, match=r"holds 'somebodys\.txt', but no database"):
+        EmbeddedPostgres(folder).start()
+    assert not lost.exists()
+    assert kept.read_text() == "precious"
+    kept.unlink()
+    assert starts(folder)
+
+
+def test_a_part_of_a_database_is_told_at_once_and_stays(folder: Path, pid_file: bytes) -> None:
+    control = folder / "pg" / "global" / "pg_control"
+    control.rename(folder / "pg_control")
+    with pytest.raises(EmbeddedPostgresError, match=r"is not a whole database \(global/pg_control is missing\)"):
+        EmbeddedPostgres(folder).start()
+    (folder / "pg_control").rename(control)
+    assert starts(folder)
 
 
 def test_a_pid_file_whose_pid_is_somebody_elses_by_now_does_not_keep_it_from_starting(

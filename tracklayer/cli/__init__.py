@@ -9,6 +9,7 @@ import argparse
 import errno
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from typing import NoReturn
 import peewee
 
 from tracklayer import __version__, logs
-from tracklayer.cli.process import WRONG_FOR_GOOD, CommandError
+from tracklayer.cli.process import WRONG_FOR_GOOD, CommandError, print_no_more
 from tracklayer.db.connect_faults import UNKNOWN, Fault, fault_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgresError
@@ -116,6 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # One of several processes tells its parent whether it is worth another try.
     for_good = WRONG_FOR_GOOD if getattr(args, "parent", None) else 1
     try:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see __main__
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         status = int(args.run(args))
         sys.stdout.flush()  # what cannot be written is told here, and not by Python behind our back
         return status
@@ -136,13 +139,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed("this takes too long to find: narrow it, by --since say, or try again at a quieter hour")
     except BrokenPipeError:
         # Whoever read us has had enough.
-        _print_no_more()
+        print_no_more()
         return 1
     except OSError as error:
         # Of what is printed. Of files that they were given commands tell themselves.
         if error.errno not in _FULL or error.filename is not None:
             raise
-        _print_no_more()
+        print_no_more()
         return _failed(f"cannot write any further: {error.strerror}")
     except KeyboardInterrupt:
         return 130
@@ -161,11 +164,6 @@ def _open_streams() -> None:
             sys.stdout.reconfigure(errors="backslashreplace")
         else:
             sys.stdout.reconfigure(encoding="utf-8")
-
-
-def _print_no_more() -> None:
-    """Python would complain once more when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(message: str, status: int = 1) -> int:

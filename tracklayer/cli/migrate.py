@@ -31,8 +31,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = settings_with_log()
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
-    connection.connect(embedded.start() if embedded is not None else str(settings.database_url))
     try:
+        connection.connect(embedded.start() if embedded is not None else str(settings.database_url))
         newer = version_trouble([], unknown())
         if newer is not None and not settings.allow_newer_database:
             raise CommandError(newer.sentence)

@@ -57,10 +57,6 @@ def runtime_of(
     """
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
     url = str(settings.database_url)
-    if embedded is not None:
-        url = embedded.start() if apply_migrations else embedded.find()
-    if embedded is not None and wait:
-        embedded.keep_running()
 
     def begin() -> Runtime:
         connection.connect(url)
@@ -80,6 +76,10 @@ def runtime_of(
         return runtime
 
     try:
+        if embedded is not None:
+            url = embedded.start() if apply_migrations else embedded.find()
+            if wait:
+                embedded.keep_running()
         runtime = _patiently(begin, url, waits_for) if wait else begin()
         try:
             yield runtime
@@ -207,6 +207,11 @@ def read_json(path: str, what: str) -> Any:
 
 def print_json(value: Any) -> None:
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def print_no_more() -> None:
+    """What is printed from now on leads nowhere. Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def merchant_id_of(text: str) -> int:

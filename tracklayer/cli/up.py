@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import shutil
 import socket
 import sys
@@ -20,7 +21,7 @@ from tracklayer.actors.watchman import Watchman
 from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.arguments import port_number
 from tracklayer.cli.life import telling
-from tracklayer.cli.process import runtime_of, settings_with_log, warn_of_troubles
+from tracklayer.cli.process import print_no_more, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.roles import observed
 from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, address_of, listen, scheduling, serve_http, working
 from tracklayer.domain.event import write_instant
@@ -32,6 +33,8 @@ from tracklayer.services.merchants import ensure_default_merchant
 from tracklayer.services.sign_in import link_with, make_code
 from tracklayer.settings import Settings
 from tracklayer.web.health import Waiting
+
+log = logging.getLogger(__name__)
 
 SANDBOX_PORT = 9100
 
@@ -101,7 +104,7 @@ def _up(settings: Settings, sign_in: str, with_sandbox: bool, stopper: Stopper) 
         waiting.is_over(runtime, lambda: watchman.troubles)
         dashboard = link_with(settings.public_url, make_code(runtime, merchant_id))
         stack.enter_context(telling("up", runtime, settings, address_of(bound)))
-        print(welcome(settings, key, runtime.clock.now(), dashboard, sign_in), flush=True)
+        greet(welcome(settings, key, runtime.clock.now(), dashboard, sign_in), sign_in, with_key=key is not None)
         serve_http(app, bound, stopper)
 
 
@@ -112,6 +115,19 @@ def _free_port(wanted: int) -> int:
     except OSError:
         return 0
     return wanted
+
+
+def greet(text: str, sign_in: str, *, with_key: bool) -> None:
+    """Prints the welcome. Where nobody can read it the log says how to get what was in it, and the service goes on."""
+    why = "standard output is closed" if sys.__stdout__ is None else None
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        print_no_more()
+        why = str(error.strerror)
+    if why is not None:
+        key = f", and `{own_command()} key create` makes an API key" if with_key else ""
+        log.warning("the welcome could not be printed (%s): `%s` prints a link to the dashboard%s", why, sign_in, key)
 
 
 def welcome(settings: Settings, key: str | None, now: datetime, dashboard: str, sign_in: str) -> str:

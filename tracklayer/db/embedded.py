@@ -6,9 +6,11 @@ loaded where it is used and not before: it wants a directory for temporary files
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import logging
+import os
 import re
 import subprocess
 import threading
@@ -20,11 +22,13 @@ from typing import Any
 import psutil
 import psycopg2
 
+from tracklayer.db.cluster import VERSION, ClusterError, end, is_postmaster, make_cluster, pid_in_file, servers_of
 from tracklayer.loading import load
 
 log = logging.getLogger(__name__)
 
 START_PATIENCE = 30  # seconds: after a crash PostgreSQL replays its log first
+AFTER_RECOVERY = 5.0  # seconds in which it lets somebody in
 LOOK_SECONDS = 1.0  # between two looks whether it runs
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until one that ended is started again; longer each time
 LEAVE_SECONDS = 3.0  # that whoever ends waits for a start in hand: the library stops it at exit
@@ -60,13 +64,15 @@ class EmbeddedPostgres:
         self._patience = patience
         self._log_before = 0  # bytes of PostgreSQL's log from before this start
         self._data_dir = data_dir.expanduser().resolve() / "pg"
-        self._server: Any = None
+        self._handles_file = self._data_dir / ".handle_pids.json"
+        self._is_started = False
+        self._lock: Any = None
         self._leaving = threading.Event()
         self._keeper: threading.Thread | None = None
 
     def find(self) -> str:
         """As ``start``, where there is one already: whoever is in the wrong directory makes none."""
-        if not (self._data_dir / "PG_VERSION").exists():
+        if not (self._data_dir / VERSION).exists():
             raise EmbeddedPostgresError(
                 f"there is no installation in {self._data_dir.parent}: set TRACKLAYER_DATA_DIR to the directory of yours, or make "
                 "one with `tracklayer up`"
@@ -74,7 +80,10 @@ class EmbeddedPostgres:
         return self.start()
 
     def start(self) -> str:
-        """A ``postgresql://`` URL; makes what is not there. Raises EmbeddedPostgresError."""
+        """A ``postgresql://`` URL; makes what is not there. Raises EmbeddedPostgresError.
+
+        Where it fails, or a signal interrupts it, nothing of it is left running, unless somebody else holds the same.
+        """
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -86,27 +95,56 @@ class EmbeddedPostgres:
         server = _pgserver().PostgresServer
         server.runtime_path = self._data_dir.parent
         server.lock_path = lock
-        server._lock = load("fasteners").InterProcessLock(lock)
-        deadline = time.monotonic() + self._patience
+        server._lock = self._lock = load("fasteners").InterProcessLock(lock)
+        try:
+            return self._start_patiently()
+        except BaseException:
+            if not self._is_started:
+                self._let_go()
+            raise
+
+    def _start_patiently(self) -> str:
+        began = time.monotonic()
+        deadline = says_at = began + self._patience
         while True:
             try:
                 return self._try_start()
             except (subprocess.SubprocessError, psycopg2.OperationalError, AssertionError, OSError) as error:
                 # Just after a crash the old process may still be in the table, and replaying its log takes a while.
-                server._instances.pop(self._data_dir, None)
-                if time.monotonic() > deadline or self._leaving.is_set():
+                now = time.monotonic()
+                if self._is_recovering():  # whoever ended it now would have it begin anew, each time
+                    deadline = max(deadline, now + AFTER_RECOVERY)
+                if now > deadline or self._leaving.is_set():
                     raise EmbeddedPostgresError(self._why(error)) from error
+                if now > says_at:
+                    says_at = now + self._patience
+                    log.warning(
+                        "PostgreSQL has been starting for %.0f s: after a crash it replays its log", now - began
+                    )
                 time.sleep(0.3)
 
     def _try_start(self) -> str:
+        library = _pgserver().PostgresServer
+        with self._lock:
+            try:
+                make_cluster(self._data_dir, lambda folder: library(folder).ensure_pgdata_inited())
+            except ClusterError as error:
+                raise EmbeddedPostgresError(str(error)) from None
         self._forget_dead_handles()
         self._forget_dead_postmaster()
-        _pgserver().PostgresServer._instances.pop(self._data_dir, None)
+        self._forget_in_library()
         server = _pgserver().get_server(self._data_dir, cleanup_mode="stop")
         url: str = server.get_uri()
         psycopg2.connect(url, connect_timeout=5).close()
-        self._server = server
+        self._is_started = True
         return url
+
+    def _is_recovering(self) -> bool:
+        """Whether it has begun, and replays its log: that may take longer than the patience."""
+        try:
+            return (self._data_dir / "postmaster.pid").read_text().split()[-1] == "starting" and self._runs()
+        except (OSError, IndexError):
+            return False
 
     def keep_running(self) -> None:
         """From now on, until ``stop``, it is started again when it ended by itself, or somebody ended it."""
@@ -140,39 +178,59 @@ class EmbeddedPostgres:
 
     def _start_again(self) -> None:
         """Raises EmbeddedPostgresError, also where its files are gone: an empty database must not take their place."""
-        if not (self._data_dir / "PG_VERSION").exists():
+        if not (self._data_dir / VERSION).exists():
             raise EmbeddedPostgresError(f"{self._data_dir} holds no database any more: restore it from a backup")
         self.start()
 
     def _runs(self) -> bool:
         """Whether it is there; starting, or recovering, counts."""
-        try:
-            pid = int((self._data_dir / "postmaster.pid").read_text().splitlines()[0])
-        except (OSError, ValueError, IndexError):
-            return False
-        return _is_postmaster(pid, self._data_dir)
+        pid = pid_in_file(self._data_dir)
+        return bool(pid) and is_postmaster(pid or 0, self._data_dir)
 
     def stop(self) -> None:
         """Lets go of it; if nobody else holds it, it stops."""
         self._leaving.set()
         if self._keeper is not None:
             self._keeper.join(LEAVE_SECONDS)  # it may be starting it
-        if self._server is not None:
-            server, self._server = self._server, None
-            server._instances.setdefault(self._data_dir, server)  # a start that failed has taken it out
-            with contextlib.suppress(psutil.NoSuchProcess):  # killed a moment ago, and nobody has started it again
-                server.cleanup()
+        if self._is_started:
+            self._is_started = False
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Whoever does so last ends it, however far its start has come."""
+        if not self._lock.acquire(timeout=LEAVE_SECONDS):
+            return  # somebody else is starting it, and will let go of it, too
+        try:
+            self._forget_in_library()
+            pids = [pid for pid in self._handles() if pid != os.getpid() and psutil.pid_exists(pid)]
+            self._keep_handles(pids)
+            if not pids:
+                end(servers_of(self._data_dir))
+        finally:
+            self._lock.release()
+
+    def _forget_in_library(self) -> None:
+        """It looks anew at the next start, and does not end at exit what others may hold by then."""
+        server = _pgserver().PostgresServer._instances.pop(self._data_dir.resolve(), None)
+        if server is not None:
+            atexit.unregister(server._cleanup)
 
     def _forget_dead_handles(self) -> None:
         """Processes that were killed never said goodbye: with them in the list, nobody would be the last to leave."""
-        path = self._data_dir / ".handle_pids.json"
+        with self._lock:
+            self._keep_handles([pid for pid in self._handles() if psutil.pid_exists(pid)])
+
+    def _handles(self) -> list[Any]:
+        """Pids of those who hold it."""
         try:
-            pids: list[Any] = json.loads(path.read_text())
+            pids: list[Any] = json.loads(self._handles_file.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
-            return
-        alive = [pid for pid in pids if psutil.pid_exists(pid)]
-        if alive != pids:
-            path.write_text(json.dumps(alive))
+            return []
+        return pids
+
+    def _keep_handles(self, pids: list[Any]) -> None:
+        if self._handles_file.exists():  # in a directory that is gone, or was never whole, none is made
+            self._handles_file.write_text(json.dumps(pids))
 
     def _forget_dead_postmaster(self) -> None:
         """After a power cut the pid file stays, cut short perhaps, and its pid may be somebody else's by now.
@@ -180,16 +238,10 @@ class EmbeddedPostgres:
         Whoever finds such a pid alive takes PostgreSQL for running. The file goes only where no server of this directory
         runs; should one do so all the same, PostgreSQL refuses to start beside its shared memory.
         """
-        path = self._data_dir / "postmaster.pid"
-        with _pgserver().PostgresServer._lock:  # nobody starts one meanwhile
-            try:
-                pid = int(path.read_text().splitlines()[0])
-            except FileNotFoundError:
-                return
-            except (OSError, ValueError, IndexError):
-                pid = 0
-            if not _is_postmaster(pid, self._data_dir):
-                path.unlink(missing_ok=True)
+        with self._lock:  # nobody starts one meanwhile
+            pid = pid_in_file(self._data_dir)
+            if pid is not None and not is_postmaster(pid, self._data_dir):
+                (self._data_dir / "postmaster.pid").unlink(missing_ok=True)
 
     def _why(self, error: Exception) -> str:
         """That it does not start, with the last of what it said itself about starting, or where its log is."""
@@ -220,23 +272,3 @@ _OF_THE_START = re.compile(
     r"Is another postmaster |database system is shut down)[^\n]*)",
     re.IGNORECASE,
 )
-
-
-def _is_postmaster(pid: int, data_dir: Path) -> bool:
-    """Whether the process may be the server of this directory; in doubt it is. ``pid`` 0: whether any process is."""
-    if not pid:
-        named = (process.pid for process in psutil.process_iter(["name"]) if _is_postgres(process.info["name"]))
-        return any(_is_postmaster(found, data_dir) for found in named)
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE or not _is_postgres(process.name()):
-            return False
-        return Path(process.cwd()).resolve() == data_dir  # a postmaster goes into its directory
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True  # not ours to look at
-
-
-def _is_postgres(name: str | None) -> bool:
-    return (name or "").startswith("postgres")
