@@ -131,6 +131,8 @@ with Stopper() as stopper:
     else:
         threading.Timer(1, lambda: os.kill(os.getpid(), number)).start()
     serve_http(Starlette(), socket.create_server(("127.0.0.1", 0)), stopper, timedelta())
+    assert stopper.signals == [number]
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)  # as after a second one
 print("ended")
 """
 

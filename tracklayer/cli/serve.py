@@ -230,7 +230,7 @@ class Server(uvicorn.Server):
         heeds_second: bool = True,
     ) -> None:
         super().__init__(config)
-        self._stopper = stopper
+        self._others: Sequence[int] = stopper.signals if stopper is not None else ()
         self._app = app
         self._closing: asyncio.Event | None = getattr(app.state, "closing", None)
         self._drain = drain.total_seconds()
@@ -246,9 +246,9 @@ class Server(uvicorn.Server):
             end_soon()
 
     async def on_tick(self, counter: int) -> bool:
-        if self._stopper is not None and not self.should_exit:
-            for number in self._stopper.signals:
-                self.handle_exit(number, None)
+        if self._others and not self.should_exit:  # not as captured ones: those are raised again for who had these
+            self.should_exit = True
+            self.force_exit = self._heeds_second and len(self._others) > 1
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -263,7 +263,7 @@ class Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if isinstance(connection, Connection):
                 connection.announce_end()
-        if signal.SIGTERM in self._captured_signals and self._drain:
+        if signal.SIGTERM in (*self._captured_signals, *self._others) and self._drain:
             log.info("taking requests for %g s more; /readyz says that this process is being ended", self._drain)
             await self._wait(self._drain, lambda: False)
         # Whoever was let in by the system, and not by us yet, would find the door shut.
