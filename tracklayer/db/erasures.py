@@ -197,12 +197,15 @@ def walkers(merchant_id: int, now: datetime, *, is_lost: bool = False) -> tuple[
     return [_read(row) for row in found], may_begin
 
 
-def others_at(row: ErasureRow, now: datetime, limit: int) -> list[ErasureRow]:
-    """Further ones of the merchant that are at the same stage, whose turn it is as well; this transaction holds them."""
+def take_at(merchant_id: int, stage: str, until: datetime, limit: int, but: int | None = None) -> list[ErasureRow]:
+    """Those of a merchant that are at a stage, whose turn it is by then, and that nobody holds; this transaction does.
+
+    ``but``: the number of one that it holds already.
+    """
     found = rows(
         f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND next_at <= %s AND stage = %s "
-        "AND erasure_id <> %s ORDER BY erasure_id LIMIT %s FOR UPDATE SKIP LOCKED",
-        (row.merchant_id, now, row.stage, row.erasure_id, limit),
+        "AND erasure_id IS DISTINCT FROM %s ORDER BY erasure_id LIMIT %s FOR UPDATE SKIP LOCKED",
+        (merchant_id, until, stage, but, limit),
     )
     return [_read(one) for one in found]
 
@@ -232,16 +235,6 @@ def queue_with_who_asks(merchant_id: int) -> None:
     Whoever asks waits in here for rows of the merchant, so nobody may who holds any.
     """
     rows("SELECT pg_advisory_xact_lock(%s, hashtext('erasures'))", (merchant_id,))
-
-
-def take_at(merchant_id: int, stage: str, until: datetime) -> ErasureRow | None:
-    """The first of a merchant's at a stage whose turn it is by then, and which nobody holds; this transaction does."""
-    found = rows(
-        f"SELECT {COLUMNS} FROM erasures WHERE merchant_id = %s AND finished_at IS NULL AND next_at <= %s AND stage = %s "
-        "ORDER BY next_at, erasure_id LIMIT 1 FOR UPDATE SKIP LOCKED",
-        (merchant_id, until, stage),
-    )
-    return _read(found[0]) if found else None
 
 
 def count_open(merchant_id: int, limit: int) -> int:

@@ -142,8 +142,7 @@ def _end_in_turn(runtime: Runtime, merchant_id: int) -> None:
         wait_briefly(db.QUEUE_MS)
         db.queue_with_who_asks(merchant_id)
         now = runtime.clock.now()
-        row = db.take_at(merchant_id, "traces", now + IN_HANDS)
-        if row is not None:
+        for row in db.take_at(merchant_id, "traces", now + IN_HANDS, 1):
             _step(runtime, row, now)
 
 
@@ -553,7 +552,7 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
 
     Whether there is one that is done, and could not end since somebody asks at this moment.
     """
-    others = db.others_at(row, now, TOGETHER)
+    others = db.take_at(row.merchant_id, row.stage, now, TOGETHER, row.erasure_id)
     ready, whose, deleting = list[ErasureRow](), dict[str, int](), set[int]()
     for one in (row, *others):
         one.next_at, waited = now, now - one.staged_at

@@ -12,7 +12,7 @@ from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import split_settings
 from tracklayer.services.destinations import example_settings
-from tracklayer.services.keys import advice, look_at_keys
+from tracklayer.services.keys import Keys, advice, look_at_keys
 
 SESSIONS = 23  # that a process may have open: its pool's twenty, and three that last
 ROLES = 3  # api, worker and scheduler: of each one process at least
@@ -33,13 +33,15 @@ def troubles(sealer: Sealer | None, sandbox_url: str | None) -> list[Trouble]:
     return [trouble for trouble in found if trouble is not None]
 
 
-def slow_troubles(sealer: Sealer) -> list[Trouble]:
-    """Those that take a look at all destinations, and a session more: not for whoever asks all the time."""
-    return [trouble for trouble in (keys_trouble(sealer), pooling_trouble()) if trouble is not None]
+def slow_troubles(sealer: Sealer, keys: Keys | None = None) -> list[Trouble]:
+    """Those that take a look at all destinations, and a session more: not for whoever asks all the time. ``keys``: where they were
+    looked at just now.
+    """
+    return [trouble for trouble in (keys_trouble(sealer, keys), pooling_trouble()) if trouble is not None]
 
 
-def keys_trouble(sealer: Sealer) -> Trouble | None:
-    found = look_at_keys(sealer)
+def keys_trouble(sealer: Sealer, keys: Keys | None = None) -> Trouble | None:
+    found = keys or look_at_keys(sealer)
     fine = found.any_fits and not found.lost and not found.closed
     return None if fine else Trouble("secret key", advice(sealer, found.closed, found.others))
 

@@ -160,6 +160,6 @@ class _Readiness:
         if time.monotonic() > self._slow_due:
             keys = look_at_keys(self.runtime.sealer)
             self._lacks = advice(self.runtime.sealer, others=keys.others) if keys.lost else None
-            self._slow = [trouble.sentence for trouble in slow_troubles(self.runtime.sealer)]
+            self._slow = [trouble.sentence for trouble in slow_troubles(self.runtime.sealer, keys)]
             self._slow_due = time.monotonic() + SLOW_SECONDS
         return self._slow
