@@ -79,7 +79,7 @@ def delivered() -> int:
 
 
 def until(count: int) -> None:
-    wait_until(lambda: delivered() == count, f"{count} to be delivered", 60)
+    wait_until(lambda: delivered() == count, f"{count} to be delivered", 300)
 
 
 def test_a_destination_that_hangs_holds_up_none_of_a_hundred_others(

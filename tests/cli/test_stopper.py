@@ -87,6 +87,40 @@ def test_a_signal_ends_the_wait_wherever_in_it_it_comes() -> None:
     assert done.returncode == 0
 
 
+WHERE_NOTHING_IS_LET_THROUGH = """
+import os, signal, sys, time, weakref
+from contextlib import suppress
+from tracklayer.cli.serve import Stopped, Stopper
+
+class Closing:
+    def __del__(self):
+        signal_it()
+
+class Plain: pass
+
+def signal_it(reference=None):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+with Stopper() as stopper, suppress(Stopped):
+    if sys.argv[1] == "finalizer":
+        Closing()
+    else:
+        plain = Plain()
+        reference = weakref.ref(plain, signal_it)
+        del plain
+    time.sleep(30)
+    print("it was lost")
+print(stopper.signals)
+"""
+
+
+@pytest.mark.parametrize("where", ["finalizer", "weak reference"])
+def test_a_signal_that_comes_where_python_lets_nothing_through_ends_it_all_the_same(where: str) -> None:
+    command = [sys.executable, "-c", WHERE_NOTHING_IS_LET_THROUGH, where]
+    done = subprocess.run(command, timeout=60, check=False, capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("[15]\n", "", 0)
+
+
 HELD_UP = """
 import os
 from tracklayer.cli import serve

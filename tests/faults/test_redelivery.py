@@ -62,15 +62,15 @@ def test_deliveries_of_stored_events_survive_the_kill_of_every_worker_in_the_mid
         return bool(ask(client, JOB, id=job)["node"]["requeued"] >= pages * PAGE)
 
     for pages in (2, 4):
-        wait_until(partial(has_done, pages), "it to go on", 60)
+        wait_until(partial(has_done, pages), "it to go on", 300)
         first.kill()
         first = installation.worker()
 
-    wait_until(lambda: ask(client, JOB, id=job)["node"]["state"] == "FINISHED", "it to finish", 90)
+    wait_until(lambda: ask(client, JOB, id=job)["node"]["state"] == "FINISHED", "it to finish", 300)
     found = ask(client, JOB, id=job)["node"]
     assert (found["matched"], found["requeued"], found["refused"]) == (COUNT, COUNT, [])
     delivered = "SELECT count(*) FROM deliveries WHERE status = 'delivered'"
-    wait_until(lambda: count(delivered) == COUNT, "all to be delivered", 60)
+    wait_until(lambda: count(delivered) == COUNT, "all to be delivered", 300)
     with in_transaction():
         assert rows("SELECT sum(routed), sum(filtered) FROM minutes WHERE platform = 'meta'") == [(COUNT, 0)]
     assert httpx.get(f"{installation.sandbox.url}/_accepted").json()["unique"] == COUNT
@@ -108,7 +108,7 @@ def test_a_redelivery_survives_the_kill_of_every_worker_in_the_middle_of_it(
     found = ask(client, JOB, id=job)["node"]
     assert (found["matched"], found["requeued"], found["refused"]) == (COUNT, COUNT, [])
     delivered = "SELECT count(*) FROM deliveries WHERE status = 'delivered'"
-    wait_until(lambda: count(delivered) == COUNT, "all to be delivered", 60)
+    wait_until(lambda: count(delivered) == COUNT, "all to be delivered", 300)
     # Each began anew once: it had waited once before.
     with in_transaction():
         assert rows("SELECT DISTINCT jsonb_array_length(former_waits) FROM deliveries") == [(1,)]

@@ -10,14 +10,16 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+from _thread import start_new_thread
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import dramatiq
 import uvicorn
@@ -32,6 +34,9 @@ from tracklayer.cli.connections import IDLE_SECONDS, Connection, Socket, is_read
 from tracklayer.cli.process import WRONG_FOR_GOOD, CommandError
 from tracklayer.domain.wire import STREAM_BODY
 from tracklayer.runtime import Runtime
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 log = logging.getLogger(__name__)
 
@@ -111,16 +116,21 @@ class Stopper:
     """Turns SIGINT, SIGTERM and, where a terminal was closed, SIGHUP into a clean end, whatever the process is doing.
 
     ``draining``: what is in hand is being finished, which may take long; a second signal ends that at once.
+
+    Where what it raises is lost, since the signal came while Python ran a ``__del__`` or a weak reference's callback, which
+    let nothing through, it is raised once more.
     """
 
     def __init__(self) -> None:
         self.event = Asked()
+        self._is_lost = False
         self.signals: list[int] = []  # in the order in which they came
         self.serving = False
         self.draining = False
 
     def __enter__(self) -> Self:
         self.event.__enter__()
+        self._hook_before, sys.unraisablehook = sys.unraisablehook, self._see_lost
         for number in self._heeded():
             signal.signal(number, self._handle)
         # Whoever started this process may have blocked them, and that is inherited.
@@ -131,6 +141,7 @@ class Stopper:
         # Until the process is gone, a second signal must not interrupt the cleaning up.
         for number in self._heeded():
             signal.signal(number, signal.SIG_IGN)
+        sys.unraisablehook = self._hook_before
         self.event.__exit__()
 
     @staticmethod
@@ -139,7 +150,23 @@ class Stopper:
         is_wanted = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
         return [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if is_wanted else [])]
 
+    def _see_lost(self, lost: UnraisableHookArgs) -> None:
+        if lost.exc_type is not Stopped:
+            self._hook_before(lost)
+            return
+        self._is_lost = True
+        # Not from here, where it would be lost again; and without the locks of ``Thread``, which may be what it interrupted.
+        start_new_thread(self._raise_again, (self.signals[-1],))
+
+    @staticmethod
+    def _raise_again(number: int) -> None:
+        time.sleep(0.01)
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._is_lost:
+            self._is_lost = False
+            raise Stopped
         already = self.event.is_set()
         self.signals.append(number)
         self.event.set()
