@@ -15,6 +15,7 @@ from typing import Any
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BodyToken, DropReason, PlatformRequest
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event, UserData
+from tracklayer.domain.event_names import is_refund
 from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, is_web_url, machine_address
 from tracklayer.domain.normalise import hashed, hashed_once
 from tracklayer.domain.problem import Problem
@@ -155,7 +156,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             DropReason.CONSENT_DENIED, "consent", "consent.ad_user_data", "consent to use the data for ads is denied"
         )
     verdicts.ok(_CONSENT_OK)
-    if event.event_name == "Refund":
+    if is_refund(event.event_name):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,
             "event_name",

@@ -28,6 +28,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Event, UserData
+from tracklayer.domain.event_names import is_refund
 from tracklayer.domain.identifiers import is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
 from tracklayer.mappers.base import (
@@ -212,7 +213,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "consent to use the data for ads is denied",
         )
     verdicts.ok(_CONSENT_OK)
-    if event.event_name == "Refund":
+    if is_refund(event.event_name, settings.get("event_names") or ()):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,
             "event_name",

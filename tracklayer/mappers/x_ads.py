@@ -35,6 +35,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Event
+from tracklayer.domain.event_names import is_refund
 from tracklayer.domain.identifiers import machine_address
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
@@ -182,7 +183,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "X wants no events of people who opted out of the sale of their data"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.limited_data_use", message)
     verdicts.ok(_CONSENT_OK)
-    if event.event_name == "Refund":
+    if is_refund(event.event_name, settings.get("event_ids") or ()):
         message = "X has no refund: it would be counted as one more conversion"
         return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
     tags = settings.get("event_ids") or {}
