@@ -329,6 +329,23 @@ def test_everything_that_is_required_is_named_at_once() -> None:
         pytest.param("event_name", "a\x00b", "INVALID_CHARACTER", id="event_name with NUL"),
         pytest.param("event_id", None, "REQUIRED", id="event_id null"),
         pytest.param("event_id", "  ", "REQUIRED", id="event_id blank"),
+        *(
+            pytest.param("event_id", text, "REQUIRED", id=f"event_id {text!r}")
+            for text in ("undefined", "NULL", "NaN", "None", "N/A", "[object Object]", "{{order.id}}", " null ")
+        ),
+        pytest.param("event_id", "%%ORDER_ID%%", "REQUIRED", id="event_id a template"),
+        *(
+            pytest.param("occurred_at", text, "INVALID_TIME", id=f"occurred_at {text}")
+            for text in (
+                "0001-01-01T00:00:00Z",
+                "1970-01-01T00:00:00.000Z",
+                "1999-12-31T23:59:59Z",
+                "2026-W03T10:00:00Z",
+                "2026-01-19x10:00:00Z",
+                "2026-01-19🕐10:00:00Z",
+                "2026-01-19T10:00:60Z",
+            )
+        ),
         pytest.param("event_id", 12345, "INVALID_TYPE", id="event_id a number"),
         pytest.param("event_id", ["x"], "INVALID_TYPE", id="event_id a list"),
         pytest.param("event_id", "x" * 256, "TOO_LONG", id="event_id of 256 characters"),
@@ -571,7 +588,7 @@ def test_a_key_that_is_no_plain_word_is_not_echoed(key: str) -> None:
         pytest.param(" 2026-11-20T14:59:00Z\n", datetime(2026, 11, 20, 14, 59, tzinfo=UTC), id="blanks around"),
         pytest.param("2026-11-20T15:05:00Z", datetime(2026, 11, 20, 15, 5, tzinfo=UTC), id="5 minutes ahead"),
         pytest.param("2026-11-20T16:05:00+01:00", datetime(2026, 11, 20, 15, 5, tzinfo=UTC), id="5 minutes, offset"),
-        pytest.param("1999-12-31T23:59:59Z", datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC), id="long ago"),
+        pytest.param("2000-01-01T00:00:00Z", datetime(2000, 1, 1, tzinfo=UTC), id="long ago"),
     ],
 )
 def test_a_time_with_an_offset_is_read_as_utc(text: str, instant: datetime) -> None:
@@ -607,6 +624,18 @@ def test_a_time_with_an_offset_is_read_as_utc(text: str, instant: datetime) -> N
 )
 def test_a_wrong_time_is_refused(value: Any, code: str) -> None:
     assert refused(draft(occurred_at=value)) == [(code, "occurred_at")]
+
+
+def test_a_leap_second_is_the_first_of_the_next_minute() -> None:
+    assert read_instant("2016-12-31T23:59:60Z") == datetime(2017, 1, 1, tzinfo=UTC)
+    assert read_instant("2017-01-01T05:29:60.25+05:30") == datetime(2017, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "event_id", ["0", "00", "none_1", "null-4711", "nil.", "false_start", "N/A 17", "{4711", "Undefined1"]
+)
+def test_an_id_is_refused_only_where_it_is_no_id_at_all(event_id: str) -> None:
+    assert taken(draft(event_id=event_id)).event.event_id == event_id
 
 
 def test_an_instant_is_read_from_a_datetime_too() -> None:

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import islice
@@ -43,6 +43,7 @@ MAX_DEVICE_TEXT = 255  # characters
 MAX_PROBLEMS = 20  # are told of one event: a basket of thousands of wrong lines has one mistake, not thousands
 MAX_UNKNOWN = 3  # fields that do not exist are named of one object: finding what was meant takes its time
 MAX_AHEAD = timedelta(minutes=5)  # what clocks of merchants' servers are forgiven
+_FIRST_YEAR = 2000  # before it no conversion was counted: 0001, 1970 and the like stand for none
 
 ACTION_SOURCES = (
     "website",
@@ -420,8 +421,8 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     if not (clean and type(name) is str and 0 < len(name) <= MAX_EVENT_NAME and not name.isspace()):
         name = reader.text((), draft, "event_name", MAX_EVENT_NAME, required=True)
     event_id = draft.get("event_id")
-    if not (clean and type(event_id) is str and 0 < len(event_id) <= MAX_EVENT_ID and not event_id.isspace()):
-        event_id = reader.text((), draft, "event_id", MAX_EVENT_ID, required=True)
+    if not (clean and type(event_id) is str and 0 < len(event_id) <= MAX_EVENT_ID and event_id[0] in _BEGINS_AN_ID):
+        event_id = reader.event_id(draft)
     occurred_at = _everyday_instant(draft.get("occurred_at"), now) if clean else None
     if occurred_at is None:
         occurred_at = reader.instant((), draft, "occurred_at", now)
@@ -457,15 +458,19 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     )
 
 
+# No placeholder begins with one of these: see ``normalise.is_nobodys``.
+_BEGINS_AN_ID = frozenset("ABCDEGHIJKLMOPQRSTVWXYZabcdeghijklmopqrstvwxyz123456789")
+
+
 def _everyday_instant(value: Any, now: datetime) -> datetime | None:
     """A time in UTC that has come, as most are, of text that holds no NUL, where Python would stop reading; None: ask closely."""
-    if type(value) is not str or not value.isascii():
+    if type(value) is not str or not value.isascii() or value[10:11] != "T" or value[7] != "-":
         return None
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return instant if instant.tzinfo is UTC and instant <= now else None
+    return instant if instant.tzinfo is UTC and instant.year >= _FIRST_YEAR and instant <= now else None
 
 
 def _read_url(reader: _Reader, draft: Mapping[str, Any]) -> str | None:
@@ -908,6 +913,18 @@ class _Reader:
             return tuple([Matchable.read(text) for _, text in found]) or None
         return tuple(found) or None
 
+    def event_id(self, draft: Mapping[str, Any]) -> str | None:
+        """One id for all events that have none would make them one event, and all but the first of them repeats."""
+        text = self.text((), draft, "event_id", MAX_EVENT_ID, required=True)
+        if text is None or text.strip().isdigit() or not normalise.is_nobodys(text):
+            return text
+        self.problem(
+            ("event_id",),
+            "REQUIRED",
+            "is what programs write where they have no id: all events with it would be counted as one",
+        )
+        return None
+
     def instant(self, at: tuple[str, ...], given: Mapping[str, Any], name: str, now: datetime) -> datetime | None:
         value = given.get(name)
         if value is None or value == "":
@@ -916,6 +933,13 @@ class _Reader:
         instant = read_instant(value)
         if isinstance(instant, str):
             self.problem((*at, name), "INVALID_TIME", instant)
+            return None
+        if instant.year < _FIRST_YEAR:
+            self.problem(
+                (*at, name),
+                "INVALID_TIME",
+                f"is before {_FIRST_YEAR}: most programs that write such a time have none; send when it happened",
+            )
             return None
         if instant > now and instant > now + MAX_AHEAD:
             self.problem(
@@ -1083,15 +1107,21 @@ def write_instant(value: Any) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+# As RFC 3339, and also without its separators, or without what is zero. Python takes more: any character between date and
+# time, and weeks, of which it takes the Monday.
+_DATE_AND_TIME = re.compile(
+    r"[0-9]{4}(-?)[0-9]{2}\1[0-9]{2}[T ][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?)?(?:Z|[+-][0-9:]+)?"
+)
+
+
 def read_instant(value: Any) -> datetime | str:
     """An aware UTC datetime from RFC 3339 text, or the end of a sentence that says what is wrong."""
     how = "such as 2026-04-23T14:12:33.000Z or 2026-04-23T16:12:33+02:00"
     if isinstance(value, str):
+        text = value.strip().upper()  # RFC 3339 allows t and z in lower case
         try:
-            # RFC 3339 allows t and z in lower case; Python would stop reading at a NUL.
-            text = value.strip().upper()
-            value = datetime.fromisoformat(text) if text.isprintable() else None
-        except ValueError:
+            value = _from_text(text) if _DATE_AND_TIME.fullmatch(text) else None
+        except (ValueError, OverflowError):
             return f"must be an RFC 3339 date and time {how}"
     if not isinstance(value, datetime):
         return f"must be an RFC 3339 date and time {how}"
@@ -1103,6 +1133,15 @@ def read_instant(value: Any) -> datetime | str:
         return value.astimezone(UTC)
     except OverflowError:
         return f"must be an RFC 3339 date and time {how}"
+
+
+def _from_text(text: str) -> datetime | None:
+    """A leap second, which is the last of a day in UTC, is the first of the next one."""
+    if text[16:19] != ":60":
+        return datetime.fromisoformat(text)
+    last = datetime.fromisoformat(f"{text[:16]}:59{text[19:]}")
+    is_leap = last.tzinfo is not None and last.astimezone(UTC).time().replace(microsecond=0) == time(23, 59, 59)
+    return last + timedelta(seconds=1) if is_leap else None
 
 
 _NUMBERS = (int, float, Decimal)
