@@ -1391,3 +1391,34 @@ def test_personal_data_in_plain_text_is_named_and_costs_nothing() -> None:
     ]
     assert read.event.custom_data.properties == {"customer_email": "jane@example.com", "colour": "red"}
     assert not [one for one in read.warnings if "jane" in one.message]
+
+
+@pytest.mark.parametrize("contact", ["jane@example.com", "+491701234567", "jane%40example.com", "jane＠example.com"])
+def test_an_address_or_a_number_where_none_belongs_is_told_field_by_field(contact: str) -> None:
+    read = taken(
+        draft(
+            event_name=f"Lead {contact}",
+            event_id=f"lead {contact}",
+            user_data={"email": "x@example.com", "phone": "+16505550123", "external_id": contact, "lead_id": contact},
+            custom_data={"order_id": contact, "content_name": contact, "contents": [{"id": "a"}, {"id": contact}]},
+            device={"model": contact},
+        )
+    )
+    assert [".".join(one.field) for one in read.warnings if one.code == "PERSONAL_DATA"] == [
+        "event_name",
+        "event_id",
+        "user_data.external_id",
+        "user_data.lead_id",
+        "custom_data.order_id",
+        "custom_data.contents.1.id",
+        "custom_data.content_name",
+        "device.model",
+    ]
+    assert not [one for one in read.warnings if "jane" in one.message or "170" in one.message]
+
+
+@pytest.mark.parametrize("event_id", ["order_1", "491701234567", "4917012345678", "a+b", "team@home"])
+def test_an_id_of_digits_or_signs_is_no_personal_data(event_id: str) -> None:
+    person = {"email": "jane+shop@example.com", "emails": ["j@example.com"], "phone": "+1 650 555 0123"}
+    given_ = draft(event_id=event_id, occurred_at="2026-11-20T15:59:00+01:00", user_data=person)
+    assert taken(given_).warnings == ()

@@ -30,7 +30,7 @@ from tracklayer.domain.card import (
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, is_plain_digest
-from tracklayer.domain.personal import MAX_URL, without_personal_properties, without_personal_url
+from tracklayer.domain.personal import MAX_URL, holds_contact, without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 
 MAX_EVENT_ID = 255  # characters
@@ -42,6 +42,7 @@ MAX_MORE = 9  # further emails, or phones, of one person
 MAX_DEVICE_TEXT = 255  # characters
 MAX_PROBLEMS = 20  # are told of one event: a basket of thousands of wrong lines has one mistake, not thousands
 MAX_UNKNOWN = 3  # fields that do not exist are named of one object: finding what was meant takes its time
+UNNAMED = "CustomEvent"  # in place of an event name that no platform may get
 MAX_AHEAD = timedelta(minutes=5)  # what clocks of merchants' servers are forgiven
 
 ACTION_SOURCES = (
@@ -320,6 +321,12 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
             return [Problem(path, "CARD_DATA", _CARD_DATA)]
     if event is None:
         return _in_order(reader.problems)
+    if reader.may_hold_contact:
+        if written is None or _may_hold_contact(written, draft, event):
+            for path in contacts_in(event):
+                reader.contact(path)
+        else:
+            vars(event)["may_hold_contact"] = False
     return _tuple(ReadEvent, (event, tuple(_in_order(reader.warnings)) if reader.warnings else (), size))
 
 
@@ -340,6 +347,73 @@ def _without(draft: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> Mapp
 
 
 _SIGNS_OF_CONTACT = (b"@", b"+", b"%", b"\xef")  # the last begins the full-width ones
+
+
+def _may_hold_contact(written: bytes, draft: Mapping[str, Any], event: Event) -> bool:
+    """Whether there are more signs of an address or a number than stand where they belong, or are looked for of their own."""
+    if b"\xef" in written:
+        return True
+    person = event.user_data
+    own = [found.plain for found in (*person.all_emails, *person.all_phones) if found.plain is not None]
+    own += [text for text in (event.event_source_url, draft.get("occurred_at")) if isinstance(text, str)]
+    return any(written.count(sign) > sum([text.count(sign.decode()) for text in own]) for sign in _SIGNS_OF_CONTACT[:3])
+
+
+# Fields in which no address and no number belongs, and which leave in plain, or may: nobody gets one that holds such.
+TEXTS_WITHOUT_CONTACT = ("order_id", "content_name", "content_category", "search_string", "status")
+LINES_WITHOUT_CONTACT = ("id", "title", "brand", "category", "variant", "coupon")
+PERSON_WITHOUT_CONTACT = (
+    *(
+        "city",
+        "state",
+        "zip",
+        "client_user_agent",
+        "fbp",
+        "fbc",
+        "fbclid",
+        "ttp",
+        "ttclid",
+        "gclid",
+        "gbraid",
+        "wbraid",
+    ),
+    *("ga_client_id", "ga_session_id", "epik", "sc_click_id", "sc_cookie1", "li_fat_id", "rdt_cid", "rdt_uuid"),
+    *("msclkid", "twclid", "lead_id", "job_title", "company_name"),
+)
+
+
+def contacts_in(event: Event) -> list[tuple[str, ...]]:
+    """The paths of what holds an e-mail address or a phone number where none belongs.
+
+    Not those in the URL and the properties, which ``personal.py`` finds, nor in what is hashed before it leaves.
+    """
+    found: list[tuple[str, ...]] = [
+        (name,) for name in ("event_name", "event_id") if holds_contact(getattr(event, name))
+    ]
+    given: Mapping[str, Any] = vars(event.user_data)
+    found += [
+        ("user_data", name) for name in PERSON_WITHOUT_CONTACT if (text := given.get(name)) and holds_contact(text)
+    ]
+    if (text := given.get("external_id")) and holds_contact(text):
+        found.append(("user_data", "external_id"))
+    custom = event.custom_data
+    given = vars(custom)
+    found += [
+        ("custom_data", name) for name in TEXTS_WITHOUT_CONTACT if (text := given.get(name)) and holds_contact(text)
+    ]
+    for place, line in enumerate(custom.contents):
+        given = vars(line)
+        found += [
+            (*_line("contents", place), name)
+            for name in LINES_WITHOUT_CONTACT
+            if (text := given.get(name)) and holds_contact(text)
+        ]
+    if any(map(holds_contact, custom.product_ids)):
+        found.append(("custom_data", "product_ids"))
+    if event.device is not NO_DEVICE:
+        given = vars(event.device)
+        found += [("device", name) for name, text in given.items() if isinstance(text, str) and holds_contact(text)]
+    return found
 
 
 def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> ReadEvent | list[Problem]:
@@ -769,6 +843,15 @@ class _Reader:
         )
         self.warnings.append(Problem.said(path, "PERSONAL_DATA", Name(path), rest))
 
+    def contact(self, path: tuple[str, ...]) -> None:
+        rest = _CONTACT_IN.get(path[-1]) if len(path) == 1 else None
+        if path == ("user_data", "external_id"):
+            rest = _CONTACT_AS_ID
+        rest = rest or " The event is taken, and no platform gets that field."
+        message = f" holds what looks like personal data in plain text.{rest}"
+        if len(self.warnings) < MAX_PROBLEMS:
+            self.warnings.append(Problem.said(path, "PERSONAL_DATA", Name(path), message))
+
     def too_long(self, path: tuple[str, ...], most: int) -> None:
         rest = f" may have {most:,} characters. The event is taken without it."
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
@@ -1043,6 +1126,12 @@ class _Reader:
         return kept
 
 
+_CONTACT_IN = {
+    "event_id": " The event is taken, and with hashing on every platform gets the SHA-256 of the whole id in its place: "
+    "for deduplication a browser's pixel has to send the same, 64 hexadecimal digits in lower case.",
+    "event_name": f" The event is taken, and platforms that it would go to under its own name get {UNNAMED}.",
+}
+_CONTACT_AS_ID = " The event is taken, and platforms get it as SHA-256 only, or not at all."
 _GCLID_COOKIE = re.compile(r"(?:1\.[0-9]\.k?)?GCL\.[0-9]{10}\.([!-~]+)")  # _gcl_aw, as gtag writes it
 
 

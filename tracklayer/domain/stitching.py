@@ -473,4 +473,6 @@ def enriched(event: Event, fields: Iterable[Enriched]) -> Event:
         added[one.field] = value if isinstance(value, str) else Matchable(None, value)
     if not added:
         return event
-    return made_of(Event, {**vars(event), "user_data": made_of(UserData, {**vars(event.user_data), **added})})
+    person = made_of(UserData, {**vars(event.user_data), **added})
+    # What a browser showed was never looked at with the event.
+    return made_of(Event, {**vars(event), "user_data": person, "may_hold_contact": True})

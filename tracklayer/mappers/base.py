@@ -33,6 +33,7 @@ from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.problem import Problem
 
 Settings = Mapping[str, Any]
+KEEPS_PLAIN = "keeps_plain"  # beside a destination's settings: true where its merchant has hashing off
 
 
 class RuleVerdict(NamedTuple):

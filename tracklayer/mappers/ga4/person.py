@@ -16,6 +16,7 @@ from tracklayer.domain.email_address import holds_email
 from tracklayer.domain.event import NO_DEVICE, Device, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, machine_address
 from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.personal import holds_contact
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, omit_empty
 
 MAX_USER_ID = 256
@@ -130,8 +131,8 @@ def _country(value: str) -> str | None:
 
 
 def _user_id(value: str) -> str | None:
-    """As it is, unless it is an address: Google forbids personal data here."""
-    return None if holds_email(value) or len(value) > MAX_USER_ID else value
+    """As it is, unless it holds an address or a number: Google forbids personal data here."""
+    return None if holds_email(value) or holds_contact(value) or len(value) > MAX_USER_ID else value
 
 
 # Key of an address, field of user_data, rule.
