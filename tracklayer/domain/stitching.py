@@ -125,7 +125,7 @@ class Person:
     @property
     def name(self) -> str:
         """The same for each spelling of a mailbox that is known to be one."""
-        return self.digests.get("google") or self.digest
+        return self.digests.get("google") or min(self.digest, self.digests.get("other_host") or self.digest)
 
 
 class Browser(NamedTuple):
