@@ -24,6 +24,7 @@ from tracklayer.domain.email_address import email_digests as email_digests
 from tracklayer.domain.email_address import email_google as email_google
 from tracklayer.domain.email_address import email_without_alias as email_without_alias
 from tracklayer.domain.phone import PHONE_RULES as PHONE_RULES
+from tracklayer.domain.phone import is_somebodys_number as is_somebodys_number
 from tracklayer.domain.phone import phone_at_home as phone_at_home
 from tracklayer.domain.phone import phone_digests as phone_digests
 from tracklayer.domain.phone import phone_digits as phone_digits

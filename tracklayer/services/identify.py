@@ -41,8 +41,8 @@ _NOBODY = Problem.said(
 _UNUSABLE = Problem.said(
     ("user_data",),
     "NOT_LINKED",
-    "has no email of a person and no phone with its country code: mailboxes such as noreply@ are nobody's. Nothing was "
-    "linked.",
+    "has no email of a person and no phone with its country code that can exist: mailboxes such as noreply@ and numbers such as "
+    "+11111111111 are nobody's. Nothing was linked.",
 )
 _REFUSED = Problem(("browser_id",), "CONSENT_DENIED", "Consent was denied in this browser: nothing was linked.")
 
