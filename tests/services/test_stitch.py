@@ -113,7 +113,7 @@ def sent(sandbox: SandboxServer) -> list[dict[str, Any]]:
     ],
 )
 def test_what_strangers_write_who_give_no_address_makes_them_not_one(
-    runtime: Runtime, clock: FrozenClock, hashing: bool, person: dict[str, str]
+    runtime: Runtime, clock: FrozenClock, hashing: bool, person: dict[str, Any]
 ) -> None:
     merchant = new_merchant(runtime, hashing=hashing)
     ingest(runtime, merchant, "a", browser_id=BROWSER, gclid="click-of-a-stranger", **person)

@@ -421,11 +421,27 @@ def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str
     found = read if isinstance(read, list) else []
     if any(problem.code == "CARD_DATA" for problem in found):
         return found
-    if misfit.fits and not misfit.problems:
+    if not misfit.problems and (misfit.fits or (isinstance(read, ReadEvent) and _has_odd_identifiers(misfit.draft))):
         return read
     return _in_order([*misfit.problems, *found]) or [
         Problem((), "INVALID_TYPE", "The event is not what the schema asks for: one of its lists may hold null.")
     ]
+
+
+def _has_odd_identifiers(draft: Mapping[str, Any]) -> bool:
+    """Whether an identifier is no text, which says why it is a misfit, and no list of ``custom_data`` holds null."""
+    custom = draft.get("custom_data") or {}
+    if any(isinstance(items := custom.get(name), list) and None in items for name in ("product_ids", "contents")):
+        return False
+    for name, value in draft["user_data"].items():
+        if value is None:
+            continue
+        if name in MATCHABLE_LISTS:
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                return True
+        elif not isinstance(value, str):
+            return True
+    return False
 
 
 def readable_event_id(draft: Any, problems: Sequence[Problem]) -> str | None:
@@ -836,6 +852,10 @@ class _Reader:
         rest = f" {what}. The event is taken without it: platforms that would refuse it do not get it."
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
 
+    def left(self, path: tuple[str, ...], what: str) -> None:
+        rest = f" {what}. The event is taken without it."
+        self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+
     def personal(self, path: tuple[str, ...], what: str) -> None:
         self.may_hold_personal = True
         rest = (
@@ -942,8 +962,8 @@ class _Reader:
         return self._identifier(path, name, value)
 
     def _identifier(self, path: tuple[str, ...], name: str, value: Any) -> str | None:
-        text = self.text_of(path, value)
-        if text is None:
+        text = value if type(value) is str and self.clean else self.identifying(path, name, value)
+        if text is None or not text or text.isspace():
             return None
         if len(text) > identifiers.MAX_IDENTIFIER:
             self.too_long(path, identifiers.MAX_IDENTIFIER)
@@ -972,12 +992,34 @@ class _Reader:
             return identifiers.machine_address(text)
         return text
 
+    def identifying(self, path: tuple[str, ...], name: str, value: Any) -> str | None:
+        """The text of what is none, or is no plain one: of a number its digits, where it has no other; else None, and a warning."""
+        if isinstance(value, str):
+            if not self._is_unusable(value):
+                return value
+            self.left(path, "holds a control character or half a character")
+            return None
+        if value is None:
+            return None
+        digits = _digits_of(value)
+        if digits is None:
+            self.may_hold_card = True  # whatever it is: it is searched to its depths
+            self.left(path, "must be text")
+            return None
+        if may_hold_card_number(int(digits)):
+            self.may_hold_card = True
+        if name in ("phone", "zip"):
+            rest = " is a number, and so has no zeros in front: it is read as its digits. Send it as text."
+            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+        return digits
+
     def more(self, path: tuple[str, ...], value: Any) -> tuple[Any, ...] | None:
         """Further emails as Matchables, or phones as (place, text): without a country nobody can read those yet."""
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
         if isinstance(value, str) or not isinstance(value, Sequence):
-            self.problem(path, "INVALID_TYPE", "must be a list")
+            self.may_hold_card = True
+            self.left(path, "must be a list")
             return None
         if len(value) > MAX_MORE:
             self.warn(path, f"may have {MAX_MORE} entries: the first ones count")
@@ -1133,6 +1175,16 @@ _CONTACT_IN = {
 }
 _CONTACT_AS_ID = " The event is taken, and platforms get it as SHA-256 only, or not at all."
 _GCLID_COOKIE = re.compile(r"(?:1\.[0-9]\.k?)?GCL\.[0-9]{10}\.([!-~]+)")  # _gcl_aw, as gtag writes it
+
+
+def _digits_of(value: Any) -> str | None:
+    """Of a whole JSON number that no reader has rounded; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not 0 <= value < 2**63:
+        return None
+    if isinstance(value, int):
+        return str(value)
+    whole = int(value)
+    return str(whole) if whole == value and whole < 2**53 else None
 
 
 def _is_blank(value: Any) -> bool:
