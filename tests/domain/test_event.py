@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.drawing import drawn
 from tests.factories import PURCHASE
+from tracklayer.domain import identifiers
 from tracklayer.domain.event import (
     ACTION_SOURCES,
     CONSENT_FIELDS,
@@ -945,7 +946,7 @@ def test_a_digest_is_read_without_its_builders_tail(name: str, tail: str) -> Non
 )
 def test_an_address_of_a_machine_is_kept_in_one_spelling(given: str, kept: str) -> None:
     read = taken(draft(user_data={"client_ip": given}))
-    assert read.warnings == ()
+    assert [one.code for one in read.warnings] == (["IDENTIFIER_MALFORMED"] if kept == "10.0.0.5" else [])
     assert read.event.user_data.client_ip == kept
 
 
@@ -1481,3 +1482,62 @@ def test_a_phone_that_is_a_number_is_read_and_told() -> None:
         ("IDENTIFIER_MALFORMED", "user_data.phone"),
         ("IDENTIFIER_MALFORMED", "user_data.phones.0"),
     ]
+
+
+INSIDE = [
+    "10.0.0.5",
+    "127.0.0.1",
+    "0.0.0.0",
+    "192.168.1.7",
+    "172.16.0.1",
+    "169.254.1.1",
+    "100.64.0.1",
+    "::1",
+    "fd00::1",
+]
+
+
+@pytest.mark.parametrize("address", [*INSIDE, "fe80::1", "10.1.1.1, 192.168.0.1", "[::1]:8080", "::ffff:127.0.0.1"])
+def test_an_address_inside_of_a_network_is_told(address: str) -> None:
+    read = taken(draft(user_data={"client_ip": address}))
+    assert [(one.code, one.field) for one in read.warnings] == [("IDENTIFIER_MALFORMED", ("user_data", "client_ip"))]
+    assert identifiers.public_address(address) is None
+
+
+@pytest.mark.parametrize("address", ["203.0.113.42", "11.0.0.1", "172.32.0.1", "100.128.0.1", "10.0.0.1, 203.0.113.42"])
+def test_an_address_on_the_internet_is_not(address: str) -> None:
+    assert taken(draft(user_data={"client_ip": address})).warnings == ()
+    assert identifiers.public_address(address) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ('"IwAR0abc"', "IwAR0abc"),
+        ("fbclid=IwAR0abc", "IwAR0abc"),
+        ("'fbclid=IwAR0abc'", "IwAR0abc"),
+        ("IwAR0", "IwAR0"),
+    ],
+)
+def test_a_click_id_is_read_without_what_was_copied_with_it(text: str, read: str) -> None:
+    found = taken(draft(user_data={"fbclid": text}))
+    assert (found.event.user_data.fbclid, found.warnings) == (read, ())
+
+
+@pytest.mark.parametrize(
+    ("born", "stays"), [("2030-01-01", False), ("20270101", False), ("2026-11-20", True), ("1990-02-16", True)]
+)
+def test_nobody_is_born_in_the_future(born: str, stays: bool) -> None:
+    found = taken(draft(user_data={"date_of_birth": born}))
+    assert found.event.user_data.date_of_birth == (born if stays else None)
+    assert [(one.code, one.field[-1]) for one in found.warnings] == (
+        [] if stays else [("IDENTIFIER_MALFORMED", "date_of_birth")]
+    )
+
+
+@pytest.mark.parametrize("text", ["N/A", "n/a"])
+@pytest.mark.parametrize("name", ["first_name", "last_name", "company_name", "external_id"])
+def test_what_is_not_available_is_no_name(name: str, text: str) -> None:
+    found = taken(draft(user_data={name: text}))
+    assert getattr(found.event.user_data, name) is None
+    assert [one.code for one in found.warnings] == ["IDENTIFIER_PLACEHOLDER"]

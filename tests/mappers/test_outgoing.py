@@ -388,3 +388,28 @@ def test_what_is_known_of_a_url_beforehand_changes_nothing(platform: str, url: s
     found = map_event(mapper, given_, example_settings(mapper), NOW)
     assert found == map_event(mapper, asked_again, example_settings(mapper), NOW)
     assert given_.has_plain_url == (url == "https://shop.example.com/thanks")
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_name_is_the_same_without_the_characters_that_nobody_sees(platform: str) -> None:
+    mapper = mapper_for(platform)
+    person = {"email": "jane@example.com", "gclid": "g", "city": "Köln", "country": "DE", "street": "Am Tor 1"}
+    names = {"first_name": "Jané", "last_name": "Doe"}
+    hidden = {
+        "first_name": "\ufeffJa\u200bné",
+        "last_name": "D\u00adoe\u200e",
+        "city": "K\u200böln",
+        "street": "Am\u200b Tor 1",
+    }
+    clean = map_event(mapper, event(user_data={**person, **names}), example_settings(mapper), NOW)
+    copied = map_event(mapper, event(user_data={**person, **names, **hidden}), example_settings(mapper), NOW)
+    assert clean == copied
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("address", ["10.0.0.5", "127.0.0.1", "0.0.0.0", "192.168.1.7", "::1", "fd00::1"])
+def test_no_platform_gets_an_address_inside_of_a_network(platform: str, address: str) -> None:
+    mapper = mapper_for(platform)
+    person = {"email": "jane@example.com", "gclid": "g", "client_ip": address, "client_user_agent": "Mozilla/5.0"}
+    found = map_event(mapper, event(user_data=person), example_settings(mapper), NOW)
+    assert not isinstance(found, Mapped) or f"'{address}'" not in repr(found.item)

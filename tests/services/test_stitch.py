@@ -822,3 +822,17 @@ def test_links_of_concurrent_calls_never_wait_crosswise(
     with in_transaction():
         counts = rows("SELECT count(*) FROM browser_people GROUP BY browser_id")
     assert max(row[0] for row in counts) <= 6
+
+
+async def test_identify_speaks_of_no_event(api: Api) -> None:
+    given = {"email": "jane@example.com", "fbp": "x", "gclid": "{gclid}", "zip": "N/A", "externalId": "j@example.com"}
+    found = (await api(IDENTIFY, input={"browserId": BROWSER, "userData": given}))["identify"]
+    assert found["ok"]
+    assert [error["code"] for error in found["userErrors"]] == [
+        "IDENTIFIER_PLACEHOLDER",
+        "PERSONAL_DATA",
+        "IDENTIFIER_MALFORMED",
+        "IDENTIFIER_PLACEHOLDER",
+    ]
+    assert not [error["message"] for error in found["userErrors"] if "event" in error["message"].lower()]
+    assert all(error["message"].endswith(".") for error in found["userErrors"])

@@ -306,7 +306,9 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
     size = len(written) if written is not None else _size(draft)
     # JSON escapes control characters: where nothing is escaped, no field of it need be searched for them.
     reader = _Reader(written is not None and _BACKSLASH not in written and _DELETE not in written, size)
-    reader.may_hold_contact = written is None or any(sign in written for sign in _SIGNS_OF_CONTACT)
+    reader.may_hold_contact = (
+        written is None or b"@" in written or b"+" in written or b"%" in written or b"\xef" in written
+    )
     if size <= MAX_EVENT:
         event = _read(reader, draft, now, default_countries)
     else:
@@ -346,17 +348,26 @@ def _without(draft: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> Mapp
     return kept
 
 
-_SIGNS_OF_CONTACT = (b"@", b"+", b"%", b"\xef")  # the last begins the full-width ones
-
-
 def _may_hold_contact(written: bytes, draft: Mapping[str, Any], event: Event) -> bool:
     """Whether there are more signs of an address or a number than stand where they belong, or are looked for of their own."""
-    if b"\xef" in written:
+    if b"\xef" in written:  # the first byte of full-width signs
         return True
-    person = event.user_data
-    own = [found.plain for found in (*person.all_emails, *person.all_phones) if found.plain is not None]
-    own += [text for text in (event.event_source_url, draft.get("occurred_at")) if isinstance(text, str)]
-    return any(written.count(sign) > sum([text.count(sign.decode()) for text in own]) for sign in _SIGNS_OF_CONTACT[:3])
+    person = vars(event.user_data)
+    own = event.event_source_url or ""
+    # A digest has no such sign.
+    if (email := person.get("email")) is not None and email.plain is not None:
+        own += email.plain
+    if (phone := person.get("phone")) is not None and phone.plain is not None:
+        own += phone.plain
+    if "emails" in person or "phones" in person:
+        own += "".join([one.plain or "" for one in (*person.get("emails", ()), *person.get("phones", ()))])
+    if type(occurred_at := draft["occurred_at"]) is str:
+        own += occurred_at
+    return (
+        written.count(b"@") > own.count("@")
+        or written.count(b"+") > own.count("+")
+        or written.count(b"%") > own.count("%")
+    )
 
 
 # Fields in which no address and no number belongs, and which leave in plain, or may: nobody gets one that holds such.
@@ -522,7 +533,7 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     has_plain_url = clean and type(url) is str and len(url) <= MAX_URL and is_plain_url(url) is not None
     if url is not None and not has_plain_url:
         url = _read_url(reader, draft)
-    user_data = _read_user_data(reader, draft, default_countries)
+    user_data = _read_user_data(reader, draft, now, default_countries)
     custom_data = _read_custom_data(reader, draft)
     device = _read_device(reader, draft) if "device" in draft else NO_DEVICE
     consent = _read_consent(reader, draft) if "consent" in draft else NO_CONSENT
@@ -599,7 +610,15 @@ def _size(draft: Mapping[str, Any]) -> int:
         return 0
 
 
-def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries: frozenset[str]) -> UserData:
+def _is_unborn(text: str, now: datetime) -> bool:
+    """Whether a date of birth has come nowhere on earth."""
+    born = normalise.date_of_birth(text)
+    return born is not None and born > (now + timedelta(days=1)).date()
+
+
+def _read_user_data(
+    reader: _Reader, draft: Mapping[str, Any], now: datetime, default_countries: frozenset[str]
+) -> UserData:
     given = draft.get("user_data")
     if type(given) is not dict:
         given = reader.mapping((), draft, "user_data", required=True)
@@ -623,6 +642,9 @@ def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries
             values[name] = text
         else:
             del values[name]
+    if "date_of_birth" in values and _is_unborn(values["date_of_birth"], now):
+        reader.left(("user_data", "date_of_birth"), "lies in the future")
+        del values["date_of_birth"]
     if type(values.get("phone")) is str or "phones" in values:
         _read_phones(reader, values, default_countries)
     if type(values.get("email")) is str:
@@ -981,8 +1003,13 @@ class _Reader:
             text = text.strip()  # compared with others, by who stitches and who erases
         if name == "gclid" and (cookie := _GCLID_COOKIE.fullmatch(text.strip())):
             return cookie[1]
+        if name == "fbclid":
+            text = text.strip().strip("\"'").removeprefix("fbclid=") or text  # copied with what stood around it
         wanted = identifiers.FORMATS.get(name)
         if wanted is not None and not wanted.is_right(text):
+            if name == "client_ip" and identifiers.is_ip(text):
+                self.warn(path, "must be the visitor's own address on the internet: this one lies inside of a network")
+                return identifiers.machine_address(text)
             if name in ("fbp", "fbc") and identifiers.is_meta_cookie(text):
                 rest = " has a time that is not in milliseconds (13 digits), as Meta documents it. It is sent as it is."
                 self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))

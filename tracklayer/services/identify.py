@@ -89,7 +89,7 @@ def identify(
     read = read_event(draft, now, merchant.default_countries)
     if isinstance(read, list):
         return Identified(False, (*problems, *read))
-    warnings = tuple(one for one in read.warnings if one.field != ("user_data", "browser_id"))
+    warnings = tuple(map(_of_no_event, (one for one in read.warnings if one.field != ("user_data", "browser_id"))))
     if problems:
         return Identified(False, (*problems, *warnings))
     person = read.event.user_data
@@ -114,3 +114,10 @@ def identify(
         db.link_people(merchant.merchant_id, links, now)
         end_storing(until)
     return Identified(True, warnings)
+
+
+def _of_no_event(warning: Problem) -> Problem:
+    """The same without what becomes of the event, as there is none."""
+    *before, last = warning.parts or (warning.message,)
+    said = last.partition(" The event is taken")[0] if isinstance(last, str) else last
+    return Problem.said(warning.field, warning.code, *before, said)
