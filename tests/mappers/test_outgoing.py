@@ -252,7 +252,9 @@ def test_an_event_name_that_holds_an_address_stays_here_unless_a_setting_says_wh
 def test_no_field_takes_an_address_or_a_number_to_a_platform(platform: str, contact: str) -> None:
     person = {name: f"x {contact}" if name == "client_user_agent" else contact for name in PLAIN_USER_FIELDS}
     person |= {"email": "jane@example.com", "client_ip": "203.0.113.42", "country": "DE"}
-    given_ = event(event_id=contact, event_name=f"Sign-up {contact}", user_data=person)
+    texts = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+    custom = {"value": 5, "currency": "EUR", "properties": {"note": contact}, **dict.fromkeys(texts, contact)}
+    given_ = event(event_id=contact, event_name=f"Sign-up {contact}", user_data=person, custom_data=custom)
     mapper = mapper_for(platform)
     settings = {**example_settings(mapper)}
     for name, value in settings.items():  # a name of the merchant's own goes where all others do

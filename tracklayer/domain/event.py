@@ -371,7 +371,7 @@ def _may_hold_contact(written: bytes, draft: Mapping[str, Any], event: Event) ->
 
 
 # Fields in which no address and no number belongs, and which leave in plain, or may: nobody gets one that holds such.
-TEXTS_WITHOUT_CONTACT = ("order_id", "content_name", "content_category", "search_string", "status")
+TEXTS_WITHOUT_CONTACT = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
 LINES_WITHOUT_CONTACT = ("id", "title", "brand", "category", "variant", "coupon")
 PERSON_WITHOUT_CONTACT = (
     *(
