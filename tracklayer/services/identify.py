@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tracklayer.db import identities as db
@@ -15,7 +15,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.event import read_event
 from tracklayer.domain.identifiers import FORMATS
 from tracklayer.domain.person import of_browser, tokens_of_added, tokens_of_external_id
-from tracklayer.domain.problem import Name, Problem
+from tracklayer.domain.problem import Name, Problem, worded
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import LATE_SECONDS
 from tracklayer.services.linking import links_of
@@ -119,5 +119,5 @@ def identify(
 def _of_no_event(warning: Problem) -> Problem:
     """The same without what becomes of the event, as there is none."""
     *before, last = warning.parts or (warning.message,)
-    said = last.partition(" The event is taken")[0] if isinstance(last, str) else last
-    return Problem.said(warning.field, warning.code, *before, said)
+    parts = (*before, last.partition(" The event is taken")[0] if isinstance(last, str) else last)
+    return replace(warning, message=worded(parts, ".".join, str), parts=parts)
