@@ -406,12 +406,3 @@ def test_a_name_is_the_same_without_the_characters_that_nobody_sees(platform: st
     clean = map_event(mapper, event(user_data={**person, **names}), example_settings(mapper), NOW)
     copied = map_event(mapper, event(user_data={**person, **names, **hidden}), example_settings(mapper), NOW)
     assert clean == copied
-
-
-@pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("address", ["10.0.0.5", "127.0.0.1", "0.0.0.0", "192.168.1.7", "::1", "fd00::1"])
-def test_no_platform_gets_an_address_inside_of_a_network(platform: str, address: str) -> None:
-    mapper = mapper_for(platform)
-    person = {"email": "jane@example.com", "gclid": "g", "client_ip": address, "client_user_agent": "Mozilla/5.0"}
-    found = map_event(mapper, event(user_data=person), example_settings(mapper), NOW)
-    assert not isinstance(found, Mapped) or f"'{address}'" not in repr(found.item)

@@ -1013,7 +1013,11 @@ class _Reader:
         wanted = identifiers.FORMATS.get(name)
         if wanted is not None and not wanted.is_right(text):
             if name == "client_ip" and identifiers.is_ip(text):
-                self.warn(path, "must be the visitor's own address on the internet: this one lies inside of a network")
+                rest = (
+                    " lies inside of a network, and tells a platform nothing: it should be the visitor's own, which a proxy has in "
+                    "X-Forwarded-For. It is sent as it is."
+                )
+                self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
                 return identifiers.machine_address(text)
             if name in ("fbp", "fbc") and identifiers.is_meta_cookie(text):
                 rest = " has a time that is not in milliseconds (13 digits), as Meta documents it. It is sent as it is."

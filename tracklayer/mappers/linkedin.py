@@ -31,7 +31,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import NO_DEVICE, CustomData, Event
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, public_address
+from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     Explanation,
@@ -111,7 +111,7 @@ def _country(value: str, settings: Settings) -> str | None:
 
 
 def _ipv4(value: str, settings: Settings) -> str | None:
-    address = public_address(value)
+    address = machine_address(value)
     return address if address and ":" not in address else None
 
 

@@ -28,7 +28,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import NO_DEVICE, Event, read_decimal
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, is_zero_uuid, public_address, web_url
+from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, is_zero_uuid, machine_address, web_url
 from tracklayer.domain.personal import without_personal_url
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -105,7 +105,7 @@ def _phone(value: str, settings: Settings) -> str | None:
 
 
 def _ip(value: str, settings: Settings) -> str | None:
-    return public_address(value)
+    return machine_address(value)
 
 
 def _click_id(value: str, settings: Settings) -> str | None:

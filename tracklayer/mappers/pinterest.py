@@ -18,7 +18,7 @@ from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BearerToken, DropReason, PlatformRequest
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import is_uuid, is_web_url, public_address
+from tracklayer.domain.identifiers import is_uuid, is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -129,7 +129,7 @@ _HASHED: Mapping[str, tuple[str, _Rule]] = {
     "external_id": ("external_id", lambda value, country: hashed(value, normalise.trimmed)),
 }
 _PLAIN: Mapping[str, tuple[str, _Rule]] = {
-    "client_ip": ("client_ip_address", lambda value, country: public_address(value)),
+    "client_ip": ("client_ip_address", lambda value, country: machine_address(value)),
     "client_user_agent": ("client_user_agent", _trimmed),
     "epik": ("click_id", _trimmed),
 }

@@ -30,7 +30,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import NO_DEVICE, CustomData, Device, Event, UserData
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, public_address
+from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -100,7 +100,7 @@ def _external_id(value: str, settings: Settings) -> str | None:
 
 def _ip(value: str, settings: Settings) -> str | None:
     """Of the canonical form: one address of a machine is one digest."""
-    return hashed(value, public_address)
+    return hashed(value, machine_address)
 
 
 def _idfa(value: str) -> str | None:

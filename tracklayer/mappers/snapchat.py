@@ -26,7 +26,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event, UserData
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import FORMATS, is_web_url, public_address
+from tracklayer.domain.identifiers import FORMATS, is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
@@ -137,7 +137,7 @@ def _opaque(name: str) -> Callable[[str, Settings], str | None]:
 
 
 def _ip(value: str, settings: Settings) -> str | None:
-    return public_address(value)
+    return machine_address(value)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {

@@ -29,7 +29,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Content, CustomData, Event, UserData
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import is_web_url, public_address
+from tracklayer.domain.identifiers import is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -116,7 +116,7 @@ def _click_id(value: str) -> str | None:
 _USER: Mapping[str, tuple[str, _Rule]] = {
     "external_id": ("external_id", _digest(normalise.lower_composed)),
     "ttp": ("ttp", _untouched),
-    "client_ip": ("ip", lambda value, country: public_address(value)),
+    "client_ip": ("ip", lambda value, country: machine_address(value)),
     "client_user_agent": ("user_agent", _untouched),
     "first_name": ("first_name", _digest(normalise.letters_and_digits)),
     "last_name": ("last_name", _digest(normalise.letters_and_digits)),

@@ -36,7 +36,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Content, CustomData, Event
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import public_address
+from tracklayer.domain.identifiers import machine_address
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -100,7 +100,7 @@ def _phone(value: str, settings: Settings) -> str | None:
 
 
 def _ipv4(value: str, settings: Settings) -> str | None:
-    address = public_address(value)
+    address = machine_address(value)
     return address if address and ":" not in address else None
 
 
