@@ -226,6 +226,25 @@ async def test_a_basket_of_wrong_lines_is_told_once_and_again_and_not_a_thousand
         assert found["userErrors"][19]["field"] == ["customData", "contents", "19", "quantity"]
 
 
+async def test_a_basket_is_as_large_as_it_was_sent(runtime: Runtime) -> None:
+    """What the schema adds where nothing was sent (``quantity: 1``) is twice as much, and nobody's."""
+    text = "mutation($input: IngestEventInput!) { ingestEvent(input: $input) { outcome userErrors { code message } } }"
+    fits = camel(draft("fits", custom_data={"contents": [{"id": "n"}] * 10_000}))
+    too_large = camel(draft("large", custom_data={"contents": [{"id": "n"}] * 30_000}))
+    told = len(json.dumps(draft("large", custom_data={"contents": [{"id": "n"}] * 30_000}), separators=(",", ":")))
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled):
+            api = Api(client, new_merchant(runtime).key)
+            for outcome in ("ACCEPTED", "COALESCED", "COALESCED"):
+                taken = (await api(text, input=fits))["ingestEvent"]
+                assert (taken["outcome"], taken["userErrors"]) == (outcome, [])
+            refused = (await api(text, input=too_large))["ingestEvent"]
+            message = f"An event may have 262,144 bytes of JSON; this one has {told:,}."
+            assert refused["userErrors"] == [{"code": "TOO_LARGE", "message": message}]
+            (in_list,) = (await api(INGEST_ALL, inputs=[too_large]))["ingestEvents"]["results"]
+            assert [error["message"] for error in in_list["userErrors"]] == [message]
+
+
 @pytest.mark.parametrize(
     ("odd", "code", "field"),
     [

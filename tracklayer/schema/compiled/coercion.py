@@ -39,8 +39,9 @@ class Drafted:
     """Marks an input class whose resolvers ask for nothing but its draft: what was given, as a plain dictionary.
 
     A plan gives them the draft itself, nested ones within it: keys are the Python names, in the order of the fields; what
-    is None or UNSET is missing; enums are their values. The stock executor gives the same (``take_drafts``). Nobody changes
-    one.
+    is None or UNSET is missing, and so is what was not sent, whatever the schema's default for it: the reader of drafts has
+    the same, and its size is that of what was sent. Enums are their values. The stock executor gives the same
+    (``take_drafts``). Nobody changes one.
     """
 
 
@@ -98,6 +99,25 @@ def take_drafts(schema: strawberry.Schema) -> None:
             definition: StrawberryObjectDefinition = kind.extensions[DEFINITION]
             if issubclass(definition.origin, Drafted):
                 definition.from_input = _Drafting(schema, kind)
+                for field in kind.fields.values():
+                    field.default_value = _marked(field.default_value)
+
+
+class _UnsentNumber(int):
+    """A default, number or flag, that can be told from the same value where that was sent."""
+
+
+class _UnsentText(str):
+    """The same of a text, or of the value of an enum's member."""
+
+    __slots__ = ()
+
+
+def _marked(default: Any) -> Any:
+    if isinstance(default, int):
+        return _UnsentNumber(default)
+    value = default.value if isinstance(default, Enum) else default
+    return _UnsentText(value) if isinstance(value, str) else default
 
 
 class _Drafting:
@@ -106,7 +126,7 @@ class _Drafting:
     def __init__(self, schema: strawberry.Schema, type_: GraphQLInputObjectType) -> None:
         self._schema = schema
         self._type = type_
-        self._fields: list[tuple[str, str, Any, _Drafting | None]] | None = None
+        self._fields: list[tuple[str, str, _Drafting | None]] | None = None
 
     def __call__(self, cls: type, value: Any, context: Any) -> Any:
         draft = self._draft(value)
@@ -118,9 +138,9 @@ class _Drafting:
         if self._fields is None:
             self._fields = self._read_fields()
         draft = {}
-        for sent, name, default, inner in self._fields:
-            found = value.get(sent, default)
-            if found is None or found is strawberry.UNSET:
+        for sent, name, inner in self._fields:
+            found = value.get(sent)
+            if found is None or found is strawberry.UNSET or isinstance(found, _UnsentNumber | _UnsentText):
                 continue
             if inner is not None:
                 draft[name] = inner._drafts(found)
@@ -133,7 +153,7 @@ class _Drafting:
             return [self._drafts(item) for item in value]
         return None if value is None else self._draft(value)
 
-    def _read_fields(self) -> list[tuple[str, str, Any, _Drafting | None]]:
+    def _read_fields(self) -> list[tuple[str, str, _Drafting | None]]:
         order = [field.name for field in dataclasses.fields(self._type.extensions[DEFINITION].origin)]
         found = []
         for sent, field in self._type.fields.items():
@@ -141,9 +161,8 @@ class _Drafting:
             inner: Any = field.type
             while isinstance(inner, GraphQLNonNull | GraphQLList):
                 inner = inner.of_type
-            default = None if ours.default is dataclasses.MISSING else ours.default
             below = _Drafting(self._schema, inner) if isinstance(inner, GraphQLInputObjectType) else None
-            found.append((sent, ours.python_name, default, below))
+            found.append((sent, ours.python_name, below))
         return sorted(found, key=lambda known: order.index(known[1]))
 
 
@@ -316,15 +335,10 @@ class Inputs(Source):
             null = ["if x is None: raise Doubt"] if required else []
             body = [*null, *given] if required else ["if x is not None:", *indented(given)]
             return [f"x = get({sent!r})", *body]
-        absent, null_line = "pass", f"d[{name!r}] = None"
-        if in_draft:
-            null_line = "pass"
-            if default is not None and default is not strawberry.UNSET:
-                value = self.keep("default", default.value if isinstance(default, Enum) else default)
-                absent = f"d[{name!r}] = {value}"
+        null_line = "pass" if in_draft else f"d[{name!r}] = None"
         return [
             f"x = get({sent!r}, MISSING)",
-            f"if x is MISSING: {absent}",
+            "if x is MISSING: pass",
             f"elif x is None: {'raise Doubt' if required else null_line}",
             "else:",
             *indented(given),
