@@ -238,14 +238,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """Something that was sent for an event and has not even its shape. ``draft``: as far as it can be read; ``problems``:
-    what is wrong besides, and no longer to be seen in it. It is refused like any event, and costs its neighbours nothing;
-    one that ``fits`` is only written otherwise than a schema can say, and is judged by its draft.
+    """Something that was sent for an event, and that a schema cannot say. ``draft``: as far as it can be read; ``problems``:
+    what is wrong besides, and no longer to be seen in it. Without those it is judged by its draft, as any event: it may only
+    be written otherwise. It costs its neighbours nothing.
     """
 
     draft: Any
     problems: tuple[Problem, ...] = ()
-    fits: bool = False
 
 
 class ReadEvent(NamedTuple):
@@ -331,7 +330,7 @@ def _without(draft: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> Mapp
             kept.pop(name)
             continue
         within = kept[name] = dict(kept[name])
-        if len(inner) == 1:
+        if len(inner) == 1 or isinstance(within[inner[0]], str):
             within.pop(inner[0])
         else:
             items = within[inner[0]] = list(within[inner[0]])
@@ -347,11 +346,7 @@ def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str
     found = read if isinstance(read, list) else []
     if any(problem.code == "CARD_DATA" for problem in found):
         return found
-    if misfit.fits and not misfit.problems:
-        return read
-    return _in_order([*misfit.problems, *found]) or [
-        Problem((), "INVALID_TYPE", "The event is not what the schema asks for: one of its lists may hold null.")
-    ]
+    return _in_order([*misfit.problems, *found]) if misfit.problems else read
 
 
 def readable_event_id(draft: Any, problems: Sequence[Problem]) -> str | None:
@@ -680,7 +675,7 @@ def _read_device(reader: _Reader, draft: Mapping[str, Any]) -> Device:
                 reader.problem(path, "INVALID_TYPE", "must be true or false")
             values[name] = value
         elif name in ("screen_width", "screen_height"):
-            values[name] = reader.count(at, given, name) or None
+            values[name] = reader.pixels(at, given, name) or None
         elif (text := reader.text(at, given, name, MAX_DEVICE_TEXT)) is not None:
             if normalise.is_placeholder(text) or identifiers.is_zero_uuid(text):
                 reader.absent(path)
@@ -797,11 +792,14 @@ class _Reader:
         return {}
 
     def items(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> Sequence[Any]:
+        """One that stands there itself is a list of one."""
         value = given.get(name)
         if type(value) is list:
             return value
         if value is None:
             return ()
+        if isinstance(value, str if name == "product_ids" else Mapping):
+            return (value,)
         if isinstance(value, str) or not isinstance(value, Sequence):
             self.problem((*at, name), "INVALID_TYPE", "must be a list")
             return ()
@@ -893,7 +891,9 @@ class _Reader:
         """Further emails as Matchables, or phones as (place, text): without a country nobody can read those yet."""
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
-        if isinstance(value, str) or not isinstance(value, Sequence):
+        if isinstance(value, str):
+            value = (value,)  # one is a list of one
+        if not isinstance(value, Sequence):
             self.problem(path, "INVALID_TYPE", "must be a list")
             return None
         if len(value) > MAX_MORE:
@@ -979,14 +979,10 @@ class _Reader:
         number = self.quantity(at, given, name)
         return number if number is None or isinstance(number, int) else max(1, round(number))
 
-    def count(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | None:
-        value = given.get(name)
-        if value is None or _is_blank(value):
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-            self.problem((*at, name), "INVALID_NUMBER", "must be a whole number from 0 to 2147483647")
-            return None
-        return value
+    def pixels(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | None:
+        """Whole; as text, too. Browsers tell fractions, where a screen is zoomed: they are rounded."""
+        number = self.quantity(at, given, name)
+        return number if number is None or isinstance(number, int) else round(number)
 
     def quantity(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | Decimal | None:
         """Whole, or with a fraction where goods are sold by weight: 2, 2.0, "2" and 1.85."""
@@ -996,7 +992,7 @@ class _Reader:
         if _is_blank(value):
             return None
         number = read_decimal(value)
-        if number is None or not 0 <= number < 2**31:
+        if number is None or not 0 <= number <= 2**31 - 1:  # what is rounded up from there fits nowhere
             self.problem((*at, name), "INVALID_NUMBER", "must be a number from 0 to 2147483647, such as 2 or 1.85")
             return None
         if may_hold_card_number(number):

@@ -68,21 +68,11 @@ class Alone(Drafted):
 
     @classmethod
     def as_far_as_sent(cls, sent: Any) -> Any:
-        """What was sent as the schema could say it, where only a number is written otherwise; None where there is no such.
+        """What was sent as the schema could say it, where values are only written otherwise than it can; None where none is.
 
-        Then the draft keeps what was sent.
+        If that is an input of the class, its misfit is judged by whoever reads it.
         """
         return None
-
-    @classmethod
-    def put_back(cls, draft: dict[str, Any], sent: Any) -> dict[str, Any]:
-        """The draft of what ``as_far_as_sent`` gave, with what was sent instead."""
-        return draft
-
-    @classmethod
-    def fitting(cls, sent: Any) -> Any:
-        """The misfit of such a one: it is judged by its draft."""
-        raise NotImplementedError
 
     @classmethod
     def misfit_in_draft(cls, draft: Mapping[str, Any]) -> Any:
@@ -244,7 +234,7 @@ class Inputs(Source):
             alone = class_judged_alone(type_)
             if alone is None or source is self:
                 return [f"{x} = {made}"]
-            otherwise = source.keep("relaxed", _relaxed(self._schema, type_, alone))
+            otherwise = source.keep("relaxed", _relaxed(type_, alone))
             return ["try:", f"    {x} = {made}", "except Exception:", f"    {x} = {otherwise}({x})"]
         return [f"{x} = {source.keep('parse', _parsing(type_))}({x})"]
 
@@ -358,10 +348,7 @@ def _judged_alone(schema: strawberry.Schema, type_: GraphQLInputObjectType, cls:
 
     def judge(sent: Any) -> Any:
         found = coerce_input_value(sent, GraphQLNonNull(type_))
-        if found is not Undefined:
-            return _draft_of_coerced(schema, cls, found)
-        draft = _relaxed_draft(schema, type_, cls, sent)
-        return cls.misfit(sent) if draft is None else draft
+        return cls.misfit(sent) if found is Undefined else _draft_of_coerced(schema, cls, found)
 
     return judge
 
@@ -371,23 +358,14 @@ def _draft_of_coerced(schema: strawberry.Schema, cls: type[Alone], found: Any) -
     return draft_of(convert_argument(found, cls, converter.scalar_registry, schema.config))
 
 
-def _relaxed_draft(schema: strawberry.Schema, type_: GraphQLInputObjectType, cls: type[Alone], sent: Any) -> Any:
-    """The draft of one in which only a number is written otherwise than the schema can say; None of any other."""
-    sayable = cls.as_far_as_sent(sent)
-    if sayable is None:
-        return None
-    found = coerce_input_value(sayable, GraphQLNonNull(type_))
-    return None if found is Undefined else cls.put_back(_draft_of_coerced(schema, cls, found), sent)
-
-
-def _relaxed(schema: strawberry.Schema, type_: GraphQLInputObjectType, cls: type[Alone]) -> Callable[[Any], Any]:
+def _relaxed(type_: GraphQLInputObjectType, cls: type[Alone]) -> Callable[[Any], Any]:
     """What becomes of one that stands alone and that the generated code does not take."""
 
     def relaxed(sent: Any) -> Any:
-        draft = _relaxed_draft(schema, type_, cls, sent)
-        if draft is None:
+        sayable = cls.as_far_as_sent(sent)
+        if sayable is None or coerce_input_value(sayable, GraphQLNonNull(type_)) is Undefined:
             raise Doubt
-        return draft
+        return cls.misfit(sent)
 
     return relaxed
 
@@ -418,24 +396,23 @@ def tolerated(
             listed = _variables_in_lists(document)
         if name in listed:
             found[name] = fits(found[name])
-        elif (relaxed := _fitting(GraphQLNonNull(inner), alone, found[name])) is not None:
-            found[name] = relaxed
+        else:
+            found[name] = _standing_alone(GraphQLNonNull(inner), alone, found[name])
     return found
 
 
 def _stand_in(type_: Any, cls: type[Alone], sent: Any) -> Any:
-    if coerce_input_value(sent, type_) is not Undefined:
-        return sent
-    relaxed = _fitting(type_, cls, sent)
-    return cls.stand_in(cls.misfit(sent)) if relaxed is None else relaxed
+    return sent if coerce_input_value(sent, type_) is not Undefined else cls.stand_in(cls.misfit(sent))
 
 
-def _fitting(type_: Any, cls: type[Alone], sent: Any) -> Any:
-    """A stand-in for one in which only a number is written otherwise than the schema can say; None of any other."""
+def _standing_alone(type_: Any, cls: type[Alone], sent: Any) -> Any:
+    """A stand-in for one of which only values are written otherwise than the schema can say. One that is wrong besides is
+    given with those as the schema could say them: its errors are of what is wrong.
+    """
     sayable = cls.as_far_as_sent(sent)
-    if sayable is None or coerce_input_value(sayable, type_) is Undefined:
-        return None
-    return cls.stand_in(cls.fitting(sent))
+    if sayable is None or coerce_input_value(sent, type_) is not Undefined:
+        return sent
+    return sayable if coerce_input_value(sayable, type_) is Undefined else cls.stand_in(cls.misfit(sent))
 
 
 def _variables_in_lists(document: DocumentNode) -> set[str]:
