@@ -473,7 +473,7 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
         ),
         pytest.param(
             {"custom_data": {"value": "1,50"}},
-            "custom_data.value must be a number of at most 20 digits before the point, or one written as text: 129.99.",
+            "custom_data.value must be a number of at most 21 digits before the point, or one written as text: 129.99.",
             id="number",
         ),
         pytest.param(

@@ -10,8 +10,10 @@ import pytest
 
 from tests.doors import DROPS_COROUTINES, doors
 from tests.factories import Api, Merchant, camel, draft, new_merchant
+from tracklayer.domain.json_text import read_json
 from tracklayer.runtime import Runtime
 from tracklayer.schema.inputs import IngestEventInput
+from tracklayer.services.ingest import Accepted, ingest_events
 
 pytestmark = DROPS_COROUTINES
 
@@ -351,6 +353,64 @@ async def test_amounts_come_back_digit_by_digit(api: Api) -> None:
         for _ in range(3):
             answer = (await api.post(text)).text
             assert answer.count(amount) == 2, answer
+
+
+async def test_amounts_that_no_double_holds_are_stored_as_they_were_written(runtime: Runtime) -> None:
+    """As numbers of the variables and of the document, alone and in a list, and by import."""
+    amounts = [
+        "99999999999999.99",
+        "123456789012345678901",
+        "12345678901234.567",
+        "0.1000000000000000055",
+        "389.96999999999997",
+    ]
+    headers = {"content-type": "application/json"}
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled, both.compiled):
+            merchant = new_merchant(runtime)
+            api = Api(client, merchant.key)
+            sent = {}
+            for number, amount in enumerate(amounts):
+                for door, text, variables in (
+                    ("one", INGEST_ONE, '{"input": EVENT}'),
+                    ("all", INGEST_ALL, '{"inputs": [EVENT]}'),
+                ):
+                    event = camel(draft(f"{door}{number}", custom_data={"value": "AMOUNT", "currency": "EUR"}))
+                    event["customData"]["contents"] = [{"id": "a", "itemPrice": "AMOUNT"}]
+                    written = variables.replace("EVENT", json.dumps(event)).replace('"AMOUNT"', amount)
+                    body = f'{{"query": {json.dumps(text)}, "variables": {written}}}'
+                    bearer = {**headers, "authorization": f"Bearer {api.key}"}
+                    answer = (await client.post("/graphql", content=body, headers=bearer)).json()
+                    assert "REJECTED" not in str(answer), answer
+                    assert "errors" not in answer, answer
+                    sent[f"{door}{number}"] = amount
+                literal = f"""mutation {{ ingestEvent(input: {{eventName: "Purchase", eventId: "lit{number}", userData: {{email: "a@b.de"}},
+                    occurredAt: "2026-11-20T14:59:00Z", customData: {{value: {amount}, currency: "EUR",
+                    contents: [{{id: "a", itemPrice: {amount}}}]}}}}) {{ outcome }} }}"""
+                assert (await api(literal))["ingestEvent"]["outcome"] == "ACCEPTED"
+                sent[f"lit{number}"] = amount
+                line = json.dumps(draft(f"file{number}", custom_data={"value": "AMOUNT", "currency": "EUR"}))
+                line = line.replace('"AMOUNT"', amount).replace(
+                    "}}", f', "contents": [{{"id": "a", "item_price": {amount}}}]}}}}'
+                )
+                (imported,) = ingest_events(runtime, merchant.holder, [read_json(line)]).outcomes
+                assert isinstance(imported, Accepted)
+                sent[f"file{number}"] = amount
+            for event_id, amount in sent.items():
+                answer_text = (await api.post(f'{{ event(eventId: "{event_id}") {{ customData }} }}')).text
+                assert answer_text.count(f":{amount}") == 2, (event_id, answer_text)
+
+
+async def test_a_property_that_no_double_holds_is_the_nearest_one(api: Api) -> None:
+    event = json.dumps(camel(draft("a", custom_data={"properties": {"weight": "LONG"}})))
+    body = f'{{"query": {json.dumps(INGEST_ONE)}, "variables": {{"input": {event}}}}}'.replace(
+        '"LONG"', "0.1000000000000000055"
+    )
+    headers = {"content-type": "application/json", "authorization": f"Bearer {api.key}"}
+    for outcome in ("ACCEPTED", "COALESCED", "COALESCED"):
+        found = (await api.client.post("/graphql", content=body, headers=headers)).json()["data"]["ingestEvent"]
+        assert (found["outcome"], found["userErrors"]) == (outcome, [])
+        assert found["event"]["customData"]["properties"] == {"weight": 0.1}
 
 
 @pytest.mark.parametrize("item", [{}, 1, None, {"eventId": "a"}])

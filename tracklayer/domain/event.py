@@ -968,7 +968,7 @@ class _Reader:
             self.problem(
                 (*at, name),
                 "INVALID_NUMBER",
-                "must be a number of at most 20 digits before the point, or one written as text: 129.99",
+                "must be a number of at most 21 digits before the point, or one written as text: 129.99",
             )
         elif may_hold_card_number(number):
             self.may_hold_card = True
@@ -1026,7 +1026,8 @@ class _Reader:
                 if read_decimal(inner) is None or (isinstance(inner, int) and not -(2**63) <= inner < 2**64):
                     self.problem((*path, _shown(key)), "INVALID_NUMBER", "must be a finite number of 64 bits at most")
                 else:
-                    kept[key] = inner
+                    # What is no amount is kept as most programs read it.
+                    kept[key] = float(inner) if isinstance(inner, Decimal) else inner
                     self.may_hold_card = self.may_hold_card or may_hold_card_number(inner)
             else:
                 self.problem((*path, _shown(key)), "INVALID_TYPE", "must be text, a number, true, false or null")
@@ -1123,5 +1124,5 @@ def read_decimal(value: Any) -> Decimal | None:
         return None
     if not number.is_finite():
         return None
-    # Twenty digits before the point is beyond any money; an exponent of thousands would fill pages when written out.
+    # 21 digits before the point are beyond any money; an exponent of thousands would fill pages when written out.
     return number if -32 <= number.adjusted() <= 20 and int(number.as_tuple().exponent) >= -64 else None
