@@ -1275,6 +1275,64 @@ def test_no_message_ever_quotes_a_value(path: str, shape: Any) -> None:
         assert CANARY not in ".".join(problem.field)
 
 
+@pytest.mark.parametrize("code", ["XXX", "XTS", "XAU", "xag", "XPD", "XPT", "XBA", "XSU", "XUA"])
+def test_a_code_that_nobody_pays_in_is_a_warning_and_costs_no_order(code: str) -> None:
+    read = taken(draft(custom_data={"value": 129.99, "currency": code}))
+    assert read.event.custom_data.currency == code.upper()
+    (warning,) = read.warnings
+    assert (warning.code, warning.field) == ("CURRENCY_NO_MONEY", ("custom_data", "currency"))
+    said = "custom_data.currency is a code for what nobody pays in. It is sent, and platforms may not count it."
+    assert warning.message == said
+
+
+@pytest.mark.parametrize("code", ["USD", "CLF", "UYI", "CHE", "XOF", "XPF", "XDR", "XCD"])
+def test_money_of_any_kind_is_no_warning(code: str) -> None:
+    assert taken(draft(custom_data={"value": 129.99, "currency": code})).warnings == ()
+
+
+@pytest.mark.parametrize("amount", [-0.0, "-0", "-0.00", Decimal("-0.0"), "-0e5"])
+def test_nothing_has_no_sign(amount: Any) -> None:
+    custom = taken(
+        draft(custom_data={"value": amount, "contents": [{"id": "a", "discount": amount}]})
+    ).event.custom_data
+    for found in (custom.value, custom.contents[0].discount):
+        assert found == 0
+        assert not str(found).startswith("-")
+
+
+@pytest.mark.parametrize(
+    "nothing", ["null", "undefined", "None", " NULL ", "{{product.id}}", "[object Object]", "NaN", "-"]
+)
+def test_a_product_that_only_stands_for_one_is_left_out_and_the_order_is_taken(nothing: str) -> None:
+    read = taken(
+        draft(custom_data={"product_ids": ["a", nothing], "contents": [{"id": nothing, "quantity": 2}, {"id": "b"}]})
+    )
+    assert (read.event.custom_data.product_ids, read.event.custom_data.contents) == (("a",), (Content("b"),))
+    assert [(warning.code, warning.field) for warning in read.warnings] == [
+        ("IDENTIFIER_PLACEHOLDER", ("custom_data", "product_ids", "1")),
+        ("IDENTIFIER_PLACEHOLDER", ("custom_data", "contents", "0", "id")),
+    ]
+
+
+def test_a_product_has_no_blanks_around_its_id() -> None:
+    custom = taken(
+        draft(custom_data={"product_ids": [" sku 1 ", "b"], "contents": [{"id": "\tsku 2\n"}]})
+    ).event.custom_data
+    assert (custom.product_ids, custom.contents) == (("sku 1", "b"), (Content("sku 2"),))
+
+
+def test_of_a_basket_of_nothings_some_are_told() -> None:
+    read = taken(draft(custom_data={"contents": [{"id": "null"}] * 900, "product_ids": ["undefined"] * 900}))
+    assert (read.event.custom_data.contents, read.event.custom_data.product_ids) == ((), ())
+    assert len(read.warnings) == 20
+
+
+def test_a_card_number_in_a_coupon_is_card_data() -> None:
+    """Customers type into that field whatever they have at hand."""
+    lines = [{"id": "4111111111111111", "coupon": "4111111111111111"}]
+    assert refused(draft(custom_data={"contents": lines})) == [("CARD_DATA", "custom_data.contents.0.coupon")]
+
+
 def test_one_thing_is_a_list_of_one_as_in_the_api() -> None:
     one = taken(
         draft(custom_data={"product_ids": "sku", "contents": {"id": "a"}}, user_data={"emails": "a@b.de"})

@@ -594,7 +594,7 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
                     and (name != "order_id" or identifiers.is_everyday_id(value))
                 ):
                     continue
-            elif name == "currency" and value in normalise.currencies():
+            elif name == "currency" and value in normalise.monies():
                 continue
         elif kind is float:
             if 1e-9 < value < 1e13 and name in _AMOUNTS:  # as read_decimal has it, and fewer digits than a card
@@ -602,7 +602,7 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
                 continue
         elif kind is int and name == "num_items" and 0 <= value < 2**31:
             continue
-        elif kind is list and name == "product_ids" and clean and _are_everyday_texts(value):
+        elif kind is list and name == "product_ids" and clean and _are_everyday_ids(value):
             values[name] = tuple(value)
             continue
         read = _CUSTOM_READERS.get(name)
@@ -615,9 +615,9 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
     return made_of(CustomData, values)
 
 
-def _are_everyday_texts(items: list[Any]) -> bool:
+def _are_everyday_ids(items: list[Any]) -> bool:
     for item in items:  # noqa: SIM110 - all() of a generator takes twice as long, and most events ask
-        if type(item) is not str or not item or item.isspace():
+        if type(item) is not str or not identifiers.is_everyday_id(item):
             return False
     return True
 
@@ -625,13 +625,19 @@ def _are_everyday_texts(items: list[Any]) -> bool:
 def _read_product_ids(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[str, ...]:
     items = reader.items(at, given, name)
     return tuple(
-        [text for index, item in enumerate(items) if (text := reader.text_of(_line(name, index), item)) is not None]
+        [text for index, item in enumerate(items) if (text := reader.product_id(_line(name, index), item)) is not None]
     )
 
 
 def _read_contents(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[Content, ...]:
     items = reader.items(at, given, name)
-    return tuple([_read_content(reader, _line(name, index), item) for index, item in enumerate(items)])
+    return tuple(
+        [
+            line
+            for index, item in enumerate(items)
+            if (line := _read_content(reader, _line(name, index), item)) is not None
+        ]
+    )
 
 
 @lru_cache(maxsize=256)
@@ -639,17 +645,20 @@ def _line(name: str, index: int) -> tuple[str, ...]:
     return ("custom_data", name, str(index))
 
 
-def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content:
+def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content | None:
+    """None for a line whose id only stands for one: no platform could tell what it is of."""
     if type(item) is not dict and not isinstance(item, Mapping):
         reader.problem(at, "INVALID_TYPE", "must be an object such as {id, quantity, ", Name(("item_price",)), "}")
         return Content("")
     if not item.keys() <= _CONTENT_FIELDS:
         reader.known(at, item, CONTENT_FIELDS)
     quantity = reader.quantity(at, item, "quantity")
-    values: dict[str, Any] = {
-        "id": reader.text(at, item, "id", required=True) or "",
-        "quantity": 1 if quantity is None else quantity,
-    }
+    product = item.get("id")
+    if not (reader.clean and type(product) is str and identifiers.is_everyday_id(product)):
+        product = reader.text(at, item, "id", required=True)
+        if product is not None and (product := reader.product_id((*at, "id"), product)) is None:
+            return None
+    values: dict[str, Any] = {"id": product or "", "quantity": 1 if quantity is None else quantity}
     for name in ("item_price", "discount"):
         if name in item:
             values[name] = reader.decimal(at, item, name)
@@ -937,7 +946,7 @@ class _Reader:
 
     def currency(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> str | None:
         text = given.get(name)
-        if type(text) is str and text in normalise.currencies():
+        if type(text) is str and text in normalise.monies():
             return text
         text = self.text(at, given, name)
         if text is None:
@@ -949,6 +958,10 @@ class _Reader:
         if code not in normalise.currencies():
             self.problem((*at, name), "INVALID_CURRENCY", "must be an ISO 4217 code such as USD")
             return None
+        if code not in normalise.monies():
+            path = (*at, name)
+            rest = " is a code for what nobody pays in. It is sent, and platforms may not count it."
+            self.warnings.append(Problem.said(path, "CURRENCY_NO_MONEY", Name(path), rest))
         return code
 
     def order_id(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> str | None:
@@ -958,6 +971,17 @@ class _Reader:
             self.absent((*at, name))
             return None
         return text
+
+    def product_id(self, path: tuple[str, ...], value: Any) -> str | None:
+        """As it stands in the catalogue, without blanks around it; None, with a warning, for what only stands for one."""
+        text = self.text_of(path, value)
+        if text is None:
+            return None
+        if normalise.is_nobodys(text):
+            if len(self.warnings) < MAX_PROBLEMS:
+                self.absent(path)
+            return None
+        return text.strip()
 
     def decimal(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> Decimal | None:
         value = given.get(name)
@@ -1113,7 +1137,8 @@ def read_decimal(value: Any) -> Decimal | None:
     if kind is float and 1e-9 < abs(value) < 1e15:
         return Decimal(repr(value))
     if (kind is int and -(10**15) < value < 10**15) or (kind is str and _EVERYDAY_AMOUNT.fullmatch(value)):
-        return Decimal(value)
+        number = Decimal(value)
+        return number if number else number.copy_abs()  # nothing has no sign: -0.00
     if isinstance(value, bool) or not isinstance(value, (*_NUMBERS, str)):
         return None
     if isinstance(value, str) and ("_" in value or len(value) > 64):
@@ -1125,4 +1150,6 @@ def read_decimal(value: Any) -> Decimal | None:
     if not number.is_finite():
         return None
     # 21 digits before the point are beyond any money; an exponent of thousands would fill pages when written out.
-    return number if -32 <= number.adjusted() <= 20 and int(number.as_tuple().exponent) >= -64 else None
+    if not -32 <= number.adjusted() <= 20 or int(number.as_tuple().exponent) < -64:
+        return None
+    return number if number else number.copy_abs()

@@ -327,6 +327,16 @@ def currencies() -> frozenset[str]:
     return frozenset(found.alpha_3 for found in pycountry.currencies)
 
 
+# Codes of ISO 4217 (list one, 2026-01) that nobody pays in: none and a test, metals, and units of the bond markets and banks.
+_NO_MONEY = frozenset("XXX XTS XAG XAU XPD XPT XBA XBB XBC XBD XSU XUA".split())
+
+
+@cache
+def monies() -> frozenset[str]:
+    """ISO 4217 codes of what somebody can pay in."""
+    return currencies() - _NO_MONEY
+
+
 @cache
 def _us_states() -> dict[str, str]:
     found = [area for area in pycountry.subdivisions if area.country_code == "US"]

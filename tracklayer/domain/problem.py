@@ -143,6 +143,11 @@ CODES: dict[str, Meaning] = {
         "Leave the field out where there is nothing to send.",
         is_warning=True,
     ),
+    "CURRENCY_NO_MONEY": Meaning(
+        "The currency is a code of ISO 4217 for what nobody pays in: `XXX`, `XTS`, gold. It is sent, and platforms may not count it.",
+        "Send the code of the currency that was paid in.",
+        is_warning=True,
+    ),
     "PERSONAL_DATA": Meaning(
         "A page's URL or a property of your own holds personal data in plain text. No platform gets that part.",
         "Send emails, phones and names in the fields for them, and keep them out of URLs and properties.",
