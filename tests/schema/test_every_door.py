@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from random import Random
 from typing import Any
 
 from tests.doors import DROPS_COROUTINES, doors
@@ -119,6 +120,71 @@ async def test_every_field_takes_the_same_by_every_door(runtime: Runtime) -> Non
         found = _stored(merchant)
         assert {name: (row, found.get(name)) for name, row in stored.items() if found.get(name) != row} == {}
         assert found.keys() == stored.keys()
+
+
+WORDS: list[Any] = [
+    None, True, False, 0, 1, -1, 2.5, 3.0, -0.0, 2**31, 2**63, 2**64, 10**25, 1e300, "", "  ", "x", "2", "2.5", "null", " sku ",
+    "jane@example.com", "①" * 14, "XXX", "usd", "12345678901234.5678", "-0", "1e5", "NaN", "{{id}}",
+]  # fmt: skip
+
+
+def _anything(chance: Random, depth: int = 2) -> Any:
+    kind = chance.randrange(10) if depth else 0
+    if kind < 7:
+        return chance.choice(WORDS)
+    if kind == 7:
+        return [_anything(chance, depth - 1) for _ in range(chance.randrange(4))]
+    names = ("id", "quantity", "item_price", "brand", "size")
+    found = {name: _anything(chance, depth - 1) for name in names if chance.random() < 0.3}
+    return found if kind == 8 else {"id": "a", **found}
+
+
+def _strange(number: int, chance: Random) -> dict[str, Any]:
+    """An event with something odd in one to three places."""
+    event = draft(f"order_{number}", device={}, consent={})
+    for _ in range(chance.randrange(1, 4)):
+        place = chance.choice(PLACES)
+        if len(place) == 1:
+            if place[0] != "event_id":
+                event[place[0]] = _anything(chance)
+        elif isinstance(part := event.get(place[0]), dict):
+            if len(place) == 2:
+                part[chance.choice((place[1], place[1], place[1], "colour"))] = _anything(chance)
+            elif isinstance(lines := part.setdefault("contents", []), list):
+                lines.append({"id": "a", place[2]: _anything(chance)})
+    return event
+
+
+async def test_events_that_are_odd_in_several_places_are_judged_alike_by_every_door(runtime: Runtime) -> None:
+    chance = Random(1129)
+    drafts = [_strange(number, chance) for number in range(1200)]
+    events = [camel(one) for one in drafts]
+    by_import, in_lists, in_lists_compiled, alone = (new_merchant(runtime, meta=False) for _ in range(4))
+    imported = _imported(runtime, by_import, drafts)
+    async with doors(runtime) as both:
+        listed = await _in_lists(Api(both.plain, in_lists.key), events)
+        compiled = await _in_lists(Api(both.compiled, in_lists_compiled.key), events)
+        single = await _one_by_one(Api(both.compiled, alone.key), events)
+    assert compiled == listed
+    # Of several lines, the API names unknown fields first.
+    different = [
+        found
+        for found in zip(events, imported, listed, strict=True)
+        if (found[1][0], sorted(found[1][1])) != (found[2][0], sorted(found[2][1]))
+    ]
+    assert different == []
+    assert [found for found in zip(events, listed, single, strict=True) if found[1][0] != found[2][0]] == []
+    stored = _stored(by_import)
+    assert len(stored) == sum(is_taken for is_taken, _ in imported) > 100
+    assert _stored(in_lists) == _stored(in_lists_compiled) == _stored(alone) == stored
+
+
+async def test_null_for_a_choice_is_nothing_where_something_else_is_written_otherwise(runtime: Runtime) -> None:
+    event = camel(draft(action_source=None, consent={"ad_user_data": None}, custom_data={"num_items": "3"}))
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled):
+            api = Api(client, new_merchant(runtime, meta=False).key)
+            assert await _in_lists(api, [event]) == await _one_by_one(api, [event]) == [(True, [])]
 
 
 def _are_alike(in_list: Told, alone: Told) -> bool:

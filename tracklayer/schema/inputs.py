@@ -394,16 +394,17 @@ def _as_far_as_it_goes(cls: type, sent: Any, at: tuple[str, ...], unknown: list[
 
 def _value_as_it_goes(field: Any, value: Any, at: tuple[str, ...], unknown: list[Problem]) -> Any:
     kind = _kind_of(field)
-    if isinstance(value, list) and isinstance(kind, type) and issubclass(kind, Drafted):
-        if not _is_list(field):
-            return value
-        return [_as_far_as_it_goes(kind, item, (*at, str(index)), unknown) for index, item in enumerate(value)]
-    if isinstance(kind, type) and issubclass(kind, Drafted):
-        return _as_far_as_it_goes(kind, value, at, unknown)
-    if isinstance(kind, type) and issubclass(kind, Enum):
+    if value is None or not isinstance(kind, type):
+        return value
+    if issubclass(kind, Enum):
         # A name of the enum is what it stands for; anything else is no value of it, whatever it looks like.
         return kind[value].value if isinstance(value, str) and value in kind.__members__ else _NO_MEMBER
-    return value
+    if not issubclass(kind, Drafted):
+        return value
+    if _is_list(field) and isinstance(value, list | dict):
+        items = value if isinstance(value, list) else [value]
+        return [_as_far_as_it_goes(kind, item, (*at, str(index)), unknown) for index, item in enumerate(items)]
+    return _as_far_as_it_goes(kind, value, at, unknown)
 
 
 def _sayable(cls: type, sent: Any) -> Any:
