@@ -1301,7 +1301,20 @@ def test_nothing_has_no_sign(amount: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "nothing", ["null", "undefined", "None", " NULL ", "{{product.id}}", "[object Object]", "NaN", "-"]
+    "nothing",
+    [
+        "null",
+        "undefined",
+        "None ",
+        " NULL ",
+        "{{product.id}}",
+        "[object Object]",
+        "NaN",
+        "-",
+        "null'",
+        "nu%6cl",
+        "null\u200b",
+    ],
 )
 def test_a_product_that_only_stands_for_one_is_left_out_and_the_order_is_taken(nothing: str) -> None:
     read = taken(
@@ -1315,10 +1328,10 @@ def test_a_product_that_only_stands_for_one_is_left_out_and_the_order_is_taken(n
 
 
 def test_a_product_has_no_blanks_around_its_id() -> None:
-    custom = taken(
-        draft(custom_data={"product_ids": [" sku 1 ", "b"], "contents": [{"id": "\tsku 2\n"}]})
-    ).event.custom_data
-    assert (custom.product_ids, custom.contents) == (("sku 1", "b"), (Content("sku 2"),))
+    lines = [{"id": "\tsku 2\n"}, {"id": "sku 3\u00a0"}, {"id": "(4)"}]
+    custom = taken(draft(custom_data={"product_ids": [" sku 1 ", "b", "c "], "contents": lines})).event.custom_data
+    assert custom.product_ids == ("sku 1", "b", "c")
+    assert custom.contents == (Content("sku 2"), Content("sku 3"), Content("(4)"))
 
 
 def test_of_a_basket_of_nothings_some_are_told() -> None:

@@ -29,7 +29,7 @@ from tracklayer.domain.card import (
 )
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.identifiers import is_plain_url
-from tracklayer.domain.normalise import Matchable, is_plain_digest
+from tracklayer.domain.normalise import Matchable, is_everyday_product, is_plain_digest
 from tracklayer.domain.personal import MAX_URL, without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 
@@ -602,7 +602,7 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
                 continue
         elif kind is int and name == "num_items" and 0 <= value < 2**31:
             continue
-        elif kind is list and name == "product_ids" and clean and _are_everyday_ids(value):
+        elif kind is list and name == "product_ids" and clean and _are_everyday_products(value):
             values[name] = tuple(value)
             continue
         read = _CUSTOM_READERS.get(name)
@@ -615,9 +615,9 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
     return made_of(CustomData, values)
 
 
-def _are_everyday_ids(items: list[Any]) -> bool:
+def _are_everyday_products(items: list[Any]) -> bool:
     for item in items:  # noqa: SIM110 - all() of a generator takes twice as long, and most events ask
-        if type(item) is not str or not identifiers.is_everyday_id(item):
+        if type(item) is not str or not is_everyday_product(item):
             return False
     return True
 
@@ -654,7 +654,7 @@ def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content | 
         reader.known(at, item, CONTENT_FIELDS)
     quantity = reader.quantity(at, item, "quantity")
     product = item.get("id")
-    if not (reader.clean and type(product) is str and identifiers.is_everyday_id(product)):
+    if not (reader.clean and type(product) is str and is_everyday_product(product)):
         product = reader.text(at, item, "id", required=True)
         if product is not None and (product := reader.product_id((*at, "id"), product)) is None:
             return None

@@ -84,6 +84,17 @@ def is_nobodys(value: str) -> bool:
     return "%" in text and is_placeholder(unquote(text))
 
 
+def is_everyday_product(value: str) -> bool:
+    """An id of a product as most write it: nothing around it, and nobody's neither as it stands nor decoded. Others may be."""
+    return (
+        value.isascii()
+        and value[:1].isalnum()
+        and value[-1:].isalnum()
+        and "%" not in value
+        and value.lower() not in _NOTHINGS
+    )
+
+
 def hashed(value: str | None, rule: Rule) -> str | None:
     """The digest of ``rule(value)``; what is a digest already is lower-cased and never hashed again.
 
