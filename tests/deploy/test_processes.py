@@ -174,7 +174,7 @@ def test_confined_means_confined(place: Place) -> None:
     """Else the tests above say nothing."""
     migrate = next(iter(KITS["systemd"]()))
     data = Path("/var/tmp") / f"tl-{os.getpid()}"
-    environ = {"TRACKLAYER_DATA_DIR": str(data)}
+    environ = {"TRACKLAYER_DATA_DIR": str(data), "TRACKLAYER_PORT": str(free_port())}
     process = place.stack.enter_context(Confined("up", environ=environ))
     assert process.ended(60) != 0
     assert "cannot make" in process.output()

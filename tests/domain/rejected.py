@@ -19,7 +19,7 @@ from tests.domain.simulator import percentile, pick_rate
 from tests.domain.traffic import START, Shop
 from tracklayer.domain.alert import AlertKind, Known, Step, Subject, next_step
 from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected, wants_past
-from tracklayer.domain.monitors.learn import SuccessRate, learn_success, learn_worst
+from tracklayer.domain.monitors.learn import LEARN_FROM, SuccessRate, learn_success, learn_worst
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 RECENT = 30  # minutes
@@ -42,7 +42,9 @@ class Door:
     now: datetime = START
     minutes: deque[DoorMinute] = field(default_factory=deque)
     hours: dict[datetime, Counter[str]] = field(default_factory=dict)  # '' good, else refused by code
+    names: dict[str, dict[datetime, tuple[int, int]]] = field(default_factory=dict)  # of each by hour: good, refused
     usual: SuccessRate | None = None
+    usual_names: dict[str, SuccessRate] = field(default_factory=dict)
     causes: dict[tuple[str, str], SuccessRate] = field(default_factory=dict)
     known: dict[Subject, Known] = field(default_factory=dict)
     openings: list[tuple[datetime, str]] = field(default_factory=list)
@@ -88,11 +90,21 @@ class Door:
             if count - bad - new:
                 names[name] = count - bad - new
                 found[""] += names[name]
+            if count:
+                hours = self.names.setdefault(name, {})
+                good, worse = hours.get(hour, (0, 0))
+                hours[hour] = (good + count - bad - new, worse + bad + new)
         return names, refused
 
     def learn(self) -> None:
         """As services/watches/names.py does it."""
-        self.hours = {hour: found for hour, found in self.hours.items() if hour >= self.now - 28 * DAY}
+        since = self.now - LEARN_FROM
+        self.hours = {hour: found for hour, found in self.hours.items() if hour >= since}
+        self.names = {
+            name: {hour: found for hour, found in hours.items() if hour >= since} for name, hours in self.names.items()
+        }
+        of_names = {name: _learned(hours) for name, hours in self.names.items()}
+        self.usual_names = {name: learned for name, learned in of_names.items() if learned is not None}
         self.usual = _learned({hour: (found[""], found.total() - found[""]) for hour, found in self.hours.items()})
         code = USUAL_CAUSE[0]
         of_code = _learned({hour: (found.total() - found[code], found[code]) for hour, found in self.hours.items()})
@@ -111,6 +123,7 @@ class Door:
         view = DoorView(
             list(self.minutes if is_open or wants_past(recent, self.usual) else recent),
             self.usual,
+            self.usual_names,
             usual_causes=self.causes,
             is_open=Subject(AlertKind.EVENTS_REJECTED) in is_open,
             open_names=[subject.event_name for subject in is_open if subject.event_name],

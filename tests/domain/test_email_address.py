@@ -15,6 +15,7 @@ from tests.drawing import drawn
 from tracklayer.domain import email_address
 from tracklayer.domain.email_address import (
     EMAIL_RULES,
+    OTHER_SPELLINGS,
     email,
     email_alphanumeric,
     email_digests,
@@ -303,4 +304,26 @@ def test_the_quick_digests_of_an_address_are_those_of_each_rule(text: str) -> No
             normal = rule(text)
             if normal != basic:
                 wanted[name] = sha256_hex(normal) if normal else ""
-    assert email_digests(text) == wanted
+    found = email_digests(text)
+    assert {name: digest for name, digest in found.items() if name not in OTHER_SPELLINGS} == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("jose\u0301@example.com", "josé@example.com"),
+        ("JOSE\u0301@example.com", "josé@example.com"),
+        ("j@mu\u0308nchen.de", "j@münchen.de"),
+        ("j@xn--mnchen-3ya.de", "j@xn--mnchen-3ya.de"),
+    ],
+)
+def test_a_letter_and_its_accent_are_one_character(text: str, normal: str) -> None:
+    assert email(text) == normal
+
+
+def test_a_mailbox_is_known_by_its_other_spellings_too() -> None:
+    assert set(email_digests("j@münchen.de")) == {"basic", "decomposed", "other_host"}
+    assert email_digests("j@münchen.de")["other_host"] == sha256_hex("j@xn--mnchen-3ya.de")
+    assert email_digests("j@xn--mnchen-3ya.de")["other_host"] == sha256_hex("j@münchen.de")
+    assert email_digests("josé@example.com")["decomposed"] == sha256_hex("jose\u0301@example.com")
+    assert set(email_digests("j@xn--.de")) == set(email_digests("j@example.com")) == {"basic"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracklayer.domain.event_names import is_purchase, is_step, meant, most_wanted
+from tracklayer.domain.event_names import is_purchase, is_refund, is_step, meant, most_wanted
 from tracklayer.mappers import PLATFORMS, mapper_for
 
 KNOWN = ("Purchase", "AddToCart", "Lead", "Contact", "Search", "Subscribe", "ViewContent", "CompleteRegistration")
@@ -59,3 +59,22 @@ def test_purchases_come_before_what_comes_more_often() -> None:
     names = {"PageView": 900, "video_played": 50, "Lead": 7, "Purchase": 1, "AddToCart": 90, "order_placed": 2}
     assert most_wanted(names, 4) == ["order_placed", "Purchase", "video_played", "Lead"]
     assert most_wanted(names, 6)[-2:] == ["PageView", "AddToCart"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Refund", "refund", "Refund ", "REFUNDED", "order_refunded", "Order Refunded", "refunds/create"]
+)
+def test_a_refund_is_one_however_a_shop_writes_it(name: str) -> None:
+    assert is_refund(name)
+
+
+@pytest.mark.parametrize("name", ["Purchase", "RefundRequested", "Prefund", "NoRefund", "Return"])
+def test_what_only_sounds_like_a_refund_is_none(name: str) -> None:
+    assert not is_refund(name)
+
+
+def test_a_name_that_the_merchant_mapped_is_no_refund_but_for_the_one_of_the_data_model() -> None:
+    own = {"refund": "ol1aa", "Refund": "ol2aa"}
+    assert not is_refund("refund", own)
+    assert is_refund("Refund", own)
+    assert is_refund("order_refunded", own)

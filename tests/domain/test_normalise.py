@@ -257,3 +257,22 @@ def test_a_plain_value_is_read_as_it_came_and_not_shown() -> None:
     assert value == Matchable(plain=" Jane@Example.com ")
     assert "ane" not in repr(value)
     assert "ane" not in str(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("Russia", "ru"),
+        ("Turkey", "tr"),
+        ("Holland", "nl"),
+        ("the  Netherlands", "nl"),
+        ("Scotland", "gb"),
+        ("UAE", "ae"),
+    ],
+)
+def test_a_country_is_read_by_the_name_that_english_speakers_use(name: str, code: str) -> None:
+    assert normalise.country(name) == code
+
+
+def test_each_usual_name_of_a_country_leads_to_one_that_exists() -> None:
+    assert {normalise.country(code) for code in normalise._USUAL_NAMES.values()} == set(normalise._USUAL_NAMES.values())

@@ -73,6 +73,9 @@ def test_a_phone_gets_the_digest_of_its_platforms_sheet(
     [
         pytest.param("020 7946 0958", "GB", "+442079460958", id="a trunk zero"),
         pytest.param("0170 1234567", "DE", "+491701234567", id="a German mobile phone"),
+        pytest.param("+49 0049 170 1234567", None, "+491701234567", id="a code before a whole number"),
+        pytest.param("+4900491701234567", "DE", "+491701234567", id="a code before a whole number, without blanks"),
+        pytest.param("+49 0491 1234567", None, "+494911234567", id="an area that is called as the code"),
         pytest.param("1-650-555-0123", "US", "+16505550123", id="the country code without a plus"),
         pytest.param("+44 20 7946 0958", "US", "+442079460958", id="a plus wins over the default country"),
         pytest.param("0044 20 7946 0958", "US", "+442079460958", id="00 wins over the default country"),

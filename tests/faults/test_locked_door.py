@@ -49,8 +49,11 @@ async def test_whoever_stands_behind_a_key_that_cannot_be_looked_up_is_told_with
         async with asyncio.timeout(90):  # two at a time it would take 108; together they take two, on a quick machine
             answers = await asyncio.gather(*(post(shop) for shop in shops))
         assert {answer.status_code for answer in answers} == {503}
-    found = await asyncio.gather(*(post(shop) for shop in shops))
-    assert {answer.status_code for answer in found} == {200}
+    async with asyncio.timeout(300):  # a machine that is slow enough tells some of them once more to come again
+        while shops:
+            found = await asyncio.gather(*(post(shop) for shop in shops))
+            assert {answer.status_code for answer in found} <= {200, 503}
+            shops = [shop for shop, answer in zip(shops, found, strict=True) if answer.status_code != 200]
 
 
 async def test_one_question_in_vain_answers_all_behind_it(runtime: Runtime, merchant: Merchant, database: str) -> None:

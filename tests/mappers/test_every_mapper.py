@@ -446,6 +446,15 @@ def test_any_event_becomes_a_request_or_a_refusal_that_gives_nothing_away(platfo
     assert [s for s in secrets if s in sent.url or s in str(sent.headers) or s in repr(sent) or s in body] == []
 
 
+@pytest.mark.parametrize("platform", [name for name in PLATFORMS if name != "ga4"])  # which has refunds of its own
+@pytest.mark.parametrize("name", ["Refund", "refund", "order_refunded"])
+def test_a_refund_is_never_one_more_conversion(platform: str, name: str) -> None:
+    settings = example_settings(mapper_for(platform))
+    found = mapper_for(platform).map_event(read(PURCHASE | {"event_name": name}, settings), settings, NOW)
+    assert isinstance(found, Refused), found
+    assert "refund" in found.message
+
+
 def is_silent(text: str) -> bool:
     """True where neither the e-mail nor the phone of the samples can be read."""
     lower = text.lower()

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.drawing import drawn
 from tracklayer.domain import identifiers
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.domain.event import PLAIN_USER_FIELDS, Event, ReadEvent, read_event
+from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import COMMON_SETTINGS, Mapped, Mapper, Refused, RuleVerdict, unix_seconds
 from tracklayer.mappers.outgoing import _presentable, map_event
@@ -218,6 +219,55 @@ def test_no_platform_gets_an_address_for_an_id_of_the_merchants_own(platform: st
     assert not isinstance(found, Mapped) or "canary" not in repr(found.item)
 
 
+CONTACT_IDS = ["lead_canary@example.com", "lead_+491701234567", "canary%40example.com", "+49 170 1234567"]
+
+
+@pytest.mark.parametrize("event_id", CONTACT_IDS)
+def test_an_event_id_that_holds_an_address_or_a_number_leaves_as_its_digest(event_id: str) -> None:
+    seen, found = Seen().get(event(event_id=event_id))
+    assert seen.event_id == sha256_hex(event_id)
+    assert [(one.rule, one.ok, one.field) for one in found.verdicts] == [("event_id", True, "event_id")]
+    assert "canary" not in repr(found)
+    seen, found = Seen().get(event(event_id=event_id), keeps_plain=True)
+    assert (seen.event_id, found.verdicts) == (event_id, ())
+
+
+@pytest.mark.parametrize("event_id", ["order_10042", "491701234567", "a+b", "50%", "lead@home", "Größe-7"])
+def test_any_other_event_id_leaves_as_it_is(event_id: str) -> None:
+    seen, found = Seen().get(event(event_id=event_id))
+    assert (seen.event_id, found.verdicts) == (event_id, ())
+
+
+def test_an_event_name_that_holds_an_address_stays_here_unless_a_setting_says_what_goes_out_for_it() -> None:
+    name = "signup canary@example.com"
+    seen, found = Seen().get(event(event_name=name))
+    assert seen.event_name == "CustomEvent"
+    assert [(one.rule, one.ok, one.field) for one in found.verdicts] == [("personal_data", False, "event_name")]
+    seen, found = Seen().get(event(event_name=name), event_names={name: "Lead"})
+    assert (seen.event_name, found.verdicts) == (name, ())
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("contact", ["canary@example.com", "+491701234567"])
+def test_no_field_takes_an_address_or_a_number_to_a_platform(platform: str, contact: str) -> None:
+    person = {name: f"x {contact}" if name == "client_user_agent" else contact for name in PLAIN_USER_FIELDS}
+    person |= {"email": "jane@example.com", "client_ip": "203.0.113.42", "country": "DE"}
+    texts = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+    custom = {"value": 5, "currency": "EUR", "properties": {"note": contact}, **dict.fromkeys(texts, contact)}
+    given_ = event(event_id=contact, event_name=f"Sign-up {contact}", user_data=person, custom_data=custom)
+    mapper = mapper_for(platform)
+    settings = {**example_settings(mapper)}
+    for name, value in settings.items():  # a name of the merchant's own goes where all others do
+        if isinstance(value, dict) and "Purchase" in value:
+            settings[name] = {"*": value["Purchase"]}
+    found = map_event(mapper, given_, settings, NOW)
+    sent = repr(found.item) if isinstance(found, Mapped) else ""
+    assert not [one for one in (contact, contact.replace("@", "_"), "canary_example") if one in sent]
+    told = {one.field for one in found.verdicts}
+    assert {"event_id", "event_name", "user_data.gclid", "user_data.client_user_agent"} <= told
+    assert contact not in repr(found.verdicts)
+
+
 def test_the_default_page_leaves_without_personal_data_too() -> None:
     page = "https://user:pw@shop.example.com/?email=jane@example.com&a=1"
     seen, _ = Seen().get(event(), default_page_url=page)
@@ -340,3 +390,28 @@ def test_what_is_known_of_a_url_beforehand_changes_nothing(platform: str, url: s
     found = map_event(mapper, given_, example_settings(mapper), NOW)
     assert found == map_event(mapper, asked_again, example_settings(mapper), NOW)
     assert given_.has_plain_url == (url == "https://shop.example.com/thanks")
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_name_is_the_same_without_the_characters_that_nobody_sees(platform: str) -> None:
+    mapper = mapper_for(platform)
+    person = {"email": "jane@example.com", "gclid": "g", "city": "Köln", "country": "DE", "street": "Am Tor 1"}
+    names = {"first_name": "Jané", "last_name": "Doe"}
+    hidden = {
+        "first_name": "\ufeffJa\u200bné",
+        "last_name": "D\u00adoe\u200e",
+        "city": "K\u200böln",
+        "street": "Am\u200b Tor 1",
+    }
+    clean = map_event(mapper, event(user_data={**person, **names}), example_settings(mapper), NOW)
+    copied = map_event(mapper, event(user_data={**person, **names, **hidden}), example_settings(mapper), NOW)
+    assert clean == copied
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("address", ["10.0.0.5", "127.0.0.1", "0.0.0.0", "192.168.1.7", "::1", "fd00::1"])
+def test_no_platform_gets_an_address_inside_of_a_network(platform: str, address: str) -> None:
+    mapper = mapper_for(platform)
+    person = {"email": "jane@example.com", "gclid": "g", "client_ip": address, "client_user_agent": "Mozilla/5.0"}
+    found = map_event(mapper, event(user_data=person), example_settings(mapper), NOW)
+    assert not isinstance(found, Mapped) or f"'{address}'" not in repr(found.item)

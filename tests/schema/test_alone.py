@@ -35,7 +35,7 @@ def without(*names: str) -> Callable[[dict[str, Any]], Any]:
 
 WRONG = [
     pytest.param(
-        changed(userData={"externalId": 12345}), [(["userData", "externalId"], "INVALID_TYPE")], id="a number for text"
+        changed(customData={"orderId": 12345}), [(["customData", "orderId"], "INVALID_TYPE")], id="a number for text"
     ),
     pytest.param(
         changed(userData={"emial": "jane@example.com"}),
@@ -68,12 +68,18 @@ WRONG = [
     pytest.param(lambda event: 5, [(None, "INVALID_TYPE")], id="a number"),
     pytest.param(lambda event: [event], [(None, "INVALID_TYPE")], id="a list"),
     pytest.param(
-        lambda event: {**event, "userData": {"emial": "x", "phone": 5}, "occurredAt": None, "more": 1},
+        lambda event: {
+            **event,
+            "userData": {"emial": "x", "phone": 5},
+            "customData": {"status": 5},
+            "occurredAt": None,
+            "more": 1,
+        },
         [
             (["more"], "UNKNOWN_FIELD"),
             (["occurredAt"], "REQUIRED"),
             (["userData", "emial"], "UNKNOWN_FIELD"),
-            (["userData", "phone"], "INVALID_TYPE"),
+            (["customData", "status"], "INVALID_TYPE"),
         ],
         id="everything at once",
     ),
@@ -207,17 +213,47 @@ async def test_a_device_comes_back_as_it_was_sent(api: Api) -> None:
     assert refused["userErrors"] == [{"field": ["device", "screenWidth"], "code": "INVALID_NUMBER"}]
 
 
+@pytest.mark.parametrize(
+    ("person", "warned", "kept"),
+    [
+        ({"externalId": 5, "zip": 10115}, ["zip"], {"external_id": "5", "zip": "10115"}),
+        ({"phones": [16505550123, None], "gclid": ["x"]}, ["phones.0", "gclid"], {"phones": ["16505550123"]}),
+        ({"email": {"a": 1}, "fbclid": True}, ["email", "fbclid"], {}),
+    ],
+)
+async def test_an_identifier_that_is_no_text_costs_no_event(
+    runtime: Runtime, person: dict[str, Any], warned: list[str], kept: dict[str, Any]
+) -> None:
+    answers = []
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled, both.compiled):
+            merchant = new_merchant(runtime, hashing=False)
+            api = Api(client, merchant.key)
+            events = [{**camel(draft("odd")), "userData": person}, camel(draft("last"))]
+            answer = (await api.post(INGEST_ALL, {"inputs": events})).json()
+            assert "errors" not in answer, answer
+            found = answer["data"]["ingestEvents"]
+            assert (found["accepted"], found["rejected"]) == (2, 0)
+            answers.append(found)
+            stored = await api('{ event(eventId: "odd") { userData } }')
+            assert stored["event"]["userData"] == kept
+    assert answers[0] == answers[1] == answers[2]
+    errors = answers[0]["results"][0]["userErrors"]
+    odd = [".".join(error["field"][1:]) for error in errors if error["code"] == "IDENTIFIER_MALFORMED"]
+    assert set(warned) <= set(odd)
+
+
 async def test_events_in_variables_of_their_own_are_judged_alone_too(api: Api, merchant: Merchant) -> None:
     text = """mutation($a: IngestEventInput!, $b: IngestEventInput!) { ingestEvents(inputs: [$a, $b]) {
       accepted rejected results { outcome eventId userErrors { field code } } } }"""
     for n in range(3):
-        wrong = {**camel(draft(f"b{n}")), "userData": {"externalId": 5}}
+        wrong = {**camel(draft(f"b{n}")), "customData": {"orderId": 5}}
         found = (await api(text, a=camel(draft(f"a{n}")), b=wrong))["ingestEvents"]
         assert (found["accepted"], found["rejected"]) == (1, 1)
         assert found["results"][1] == {
             "outcome": "REJECTED",
             "eventId": f"b{n}",
-            "userErrors": [{"field": ["userData", "externalId"], "code": "INVALID_TYPE"}],
+            "userErrors": [{"field": ["customData", "orderId"], "code": "INVALID_TYPE"}],
         }
 
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.factories import AGENT, Merchant, draft, new_merchant
+from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.destinations import destination
+from tracklayer.db.events import events_by_id
+from tracklayer.domain.normalise import sha256_hex
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
+from tracklayer.services.credentials import settings_to_map
 from tracklayer.services.deliver import deliver_due, sweep
 from tracklayer.services.destinations import Changed, example_settings, sandbox_destinations, set_destination
 from tracklayer.services.ingest import Accepted, ingest_events
+from tracklayer.services.payload import payload_of
+from tracklayer.services.preview import prepare, preview
 from tracklayer.services.trial import Tried, try_destination
 
 NAMES = (
@@ -165,3 +173,44 @@ def test_a_destination_is_tried_in_test_mode_or_says_what_to_do_instead(
     assert failed.attempt.outcome == "credentials_refused"
     assert failed.explanation is not None
     assert failed.explanation.next_step
+
+
+@pytest.mark.parametrize("hashing", [True, False])
+def test_an_event_id_that_names_somebody_is_the_same_digest_at_every_attempt_with_hashing_on(
+    runtime: Runtime, worker: int, sandbox: SandboxServer, clock: FrozenClock, hashing: bool
+) -> None:
+    made = new_merchant(runtime, meta=False, hashing=hashing)
+    assert sandbox_destinations(runtime, made.merchant_id, PLATFORMS) == list(PLATFORMS)
+    event_id = "lead_canary@shop.example"
+    person = {"email": "jane@example.com", "client_ip": "203.0.113.42", "client_user_agent": AGENT, "gclid": "Cj0abc"}
+    (outcome,) = ingest_events(runtime, made.holder, [draft(event_id, user_data=person)]).outcomes
+    assert isinstance(outcome, Accepted)
+    assert [(one.code, one.field) for one in outcome.warnings] == [("PERSONAL_DATA", ("event_id",))]
+
+    def deliver() -> None:
+        for merchant_id, platform in sweep(runtime).wake:
+            while deliver_due(runtime, worker, merchant_id, platform):
+                pass
+
+    lost = {"platform": "meta", "kind": "drop_after_accept", "count": 1}
+    httpx.post(f"{sandbox.url}/_faults", json=lost).raise_for_status()
+    deliver()
+    clock.move(timedelta(seconds=150))
+    deliver_due(runtime, worker, made.merchant_id, "meta")
+    sent = sha256_hex(event_id) if hashing else event_id
+    for platform in PLATFORMS:
+        items = httpx.get(f"{sandbox.url}/_accepted", params={"platform": platform}).json()["items"]
+        assert items or platform in ("ga4",), platform
+        assert ("canary" in str(items)) is (not hashing and bool(items)), platform
+    seen = httpx.get(f"{sandbox.url}/_accepted", params={"platform": "meta"}).json()["items"]
+    assert [(item["event_id"], item["times"]) for item in seen] == [(sent, 2)]
+    with in_transaction():
+        row = events_by_id(made.merchant_id, [event_id])[event_id]
+        shown = destination(made.merchant_id, "meta")
+    assert shown is not None
+    settings = settings_to_map(runtime.sealer, shown)
+    body = payload_of(row, mapper_for("meta"), settings, runtime.clock.now(), runtime.sealer)
+    assert body["data"][0]["event_id"] == sent
+    tried = preview(draft(event_id), prepare("meta", settings), runtime.clock.now())
+    assert tried.request is not None
+    assert tried.request["body"]["data"][0]["event_id"] == sent

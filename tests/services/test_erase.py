@@ -191,6 +191,53 @@ def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenCl
             execute("DELETE FROM tombstones")
 
 
+# The same mailbox, as one program writes it and as another does.
+SPELLINGS = [
+    ("jose\u0301@shop.example", "josé@shop.example"),
+    ("josé@shop.example", "jose\u0301@shop.example"),
+    ("j@münchen.example", "j@xn--mnchen-3ya.example"),
+    ("j@xn--mnchen-3ya.example", "j@münchen.example"),
+    ("j@mu\u0308nchen.example", "j@xn--mnchen-3ya.example"),
+    ("jose\u0301@münchen.example", "josé@xn--mnchen-3ya.example"),
+]
+
+
+@pytest.mark.parametrize("hashing", [True, False])
+def test_another_unicode_form_of_an_address_is_the_same_mailbox(
+    runtime: Runtime, clock: FrozenClock, hashing: bool
+) -> None:
+    merchant = new_merchant(runtime, hashing=hashing)
+    for number, (kept, asked) in enumerate(SPELLINGS):
+        send(runtime, merchant, of(f"hers{number}", kept), of("his", "john@shop.example"))
+        clock.move(timedelta(minutes=1))
+        finish(runtime, clock, begin(runtime, merchant, Request(email=asked)))
+        assert f"hers{number}" not in stored(merchant), (kept, asked)
+        send(runtime, merchant, of(f"later{number}", kept))
+        with in_transaction():
+            found = rows("SELECT user_data::text FROM events WHERE event_id = %s", (f"later{number}",))
+            assert found == [("{}",)], (kept, asked)
+            execute("DELETE FROM suppressions")
+    assert "his" in stored(merchant)
+
+
+@pytest.mark.parametrize("old", ["jose\u0301@shop.example", "j@xn--mnchen-3ya.example", "j@münchen.example"])
+@pytest.mark.parametrize("spelling", [0, 1])
+def test_what_an_older_version_stored_of_an_address_is_found(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, old: str, spelling: int
+) -> None:
+    asked = next(pair for pair in SPELLINGS if old in pair)[spelling]
+    send(runtime, merchant, of("hers", "x@shop.example"))
+    digest = normalise.sha256_hex(old)
+    with in_transaction():
+        execute(
+            "UPDATE events SET user_data = %s::jsonb, digests = %s::jsonb",
+            (orjson.dumps({"email": digest}).decode(), orjson.dumps({"email": {"basic": digest}}).decode()),
+        )
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=asked), suppress=False))
+    assert stored(merchant) == []
+
+
 def test_the_place_of_a_job_is_sealed_while_it_runs(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
     send(runtime, merchant, of("hers-canary"))
     clock.move(timedelta(minutes=1))

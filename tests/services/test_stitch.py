@@ -96,6 +96,33 @@ def sent(sandbox: SandboxServer) -> list[dict[str, Any]]:
     return [request["body"] for request in sorted(found, key=lambda request: request["seq"]) if request["body"]]
 
 
+@pytest.mark.parametrize("hashing", [True, False])
+@pytest.mark.parametrize(
+    "person",
+    [
+        {"phone": "+11111111111"},
+        {"phone": "+10000000000"},
+        {"phone": "+490000000000"},
+        {"phone": "+55 11 99999-9999"},
+        {"phone": "11999999999", "country": "BR"},
+        {"email": "null@null.com"},
+        {"email": "Undefined@undefined.com"},
+        {"email": "x@null.com"},
+        {"email": "noemail@shop.example"},
+        {"email": "no-email+7@shop.example"},
+    ],
+)
+def test_what_strangers_write_who_give_no_address_makes_them_not_one(
+    runtime: Runtime, clock: FrozenClock, hashing: bool, person: dict[str, Any]
+) -> None:
+    merchant = new_merchant(runtime, hashing=hashing)
+    ingest(runtime, merchant, "a", browser_id=BROWSER, gclid="click-of-a-stranger", **person)
+    ingest(runtime, merchant, "b", browser_id=OTHER, **person)
+    assert links(merchant) == []
+    ingest(runtime, merchant, "c", browser_id=BROWSER, phone="+491701234567", email="jane@example.com")
+    assert [(row[0], row[1]) for row in links(merchant)] == [(BROWSER, "email"), (BROWSER, "phone")]
+
+
 def test_an_event_links_its_browser_with_its_email_and_phone_once(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
@@ -651,6 +678,7 @@ async def test_identify_links_and_says_what_is_wrong(api: Api, merchant: Merchan
         (BROWSER, {}, "userData", "REQUIRED"),
         (BROWSER, {"firstName": "Jane"}, "userData", "REQUIRED"),
         (BROWSER, {"email": "noreply@shop.example"}, "userData", "NOT_LINKED"),
+        (BROWSER, {"phone": "+11111111111"}, "userData", "NOT_LINKED"),
         ("short", {"email": "jane@example.com"}, "browserId", "INVALID_VALUE"),
         (BROWSER, {"email": "jane@example.com", "browserId": OTHER}, "userData.browserId", "INVALID_VALUE"),
         ("refused_browser_0001", {"email": "jane@example.com"}, "browserId", "CONSENT_DENIED"),
@@ -794,3 +822,17 @@ def test_links_of_concurrent_calls_never_wait_crosswise(
     with in_transaction():
         counts = rows("SELECT count(*) FROM browser_people GROUP BY browser_id")
     assert max(row[0] for row in counts) <= 6
+
+
+async def test_identify_speaks_of_no_event(api: Api) -> None:
+    given = {"email": "jane@example.com", "fbp": "x", "gclid": "{gclid}", "zip": "N/A", "externalId": "j@example.com"}
+    found = (await api(IDENTIFY, input={"browserId": BROWSER, "userData": given}))["identify"]
+    assert found["ok"]
+    assert [error["code"] for error in found["userErrors"]] == [
+        "IDENTIFIER_PLACEHOLDER",
+        "PERSONAL_DATA",
+        "IDENTIFIER_MALFORMED",
+        "IDENTIFIER_PLACEHOLDER",
+    ]
+    assert not [error["message"] for error in found["userErrors"] if "event" in error["message"].lower()]
+    assert all(error["message"].endswith(".") for error in found["userErrors"])

@@ -30,6 +30,7 @@ def _of_merchant(merchant_id: int) -> Any:
             MerchantRow.default_currency.alias("merchant_currency"),
             MerchantRow.default_page_url.alias("merchant_page_url"),
             MerchantRow.require_consent.alias("merchant_consent"),
+            MerchantRow.hash_user_data.alias("merchant_hashes"),
             MerchantRow.stitched_since.alias("merchant_stitched_since"),
             MerchantRow.retention_days.alias("merchant_retention_days"),
         )
@@ -62,6 +63,7 @@ class Seen:
     merchant_currency: str | None
     merchant_page_url: str | None
     merchant_consent: str
+    merchant_hashes: bool
     merchant_stitched_since: datetime | None
     merchant_retention_days: int
     in_hand: int
@@ -73,7 +75,7 @@ class Seen:
 LOOK = """
 SELECT d.merchant_id, d.platform, d.state, d.state_reason, d.event_names, d.settings, d.secrets, d.failures,
        d.failing_since, d.resume_at, d.probe_seconds, d.recovering_since, d.turn_ends_at, m.default_currency,
-       m.default_page_url, m.require_consent, m.stitched_since, m.retention_days, c.in_hand,
+       m.default_page_url, m.require_consent, m.hash_user_data, m.stitched_since, m.retention_days, c.in_hand,
        CASE WHEN d.state = 'active' AND d.recovering_since IS NULL AND (d.resume_at IS NULL OR d.resume_at <= %(now)s)
             AND (d.turn_ends_at IS NULL OR d.turn_ends_at <= %(now)s) AND c.in_hand < %(most)s
             THEN pg_try_advisory_xact_lock(%(class)s, hashtext(d.merchant_id || '/' || d.platform)) END

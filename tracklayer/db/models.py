@@ -86,6 +86,7 @@ class DestinationRow(Row):
     merchant_currency: str | None
     merchant_page_url: str | None
     merchant_consent: str
+    merchant_hashes: bool
     merchant_stitched_since: datetime | None
     merchant_retention_days: int
     created_at = DateTimeTZField()

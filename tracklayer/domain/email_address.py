@@ -6,11 +6,12 @@ A rule takes what a merchant sent and returns the normalised text, or None where
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from tracklayer.domain.sha256 import sha256_hex
-from tracklayer.domain.text import without_invisible
+from tracklayer.domain.text import with_few_marks, without_invisible
 
 _NEVER = r"@\s\x00-\x1f\x7f-\x9f<>,;:\"()\[\]"
 _EMAIL = re.compile(rf"[^{_NEVER}]+@[^.{_NEVER}]+(\.[^.{_NEVER}]+)+")
@@ -57,6 +58,8 @@ def _bare_address(text: str) -> str:
         text = without_invisible(text).translate(_FULL_WIDTH)
         # Of what is only compatible nothing is folded: an ℌ or an ﬁ is not how its owner writes an address.
         text = text.translate(_FULL_WIDTH_ASCII).lower()
+        # An é is one character or two: each is the same mailbox, and the composed one is what others hash.
+        text = unicodedata.normalize("NFC", with_few_marks(text))
     if named := _NAMED.fullmatch(text):
         text = named[1]
     text = _without_quotes(text)
@@ -126,16 +129,54 @@ EMAIL_RULES: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
 )
 
 
+# Not what any platform gets, but by what the same mailbox is known in another spelling.
+OTHER_SPELLINGS = ("decomposed", "other_host")
+
+
+def other_spellings(basic: str) -> dict[str, str]:
+    """Of an address in its usual form: by name those of ``OTHER_SPELLINGS`` that are not the same text; mostly none.
+
+    ``decomposed``: letters apart from their accents. ``other_host``: a host of letters beyond ASCII in the form that DNS has
+    (``xn--mnchen-3ya.de``), and the other way round.
+    """
+    local, _, host = basic.rpartition("@")
+    found = {}
+    if not basic.isascii() and (apart := unicodedata.normalize("NFD", basic)) != basic:
+        found["decomposed"] = apart
+    if (other := _other_host(host)) is not None:
+        found["other_host"] = f"{local}@{other}"
+    return found
+
+
+def _other_host(host: str) -> str | None:
+    if host.isascii() and "xn--" not in host:
+        return None
+    try:
+        if host.isascii():
+            parts = [_label_of(part) for part in host.split(".")]
+        else:
+            parts = [part if part.isascii() else f"xn--{part.encode('punycode').decode()}" for part in host.split(".")]
+    except UnicodeError:  # no host that DNS could have
+        return None
+    return ".".join(parts) if all(parts) else None
+
+
+def _label_of(part: str) -> str:
+    return part[4:].encode().decode("punycode") if part.startswith("xn--") else part
+
+
 def email_digests(value: str) -> dict[str, str]:
     """Every digest some platform needs of a plain address, by rule name; "" where a rule leaves nothing of it.
 
-    Rules that agree with ``basic`` are left out; no entry at all: it is no address.
+    Rules that agree with ``basic`` are left out; no entry at all: it is no address. Beside them those of ``other_spellings``.
     """
     basic = email(value)
     if basic is None:
         return {}
     digests = {"basic": sha256_hex(basic)}
     local, _, domain = basic.partition("@")
+    if not basic.isascii() or "xn--" in domain:
+        digests |= {name: sha256_hex(other) for name, other in other_spellings(basic).items()}
     if local.isalnum():
         return digests  # neither dot nor tag nor sign: every rule leaves it as it is
     bare = _bare(local)

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import islice
@@ -30,7 +30,7 @@ from tracklayer.domain.card import (
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, is_everyday_product, is_plain_digest
-from tracklayer.domain.personal import MAX_URL, without_personal_properties, without_personal_url
+from tracklayer.domain.personal import MAX_URL, holds_contact, without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 
 MAX_EVENT_ID = 255  # characters
@@ -42,7 +42,9 @@ MAX_MORE = 9  # further emails, or phones, of one person
 MAX_DEVICE_TEXT = 255  # characters
 MAX_PROBLEMS = 20  # are told of one event: a basket of thousands of wrong lines has one mistake, not thousands
 MAX_UNKNOWN = 3  # fields that do not exist are named of one object: finding what was meant takes its time
+UNNAMED = "CustomEvent"  # in place of an event name that no platform may get
 MAX_AHEAD = timedelta(minutes=5)  # what clocks of merchants' servers are forgiven
+_FIRST_YEAR = 2000  # before it no conversion was counted: 0001, 1970 and the like stand for none
 
 ACTION_SOURCES = (
     "website",
@@ -304,7 +306,9 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
     size = len(written) if written is not None else _size(draft)
     # JSON escapes control characters: where nothing is escaped, no field of it need be searched for them.
     reader = _Reader(written is not None and _BACKSLASH not in written and _DELETE not in written, size)
-    reader.may_hold_contact = written is None or any(sign in written for sign in _SIGNS_OF_CONTACT)
+    reader.may_hold_contact = (
+        written is None or b"@" in written or b"+" in written or b"%" in written or b"\xef" in written
+    )
     if size <= MAX_EVENT:
         event = _read(reader, draft, now, default_countries)
     else:
@@ -319,6 +323,12 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
             return [Problem(path, "CARD_DATA", _CARD_DATA)]
     if event is None:
         return _in_order(reader.problems)
+    if reader.may_hold_contact:
+        if written is None or _may_hold_contact(written, draft, event):
+            for path in contacts_in(event):
+                reader.contact(path)
+        else:
+            vars(event)["may_hold_contact"] = False
     return _tuple(ReadEvent, (event, tuple(_in_order(reader.warnings)) if reader.warnings else (), size))
 
 
@@ -338,7 +348,83 @@ def _without(draft: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> Mapp
     return kept
 
 
-_SIGNS_OF_CONTACT = (b"@", b"+", b"%", b"\xef")  # the last begins the full-width ones
+def _may_hold_contact(written: bytes, draft: Mapping[str, Any], event: Event) -> bool:
+    """Whether there are more signs of an address or a number than stand where they belong, or are looked for of their own."""
+    if b"\xef" in written:  # the first byte of full-width signs
+        return True
+    person = vars(event.user_data)
+    own = event.event_source_url or ""
+    # A digest has no such sign.
+    if (email := person.get("email")) is not None and email.plain is not None:
+        own += email.plain
+    if (phone := person.get("phone")) is not None and phone.plain is not None:
+        own += phone.plain
+    if "emails" in person or "phones" in person:
+        own += "".join([one.plain or "" for one in (*person.get("emails", ()), *person.get("phones", ()))])
+    if type(occurred_at := draft["occurred_at"]) is str:
+        own += occurred_at
+    return (
+        written.count(b"@") > own.count("@")
+        or written.count(b"+") > own.count("+")
+        or written.count(b"%") > own.count("%")
+    )
+
+
+# Fields in which no address and no number belongs, and which leave in plain, or may: nobody gets one that holds such.
+TEXTS_WITHOUT_CONTACT = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+LINES_WITHOUT_CONTACT = ("id", "title", "brand", "category", "variant", "coupon")
+PERSON_WITHOUT_CONTACT = (
+    *(
+        "city",
+        "state",
+        "zip",
+        "client_user_agent",
+        "fbp",
+        "fbc",
+        "fbclid",
+        "ttp",
+        "ttclid",
+        "gclid",
+        "gbraid",
+        "wbraid",
+    ),
+    *("ga_client_id", "ga_session_id", "epik", "sc_click_id", "sc_cookie1", "li_fat_id", "rdt_cid", "rdt_uuid"),
+    *("msclkid", "twclid", "lead_id", "job_title", "company_name"),
+)
+
+
+def contacts_in(event: Event) -> list[tuple[str, ...]]:
+    """The paths of what holds an e-mail address or a phone number where none belongs.
+
+    Not those in the URL and the properties, which ``personal.py`` finds, nor in what is hashed before it leaves.
+    """
+    found: list[tuple[str, ...]] = [
+        (name,) for name in ("event_name", "event_id") if holds_contact(getattr(event, name))
+    ]
+    given: Mapping[str, Any] = vars(event.user_data)
+    found += [
+        ("user_data", name) for name in PERSON_WITHOUT_CONTACT if (text := given.get(name)) and holds_contact(text)
+    ]
+    if (text := given.get("external_id")) and holds_contact(text):
+        found.append(("user_data", "external_id"))
+    custom = event.custom_data
+    given = vars(custom)
+    found += [
+        ("custom_data", name) for name in TEXTS_WITHOUT_CONTACT if (text := given.get(name)) and holds_contact(text)
+    ]
+    for place, line in enumerate(custom.contents):
+        given = vars(line)
+        found += [
+            (*_line("contents", place), name)
+            for name in LINES_WITHOUT_CONTACT
+            if (text := given.get(name)) and holds_contact(text)
+        ]
+    if any(map(holds_contact, custom.product_ids)):
+        found.append(("custom_data", "product_ids"))
+    if event.device is not NO_DEVICE:
+        given = vars(event.device)
+        found += [("device", name) for name, text in given.items() if isinstance(text, str) and holds_contact(text)]
+    return found
 
 
 def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> ReadEvent | list[Problem]:
@@ -415,8 +501,8 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     if not (clean and type(name) is str and 0 < len(name) <= MAX_EVENT_NAME and not name.isspace()):
         name = reader.text((), draft, "event_name", MAX_EVENT_NAME, required=True)
     event_id = draft.get("event_id")
-    if not (clean and type(event_id) is str and 0 < len(event_id) <= MAX_EVENT_ID and not event_id.isspace()):
-        event_id = reader.text((), draft, "event_id", MAX_EVENT_ID, required=True)
+    if not (clean and type(event_id) is str and 0 < len(event_id) <= MAX_EVENT_ID and event_id[0] in _BEGINS_AN_ID):
+        event_id = reader.event_id(draft)
     occurred_at = _everyday_instant(draft.get("occurred_at"), now) if clean else None
     if occurred_at is None:
         occurred_at = reader.instant((), draft, "occurred_at", now)
@@ -427,7 +513,7 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     has_plain_url = clean and type(url) is str and len(url) <= MAX_URL and is_plain_url(url) is not None
     if url is not None and not has_plain_url:
         url = _read_url(reader, draft)
-    user_data = _read_user_data(reader, draft, default_countries)
+    user_data = _read_user_data(reader, draft, now, default_countries)
     custom_data = _read_custom_data(reader, draft)
     device = _read_device(reader, draft) if "device" in draft else NO_DEVICE
     consent = _read_consent(reader, draft) if "consent" in draft else NO_CONSENT
@@ -452,15 +538,19 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     )
 
 
+# No placeholder begins with one of these: see ``normalise.is_nobodys``.
+_BEGINS_AN_ID = frozenset("ABCDEGHIJKLMOPQRSTVWXYZabcdeghijklmopqrstvwxyz123456789")
+
+
 def _everyday_instant(value: Any, now: datetime) -> datetime | None:
     """A time in UTC that has come, as most are, of text that holds no NUL, where Python would stop reading; None: ask closely."""
-    if type(value) is not str or not value.isascii():
+    if type(value) is not str or not value.isascii() or value[10:11] != "T" or value[7] != "-":
         return None
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return instant if instant.tzinfo is UTC and instant <= now else None
+    return instant if instant.tzinfo is UTC and instant.year >= _FIRST_YEAR and instant <= now else None
 
 
 def _read_url(reader: _Reader, draft: Mapping[str, Any]) -> str | None:
@@ -504,7 +594,15 @@ def _size(draft: Mapping[str, Any]) -> int:
         return 0
 
 
-def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries: frozenset[str]) -> UserData:
+def _is_unborn(text: str, now: datetime) -> bool:
+    """Whether a date of birth has come nowhere on earth."""
+    born = normalise.date_of_birth(text)
+    return born is not None and born > (now + timedelta(days=1)).date()
+
+
+def _read_user_data(
+    reader: _Reader, draft: Mapping[str, Any], now: datetime, default_countries: frozenset[str]
+) -> UserData:
     given = draft.get("user_data")
     if type(given) is not dict:
         given = reader.mapping((), draft, "user_data", required=True)
@@ -528,6 +626,9 @@ def _read_user_data(reader: _Reader, draft: Mapping[str, Any], default_countries
             values[name] = text
         else:
             del values[name]
+    if "date_of_birth" in values and _is_unborn(values["date_of_birth"], now):
+        reader.left(("user_data", "date_of_birth"), "lies in the future")
+        del values["date_of_birth"]
     if type(values.get("phone")) is str or "phones" in values:
         _read_phones(reader, values, default_countries)
     if type(values.get("email")) is str:
@@ -766,12 +867,25 @@ class _Reader:
         rest = f" {what}. The event is taken without it: platforms that would refuse it do not get it."
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
 
+    def left(self, path: tuple[str, ...], what: str) -> None:
+        rest = f" {what}. The event is taken without it."
+        self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+
     def personal(self, path: tuple[str, ...], what: str) -> None:
         self.may_hold_personal = True
         rest = (
             f" {what} what looks like personal data in plain text. The event is taken, and no platform gets that part."
         )
         self.warnings.append(Problem.said(path, "PERSONAL_DATA", Name(path), rest))
+
+    def contact(self, path: tuple[str, ...]) -> None:
+        rest = _CONTACT_IN.get(path[-1]) if len(path) == 1 else None
+        if path == ("user_data", "external_id"):
+            rest = _CONTACT_AS_ID
+        rest = rest or " The event is taken, and no platform gets that field."
+        message = f" holds what looks like personal data in plain text.{rest}"
+        if len(self.warnings) < MAX_PROBLEMS:
+            self.warnings.append(Problem.said(path, "PERSONAL_DATA", Name(path), message))
 
     def too_long(self, path: tuple[str, ...], most: int) -> None:
         rest = f" may have {most:,} characters. The event is taken without it."
@@ -866,8 +980,8 @@ class _Reader:
         return self._identifier(path, name, value)
 
     def _identifier(self, path: tuple[str, ...], name: str, value: Any) -> str | None:
-        text = self.text_of(path, value)
-        if text is None:
+        text = value if type(value) is str and self.clean else self.identifying(path, name, value)
+        if text is None or not text or text.isspace():
             return None
         if len(text) > identifiers.MAX_IDENTIFIER:
             self.too_long(path, identifiers.MAX_IDENTIFIER)
@@ -885,8 +999,13 @@ class _Reader:
             text = text.strip()  # compared with others, by who stitches and who erases
         if name == "gclid" and (cookie := _GCLID_COOKIE.fullmatch(text.strip())):
             return cookie[1]
+        if name == "fbclid":
+            text = text.strip().strip("\"'").removeprefix("fbclid=") or text  # copied with what stood around it
         wanted = identifiers.FORMATS.get(name)
         if wanted is not None and not wanted.is_right(text):
+            if name == "client_ip" and identifiers.is_ip(text):
+                self.warn(path, "must be the visitor's own address on the internet: this one lies inside of a network")
+                return identifiers.machine_address(text)
             if name in ("fbp", "fbc") and identifiers.is_meta_cookie(text):
                 rest = " has a time that is not in milliseconds (13 digits), as Meta documents it. It is sent as it is."
                 self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
@@ -896,6 +1015,27 @@ class _Reader:
             return identifiers.machine_address(text)
         return text
 
+    def identifying(self, path: tuple[str, ...], name: str, value: Any) -> str | None:
+        """The text of what is none, or is no plain one: of a number its digits, where it has no other; else None, and a warning."""
+        if isinstance(value, str):
+            if not self._is_unusable(value):
+                return value
+            self.left(path, "holds a control character or half a character")
+            return None
+        if value is None:
+            return None
+        digits = _digits_of(value)
+        if digits is None:
+            self.may_hold_card = True  # whatever it is: it is searched to its depths
+            self.left(path, "must be text")
+            return None
+        if may_hold_card_number(int(digits)):
+            self.may_hold_card = True
+        if name in ("phone", "zip"):
+            rest = " is a number, and so has no zeros in front: it is read as its digits. Send it as text."
+            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+        return digits
+
     def more(self, path: tuple[str, ...], value: Any) -> tuple[Any, ...] | None:
         """Further emails as Matchables, or phones as (place, text): without a country nobody can read those yet."""
         if value is None or (isinstance(value, str) and not value.strip()):
@@ -903,7 +1043,8 @@ class _Reader:
         if isinstance(value, str):
             value = (value,)  # one is a list of one
         if not isinstance(value, Sequence):
-            self.problem(path, "INVALID_TYPE", "must be a list")
+            self.may_hold_card = True
+            self.left(path, "must be a list")
             return None
         if len(value) > MAX_MORE:
             self.warn(path, f"may have {MAX_MORE} entries: the first ones count")
@@ -917,6 +1058,18 @@ class _Reader:
             return tuple([Matchable.read(text) for _, text in found]) or None
         return tuple(found) or None
 
+    def event_id(self, draft: Mapping[str, Any]) -> str | None:
+        """One id for all events that have none would make them one event, and all but the first of them repeats."""
+        text = self.text((), draft, "event_id", MAX_EVENT_ID, required=True)
+        if text is None or text.strip().isdigit() or not normalise.is_nobodys(text):
+            return text
+        self.problem(
+            ("event_id",),
+            "REQUIRED",
+            "is what programs write where they have no id: all events with it would be counted as one",
+        )
+        return None
+
     def instant(self, at: tuple[str, ...], given: Mapping[str, Any], name: str, now: datetime) -> datetime | None:
         value = given.get(name)
         if value is None or value == "":
@@ -925,6 +1078,13 @@ class _Reader:
         instant = read_instant(value)
         if isinstance(instant, str):
             self.problem((*at, name), "INVALID_TIME", instant)
+            return None
+        if instant.year < _FIRST_YEAR:
+            self.problem(
+                (*at, name),
+                "INVALID_TIME",
+                f"is before {_FIRST_YEAR}: most programs that write such a time have none; send when it happened",
+            )
             return None
         if instant > now and instant > now + MAX_AHEAD:
             self.problem(
@@ -1064,7 +1224,23 @@ class _Reader:
         return kept
 
 
+_CONTACT_IN = {
+    "event_id": " The event is taken, and with hashing on every platform gets the SHA-256 of the whole id in its place: "
+    "for deduplication a browser's pixel has to send the same, 64 hexadecimal digits in lower case.",
+    "event_name": f" The event is taken, and platforms that it would go to under its own name get {UNNAMED}.",
+}
+_CONTACT_AS_ID = " The event is taken, and platforms get it as SHA-256 only, or not at all."
 _GCLID_COOKIE = re.compile(r"(?:1\.[0-9]\.k?)?GCL\.[0-9]{10}\.([!-~]+)")  # _gcl_aw, as gtag writes it
+
+
+def _digits_of(value: Any) -> str | None:
+    """Of a whole JSON number that no reader has rounded; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not 0 <= value < 2**63:
+        return None
+    if isinstance(value, int):
+        return str(value)
+    whole = int(value)
+    return str(whole) if whole == value and whole < 2**53 else None
 
 
 def _is_blank(value: Any) -> bool:
@@ -1104,15 +1280,21 @@ def write_instant(value: Any) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+# As RFC 3339, and also without its separators, or without what is zero. Python takes more: any character between date and
+# time, and weeks, of which it takes the Monday.
+_DATE_AND_TIME = re.compile(
+    r"[0-9]{4}(-?)[0-9]{2}\1[0-9]{2}[T ][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?)?(?:Z|[+-][0-9:]+)?"
+)
+
+
 def read_instant(value: Any) -> datetime | str:
     """An aware UTC datetime from RFC 3339 text, or the end of a sentence that says what is wrong."""
     how = "such as 2026-04-23T14:12:33.000Z or 2026-04-23T16:12:33+02:00"
     if isinstance(value, str):
+        text = value.strip().upper()  # RFC 3339 allows t and z in lower case
         try:
-            # RFC 3339 allows t and z in lower case; Python would stop reading at a NUL.
-            text = value.strip().upper()
-            value = datetime.fromisoformat(text) if text.isprintable() else None
-        except ValueError:
+            value = _from_text(text) if _DATE_AND_TIME.fullmatch(text) else None
+        except (ValueError, OverflowError):
             return f"must be an RFC 3339 date and time {how}"
     if not isinstance(value, datetime):
         return f"must be an RFC 3339 date and time {how}"
@@ -1124,6 +1306,15 @@ def read_instant(value: Any) -> datetime | str:
         return value.astimezone(UTC)
     except OverflowError:
         return f"must be an RFC 3339 date and time {how}"
+
+
+def _from_text(text: str) -> datetime | None:
+    """A leap second, which is the last of a day in UTC, is the first of the next one."""
+    if text[16:19] != ":60":
+        return datetime.fromisoformat(text)
+    last = datetime.fromisoformat(f"{text[:16]}:59{text[19:]}")
+    is_leap = last.tzinfo is not None and last.astimezone(UTC).time().replace(microsecond=0) == time(23, 59, 59)
+    return last + timedelta(seconds=1) if is_leap else None
 
 
 _NUMBERS = (int, float, Decimal)

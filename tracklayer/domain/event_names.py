@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
 
 _NO_LETTER = re.compile(r"[^0-9a-z]+")
@@ -25,6 +25,22 @@ _PURCHASES = frozenset(
 )
 # What else one person does once, and what costs money when it is counted again.
 _OTHER_SALES = frozenset("ecommercepurchase inapppurchase subscribe starttrial donate".split())
+
+
+# As Google Analytics, Shopify, WooCommerce and Segment name what takes a purchase back.
+_REFUNDS = frozenset("refund refunded refundscreate orderrefund orderrefunded purchaserefund purchaserefunded".split())
+
+
+def is_refund(name: str, own: Container[str] = ()) -> bool:
+    """Whether it takes back what a purchase was. ``own``: names that the merchant has mapped to something of a platform: under
+    those nothing but ``Refund`` itself, the data model's name, is taken for one.
+    """
+    return name == "Refund" or (name not in own and _is_refund(name))
+
+
+@lru_cache(maxsize=1024)
+def _is_refund(name: str) -> bool:
+    return canonical(name) in _REFUNDS
 
 
 def is_step(name: str) -> bool:

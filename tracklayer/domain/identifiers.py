@@ -116,6 +116,25 @@ _INSIDE = re.compile(
 )
 
 
+# The everyday ones of these that the internet reaches.
+_EVERYDAY_PUBLIC_IPV4 = re.compile(
+    r"(?!10\.|127\.|0\.|192\.168\.|169\.254\.|172\.(?:1[6-9]|2[0-9]|3[01])\.|100\.(?:6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.)"
+    rf"{_EVERYDAY_IPV4.pattern}"
+)
+
+
+def public_address(value: str) -> str | None:
+    """``machine_address`` of somebody on the internet; None for one inside of a network, which tells no platform anything."""
+    if _EVERYDAY_PUBLIC_IPV4.fullmatch(value):
+        return value
+    address = machine_address(value)
+    return None if address is None or _INSIDE.match(address) else address
+
+
+def is_public(value: str) -> bool:
+    return public_address(value) is not None
+
+
 def _is_ipv6(text: str) -> bool:
     try:
         ipaddress.IPv6Address(text)
@@ -130,7 +149,7 @@ def is_ip(value: str) -> bool:
 
 
 # Texts as people and shops write them: neither a digest nor what only stands for a value.
-_EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan)\Z)[^\W_].{0,62}")
+_EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan|[Nn]/[Aa])\Z)[^\W_].{0,62}")
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
 _EVERYDAY_ID = re.compile(
     r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|undefined undefined|null null)\Z))[^\W_].{0,62}"
@@ -258,7 +277,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             _country,
             "must be a two-letter ISO 3166-1 code such as US",
         ),
-        "client_ip": Format(_EVERYDAY_IPV4.fullmatch, is_ip, "must be an IPv4 or IPv6 address"),
+        "client_ip": Format(_EVERYDAY_PUBLIC_IPV4.fullmatch, is_public, "must be an IPv4 or IPv6 address"),
         "external_id": Format(_EVERYDAY_ID.fullmatch, lambda value: True, ""),
         "client_user_agent": Format(_EVERYDAY_AGENT.fullmatch, lambda value: True, ""),
         "browser_id": Format(
@@ -268,7 +287,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ),
         "fbp": _meta_cookie(_META),
         "fbc": _meta_cookie(_META.replace("1116446470", "IwAR2F4d...")),
-        "fbclid": _OPAQUE_ID,
+        "fbclid": _OPAQUE_ID._replace(is_everyday=re.compile(rf"(?!fbclid=){_EVERYDAY_OPAQUE.pattern}").fullmatch),
         "ttp": _OPAQUE_ID,
         "ttclid": _OPAQUE_ID,
         "gclid": _OPAQUE_ID._replace(is_everyday=re.compile(rf"(?!GCL\.|1\.){_EVERYDAY_OPAQUE.pattern}").fullmatch),

@@ -24,6 +24,7 @@ from tracklayer.domain.email_address import email_digests as email_digests
 from tracklayer.domain.email_address import email_google as email_google
 from tracklayer.domain.email_address import email_without_alias as email_without_alias
 from tracklayer.domain.phone import PHONE_RULES as PHONE_RULES
+from tracklayer.domain.phone import is_somebodys_number as is_somebodys_number
 from tracklayer.domain.phone import phone_at_home as phone_at_home
 from tracklayer.domain.phone import phone_digests as phone_digests
 from tracklayer.domain.phone import phone_digits as phone_digits
@@ -66,7 +67,7 @@ _NOTHINGS = frozenset(
     )
 )
 # Spellings that no person and no id has.
-_PLACEHOLDERS = frozenset({"null", "undefined", "NaN", "None", "nil", "false", "False", "0", "-", "NULL", "nan"})
+_PLACEHOLDERS = frozenset("null undefined NaN None nil false False 0 - NULL nan N/A n/a N/a n/A".split())
 _TEMPLATE = re.compile(r"\[object [A-Za-z]+\]|\{\{?[^{}]*\}?\}|%%[^%]*%%|\$\{[^{}]*\}|<[%?][^<>]*[%?]>|__[A-Z_]+__")
 
 
@@ -186,9 +187,12 @@ def lower_trimmed(value: str) -> str | None:
 
 
 def lower_composed(value: str) -> str | None:
-    """Outer spaces off, lower case, letters with accents composed (NFC): ``o'connor`` keeps its sign. Google."""
-    text = value.strip().lower()
-    return composed(text) or None
+    """Outer spaces off, lower case, letters with accents composed (NFC): ``o'connor`` keeps its sign. Google.
+
+    Without the characters that nobody sees: they came along when the name was copied.
+    """
+    text = value if value.isascii() else without_invisible(value)
+    return composed(text.strip().lower()) or None
 
 
 def composed(value: str) -> str:
@@ -320,10 +324,41 @@ def _countries() -> frozenset[str]:
     return frozenset(found.alpha_2.lower() for found in pycountry.countries)
 
 
+# As English speakers write them, where the standard has another name.
+_USUAL_NAMES = {
+    **dict.fromkeys(("uk", "great britain", "britain", "england", "scotland", "wales", "northern ireland"), "gb"),
+    **dict.fromkeys(("usa", "u.s.a.", "u.s.", "america"), "us"),
+    **dict.fromkeys(("holland", "the netherlands"), "nl"),
+    **dict.fromkeys(("turkey", "turkiye"), "tr"),
+    **dict.fromkeys(("vatican", "vatican city"), "va"),
+    **dict.fromkeys(("dr congo", "democratic republic of the congo"), "cd"),
+    "russia": "ru",
+    "ivory coast": "ci",
+    "burma": "mm",
+    "swaziland": "sz",
+    "macedonia": "mk",
+    "cape verde": "cv",
+    "brunei": "bn",
+    "palestine": "ps",
+    "uae": "ae",
+    "macau": "mo",
+    "east timor": "tl",
+    "micronesia": "fm",
+    "reunion": "re",
+    "curacao": "cw",
+    "the gambia": "gm",
+    "the bahamas": "bs",
+    "falkland islands": "fk",
+    "us virgin islands": "vi",
+    "sint maarten": "sx",
+    "republic of ireland": "ie",
+}
+
+
 @cache
 def _country_words() -> dict[str, str]:
     """By alpha-3 code, name, official name and common name, in lower case: the alpha-2 code in lower case."""
-    words = {"uk": "gb", "great britain": "gb", "england": "gb", "usa": "us", "u.s.a.": "us", "u.s.": "us"}
+    words = dict(_USUAL_NAMES)
     for found in pycountry.countries:
         for key in ("alpha_3", "name", "official_name", "common_name"):
             word = getattr(found, key, None)

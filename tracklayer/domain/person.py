@@ -4,7 +4,7 @@ A *token* is ``kind:value``. An event has some and a request has some; the event
 email and phone the values are SHA-256, as they are stored:
 
 - ``email``: of an address whose spelling was known, in the usual form, and for Gmail without dots and +tag, on both of its
-  domains. Forms of other platforms are left out: on any other domain ``j.doe`` and ``jdoe`` may be two people.
+  domains, and with its letters composed and decomposed, and its host as people write it and as DNS does. Forms of other platforms are left out: on any other domain ``j.doe`` and ``jdoe`` may be two people.
 - ``email_given``: of a digest that the merchant made: it is compared with the same forms, and for the same reason no others.
 - ``phone``: of a number that reads in one way. ``phone_maybe``: in each way, where the countries in which it is read make
   different numbers of it: whose it is cannot be told.
@@ -17,9 +17,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tracklayer.domain import normalise
+from tracklayer.domain.email_address import OTHER_SPELLINGS, other_spellings
 from tracklayer.domain.normalise import digest_in, sha256_hex
 
-_STRICT = ("basic", "google")
+_STRICT = ("basic", "google", *OTHER_SPELLINGS)
 _GMAIL = ("gmail.com", "googlemail.com")  # two names of the same mailboxes
 _FEWEST_DIGITS = 6  # of a text that may be somebody's number
 
@@ -158,6 +159,8 @@ def tokens_of_email(value: str) -> set[str]:
     for spelling in [f"{local}@{other}" for other in _GMAIL] if domain in _GMAIL else [basic]:
         found = normalise.email_digests(spelling)
         digests |= {found[rule] for rule in _STRICT if found.get(rule)}
+        for other in other_spellings(spelling).values():  # and where both are so
+            digests |= {sha256_hex(each) for each in other_spellings(other).values()}
         digests.add(_of_text(spelling.replace("@", "%40")))  # as a form sent it: kept as a text that is no address
     return {f"{kind}:{digest}" for kind in ("email", "email_given") for digest in digests}
 

@@ -348,7 +348,7 @@ _ADDRESS = re.compile(
 )
 _FILES = frozenset("png jpg jpeg gif svg webp avif ico css js mjs json htm html php pdf mp4 webm txt xml woff".split())
 _BETWEEN = r"[\s().\-/\u2010-\u2015]{0,3}"
-_PHONE = re.compile(rf"(?<![\w+])\+{_BETWEEN}\d(?:{_BETWEEN}\d){{6,14}}(?!\d)")
+_PHONE = re.compile(rf"(?<![^\W_])(?<!\+)\+{_BETWEEN}\d(?:{_BETWEEN}\d){{6,14}}(?!\d)")
 _PHONE_LINK = re.compile(rf"(?<![a-z])(?:tel|callto|sms|smsto):(?:{_BETWEEN}\+?{_BETWEEN}\d){{6}}", re.IGNORECASE)
 _COORDINATE = re.compile(r"\+\d{1,3}\.\d{4,}")  # with its sign
 _LAST_GROUP = re.compile(r"[^0-9]+\d+\Z")

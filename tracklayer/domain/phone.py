@@ -131,7 +131,7 @@ def _parsed_e164(text: str, default_country: str | None) -> str | None:
         return _only(_e164s(_possible(text, default_country)))
     text = _number_in(text)
     if text[:1] == "+":
-        return _only(_e164s(_read(_EXIT_CODE_BEHIND_PLUS.sub("+", text))))
+        return _only(_e164s(_read(_without_second_code(_EXIT_CODE_BEHIND_PLUS.sub("+", text)))))
     plan = PhoneMetadata.metadata_for_region(default_country or "")
     digits = _NO_DIGITS.sub("", text)
     abroad = _behind_exit_code(text, digits, plan)
@@ -149,6 +149,16 @@ def _parsed_e164(text: str, default_country: str | None) -> str | None:
     if len(home) == 1:
         return _only(home)
     return _likelier_here(home, digits) if home else _only(abroad | here)
+
+
+def _without_second_code(text: str) -> str:
+    """Of ``+49 0049 170 …`` what begins with the second code: a program put the first before a whole number."""
+    digits = _NO_DIGITS.sub("", text)
+    plan = _plan_of(digits)
+    if plan is None:
+        return text
+    code = digits[: plan[0]]
+    return "+" + _behind(text, plan[0] + 2) if digits.startswith(f"00{code}", plan[0]) else text
 
 
 def _e164s(*numbers: PhoneNumber | None) -> dict[str, PhoneNumber]:
@@ -340,6 +350,18 @@ def phone_at_home(value: str, country: str) -> str | None:
 def _phone_at_home(value: str, country: str) -> str | None:
     number = phone_e164(value, country)
     return number if number is not None and phonenumbers.is_valid_number(phonenumbers.parse(number)) else None
+
+
+_SAME_DIGITS = re.compile(r"([0-9])\1{6}")  # +5511999999999: what people write who give none
+
+
+@lru_cache(maxsize=1024)
+def is_somebodys_number(e164: str) -> bool:
+    """Whether a number, with ``+`` and country code, can be somebody's: of an assigned range, and not one digit over and over.
+
+    35 µs the first time.
+    """
+    return _SAME_DIGITS.search(e164) is None and phonenumbers.is_valid_number(phonenumbers.parse(e164))
 
 
 def phone_digests(value: str, default_countries: frozenset[str], own_country: str | None = None) -> dict[str, str]:

@@ -149,8 +149,9 @@ CODES: dict[str, Meaning] = {
         is_warning=True,
     ),
     "PERSONAL_DATA": Meaning(
-        "A page's URL or a property of your own holds personal data in plain text. No platform gets that part.",
-        "Send emails, phones and names in the fields for them, and keep them out of URLs and properties.",
+        "Personal data in plain text stands where none belongs, such as in a page's URL, a property of your own or an id. No platform "
+        "gets that part; an event id leaves as its SHA-256.",
+        "Send emails, phones and names in the fields for them, and keep them out of ids, URLs, texts and properties.",
         is_warning=True,
     ),
     "IDENTIFIER_MALFORMED": Meaning(

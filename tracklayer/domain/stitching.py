@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from tracklayer.domain.event import Event, UserData, made_of
 from tracklayer.domain.identifiers import FORMATS
-from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.normalise import Matchable, is_somebodys_number, phone_at_home, phone_e164
 
 COOKIE, EMAIL = "cookie", "email"
 
@@ -47,7 +47,13 @@ LINK_GRAIN = timedelta(hours=1)  # a browser and a person that are seen together
 # What stands before the @ of mailboxes that are nobody's, or a whole shop's.
 NOBODYS_MAILBOXES = frozenset(
     "noreply no-reply no_reply donotreply do-not-reply do_not_reply guest test testing pos till kasse counter checkout "
-    "register walkin walk-in anonymous unknown nobody none".split()
+    "register walkin walk-in anonymous unknown nobody none null undefined nan nil na invalid noemail no-email no_email no.email "
+    "nomail no-mail no_mail noname notprovided not-provided not_provided notgiven dummy fake asdf unbekannt keineemail "
+    "keine-email keine.email semail sememail sem-email sinemail sin-email sincorreo pasdemail pas-de-mail".split()
+)
+# Domains under which nobody has one, that programs and people write who have none.
+_NOBODYS_DOMAINS = frozenset(
+    "null.com undefined.com none.com noemail.com no-email.com nomail.com noreply.com unknown.com nan.com".split()
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -125,7 +131,7 @@ class Person:
     @property
     def name(self) -> str:
         """The same for each spelling of a mailbox that is known to be one."""
-        return self.digests.get("google") or self.digest
+        return self.digests.get("google") or min(self.digest, self.digests.get("other_host") or self.digest)
 
 
 class Browser(NamedTuple):
@@ -460,7 +466,17 @@ def is_somebodys(email: Matchable) -> bool:
     if email.plain is None:
         return True
     local, at, domain = email.plain.strip().lower().rpartition("@")
-    return bool(at and domain) and bool(local) and local.partition("+")[0] not in NOBODYS_MAILBOXES
+    if not (at and domain and local) or domain in _NOBODYS_DOMAINS:
+        return False
+    return local.partition("+")[0] not in NOBODYS_MAILBOXES
+
+
+def is_somebodys_phone(phone: Matchable) -> bool:
+    """Whether a phone may be a person's; of a digest nobody can tell."""
+    if phone.plain is None:
+        return True
+    number = phone_e164(phone.plain) or (phone_at_home(phone.plain, phone.country) if phone.country else None)
+    return number is None or is_somebodys_number(number)
 
 
 def enriched(event: Event, fields: Iterable[Enriched]) -> Event:
@@ -473,4 +489,6 @@ def enriched(event: Event, fields: Iterable[Enriched]) -> Event:
         added[one.field] = value if isinstance(value, str) else Matchable(None, value)
     if not added:
         return event
-    return made_of(Event, {**vars(event), "user_data": made_of(UserData, {**vars(event.user_data), **added})})
+    person = made_of(UserData, {**vars(event.user_data), **added})
+    # What a browser showed was never looked at with the event.
+    return made_of(Event, {**vars(event), "user_data": person, "may_hold_contact": True})

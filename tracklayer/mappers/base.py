@@ -31,8 +31,10 @@ from tracklayer.domain.event import Content, Device, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, is_web_url
 from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.text import without_invisible
 
 Settings = Mapping[str, Any]
+KEEPS_PLAIN = "keeps_plain"  # beside a destination's settings: true where its merchant has hashing off
 
 
 class RuleVerdict(NamedTuple):
@@ -338,9 +340,9 @@ def has_fractions(contents: Sequence[Content]) -> bool:
 
 def plain_text(value: str) -> str | None:
     """Text as it is sent in plain: outer spaces off, case kept; None for what only stands for a value, and for what holds
-    an e-mail address or a phone number.
+    an e-mail address or a phone number. Characters that nobody sees are no part of it.
     """
-    text = value.strip()
+    text = (value if value.isascii() else without_invisible(value)).strip()
     return text if text and not normalise.is_placeholder(text) and not holds_contact(text) else None
 
 

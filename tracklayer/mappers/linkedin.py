@@ -30,7 +30,8 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, CustomData, Event
-from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address
+from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, public_address
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     Explanation,
@@ -110,7 +111,7 @@ def _country(value: str, settings: Settings) -> str | None:
 
 
 def _ipv4(value: str, settings: Settings) -> str | None:
-    address = machine_address(value)
+    address = public_address(value)
     return address if address and ":" not in address else None
 
 
@@ -197,7 +198,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "LinkedIn has no limited data use: the event would be used without limits"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.limited_data_use", message)
     verdicts.ok(_CONSENT_OK)
-    if event.event_name == "Refund":
+    if is_refund(event.event_name, settings.get("conversion_rules") or ()):
         message = "LinkedIn has no refund: it would be counted as one more conversion"
         return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
     rules = settings.get("conversion_rules") or {}

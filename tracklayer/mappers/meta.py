@@ -15,7 +15,8 @@ from typing import Any
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BodyToken, DropReason, PlatformRequest
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event, UserData
-from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, is_web_url, machine_address
+from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, is_web_url, public_address
 from tracklayer.domain.normalise import hashed, hashed_once
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.stitching import fbc_of
@@ -119,7 +120,7 @@ _RULES: dict[str, Rule] = {
     "zip": _digest(normalise.zip_code),
     "country": _digest(normalise.country),
     "external_id": _digest(normalise.lower_trimmed),
-    "client_ip": lambda value, settings: machine_address(value),
+    "client_ip": lambda value, settings: public_address(value),
     "client_user_agent": _plain,
     "fbp": _cookie,
     "fbc": _cookie,
@@ -155,7 +156,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             DropReason.CONSENT_DENIED, "consent", "consent.ad_user_data", "consent to use the data for ads is denied"
         )
     verdicts.ok(_CONSENT_OK)
-    if event.event_name == "Refund":
+    if is_refund(event.event_name):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,
             "event_name",
@@ -257,11 +258,11 @@ def _user_data(event: Event, url: str | None, settings: Settings, verdicts: Verd
     if not _DESCRIBING.isdisjoint(vars(person)):
         _put_description(found, person, verdicts)
     if person.client_ip is not None:
-        address = machine_address(person.client_ip)
+        address = public_address(person.client_ip)
         if address is not None:
             found["client_ip_address"] = address
         else:
-            verdicts.left_out("client_ip", "user_data.client_ip", "left out: not an IP address")
+            verdicts.left_out("client_ip", "user_data.client_ip", "left out: not an IP address on the internet")
     if person.client_user_agent is not None:
         found["client_user_agent"] = person.client_user_agent.strip()
     elif event.action_source == "website":

@@ -27,7 +27,8 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, Event, read_decimal
-from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, is_zero_uuid, machine_address, web_url
+from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, is_zero_uuid, public_address, web_url
 from tracklayer.domain.personal import without_personal_url
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -104,7 +105,7 @@ def _phone(value: str, settings: Settings) -> str | None:
 
 
 def _ip(value: str, settings: Settings) -> str | None:
-    return machine_address(value)
+    return public_address(value)
 
 
 def _click_id(value: str, settings: Settings) -> str | None:
@@ -170,7 +171,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "limited data use is asked for" if limited else "consent to use the data for ads is denied"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", field, message)
     verdicts.ok(_CONSENT_D if consent == "denied" else _CONSENT_OK)
-    if event.event_name == "Refund":
+    if is_refund(event.event_name, settings.get("event_names") or ()):
         message = "the Conversions API has no refund: it would be counted as one more conversion"
         return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
     is_page = event.event_name == "PageView"

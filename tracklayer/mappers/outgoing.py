@@ -1,22 +1,35 @@
 """What all platforms have in common, done before a mapper sees an event, and in one place.
 
 Nobody's event leaves without the consent that is asked for; what the merchant sets for all platforms is filled in; what is
-personal and in plain text is taken out of the page's URL and of the merchant's own properties; what happened ahead of the
-clock waits. Each of these is told in a verdict, and an event of which none is true costs next to nothing here.
+personal and in plain text is taken out of the page's URL, of the merchant's own properties, and of every field where none
+belongs; an event id that holds such leaves as its SHA-256; what happened ahead of the clock waits. Each of these is told in a verdict, and an event of which none is true costs next to nothing here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event, made_of
+from tracklayer.domain.event import (
+    LINES_WITHOUT_CONTACT,
+    NO_DEVICE,
+    PERSON_WITHOUT_CONTACT,
+    TEXTS_WITHOUT_CONTACT,
+    UNNAMED,
+    Content,
+    CustomData,
+    Event,
+    UserData,
+    made_of,
+)
 from tracklayer.domain.identifiers import is_everyday_url, web_url
 from tracklayer.domain.personal import holds_contact, without_personal_properties, without_personal_url
-from tracklayer.mappers.base import Mapped, Mapper, Refused, RuleVerdict, Settings
+from tracklayer.domain.sha256 import sha256_hex
+from tracklayer.mappers.base import KEEPS_PLAIN, Mapped, Mapper, Refused, RuleVerdict, Settings
 
 # Where the law asks for consent to ads: the EU, the rest of the EEA, the United Kingdom and Switzerland.
 CONSENT_COUNTRIES = frozenset(
@@ -88,7 +101,10 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
     shown = _url(url, settings, event, said)
     if shown is not url:
         changes |= {"event_source_url": shown, "has_plain_url": False}
-    custom = _without_contacts(event, changes, said) if event.may_hold_contact else event.custom_data
+    custom = event.custom_data
+    if event.may_hold_contact:
+        _cover_names(event, settings, changes, said)
+        custom = _without_contacts(event, changes, said)
     if custom.properties and event.may_hold_personal:
         kept, taken = without_personal_properties(custom.properties)
         if taken:
@@ -104,8 +120,35 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
     return made_of(Event, {**vars(event), **changes}) if changes else event
 
 
-_TEXTS = ("order_id", "content_name", "content_category", "search_string", "status")
-_OF_LINES = ("id", "title", "brand", "category", "variant", "coupon")
+_HASHED_ID = RuleVerdict(
+    "event_id",
+    True,
+    "sent as the SHA-256 of the whole id: it holds personal data in plain text, which no platform may get",
+    "event_id",
+)
+_UNNAMED = RuleVerdict(
+    "personal_data",
+    False,
+    f"sent as {UNNAMED}: the name looks like personal data in plain text, which no platform may get",
+    "event_name",
+)
+
+
+def _cover_names(event: Event, settings: Settings, changes: dict[str, Any], said: list[RuleVerdict]) -> None:
+    """The event's id and name, and what the person's fields hold, without somebody's address or number."""
+    if holds_contact(event.event_id) and not settings.get(KEEPS_PLAIN):
+        changes["event_id"] = sha256_hex(event.event_id)
+        said.append(_HASHED_ID)
+    # What a setting names, such as a map of names, goes out as it says: the name itself stays here.
+    name = event.event_name
+    if holds_contact(name) and not any(isinstance(given, Mapping) and name in given for given in settings.values()):
+        changes["event_name"] = UNNAMED
+        said.append(_UNNAMED)
+    person = vars(event.user_data)
+    taken = [name for name in PERSON_WITHOUT_CONTACT if (text := person.get(name)) and holds_contact(text)]
+    if taken:
+        said += [_taken(f"user_data.{name}") for name in taken]
+        changes["user_data"] = made_of(UserData, {**person, **dict.fromkeys(taken)})
 
 
 def _without_contacts(event: Event, changes: dict[str, Any], said: list[RuleVerdict]) -> CustomData:
@@ -113,7 +156,7 @@ def _without_contacts(event: Event, changes: dict[str, Any], said: list[RuleVerd
     custom = event.custom_data
     given = vars(custom)
     taken: dict[str, Any] = {}
-    for name in _TEXTS:
+    for name in TEXTS_WITHOUT_CONTACT:
         if (text := given.get(name)) is not None and holds_contact(text):
             taken[name] = None
             said.append(_taken(f"custom_data.{name}"))
@@ -139,7 +182,7 @@ def _without_contacts(event: Event, changes: dict[str, Any], said: list[RuleVerd
 def _line(line: Content, place: int, said: list[RuleVerdict]) -> Content | None:
     """A line of the basket; None of one whose id is an address or a number."""
     given = vars(line)
-    taken = [name for name in _OF_LINES if (text := given.get(name)) is not None and holds_contact(text)]
+    taken = [name for name in LINES_WITHOUT_CONTACT if (text := given.get(name)) is not None and holds_contact(text)]
     if not taken:
         return line
     said += [_taken(f"custom_data.contents.{place}.{name}") for name in taken]

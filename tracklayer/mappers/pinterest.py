@@ -17,7 +17,8 @@ from urllib.parse import unquote, urlsplit
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BearerToken, DropReason, PlatformRequest
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event
-from tracklayer.domain.identifiers import is_uuid, is_web_url, machine_address
+from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.identifiers import is_uuid, is_web_url, public_address
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -128,7 +129,7 @@ _HASHED: Mapping[str, tuple[str, _Rule]] = {
     "external_id": ("external_id", lambda value, country: hashed(value, normalise.trimmed)),
 }
 _PLAIN: Mapping[str, tuple[str, _Rule]] = {
-    "client_ip": ("client_ip_address", lambda value, country: machine_address(value)),
+    "client_ip": ("client_ip_address", lambda value, country: public_address(value)),
     "client_user_agent": ("client_user_agent", _trimmed),
     "epik": ("click_id", _trimmed),
 }
@@ -192,7 +193,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "consent to use the data for ads is denied",
         )
     verdicts.ok(_CONSENT_OK)
-    if event.event_name == "Refund":
+    if is_refund(event.event_name, settings.get("custom_event_names") or ()):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,
             "event_name",

@@ -29,7 +29,8 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, CustomData, Device, Event, UserData
-from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, machine_address
+from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, public_address
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -99,7 +100,7 @@ def _external_id(value: str, settings: Settings) -> str | None:
 
 def _ip(value: str, settings: Settings) -> str | None:
     """Of the canonical form: one address of a machine is one digest."""
-    return hashed(value, machine_address)
+    return hashed(value, public_address)
 
 
 def _idfa(value: str) -> str | None:
@@ -211,7 +212,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "consent to use the data for ads is denied",
         )
     verdicts.ok(_CONSENT_OK)
-    if event.event_name == "Refund":
+    if is_refund(event.event_name, settings.get("custom_event_names") or ()):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,
             "event_name",

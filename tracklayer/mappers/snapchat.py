@@ -25,7 +25,8 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event, UserData
-from tracklayer.domain.identifiers import FORMATS, is_web_url, machine_address
+from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.identifiers import FORMATS, is_web_url, public_address
 from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
@@ -136,7 +137,7 @@ def _opaque(name: str) -> Callable[[str, Settings], str | None]:
 
 
 def _ip(value: str, settings: Settings) -> str | None:
-    return machine_address(value)
+    return public_address(value)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -252,7 +253,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "event_name",
             "event_name",
             "Snapchat has no refund"
-            if event.event_name == "Refund"
+            if is_refund(event.event_name, settings.get("custom_event_map") or ())
             else "no event of Snapchat: map it in custom_event_map to CUSTOM_EVENT_1 to CUSTOM_EVENT_5",
         )
     asset = "snap_app_id" if source == "MOBILE_APP" else "pixel_id"
@@ -364,9 +365,9 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
 
 def _event_name(given: str, settings: Settings, verdicts: Verdicts) -> str | None:
     """The merchant's own entry, then Snap's event, then what the merchant set for every other name."""
-    if given == "Refund":
-        return None
     mapping = settings.get("custom_event_map") or {}
+    if is_refund(given, mapping):
+        return None
     name: str | None = mapping.get(given) if given != "*" else None
     if name is None and given in EVENT_NAMES:
         verdicts.ok(_NAME_OK)

@@ -28,7 +28,8 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Event, UserData
-from tracklayer.domain.identifiers import is_web_url, machine_address
+from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.identifiers import is_web_url, public_address
 from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -115,7 +116,7 @@ def _click_id(value: str) -> str | None:
 _USER: Mapping[str, tuple[str, _Rule]] = {
     "external_id": ("external_id", _digest(normalise.lower_composed)),
     "ttp": ("ttp", _untouched),
-    "client_ip": ("ip", lambda value, country: machine_address(value)),
+    "client_ip": ("ip", lambda value, country: public_address(value)),
     "client_user_agent": ("user_agent", _untouched),
     "first_name": ("first_name", _digest(normalise.letters_and_digits)),
     "last_name": ("last_name", _digest(normalise.letters_and_digits)),
@@ -212,7 +213,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "consent to use the data for ads is denied",
         )
     verdicts.ok(_CONSENT_OK)
-    if event.event_name == "Refund":
+    if is_refund(event.event_name, settings.get("event_names") or ()):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,
             "event_name",

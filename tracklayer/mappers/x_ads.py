@@ -35,7 +35,8 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Event
-from tracklayer.domain.identifiers import machine_address
+from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.identifiers import public_address
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -99,7 +100,7 @@ def _phone(value: str, settings: Settings) -> str | None:
 
 
 def _ipv4(value: str, settings: Settings) -> str | None:
-    address = machine_address(value)
+    address = public_address(value)
     return address if address and ":" not in address else None
 
 
@@ -182,7 +183,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "X wants no events of people who opted out of the sale of their data"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.limited_data_use", message)
     verdicts.ok(_CONSENT_OK)
-    if event.event_name == "Refund":
+    if is_refund(event.event_name, settings.get("event_ids") or ()):
         message = "X has no refund: it would be counted as one more conversion"
         return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
     tags = settings.get("event_ids") or {}

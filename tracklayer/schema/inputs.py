@@ -173,7 +173,7 @@ class IngestEventInput(Alone):
     @classmethod
     def as_far_as_sent(cls, sent: Any) -> Any:
         """With whole numbers for those that are written with a fraction or as text, as many shops do, and with an empty text
-        for null in a list of texts. ``domain.event`` says which of them it takes.
+        for null in a list of texts and for identifiers that are no text. ``domain.event`` says which of them it takes.
         """
         sayable = _sayable(cls, sent)
         return None if sayable is sent else sayable
@@ -414,9 +414,24 @@ def _sayable(cls: type, sent: Any) -> Any:
     fields = _fields_of(cls)
     changed = {}
     for name, value in sent.items():
-        if name in fields and (said := _value_sayable(_kind_of(fields[name]), value)) is not value:
+        if name not in fields:
+            continue
+        said = (
+            _text_sayable(fields[name], value)
+            if cls is UserDataInput
+            else _value_sayable(_kind_of(fields[name]), value)
+        )
+        if said is not value:
             changed[name] = said
     return {**sent, **changed} if changed else sent
+
+
+def _text_sayable(field: Any, value: Any) -> Any:
+    """Of an identifier, which is text or a list of texts: whatever it is, it costs no event."""
+    if value is None or isinstance(value, str):
+        return value
+    is_right = _is_list(field) and isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return value if is_right else ""
 
 
 def _value_sayable(kind: Any, value: Any) -> Any:

@@ -9,7 +9,7 @@ import orjson
 
 from tracklayer.db.destinations import Seen
 from tracklayer.db.models import DestinationRow, MerchantRow
-from tracklayer.mappers.base import Mapper
+from tracklayer.mappers.base import KEEPS_PLAIN, Mapper
 from tracklayer.sealing import Sealer, SealError
 
 HIDDEN = "••••"
@@ -42,18 +42,18 @@ def open_settings(sealer: Sealer, row: DestinationRow | Seen) -> dict[str, Any]:
 def settings_to_map(sealer: Sealer, row: DestinationRow | Seen) -> dict[str, Any]:
     """All settings, secrets opened, for a mapper and the transport only: the merchant's where the destination has none."""
     return {
-        **_of_merchant(row.merchant_currency, row.merchant_page_url, row.merchant_consent),
+        **_of_merchant(row.merchant_currency, row.merchant_page_url, row.merchant_consent, row.merchant_hashes),
         **open_settings(sealer, row),
     }
 
 
 def merchant_settings(row: MerchantRow) -> dict[str, Any]:
     """What a merchant sets for all platforms, in the words of a destination's settings."""
-    return _of_merchant(row.default_currency, row.default_page_url, row.require_consent)
+    return _of_merchant(row.default_currency, row.default_page_url, row.require_consent, row.hash_user_data)
 
 
-def _of_merchant(currency: str | None, page_url: str | None, consent: str) -> dict[str, Any]:
-    given = {"default_currency": currency, "default_page_url": page_url}
+def _of_merchant(currency: str | None, page_url: str | None, consent: str, hashes: bool) -> dict[str, Any]:
+    given = {"default_currency": currency, "default_page_url": page_url, KEEPS_PLAIN: None if hashes else True}
     found = {name: value for name, value in given.items() if value is not None}
     return found if consent == "never" else {**found, "require_consent": consent}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tracklayer.db import identities as db
@@ -15,7 +15,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.event import read_event
 from tracklayer.domain.identifiers import FORMATS
 from tracklayer.domain.person import of_browser, tokens_of_added, tokens_of_external_id
-from tracklayer.domain.problem import Name, Problem
+from tracklayer.domain.problem import Name, Problem, worded
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import LATE_SECONDS
 from tracklayer.services.linking import links_of
@@ -41,8 +41,8 @@ _NOBODY = Problem.said(
 _UNUSABLE = Problem.said(
     ("user_data",),
     "NOT_LINKED",
-    "has no email of a person and no phone with its country code: mailboxes such as noreply@ are nobody's. Nothing was "
-    "linked.",
+    "has no email of a person and no phone with its country code that can exist: mailboxes such as noreply@ and numbers such as "
+    "+11111111111 are nobody's. Nothing was linked.",
 )
 _REFUSED = Problem(("browser_id",), "CONSENT_DENIED", "Consent was denied in this browser: nothing was linked.")
 
@@ -89,7 +89,7 @@ def identify(
     read = read_event(draft, now, merchant.default_countries)
     if isinstance(read, list):
         return Identified(False, (*problems, *read))
-    warnings = tuple(one for one in read.warnings if one.field != ("user_data", "browser_id"))
+    warnings = tuple(map(_of_no_event, (one for one in read.warnings if one.field != ("user_data", "browser_id"))))
     if problems:
         return Identified(False, (*problems, *warnings))
     person = read.event.user_data
@@ -114,3 +114,10 @@ def identify(
         db.link_people(merchant.merchant_id, links, now)
         end_storing(until)
     return Identified(True, warnings)
+
+
+def _of_no_event(warning: Problem) -> Problem:
+    """The same without what becomes of the event, as there is none."""
+    *before, last = warning.parts or (warning.message,)
+    parts = (*before, last.partition(" The event is taken")[0] if isinstance(last, str) else last)
+    return replace(warning, message=worded(parts, ".".join, str), parts=parts)

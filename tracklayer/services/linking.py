@@ -12,7 +12,7 @@ from tracklayer.db.identities import Link, link_record
 from tracklayer.domain import normalise
 from tracklayer.domain.event import Event, UserData
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.stitching import LINK_GRAIN, browser_of, is_somebodys, pair_of
+from tracklayer.domain.stitching import LINK_GRAIN, browser_of, is_somebodys, is_somebodys_phone, pair_of
 
 MOST_KNOWN = 50_000  # links that are remembered, twice: some 10 MB
 KNOWN_SECONDS = 1800.0  # that one is remembered, and once more as long
@@ -178,7 +178,7 @@ def _people(user_data: UserData, kept: Mapping[str, Any] | None = None) -> list[
             if not more:
                 continue
             value = more[0]
-        if kind == "email" and not is_somebodys(value):
+        if not (is_somebodys(value) if kind == "email" else is_somebodys_phone(value)):
             continue
         digests = (kept or {}).get(kind) or _digests_of(kind, value)
         digest = digests.get("as_given") or digests.get("basic" if kind == "email" else "digits")

@@ -281,7 +281,10 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
             "action_source": row.action_source,
             "event_source_url": url,
             "has_plain_url": url is not None and is_plain_url(url) is not None,
-            "may_hold_contact": _may_hold_contact(row.custom_data)
+            "may_hold_contact": _may_hold_contact(row.event_id)
+            or _may_hold_contact(row.event_name)
+            or _may_hold_contact(row.user_data)
+            or _may_hold_contact(row.custom_data)
             or (row.device is not None and _may_hold_contact(row.device)),
             "user_data": made_of(UserData, user_data),
             "custom_data": _to_custom_data(row.custom_data),

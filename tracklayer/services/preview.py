@@ -13,7 +13,7 @@ from tracklayer.domain.identifiers import WORDS
 from tracklayer.domain.normalise import is_nobodys, is_placeholder
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers import mapper_for
-from tracklayer.mappers.base import Mapped, Mapper, RuleVerdict
+from tracklayer.mappers.base import KEEPS_PLAIN, Mapped, Mapper, RuleVerdict
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.services.destinations import check_settings, example_settings
 
@@ -49,7 +49,8 @@ def prepare(platform: str, settings: Mapping[str, Any]) -> Prepared:
     """Settings that are required and missing are replaced by invented ones, and a verdict says so."""
     mapper = mapper_for(platform)
     examples = example_settings(mapper)
-    wrong = check_settings(mapper, {**examples, **settings})
+    own = {name: value for name, value in settings.items() if name != KEEPS_PLAIN}
+    wrong = check_settings(mapper, {**examples, **own})
     if wrong:
         return Prepared(
             mapper,

@@ -345,7 +345,7 @@ def _cause_still(view: DoorView) -> datetime | None:
         newest.append(minute)
         total += minute.accepted + sum(minute.refused.values())
     for cause, bad in _causes(newest).items():
-        if bad / total > 1 - _usual_cause(view, cause).share + CODE_FLOOR / 2:
+        if bad / total > 1 - _worst(_usual_cause(view, cause)) + CODE_FLOOR / 2:
             return min(one.start for one in newest if _causes([one])[cause])
     return None
 

@@ -14,8 +14,9 @@ from urllib.parse import unquote
 from tracklayer.domain import normalise
 from tracklayer.domain.email_address import holds_email
 from tracklayer.domain.event import NO_DEVICE, Device, Event, UserData
-from tracklayer.domain.identifiers import FORMATS, machine_address
+from tracklayer.domain.identifiers import FORMATS, public_address
 from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.personal import holds_contact
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, omit_empty
 
 MAX_USER_ID = 256
@@ -130,8 +131,8 @@ def _country(value: str) -> str | None:
 
 
 def _user_id(value: str) -> str | None:
-    """As it is, unless it is an address: Google forbids personal data here."""
-    return None if holds_email(value) or len(value) > MAX_USER_ID else value
+    """As it is, unless it holds an address or a number: Google forbids personal data here."""
+    return None if holds_email(value) or holds_contact(value) or len(value) > MAX_USER_ID else value
 
 
 # Key of an address, field of user_data, rule.
@@ -156,7 +157,7 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "phone": _phone,
     **{name: _alone(rule) for _, name, rule in _ADDRESS_PARTS},
     "external_id": _alone(_user_id),
-    "client_ip": _alone(machine_address),
+    "client_ip": _alone(public_address),
     "client_user_agent": _alone(normalise.trimmed),
     "ga_client_id": _alone(client_id),
     "ga_session_id": _alone(session_id),
@@ -185,7 +186,7 @@ def shared_by_the_request(event: Event, settings: Settings, is_app: bool, verdic
         user_data = _user_data(person, settings, verdicts)
         if user_data:
             found["user_data"] = user_data
-    put("ip_override", "client_ip", machine_address, "send_ip")
+    put("ip_override", "client_ip", public_address, "send_ip")
     put("user_agent", "client_user_agent", normalise.trimmed, "send_user_agent")
     # It goes before the user agent at Google, which of a website knows more: the browser.
     if event.device is not NO_DEVICE and (is_app or event.action_source == "app" or "user_agent" not in found):

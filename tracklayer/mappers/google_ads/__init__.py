@@ -15,6 +15,7 @@ from typing import Any
 
 from tracklayer.domain.delivery import Auth, DropReason, PlatformRequest, RefreshedToken, ServiceAccount
 from tracklayer.domain.event import Event, read_decimal, read_instant
+from tracklayer.domain.event_names import is_refund
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -82,7 +83,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "its conversion action belongs to the website's tag and takes website events only"
         return verdicts.refuse(DropReason.INVALID_FIELD, "action_source", "action_source", message)
     sale = Sale(event.occurred_at, event.custom_data.value)
-    if event.event_name == "Refund":
+    if is_refund(event.event_name, settings.get("conversion_actions") or ()):
         restated = _restated(event)
         if not isinstance(restated, Sale):
             return verdicts.refuse(DropReason.INVALID_FIELD, "refund", *restated)
@@ -118,7 +119,7 @@ def build_request(group: str, items: Sequence[dict[str, Any]], settings: Setting
 def _conversion_action(event_name: str, settings: Settings) -> tuple[str | None, RuleVerdict]:
     """A refund restates the purchase, so it goes to the purchase's action."""
     actions: Mapping[str, Any] = settings.get("conversion_actions") or {}
-    name = "Purchase" if event_name == "Refund" else event_name
+    name = "Purchase" if is_refund(event_name, actions) else event_name
     if actions.get(name):
         return str(actions[name]), _ACTION_OK
     return (str(actions["*"]) if actions.get("*") else None), _ACTION_STAR

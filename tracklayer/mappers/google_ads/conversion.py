@@ -15,7 +15,7 @@ from urllib.parse import unquote_plus, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.event import CustomData, Event, read_decimal
-from tracklayer.domain.identifiers import FORMATS, machine_address
+from tracklayer.domain.identifiers import FORMATS, public_address
 from tracklayer.domain.normalise import Matchable
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, has_fractions, number, omit_empty
 
@@ -80,7 +80,7 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "last_name": _name,
     "zip": lambda value, settings: _zip(value, None),
     "country": lambda value, settings: _country(value),
-    "client_ip": lambda value, settings: machine_address(value),
+    "client_ip": lambda value, settings: public_address(value),
     "client_user_agent": lambda value, settings: normalise.trimmed(value),
     **dict.fromkeys(CLICK_IDS, _click_id),
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import NO_CONSENT, NO_DEVICE, Event
-from tracklayer.domain.identifiers import is_uuid, machine_address
+from tracklayer.domain.identifiers import is_uuid, public_address
 from tracklayer.mappers.base import Mapped, Refused, RuleVerdict, Settings, Verdicts, number, omit_empty
 from tracklayer.mappers.google_ads.conversion import (
     IDENTIFIERS_OK,
@@ -141,11 +141,11 @@ def _device(event: Event, verdicts: Verdicts) -> dict[str, Any]:
     if person.client_user_agent is not None:
         found["userAgent"] = person.client_user_agent.strip()
     if person.client_ip is not None:
-        address = machine_address(person.client_ip)
+        address = public_address(person.client_ip)
         if address is not None:
             found["ipAddress"] = address
         else:
-            verdicts.left_out("client_ip", "user_data.client_ip", "left out: not an IP address")
+            verdicts.left_out("client_ip", "user_data.client_ip", "left out: not an IP address on the internet")
     device = event.device
     if device is not NO_DEVICE:
         found |= omit_empty(
