@@ -139,6 +139,11 @@ def test_a_number_of_every_issuer_is_found(number: str) -> None:
         pytest.param("+4111111111111111", id="with a plus"),
         pytest.param('{"note":"4111111111111111"}', id="in json text, under a name that is no id"),
         pytest.param("https://shop.example.com/4111111111111111", id="in the path of a url"),
+        pytest.param("④①①①①①①①①①①①①①①①", id="digits in circles"),
+        pytest.param("⁴¹¹¹ ¹¹¹¹ ¹¹¹¹ ¹¹¹¹", id="superscript digits"),
+        pytest.param("₄₁₁₁₁₁₁₁₁₁₁₁₁₁₁₁", id="subscript digits"),
+        pytest.param("❹❶❶❶➀➀➀➀⑴⑴⑴⑴⒈⒈⒈⒈", id="digits in all kinds of frames"),
+        pytest.param("411111111111111¹", id="one digit of another kind"),
     ],
 )
 def test_a_number_is_found_however_it_is_written(text: str) -> None:
@@ -355,7 +360,8 @@ def test_thirteen_digits_that_pass_every_check_are_no_card() -> None:
         "productIDs", "product_ids", "orderNumber", "ordernumber", "order_no", "invoice", "invoiceNo", "ticketNumber",
         "tracking_number", "trackingCodes", "variant", "campaignId", "campaignid", "ad_id", "adset", "externalId",
         "transaction_id", "bookingReference", "barcode", "items[0][id]", "created_at", "timestamp", "utm_campaign",
-        "fbclid", "_ga",
+        "fbclid", "_ga", "cnpj", "siret", "sendungsnummer", "Bestellnummer", "lieferscheinNr", "numero_pedido", "numeroCommande",
+        "numero_fattura", "zamowienie", "siparis_no", "ordrenummer", "bestelnummer",
     ],
 )  # fmt: skip
 def test_bare_digits_are_an_id_where_the_key_says_so(key: str) -> None:
@@ -366,7 +372,35 @@ def test_bare_digits_are_an_id_where_the_key_says_so(key: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["note", "orderNote", "product_name", "productname", "x", "paid", "grid", "value", "item_price", "message", "adventure",
+    ["注文番号", "商品ID", "订单号", "주문번호", "número_pedido", "numéroCommande", "zamówienie", "sipariş", "objednávka",
+     "номер_заказа", "артикул", "رقم الطلب"],
+)  # fmt: skip
+def test_bare_digits_are_an_id_where_a_key_of_another_script_says_so(key: str) -> None:
+    assert find_card_data({"properties": {key: VISA}}) is None
+    assert find_card_data({"properties": {key: SPACED}}) == ("properties", key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "カード番号",
+        "注文カード番号",
+        "卡号",
+        "카드번호",
+        "номер_карты",
+        "número_tarjeta",
+        "cartão",
+        "备注",
+        "примечание",
+    ],
+)
+def test_bare_digits_are_a_card_under_a_key_of_another_script_that_says_anything_else(key: str) -> None:
+    assert find_card_data({"properties": {key: VISA}}) == ("properties", key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["note", "kartennummer", "numero_tarjeta", "coupon", "orderNote", "product_name", "productname", "x", "paid", "grid", "value", "item_price", "message", "adventure",
      "card_id", "description", "status", "n", "headline", "add"],
 )  # fmt: skip
 def test_bare_digits_are_a_card_where_the_key_says_anything_else(key: str) -> None:

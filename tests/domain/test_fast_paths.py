@@ -208,7 +208,9 @@ def thorough_decimal(value: Any) -> Decimal | None:
         return None
     if not number.is_finite():
         return None
-    return number if -32 <= number.adjusted() <= 20 and int(number.as_tuple().exponent) >= -64 else None
+    if not -32 <= number.adjusted() <= 20 or int(number.as_tuple().exponent) < -64:
+        return None
+    return number.copy_abs() if number == 0 else number
 
 
 @REPEATABLE

@@ -10,8 +10,10 @@ import pytest
 
 from tests.doors import DROPS_COROUTINES, doors
 from tests.factories import Api, Merchant, camel, draft, new_merchant
+from tracklayer.domain.json_text import read_json
 from tracklayer.runtime import Runtime
 from tracklayer.schema.inputs import IngestEventInput
+from tracklayer.services.ingest import Accepted, ingest_events
 
 pytestmark = DROPS_COROUTINES
 
@@ -58,9 +60,9 @@ WRONG = [
     ),
     pytest.param(changed(userData=[]), [(["userData"], "INVALID_TYPE")], id="a list for an object"),
     pytest.param(
-        changed(customData={"productIds": ["a", None]}),
-        [(None, "INVALID_TYPE")],
-        id="null in a list",
+        changed(customData={"contents": [{"id": "a"}, None]}),
+        [(["customData", "contents", "1"], "INVALID_TYPE")],
+        id="null for a line of the basket",
     ),
     pytest.param(lambda event: None, [(None, "INVALID_TYPE")], id="null"),
     pytest.param(lambda event: 5, [(None, "INVALID_TYPE")], id="a number"),
@@ -156,8 +158,42 @@ async def test_a_quantity_that_an_int_cannot_say_is_taken_by_every_road(runtime:
             assert refused["userErrors"] == [
                 {"field": ["customData", "contents", "0", "quantity"], "code": "INVALID_NUMBER"}
             ]
-            answer = (await api.post(INGEST_ONE, {"input": {**camel(draft("x")), **BY_WEIGHT, "evntName": 1}})).json()
-            assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+            odd = {**camel(draft("x")), **BY_WEIGHT, "eventSourceUrl": 5}
+            answer = (await api.post(INGEST_ONE, {"input": odd})).json()
+            assert [(error["message"], error["extensions"]["code"]) for error in answer["errors"]] == [
+                (
+                    "Variable '$input' has invalid value at .eventSourceUrl: String cannot represent a non string value.",
+                    "BAD_USER_INPUT",
+                )
+            ]  # and nothing of quantities, which are taken
+
+
+async def test_what_the_schema_cannot_say_and_the_data_model_takes_is_taken_by_every_road(runtime: Runtime) -> None:
+    """Numbers as text or with a fraction, and null in a list of texts: no order is lost for them."""
+    odd = {
+        "userData": {"emails": ["a@example.com", None]},
+        "customData": {"numItems": "3", "productIds": ["a", None, "b"]},
+        "device": {"os": "iOS", "screenWidth": "", "screenHeight": 844.4},
+    }
+    more = {"customData": {"numItems": 2.5}, "device": {"screenWidth": "390"}}
+    kept = [
+        ({"num_items": 3, "product_ids": ["a", "b"]}, {"os": "iOS", "screen_height": 844}),
+        ({"num_items": 2}, {"screen_width": 390}),
+    ]
+    text = '{ a: event(eventId: "a") { customData device } b: event(eventId: "b") { customData device } }'
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled):
+            for in_list in (False, True):
+                api = Api(client, new_merchant(runtime).key)
+                events = [{**camel(draft("a")), **odd}, {**camel(draft("b")), **more}]
+                for outcome in ("ACCEPTED", "COALESCED"):  # the second time with a plan, where there are plans
+                    if in_list:
+                        results = (await api(INGEST_ALL, inputs=events))["ingestEvents"]["results"]
+                    else:
+                        results = [(await api(INGEST_ONE, input=event))["ingestEvent"] for event in events]
+                    assert [(found["outcome"], found["userErrors"]) for found in results] == [(outcome, [])] * 2
+                stored = await api(text)
+                assert [(stored[name]["customData"], stored[name]["device"]) for name in "ab"] == kept
 
 
 async def test_a_device_comes_back_as_it_was_sent(api: Api) -> None:
@@ -262,6 +298,25 @@ async def test_a_basket_of_wrong_lines_is_told_once_and_again_and_not_a_thousand
         assert found["userErrors"][19]["field"] == ["customData", "contents", "19", "quantity"]
 
 
+async def test_a_basket_is_as_large_as_it_was_sent(runtime: Runtime) -> None:
+    """What the schema adds where nothing was sent (``quantity: 1``) is twice as much, and nobody's."""
+    text = "mutation($input: IngestEventInput!) { ingestEvent(input: $input) { outcome userErrors { code message } } }"
+    fits = camel(draft("fits", custom_data={"contents": [{"id": "n"}] * 10_000}))
+    too_large = camel(draft("large", custom_data={"contents": [{"id": "n"}] * 30_000}))
+    told = len(json.dumps(draft("large", custom_data={"contents": [{"id": "n"}] * 30_000}), separators=(",", ":")))
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled):
+            api = Api(client, new_merchant(runtime).key)
+            for outcome in ("ACCEPTED", "COALESCED", "COALESCED"):
+                taken = (await api(text, input=fits))["ingestEvent"]
+                assert (taken["outcome"], taken["userErrors"]) == (outcome, [])
+            refused = (await api(text, input=too_large))["ingestEvent"]
+            message = f"An event may have 262,144 bytes of JSON; this one has {told:,}."
+            assert refused["userErrors"] == [{"code": "TOO_LARGE", "message": message}]
+            (in_list,) = (await api(INGEST_ALL, inputs=[too_large]))["ingestEvents"]["results"]
+            assert [error["message"] for error in in_list["userErrors"]] == [message]
+
+
 @pytest.mark.parametrize(
     ("odd", "code", "field"),
     [
@@ -334,6 +389,64 @@ async def test_amounts_come_back_digit_by_digit(api: Api) -> None:
         for _ in range(3):
             answer = (await api.post(text)).text
             assert answer.count(amount) == 2, answer
+
+
+async def test_amounts_that_no_double_holds_are_stored_as_they_were_written(runtime: Runtime) -> None:
+    """As numbers of the variables and of the document, alone and in a list, and by import."""
+    amounts = [
+        "99999999999999.99",
+        "123456789012345678901",
+        "12345678901234.567",
+        "0.1000000000000000055",
+        "389.96999999999997",
+    ]
+    headers = {"content-type": "application/json"}
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled, both.compiled):
+            merchant = new_merchant(runtime)
+            api = Api(client, merchant.key)
+            sent = {}
+            for number, amount in enumerate(amounts):
+                for door, text, variables in (
+                    ("one", INGEST_ONE, '{"input": EVENT}'),
+                    ("all", INGEST_ALL, '{"inputs": [EVENT]}'),
+                ):
+                    event = camel(draft(f"{door}{number}", custom_data={"value": "AMOUNT", "currency": "EUR"}))
+                    event["customData"]["contents"] = [{"id": "a", "itemPrice": "AMOUNT"}]
+                    written = variables.replace("EVENT", json.dumps(event)).replace('"AMOUNT"', amount)
+                    body = f'{{"query": {json.dumps(text)}, "variables": {written}}}'
+                    bearer = {**headers, "authorization": f"Bearer {api.key}"}
+                    answer = (await client.post("/graphql", content=body, headers=bearer)).json()
+                    assert "REJECTED" not in str(answer), answer
+                    assert "errors" not in answer, answer
+                    sent[f"{door}{number}"] = amount
+                literal = f"""mutation {{ ingestEvent(input: {{eventName: "Purchase", eventId: "lit{number}", userData: {{email: "a@b.de"}},
+                    occurredAt: "2026-11-20T14:59:00Z", customData: {{value: {amount}, currency: "EUR",
+                    contents: [{{id: "a", itemPrice: {amount}}}]}}}}) {{ outcome }} }}"""
+                assert (await api(literal))["ingestEvent"]["outcome"] == "ACCEPTED"
+                sent[f"lit{number}"] = amount
+                line = json.dumps(draft(f"file{number}", custom_data={"value": "AMOUNT", "currency": "EUR"}))
+                line = line.replace('"AMOUNT"', amount).replace(
+                    "}}", f', "contents": [{{"id": "a", "item_price": {amount}}}]}}}}'
+                )
+                (imported,) = ingest_events(runtime, merchant.holder, [read_json(line)]).outcomes
+                assert isinstance(imported, Accepted)
+                sent[f"file{number}"] = amount
+            for event_id, amount in sent.items():
+                answer_text = (await api.post(f'{{ event(eventId: "{event_id}") {{ customData }} }}')).text
+                assert answer_text.count(f":{amount}") == 2, (event_id, answer_text)
+
+
+async def test_a_property_that_no_double_holds_is_the_nearest_one(api: Api) -> None:
+    event = json.dumps(camel(draft("a", custom_data={"properties": {"weight": "LONG"}})))
+    body = f'{{"query": {json.dumps(INGEST_ONE)}, "variables": {{"input": {event}}}}}'.replace(
+        '"LONG"', "0.1000000000000000055"
+    )
+    headers = {"content-type": "application/json", "authorization": f"Bearer {api.key}"}
+    for outcome in ("ACCEPTED", "COALESCED", "COALESCED"):
+        found = (await api.client.post("/graphql", content=body, headers=headers)).json()["data"]["ingestEvent"]
+        assert (found["outcome"], found["userErrors"]) == (outcome, [])
+        assert found["event"]["customData"]["properties"] == {"weight": 0.1}
 
 
 @pytest.mark.parametrize("item", [{}, 1, None, {"eventId": "a"}])

@@ -27,7 +27,7 @@ from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, ne
 from tests.operations import Writer
 from tracklayer.runtime import Runtime
 from tracklayer.schema import checked, schema
-from tracklayer.schema.compiled.coercion import Drafted
+from tracklayer.schema.compiled.coercion import Drafted, take_drafts
 from tracklayer.schema.compiled.plans import MAX_SEEN, MAX_TEXT, SHARE, Checked, Plans
 from tracklayer.schema.compiled.running import Plan
 from tracklayer.schema.compiled.source import Doubt
@@ -192,7 +192,7 @@ class Query:
     @strawberry.field
     async def leaves(self, info: Info, filter: Filter, plain: Plain | None = None) -> list[Leaf]:
         info.context.calls.append(("leaves", to_draft(filter), repr(plain), to_draft(plain)))
-        return [leaf(index) for index in range(abs(to_draft(filter)["number"]) % 5)]
+        return [leaf(index) for index in range(abs(to_draft(filter).get("number", 3)) % 5)]
 
     @strawberry.field
     async def thing(self, info: Info, ident: ID, plains: list[Plain] | None = None) -> Thing | None:
@@ -231,6 +231,7 @@ class Schema(strawberry.Schema):
 
 
 SCHEMA = Schema(query=Query, mutation=Mutation, types=[Stone, Leaf], config=CONFIG)
+take_drafts(SCHEMA)
 GRAPHQL = SCHEMA._schema
 WORDS: dict[str, list[Any]] = {
     "String": ["a", "jane@example.com", "", "ü\x00"],
@@ -386,15 +387,14 @@ async def test_a_mutation_that_fails_further_in_is_not_called_twice() -> None:
     assert _names(seen.calls, {"plant"}) == {"plant": 1}
 
 
-def test_a_plan_gives_the_draft_where_the_stock_executor_gives_an_instance() -> None:
+def test_a_plan_gives_what_was_sent_where_a_draft_is_asked_for_and_else_an_instance() -> None:
     plan = plan_of("query($f: Filter!, $p: Plain) { leaves(filter: $f, plain: $p) { ident } }")
     assert plan is not None
     draft, built = plan._coerce(
         {"f": {"inner": {"name": "x"}, "text": "a"}, "p": {"text": "a", "inner": {"name": "x"}}}
     )
-    made = Filter(text="a", inner=Inner(name="x"), bare=None)
-    assert draft == to_draft(draft) == to_draft(made)
-    assert list(draft) == list(to_draft(made))
+    assert draft == to_draft(draft) == {"text": "a", "inner": {"name": "x"}}
+    assert list(draft) == ["text", "inner"]
     plain = Plain(text="a", inner=PlainInner(name="x"), bare=None)
     assert built == plain
     assert vars(built) == vars(plain)
@@ -409,12 +409,35 @@ def test_events_are_drafts_for_the_stock_executor_too() -> None:
     found = convert_argument(coerce_input_value(sent, type_), IngestEventInput, registry, schema.config)
     assert type(found) is dict
     assert found["custom_data"] == {"contents": [{"id": "a", "quantity": 1}], "properties": {"list": [1]}}
-    assert found["consent"] == {
-        "ad_user_data": "unspecified",
-        "ad_personalization": "unspecified",
-        "limited_data_use": False,
+    assert found["consent"] == {}
+    assert list(found)[:4] == ["event_name", "event_id", "occurred_at", "event_source_url"]
+
+
+def test_a_default_of_the_schema_is_no_part_of_a_draft_and_the_same_value_is_where_it_was_sent() -> None:
+    """A basket of ten thousand lines is measured as it was sent."""
+    said: dict[str, Any] = {
+        "action_source": "website",
+        "custom_data": {"contents": [{"id": "a", "quantity": 1}]},
+        "consent": {"ad_user_data": "unspecified", "ad_personalization": "unspecified", "limited_data_use": False},
     }
-    assert list(found)[:4] == ["event_name", "event_id", "occurred_at", "action_source"]
+    unsaid: dict[str, Any] = {"custom_data": {"contents": [{"id": "a"}]}, "consent": {}}
+    type_ = schema._schema.type_map["IngestEventInput"]
+    assert isinstance(type_, GraphQLInputObjectType)
+    registry = schema.schema_converter.scalar_registry
+    text = "mutation($input: IngestEventInput!) { ingestEvent(input: $input) { outcome } }"
+    plans = Plans(schema, checked)
+    plans.find(1, text, None)
+    plan = plans.find(1, text, None)
+    assert plan is not None
+    for parts in (said, unsaid):
+        sent = camel(draft(**parts))
+        if parts is said:
+            sent["actionSource"] = "WEBSITE"
+            sent["consent"] |= {"adUserData": "UNSPECIFIED", "adPersonalization": "UNSPECIFIED"}
+        stock: Any = convert_argument(coerce_input_value(sent, type_), IngestEventInput, registry, schema.config)
+        (compiled,) = plan._coerce({"input": sent})
+        assert {name: stock[name] for name in stock if name in said} == parts
+        assert compiled == stock
 
 
 def test_a_text_is_compiled_when_its_sender_sends_it_again() -> None:

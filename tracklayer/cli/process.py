@@ -21,7 +21,7 @@ from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.db.sessions import DatabaseAwayError, place_of
-from tracklayer.domain import ids
+from tracklayer.domain import ids, json_text
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.keys import KeyLostError, confirm_keys, is_sealed
@@ -200,9 +200,10 @@ def read_json(path: str, what: str) -> Any:
     except OSError as error:
         raise CommandError(f"cannot read {what} {path}: {error.strerror}") from None
     try:
-        return orjson.loads(content)
+        orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise CommandError(f"{what} {path} is not JSON (line {error.lineno}, column {error.colno})") from None
+    return json_text.read_json(content)  # long numbers as they were written
 
 
 def print_json(value: Any) -> None:

@@ -105,18 +105,43 @@ _ID_WORDS = (
     "listing lot batch order invoice receipt ticket booking reservation confirmation transaction txn purchase cart "
     "basket tracking parcel shipment consignment waybill awb campaign adset adgroup ad advertising creative placement "
     "click session cookie visitor external reference uuid guid utm hsa fbp fbc ttp epik gbraid wbraid ga gcl awc "
-    "customer po voucher coupon idempotency "
-    "bestell bestellung auftrag auftrags artikel rechnung rechnungs kunde kunden commande pedido "
+    "customer po voucher idempotency "
+    # In the languages of most shops, without accents.
+    "bestell bestellung bestellungs auftrag auftrags artikel rechnung rechnungs kunde kunden sendung sendungs paket liefer "
+    "lieferschein produkt beleg vorgang vorgangs buchung buchungs vertrag vertrags "
+    "commande facture colis suivi produit panier expedition livraison client siret siren "
+    "pedido factura referencia producto articulo envio seguimiento cliente reserva compra guia "
+    "fatura produto artigo rastreio rastreamento encomenda cnpj cpf nfe "
+    "ordine fattura prodotto articolo spedizione tracciamento prenotazione "
+    "bestelling bestel factuur klant zending pakket verzend "
+    "zamowienie zamowienia faktura faktury przesylka przesylki paczka paczki regon nip "
+    "ordre bestallning bestallnings bestilling bestillings forsandelse forsendelse sporing sparning kund kunde tilaus lasku "
+    "objednavka objednavky zasilka zasilky rendeles szamla comanda siparis fatura kargo takip urun pesanan resi faktur "
     # Of times as numbers the same is true: ticks of .NET are 18 digits that begin with 63.
     "time timestamp ts date datetime ticks millis micros nanos epoch"
 )
-_IS_ID = re.compile(rf"(?:{'|'.join(_ID_WORDS.split())})(?:s|ids?|nos?|nr|num|nummer|numbers?|codes?|refs?|keys?)?")
+_IS_ID = re.compile(
+    rf"(?:{'|'.join(_ID_WORDS.split())})(?:s|ids?|nos?|nr|num|nummer|numbers?|numero|codes?|refs?|keys?)?"
+)
 _NO_IDS = frozenset(
     "paid unpaid prepaid bid bids valid invalid void avoid grid grids aid kid kids mid lid rapid solid liquid fluid "
     "hybrid android covid raid said".split()
 )
 # Of cards, and of a date that is no number of anything: birth_date.
-_NO_ID_WORDS = frozenset("card cards cc creditcard debitcard bankcard paymentcard giftcard pan birth birthday".split())
+_NO_ID_WORDS = frozenset(
+    "card cards cc creditcard debitcard bankcard paymentcard giftcard pan birth birthday carte karte kreditkarte tarjeta cartao "
+    "carta karta karty kart karti kort kaart creditcardnummer kartennummer".split()
+)
+# The same in scripts that write no words apart: part of a name.
+_IDS_ELSEWHERE = re.compile(
+    "注文|受注|商品|伝票|追跡|予約|会員番号|请求書|請求書|顧客|订单|訂單|运单|運單|单号|單號|快递|物流|编号|編號|주문|상품|송장|운송장|예약"
+    "|заказ|артикул|накладн|посылк|трек|счет|замовлен|поръчк|παραγγελ|הזמנה|משלוח|الطلب|الشحنة|คำสั่งซื้อ|พัสดุ|ऑर्डर"
+)
+_NO_IDS_ELSEWHERE = re.compile("カード|卡|카드|карт|κάρτα|כרטיס|بطاقة|บัตร|कार्ड")
+_MARKS = re.compile(r"[\u0300-\u036f]")
+_WHOLE_LETTERS = str.maketrans(
+    {"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "ß": "ss", "ı": "i", "æ": "ae", "Æ": "AE", "đ": "d"}
+)
 _NO_PAYMENT = ("gift", "loyalty", "membership")  # cards that no bank pays: their numbers are judged as any text is
 _PHONE_WORDS = frozenset("phone phones telephone tel mobile cell cellphone msisdn fax whatsapp".split())
 # These say text or money beside a word that says id: product_name, order_note, item_price.
@@ -129,6 +154,13 @@ _TEXT_WORDS = re.compile(
 @lru_cache(maxsize=4096)  # the same few names in every event
 def _kind(name: str) -> str:
     """What stands under that name, of a field, a property or a URL parameter alike: text, an id or a phone."""
+    if not name.isascii():
+        whole = unicodedata.normalize("NFC", name).lower()
+        if _NO_IDS_ELSEWHERE.search(whole):
+            return _TEXT
+        if _IDS_ELSEWHERE.search(whole):
+            return _ID
+        name = _MARKS.sub("", unicodedata.normalize("NFKD", name.translate(_WHOLE_LETTERS)))
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words or not _NO_ID_WORDS.isdisjoint(words) or any(map(_TEXT_WORDS.fullmatch, words)):
         return _TEXT
@@ -217,7 +249,12 @@ _LONG = b"0" * _FEWEST
 _SHAPE = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord("x") for byte in range(256))
 _BETWEEN = bytes(byte for byte in range(256) if byte > 127 or not (chr(byte).isalnum() or chr(byte) == '"'))
 _ASCII = bytes(range(128))
-_DIGIT = re.compile(r"\d")
+# Of every script, and those that are no digits to \d: ², ①, ⑴, ❶ and the like, as Unicode's numeric type Digit has them.
+_DIGIT = re.compile(
+    r"[\d²³¹\u1369-\u1371\u19da\u2070\u2074-\u2079\u2080-\u2089\u2460-\u2468\u2474-\u247c\u2488-\u2490\u24ea"
+    r"\u24f5-\u24fd\u24ff\u2776-\u277e\u2780-\u2788\u278a-\u2792\U00010a40-\U00010a43\U00010e60-\U00010e68"
+    r"\U00011052-\U0001105a\U0001f100-\U0001f10a]"
+)
 _PERCENT, _BACKSLASH = ord("%"), ord("\\")
 # Once decoded, letters in it may be signs; its digits stay, so that no run becomes shorter.
 _ENCODED = re.compile(rb"%[%0-9A-Fa-f]+")

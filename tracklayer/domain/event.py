@@ -29,7 +29,7 @@ from tracklayer.domain.card import (
 )
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.identifiers import is_plain_url
-from tracklayer.domain.normalise import Matchable, is_plain_digest
+from tracklayer.domain.normalise import Matchable, is_everyday_product, is_plain_digest
 from tracklayer.domain.personal import MAX_URL, holds_contact, without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 
@@ -240,14 +240,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """Something that was sent for an event and has not even its shape. ``draft``: as far as it can be read; ``problems``:
-    what is wrong besides, and no longer to be seen in it. It is refused like any event, and costs its neighbours nothing;
-    one that ``fits`` is only written otherwise than a schema can say, and is judged by its draft.
+    """Something that was sent for an event, and that a schema cannot say. ``draft``: as far as it can be read; ``problems``:
+    what is wrong besides, and no longer to be seen in it. Without those it is judged by its draft, as any event: it may only
+    be written otherwise. It costs its neighbours nothing.
     """
 
     draft: Any
     problems: tuple[Problem, ...] = ()
-    fits: bool = False
 
 
 class ReadEvent(NamedTuple):
@@ -341,7 +340,7 @@ def _without(draft: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> Mapp
             kept.pop(name)
             continue
         within = kept[name] = dict(kept[name])
-        if len(inner) == 1:
+        if len(inner) == 1 or isinstance(within[inner[0]], str):
             within.pop(inner[0])
         else:
             items = within[inner[0]] = list(within[inner[0]])
@@ -433,27 +432,7 @@ def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str
     found = read if isinstance(read, list) else []
     if any(problem.code == "CARD_DATA" for problem in found):
         return found
-    if not misfit.problems and (misfit.fits or (isinstance(read, ReadEvent) and _has_odd_identifiers(misfit.draft))):
-        return read
-    return _in_order([*misfit.problems, *found]) or [
-        Problem((), "INVALID_TYPE", "The event is not what the schema asks for: one of its lists may hold null.")
-    ]
-
-
-def _has_odd_identifiers(draft: Mapping[str, Any]) -> bool:
-    """Whether an identifier is no text, which says why it is a misfit, and no list of ``custom_data`` holds null."""
-    custom = draft.get("custom_data") or {}
-    if any(isinstance(items := custom.get(name), list) and None in items for name in ("product_ids", "contents")):
-        return False
-    for name, value in draft["user_data"].items():
-        if value is None:
-            continue
-        if name in MATCHABLE_LISTS:
-            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                return True
-        elif not isinstance(value, str):
-            return True
-    return False
+    return _in_order([*misfit.problems, *found]) if misfit.problems else read
 
 
 def readable_event_id(draft: Any, problems: Sequence[Problem]) -> str | None:
@@ -716,7 +695,7 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
                     and (name != "order_id" or identifiers.is_everyday_id(value))
                 ):
                     continue
-            elif name == "currency" and value in normalise.currencies():
+            elif name == "currency" and value in normalise.monies():
                 continue
         elif kind is float:
             if 1e-9 < value < 1e13 and name in _AMOUNTS:  # as read_decimal has it, and fewer digits than a card
@@ -724,7 +703,7 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
                 continue
         elif kind is int and name == "num_items" and 0 <= value < 2**31:
             continue
-        elif kind is list and name == "product_ids" and clean and _are_everyday_texts(value):
+        elif kind is list and name == "product_ids" and clean and _are_everyday_products(value):
             values[name] = tuple(value)
             continue
         read = _CUSTOM_READERS.get(name)
@@ -737,9 +716,9 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
     return made_of(CustomData, values)
 
 
-def _are_everyday_texts(items: list[Any]) -> bool:
+def _are_everyday_products(items: list[Any]) -> bool:
     for item in items:  # noqa: SIM110 - all() of a generator takes twice as long, and most events ask
-        if type(item) is not str or not item or item.isspace():
+        if type(item) is not str or not is_everyday_product(item):
             return False
     return True
 
@@ -747,13 +726,19 @@ def _are_everyday_texts(items: list[Any]) -> bool:
 def _read_product_ids(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[str, ...]:
     items = reader.items(at, given, name)
     return tuple(
-        [text for index, item in enumerate(items) if (text := reader.text_of(_line(name, index), item)) is not None]
+        [text for index, item in enumerate(items) if (text := reader.product_id(_line(name, index), item)) is not None]
     )
 
 
 def _read_contents(reader: _Reader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[Content, ...]:
     items = reader.items(at, given, name)
-    return tuple([_read_content(reader, _line(name, index), item) for index, item in enumerate(items)])
+    return tuple(
+        [
+            line
+            for index, item in enumerate(items)
+            if (line := _read_content(reader, _line(name, index), item)) is not None
+        ]
+    )
 
 
 @lru_cache(maxsize=256)
@@ -761,17 +746,20 @@ def _line(name: str, index: int) -> tuple[str, ...]:
     return ("custom_data", name, str(index))
 
 
-def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content:
+def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content | None:
+    """None for a line whose id only stands for one: no platform could tell what it is of."""
     if type(item) is not dict and not isinstance(item, Mapping):
         reader.problem(at, "INVALID_TYPE", "must be an object such as {id, quantity, ", Name(("item_price",)), "}")
         return Content("")
     if not item.keys() <= _CONTENT_FIELDS:
         reader.known(at, item, CONTENT_FIELDS)
     quantity = reader.quantity(at, item, "quantity")
-    values: dict[str, Any] = {
-        "id": reader.text(at, item, "id", required=True) or "",
-        "quantity": 1 if quantity is None else quantity,
-    }
+    product = item.get("id")
+    if not (reader.clean and type(product) is str and is_everyday_product(product)):
+        product = reader.text(at, item, "id", required=True)
+        if product is not None and (product := reader.product_id((*at, "id"), product)) is None:
+            return None
+    values: dict[str, Any] = {"id": product or "", "quantity": 1 if quantity is None else quantity}
     for name in ("item_price", "discount"):
         if name in item:
             values[name] = reader.decimal(at, item, name)
@@ -797,7 +785,7 @@ def _read_device(reader: _Reader, draft: Mapping[str, Any]) -> Device:
                 reader.problem(path, "INVALID_TYPE", "must be true or false")
             values[name] = value
         elif name in ("screen_width", "screen_height"):
-            values[name] = reader.count(at, given, name) or None
+            values[name] = reader.pixels(at, given, name) or None
         elif (text := reader.text(at, given, name, MAX_DEVICE_TEXT)) is not None:
             if normalise.is_placeholder(text) or identifiers.is_zero_uuid(text):
                 reader.absent(path)
@@ -927,11 +915,14 @@ class _Reader:
         return {}
 
     def items(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> Sequence[Any]:
+        """One that stands there itself is a list of one."""
         value = given.get(name)
         if type(value) is list:
             return value
         if value is None:
             return ()
+        if isinstance(value, str if name == "product_ids" else Mapping):
+            return (value,)
         if isinstance(value, str) or not isinstance(value, Sequence):
             self.problem((*at, name), "INVALID_TYPE", "must be a list")
             return ()
@@ -1053,7 +1044,9 @@ class _Reader:
         """Further emails as Matchables, or phones as (place, text): without a country nobody can read those yet."""
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
-        if isinstance(value, str) or not isinstance(value, Sequence):
+        if isinstance(value, str):
+            value = (value,)  # one is a list of one
+        if not isinstance(value, Sequence):
             self.may_hold_card = True
             self.left(path, "must be a list")
             return None
@@ -1117,7 +1110,7 @@ class _Reader:
 
     def currency(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> str | None:
         text = given.get(name)
-        if type(text) is str and text in normalise.currencies():
+        if type(text) is str and text in normalise.monies():
             return text
         text = self.text(at, given, name)
         if text is None:
@@ -1129,6 +1122,10 @@ class _Reader:
         if code not in normalise.currencies():
             self.problem((*at, name), "INVALID_CURRENCY", "must be an ISO 4217 code such as USD")
             return None
+        if code not in normalise.monies():
+            path = (*at, name)
+            rest = " is a code for what nobody pays in. It is sent, and platforms may not count it."
+            self.warnings.append(Problem.said(path, "CURRENCY_NO_MONEY", Name(path), rest))
         return code
 
     def order_id(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> str | None:
@@ -1139,6 +1136,17 @@ class _Reader:
             return None
         return text
 
+    def product_id(self, path: tuple[str, ...], value: Any) -> str | None:
+        """As it stands in the catalogue, without blanks around it; None, with a warning, for what only stands for one."""
+        text = self.text_of(path, value)
+        if text is None:
+            return None
+        if normalise.is_nobodys(text):
+            if len(self.warnings) < MAX_PROBLEMS:
+                self.absent(path)
+            return None
+        return text.strip()
+
     def decimal(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> Decimal | None:
         value = given.get(name)
         if value is None or _is_blank(value):
@@ -1148,7 +1156,7 @@ class _Reader:
             self.problem(
                 (*at, name),
                 "INVALID_NUMBER",
-                "must be a number of at most 20 digits before the point, or one written as text: 129.99",
+                "must be a number of at most 21 digits before the point, or one written as text: 129.99",
             )
         elif may_hold_card_number(number):
             self.may_hold_card = True
@@ -1159,14 +1167,10 @@ class _Reader:
         number = self.quantity(at, given, name)
         return number if number is None or isinstance(number, int) else max(1, round(number))
 
-    def count(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | None:
-        value = given.get(name)
-        if value is None or _is_blank(value):
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-            self.problem((*at, name), "INVALID_NUMBER", "must be a whole number from 0 to 2147483647")
-            return None
-        return value
+    def pixels(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | None:
+        """Whole; as text, too. Browsers tell fractions, where a screen is zoomed: they are rounded."""
+        number = self.quantity(at, given, name)
+        return number if number is None or isinstance(number, int) else round(number)
 
     def quantity(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | Decimal | None:
         """Whole, or with a fraction where goods are sold by weight: 2, 2.0, "2" and 1.85."""
@@ -1176,7 +1180,7 @@ class _Reader:
         if _is_blank(value):
             return None
         number = read_decimal(value)
-        if number is None or not 0 <= number < 2**31:
+        if number is None or not 0 <= number <= 2**31 - 1:  # what is rounded up from there fits nowhere
             self.problem((*at, name), "INVALID_NUMBER", "must be a number from 0 to 2147483647, such as 2 or 1.85")
             return None
         if may_hold_card_number(number):
@@ -1210,7 +1214,8 @@ class _Reader:
                 if read_decimal(inner) is None or (isinstance(inner, int) and not -(2**63) <= inner < 2**64):
                     self.problem((*path, _shown(key)), "INVALID_NUMBER", "must be a finite number of 64 bits at most")
                 else:
-                    kept[key] = inner
+                    # What is no amount is kept as most programs read it.
+                    kept[key] = float(inner) if isinstance(inner, Decimal) else inner
                     self.may_hold_card = self.may_hold_card or may_hold_card_number(inner)
             else:
                 self.problem((*path, _shown(key)), "INVALID_TYPE", "must be text, a number, true, false or null")
@@ -1327,7 +1332,8 @@ def read_decimal(value: Any) -> Decimal | None:
     if kind is float and 1e-9 < abs(value) < 1e15:
         return Decimal(repr(value))
     if (kind is int and -(10**15) < value < 10**15) or (kind is str and _EVERYDAY_AMOUNT.fullmatch(value)):
-        return Decimal(value)
+        number = Decimal(value)
+        return number if number else number.copy_abs()  # nothing has no sign: -0.00
     if isinstance(value, bool) or not isinstance(value, (*_NUMBERS, str)):
         return None
     if isinstance(value, str) and ("_" in value or len(value) > 64):
@@ -1338,5 +1344,7 @@ def read_decimal(value: Any) -> Decimal | None:
         return None
     if not number.is_finite():
         return None
-    # Twenty digits before the point is beyond any money; an exponent of thousands would fill pages when written out.
-    return number if -32 <= number.adjusted() <= 20 and int(number.as_tuple().exponent) >= -64 else None
+    # 21 digits before the point are beyond any money; an exponent of thousands would fill pages when written out.
+    if not -32 <= number.adjusted() <= 20 or int(number.as_tuple().exponent) < -64:
+        return None
+    return number if number else number.copy_abs()

@@ -85,6 +85,17 @@ def is_nobodys(value: str) -> bool:
     return "%" in text and is_placeholder(unquote(text))
 
 
+def is_everyday_product(value: str) -> bool:
+    """An id of a product as most write it: nothing around it, and nobody's neither as it stands nor decoded. Others may be."""
+    return (
+        value.isascii()
+        and value[:1].isalnum()
+        and value[-1:].isalnum()
+        and "%" not in value
+        and value.lower() not in _NOTHINGS
+    )
+
+
 def hashed(value: str | None, rule: Rule) -> str | None:
     """The digest of ``rule(value)``; what is a digest already is lower-cased and never hashed again.
 
@@ -360,6 +371,16 @@ def _country_words() -> dict[str, str]:
 def currencies() -> frozenset[str]:
     """ISO 4217 codes in upper case."""
     return frozenset(found.alpha_3 for found in pycountry.currencies)
+
+
+# Codes of ISO 4217 (list one, 2026-01) that nobody pays in: none and a test, metals, and units of the bond markets and banks.
+_NO_MONEY = frozenset("XXX XTS XAG XAU XPD XPT XBA XBB XBC XBD XSU XUA".split())
+
+
+@cache
+def monies() -> frozenset[str]:
+    """ISO 4217 codes of what somebody can pay in."""
+    return currencies() - _NO_MONEY
 
 
 @cache

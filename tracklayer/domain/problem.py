@@ -143,6 +143,11 @@ CODES: dict[str, Meaning] = {
         "Leave the field out where there is nothing to send.",
         is_warning=True,
     ),
+    "CURRENCY_NO_MONEY": Meaning(
+        "The currency is a code of ISO 4217 for what nobody pays in: `XXX`, `XTS`, gold. It is sent, and platforms may not count it.",
+        "Send the code of the currency that was paid in.",
+        is_warning=True,
+    ),
     "PERSONAL_DATA": Meaning(
         "Personal data in plain text stands where none belongs, such as in a page's URL, a property of your own or an id. No platform "
         "gets that part; an event id leaves as its SHA-256.",

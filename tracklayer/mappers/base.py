@@ -239,11 +239,8 @@ DEFAULT_COUNTRY = Setting(
 
 def wrong_with_currency(value: Any) -> str | None:
     """The end of a sentence that says what is wrong; None where nothing is."""
-    is_code = isinstance(value, str) and value in normalise.currencies() and value not in _NO_MONEY
+    is_code = isinstance(value, str) and value in normalise.monies()
     return None if is_code else "must be an ISO 4217 code in capitals, such as USD"
-
-
-_NO_MONEY = ("XXX", "XTS")  # no currency, and one for tests
 
 
 def wrong_with_page_url(value: Any) -> str | None:

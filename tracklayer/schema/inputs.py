@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import decimal
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 
 import strawberry
 from strawberry import ID
+from strawberry.types.base import StrawberryList, StrawberryOptional
 
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.events import EventSearch
@@ -170,24 +172,11 @@ class IngestEventInput(Alone):
 
     @classmethod
     def as_far_as_sent(cls, sent: Any) -> Any:
-        """With whole quantities, where those of the basket are written with a fraction or as text, as many shops do."""
-        contents = _contents_of(sent)
-        if not any(_is_otherwise_written(line) for line in contents):
-            return None
-        whole = [{**line, "quantity": 1} if _is_otherwise_written(line) else line for line in contents]
-        return {**sent, "customData": {**sent["customData"], "contents": whole}}
-
-    @classmethod
-    def put_back(cls, draft: dict[str, Any], sent: Any) -> dict[str, Any]:
-        lines = draft["custom_data"]["contents"]
-        for line, given in zip(lines, _contents_of(sent), strict=True):
-            if _is_otherwise_written(given):
-                line["quantity"] = given["quantity"]
-        return draft
-
-    @classmethod
-    def fitting(cls, sent: Any) -> Misfit:
-        return Misfit(_as_far_as_it_goes(cls, sent, (), []), fits=True)
+        """With whole numbers for those that are written with a fraction or as text, as many shops do, and with an empty text
+        for null in a list of texts and for identifiers that are no text. ``domain.event`` says which of them it takes.
+        """
+        sayable = _sayable(cls, sent)
+        return None if sayable is sent else sayable
 
     @classmethod
     def stand_in(cls, misfit: Misfit) -> dict[str, Any]:
@@ -199,17 +188,6 @@ class IngestEventInput(Alone):
         """The misfit that it holds."""
         at = draft.get("occurred_at")
         return at if isinstance(at, Misfit) else None
-
-
-def _contents_of(sent: Any) -> list[Any]:
-    custom = sent.get("customData") if isinstance(sent, dict) else None
-    contents = custom.get("contents") if isinstance(custom, dict) else None
-    return contents if isinstance(contents, list) else []
-
-
-def _is_otherwise_written(line: Any) -> bool:
-    """A quantity that an Int of GraphQL cannot say."""
-    return isinstance(line, dict) and isinstance(line.get("quantity"), str | float)
 
 
 @strawberry.input(description="Narrows a list of events.")
@@ -410,22 +388,71 @@ def _as_far_as_it_goes(cls: type, sent: Any, at: tuple[str, ...], unknown: list[
                 unknown.append(unknown_field(at, str(name), tuple(fields)))
             here += 1
             continue
-        found[field.name] = _value_as_it_goes(_kind_of(field), value, (*at, field.name), unknown)
+        found[field.name] = _value_as_it_goes(field, value, (*at, field.name), unknown)
     return found
 
 
-def _value_as_it_goes(kind: Any, value: Any, at: tuple[str, ...], unknown: list[Problem]) -> Any:
-    if isinstance(value, list) and isinstance(kind, type) and issubclass(kind, Drafted):
-        return [_as_far_as_it_goes(kind, item, (*at, str(index)), unknown) for index, item in enumerate(value)]
-    if isinstance(kind, type) and issubclass(kind, Drafted):
-        return _as_far_as_it_goes(kind, value, at, unknown)
-    if isinstance(kind, type) and issubclass(kind, Enum):
+def _value_as_it_goes(field: Any, value: Any, at: tuple[str, ...], unknown: list[Problem]) -> Any:
+    kind = _kind_of(field)
+    if value is None or not isinstance(kind, type):
+        return value
+    if issubclass(kind, Enum):
         # A name of the enum is what it stands for; anything else is no value of it, whatever it looks like.
         return kind[value].value if isinstance(value, str) and value in kind.__members__ else _NO_MEMBER
-    return value
+    if not issubclass(kind, Drafted):
+        return value
+    if _is_list(field) and isinstance(value, list | dict):
+        items = value if isinstance(value, list) else [value]
+        return [_as_far_as_it_goes(kind, item, (*at, str(index)), unknown) for index, item in enumerate(items)]
+    return _as_far_as_it_goes(kind, value, at, unknown)
+
+
+def _sayable(cls: type, sent: Any) -> Any:
+    """``sent`` itself, where nothing in it is written otherwise than the schema can say."""
+    if not isinstance(sent, dict):
+        return sent
+    fields = _fields_of(cls)
+    changed = {}
+    for name, value in sent.items():
+        if name not in fields:
+            continue
+        said = (
+            _text_sayable(fields[name], value)
+            if cls is UserDataInput
+            else _value_sayable(_kind_of(fields[name]), value)
+        )
+        if said is not value:
+            changed[name] = said
+    return {**sent, **changed} if changed else sent
+
+
+def _text_sayable(field: Any, value: Any) -> Any:
+    """Of an identifier, which is text or a list of texts: whatever it is, it costs no event."""
+    if value is None or isinstance(value, str):
+        return value
+    is_right = _is_list(field) and isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return value if is_right else ""
+
+
+def _value_sayable(kind: Any, value: Any) -> Any:
+    if not isinstance(value, list):
+        return _one_sayable(kind, value)
+    said = ["" if item is None and kind is str else _one_sayable(kind, item) for item in value]
+    return said if any(ours is not item for ours, item in zip(said, value, strict=True)) else value
+
+
+def _one_sayable(kind: Any, value: Any) -> Any:
+    if kind is int:
+        return 1 if isinstance(value, str | float | decimal.Decimal) else value
+    return _sayable(kind, value) if isinstance(kind, type) and issubclass(kind, Drafted) else value
 
 
 _NO_MEMBER = object()  # for a field that takes one of a list: something else
+
+
+def _is_list(field: Any) -> bool:
+    kind = field.type.of_type if isinstance(field.type, StrawberryOptional) else field.type
+    return isinstance(kind, StrawberryList)
 
 
 def _kind_of(field: Any) -> Any:

@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any, NewType
 
 import strawberry
-from graphql import GraphQLError
+from graphql import FloatValueNode, GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.schema.config import StrawberryConfig
 
 from tracklayer.domain.event import read_instant, write_instant
+from tracklayer.domain.json_text import exact_number
 
 DateTime = NewType("DateTime", object)
 JSON = NewType("JSON", object)
@@ -28,6 +29,10 @@ def instant_argument(value: Any, name: str) -> datetime | None:
     if isinstance(instant, str):
         raise GraphQLError(f"{name} {instant}.", extensions={"code": "BAD_USER_INPUT"})
     return instant
+
+
+def _amount_in_document(node: ValueNode, _variables: object = None) -> Any:
+    return exact_number(node.value) if isinstance(node, FloatValueNode) else value_from_ast_untyped(node)
 
 
 SCALARS: dict[object, Any] = {
@@ -46,6 +51,7 @@ SCALARS: dict[object, Any] = {
         description="A JSON number or decimal text, finite; kept exactly as written.",
         serialize=lambda value: value,
         parse_value=lambda value: value,
+        parse_literal=_amount_in_document,
     ),
 }
 

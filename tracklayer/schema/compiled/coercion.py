@@ -39,8 +39,9 @@ class Drafted:
     """Marks an input class whose resolvers ask for nothing but its draft: what was given, as a plain dictionary.
 
     A plan gives them the draft itself, nested ones within it: keys are the Python names, in the order of the fields; what
-    is None or UNSET is missing; enums are their values. The stock executor gives the same (``take_drafts``). Nobody changes
-    one.
+    is None or UNSET is missing, and so is what was not sent, whatever the schema's default for it: the reader of drafts has
+    the same, and its size is that of what was sent. Enums are their values. The stock executor gives the same
+    (``take_drafts``). Nobody changes one.
     """
 
 
@@ -67,21 +68,11 @@ class Alone(Drafted):
 
     @classmethod
     def as_far_as_sent(cls, sent: Any) -> Any:
-        """What was sent as the schema could say it, where only a number is written otherwise; None where there is no such.
+        """What was sent as the schema could say it, where values are only written otherwise than it can; None where none is.
 
-        Then the draft keeps what was sent.
+        If that is an input of the class, its misfit is judged by whoever reads it.
         """
         return None
-
-    @classmethod
-    def put_back(cls, draft: dict[str, Any], sent: Any) -> dict[str, Any]:
-        """The draft of what ``as_far_as_sent`` gave, with what was sent instead."""
-        return draft
-
-    @classmethod
-    def fitting(cls, sent: Any) -> Any:
-        """The misfit of such a one: it is judged by its draft."""
-        raise NotImplementedError
 
     @classmethod
     def misfit_in_draft(cls, draft: Mapping[str, Any]) -> Any:
@@ -98,6 +89,25 @@ def take_drafts(schema: strawberry.Schema) -> None:
             definition: StrawberryObjectDefinition = kind.extensions[DEFINITION]
             if issubclass(definition.origin, Drafted):
                 definition.from_input = _Drafting(schema, kind)
+                for field in kind.fields.values():
+                    field.default_value = _marked(field.default_value)
+
+
+class _UnsentNumber(int):
+    """A default, number or flag, that can be told from the same value where that was sent."""
+
+
+class _UnsentText(str):
+    """The same of a text, or of the value of an enum's member."""
+
+    __slots__ = ()
+
+
+def _marked(default: Any) -> Any:
+    if isinstance(default, int):
+        return _UnsentNumber(default)
+    value = default.value if isinstance(default, Enum) else default
+    return _UnsentText(value) if isinstance(value, str) else default
 
 
 class _Drafting:
@@ -106,7 +116,7 @@ class _Drafting:
     def __init__(self, schema: strawberry.Schema, type_: GraphQLInputObjectType) -> None:
         self._schema = schema
         self._type = type_
-        self._fields: list[tuple[str, str, Any, _Drafting | None]] | None = None
+        self._fields: list[tuple[str, str, _Drafting | None]] | None = None
 
     def __call__(self, cls: type, value: Any, context: Any) -> Any:
         draft = self._draft(value)
@@ -118,9 +128,9 @@ class _Drafting:
         if self._fields is None:
             self._fields = self._read_fields()
         draft = {}
-        for sent, name, default, inner in self._fields:
-            found = value.get(sent, default)
-            if found is None or found is strawberry.UNSET:
+        for sent, name, inner in self._fields:
+            found = value.get(sent)
+            if found is None or found is strawberry.UNSET or isinstance(found, _UnsentNumber | _UnsentText):
                 continue
             if inner is not None:
                 draft[name] = inner._drafts(found)
@@ -133,7 +143,7 @@ class _Drafting:
             return [self._drafts(item) for item in value]
         return None if value is None else self._draft(value)
 
-    def _read_fields(self) -> list[tuple[str, str, Any, _Drafting | None]]:
+    def _read_fields(self) -> list[tuple[str, str, _Drafting | None]]:
         order = [field.name for field in dataclasses.fields(self._type.extensions[DEFINITION].origin)]
         found = []
         for sent, field in self._type.fields.items():
@@ -141,9 +151,8 @@ class _Drafting:
             inner: Any = field.type
             while isinstance(inner, GraphQLNonNull | GraphQLList):
                 inner = inner.of_type
-            default = None if ours.default is dataclasses.MISSING else ours.default
             below = _Drafting(self._schema, inner) if isinstance(inner, GraphQLInputObjectType) else None
-            found.append((sent, ours.python_name, default, below))
+            found.append((sent, ours.python_name, below))
         return sorted(found, key=lambda known: order.index(known[1]))
 
 
@@ -225,7 +234,7 @@ class Inputs(Source):
             alone = class_judged_alone(type_)
             if alone is None or source is self:
                 return [f"{x} = {made}"]
-            otherwise = source.keep("relaxed", _relaxed(self._schema, type_, alone))
+            otherwise = source.keep("relaxed", _relaxed(type_, alone))
             return ["try:", f"    {x} = {made}", "except Exception:", f"    {x} = {otherwise}({x})"]
         return [f"{x} = {source.keep('parse', _parsing(type_))}({x})"]
 
@@ -316,15 +325,10 @@ class Inputs(Source):
             null = ["if x is None: raise Doubt"] if required else []
             body = [*null, *given] if required else ["if x is not None:", *indented(given)]
             return [f"x = get({sent!r})", *body]
-        absent, null_line = "pass", f"d[{name!r}] = None"
-        if in_draft:
-            null_line = "pass"
-            if default is not None and default is not strawberry.UNSET:
-                value = self.keep("default", default.value if isinstance(default, Enum) else default)
-                absent = f"d[{name!r}] = {value}"
+        null_line = "pass" if in_draft else f"d[{name!r}] = None"
         return [
             f"x = get({sent!r}, MISSING)",
-            f"if x is MISSING: {absent}",
+            "if x is MISSING: pass",
             f"elif x is None: {'raise Doubt' if required else null_line}",
             "else:",
             *indented(given),
@@ -344,10 +348,7 @@ def _judged_alone(schema: strawberry.Schema, type_: GraphQLInputObjectType, cls:
 
     def judge(sent: Any) -> Any:
         found = coerce_input_value(sent, GraphQLNonNull(type_))
-        if found is not Undefined:
-            return _draft_of_coerced(schema, cls, found)
-        draft = _relaxed_draft(schema, type_, cls, sent)
-        return cls.misfit(sent) if draft is None else draft
+        return cls.misfit(sent) if found is Undefined else _draft_of_coerced(schema, cls, found)
 
     return judge
 
@@ -357,23 +358,14 @@ def _draft_of_coerced(schema: strawberry.Schema, cls: type[Alone], found: Any) -
     return draft_of(convert_argument(found, cls, converter.scalar_registry, schema.config))
 
 
-def _relaxed_draft(schema: strawberry.Schema, type_: GraphQLInputObjectType, cls: type[Alone], sent: Any) -> Any:
-    """The draft of one in which only a number is written otherwise than the schema can say; None of any other."""
-    sayable = cls.as_far_as_sent(sent)
-    if sayable is None:
-        return None
-    found = coerce_input_value(sayable, GraphQLNonNull(type_))
-    return None if found is Undefined else cls.put_back(_draft_of_coerced(schema, cls, found), sent)
-
-
-def _relaxed(schema: strawberry.Schema, type_: GraphQLInputObjectType, cls: type[Alone]) -> Callable[[Any], Any]:
+def _relaxed(type_: GraphQLInputObjectType, cls: type[Alone]) -> Callable[[Any], Any]:
     """What becomes of one that stands alone and that the generated code does not take."""
 
     def relaxed(sent: Any) -> Any:
-        draft = _relaxed_draft(schema, type_, cls, sent)
-        if draft is None:
+        sayable = cls.as_far_as_sent(sent)
+        if sayable is None or coerce_input_value(sayable, GraphQLNonNull(type_)) is Undefined:
             raise Doubt
-        return draft
+        return cls.misfit(sent)
 
     return relaxed
 
@@ -404,24 +396,23 @@ def tolerated(
             listed = _variables_in_lists(document)
         if name in listed:
             found[name] = fits(found[name])
-        elif (relaxed := _fitting(GraphQLNonNull(inner), alone, found[name])) is not None:
-            found[name] = relaxed
+        else:
+            found[name] = _standing_alone(GraphQLNonNull(inner), alone, found[name])
     return found
 
 
 def _stand_in(type_: Any, cls: type[Alone], sent: Any) -> Any:
-    if coerce_input_value(sent, type_) is not Undefined:
-        return sent
-    relaxed = _fitting(type_, cls, sent)
-    return cls.stand_in(cls.misfit(sent)) if relaxed is None else relaxed
+    return sent if coerce_input_value(sent, type_) is not Undefined else cls.stand_in(cls.misfit(sent))
 
 
-def _fitting(type_: Any, cls: type[Alone], sent: Any) -> Any:
-    """A stand-in for one in which only a number is written otherwise than the schema can say; None of any other."""
+def _standing_alone(type_: Any, cls: type[Alone], sent: Any) -> Any:
+    """A stand-in for one of which only values are written otherwise than the schema can say. One that is wrong besides is
+    given with those as the schema could say them: its errors are of what is wrong.
+    """
     sayable = cls.as_far_as_sent(sent)
-    if sayable is None or coerce_input_value(sayable, type_) is Undefined:
-        return None
-    return cls.stand_in(cls.fitting(sent))
+    if sayable is None or coerce_input_value(sent, type_) is not Undefined:
+        return sent
+    return sayable if coerce_input_value(sayable, type_) is Undefined else cls.stand_in(cls.misfit(sent))
 
 
 def _variables_in_lists(document: DocumentNode) -> set[str]:
