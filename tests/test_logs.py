@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peewee import DatabaseError
 
 import tracklayer
 from tracklayer import logs, request_id
+from tracklayer.db.connection import execute, in_transaction
 from tracklayer.logs import WINDOW_SECONDS, Handler, JsonFormatter, TextFormatter
 
 DESTINATION = ("destination_{state.value}", "destination_{after.value}")
@@ -236,3 +238,61 @@ def test_every_kind_of_line_is_in_the_guide_and_no_other() -> None:
     tables = guide[guide.index("### Lines of every day") : guide.index("## Traces")]
     rows = [line.split("|")[1] for line in tables.splitlines() if line.startswith("| `") and "`kind`" not in line]
     assert kinds == {kind for row in rows for kind in re.findall(r"`([a-z_]+)`", row)}
+
+
+PERSON = "jane.canary@example.com"
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter("worker")], ids=["text", "json"])
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        pytest.param("INSERT INTO of_a_test VALUES (%s)", "violates check constraint", id="a row, as detail"),
+        pytest.param("UPDATE of_a_test SET email = %s", "duplicate key value violates unique", id="a key, as detail"),
+        pytest.param("SELECT nobody FROM of_a_test WHERE email = %s", "does not exist", id="the statement's line"),
+        pytest.param("SELECT jsonb_object(ARRAY['a', %s]) ->> 1 / 0", "division by zero", id="nothing"),
+        pytest.param(
+            "SELECT %s::text::int", 'invalid input syntax for type integer: "..."', id="a value, in a sentence"
+        ),
+        pytest.param("SELECT %s::text::jsonb", "invalid input syntax for type json", id="a value, as context"),
+        pytest.param("DO $$ BEGIN RAISE 'no' USING DETAIL = %s; END $$", "no", id="a statement, as context"),
+    ],
+)
+def test_what_the_database_says_of_an_error_is_told_without_what_it_quotes(
+    handler: Handler, log: logging.Logger, out: io.StringIO, formatter: logging.Formatter, sql: str, says: str
+) -> None:
+    handler.setFormatter(formatter)
+    value = f"two\nlines, {PERSON}"
+    try:
+        with in_transaction():
+            execute(
+                "CREATE TEMP TABLE of_a_test (email text UNIQUE CHECK (email <> 'x' AND length(email) < 20 OR email LIKE 'a%%'))"
+            )
+            execute("INSERT INTO of_a_test VALUES ('a'), ('ab')")
+            execute(sql.replace("email = %s", "email = 'a' || left(%s, 0)") if "duplicate" in says else sql, (value,))
+    except DatabaseError as error:
+        first = error
+    log.error("failed at %s", "x", exc_info=first)
+    try:
+        raise RuntimeError(f"it said: {first}") from ExceptionGroup("of a group", [first])
+    except RuntimeError as error:
+        log.error("failed too", exc_info=error)
+    written = out.getvalue()
+    assert PERSON not in written
+    if isinstance(formatter, JsonFormatter):
+        written = "\n".join(line["trace"] for line in lines(out))
+    assert written.count("Traceback") == 5
+    assert says in written
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter("worker")], ids=["text", "json"])
+def test_a_line_that_ends_in_an_errors_words_ends_before_what_they_quote(
+    handler: Handler, log: logging.Logger, out: io.StringIO, formatter: logging.Formatter
+) -> None:
+    handler.setFormatter(formatter)
+    for quotes in (f"LINE 1: '{PERSON}'\n    ^", f"DETAIL:  Failing row contains ({PERSON}\n).", f"CONTEXT:  {PERSON}"):
+        log.error("%s", f"it is wrong\n{quotes}")
+    handler.tell_alike(is_end=True)
+    assert "it is wrong" in out.getvalue()
+    assert PERSON not in out.getvalue()

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from traceback import TracebackException
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -30,16 +32,70 @@ _OF_LOGGING = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "ascti
 
 _OF_LAST = ("name", "levelno", "levelname", "msg", "args", "kind", "platform")
 
+# What PostgreSQL says behind its sentence quotes rows and statements, and with them whoever is in those.
+_QUOTES = re.compile(r"\n(?:LINE \d+|DETAIL|HINT|QUERY|CONTEXT|STATEMENT):.*", re.DOTALL)
+_QUOTED = re.compile(r'".*"', re.DOTALL)
+_DATA_EXCEPTION = "22"  # the class of SQLSTATEs whose sentence quotes the value that could not be read
+
 log = logging.getLogger(OURS)
 
 
-class TextFormatter(logging.Formatter):
+def words_of(error: BaseException) -> str:
+    """The words of an error, of the database's without what they quote of rows, values and statements."""
+    said = _said(error)
+    by_driver = getattr(error, "orig", None) or error  # an error of peewee's names the driver's
+    sentence = getattr(getattr(by_driver, "diag", None), "message_primary", None)
+    if not sentence or sentence not in said:
+        return _QUOTES.sub("", said)
+    if str(getattr(by_driver, "pgcode", None)).startswith(_DATA_EXCEPTION):
+        return _QUOTED.sub('"..."', sentence)
+    return str(sentence)
+
+
+def trace_of(error: BaseException) -> str:
+    """What Python prints of an error that nobody caught, each of its chain in the words of ``words_of``."""
+    said = {_said(one): words_of(one) for one in _chain(error)}
+    printed = TracebackException.from_exception(error, compact=True)
+    for one in _chain(printed):
+        text = str(one)
+        for whole, cut in said.items():  # an error's words may quote another's
+            if whole != cut:
+                text = text.replace(whole, cut)
+        one._str = _QUOTES.sub("", text)  # nothing else has it say less
+    return "".join(printed.format()).rstrip("\n")
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an error may be anybody's
+        return ""
+
+
+def _chain(first: Any) -> Iterator[Any]:
+    """An error, or what is printed of one, and all that it came from or is made of, each once."""
+    waiting, seen = [first], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += (one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ()))
+
+
+class _Formatter(logging.Formatter):
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
+        return trace_of(ei[1])
+
+
+class TextFormatter(_Formatter):
     """Instant, level, logger, message; behind it the request that it was about, and the trace where there is one."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        record.message = _QUOTES.sub("", record.message)
         line = super().formatMessage(record)
         current = request_id.current()
         if current is not None:
@@ -48,7 +104,7 @@ class TextFormatter(logging.Formatter):
         return f"{line}\n{trace.rstrip()}" if trace else line
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """One object a line: ``ts``, ``level``, ``role``, ``pid``, ``logger``, ``message``, then what is known besides."""
 
     def __init__(self, role: str) -> None:
@@ -161,7 +217,7 @@ class Handler(logging.StreamHandler[TextIO]):
 def _text(record: logging.LogRecord) -> str:
     """The message; as it stands in the source where it does not fit what is to be put into it."""
     try:
-        return record.getMessage()
+        return _QUOTES.sub("", record.getMessage())
     except Exception:  # noqa: BLE001 - what it is given may be anything
         return str(record.msg)
 
@@ -190,9 +246,10 @@ class Log:
 def begin(role: str, *, as_json: bool) -> None:
     """What is said from now on, a fault at start too, is of this role. Before ``configure``, which reads settings first."""
     Log.role, Log.is_json = role, as_json
-    if as_json:
-        sys.excepthook = _uncaught
+    sys.excepthook = _uncaught
+    if as_json or threading.excepthook is threading.__excepthook__:
         threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+    if as_json:
         logging.captureWarnings(True)
 
 
@@ -225,8 +282,11 @@ def tell_alike(*, is_end: bool = False) -> None:
 
 
 def _uncaught(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /) -> None:
-    """What nobody foresaw, of the main thread or another one: an object of JSON like all else."""
+    """What nobody foresaw, of the main thread or another one: where the log is JSON, an object like all else."""
     if kind is None or issubclass(kind, KeyboardInterrupt | SystemExit):
+        return
+    if not Log.is_json:
+        print(trace_of((error or kind()).with_traceback(trace)), file=sys.stderr)
         return
     if Log.handler is None:
         configure(as_json=True)

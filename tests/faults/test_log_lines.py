@@ -138,6 +138,35 @@ def test_a_failure_is_found_by_the_id_that_the_caller_was_given(installation: In
     assert [(line["more"], line["kind"]) for line in last] == [(1, "failed")]
 
 
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_row_that_the_database_refuses_is_quoted_neither_in_the_log_nor_to_whoever_typed_a_command(
+    installation: Installation, log_format: str
+) -> None:
+    installation.environ["TRACKLAYER_LOG_FORMAT"] = log_format
+    port = free_port()
+    api = installation.stack.enter_context(running("api", "--port", str(port), environ=installation.environ))
+    wait_for_api(api, f"http://127.0.0.1:{port}")
+    client = installation.client(f"http://127.0.0.1:{port}")
+    change = f'mutation {{ updateMerchant(input: {{alertEmails: ["{PERSON}"]}}) {{ userErrors {{ code }} }} }}'
+    create = [sys.executable, "-m", "tracklayer", "merchant", "create", "--name", "Shop", "--alert-email", PERSON]
+    with in_transaction():
+        execute("ALTER TABLE merchants ADD CONSTRAINT of_a_test CHECK (cardinality(alert_emails) = 0)")
+    try:
+        answer = client.post("/graphql", json={"query": change}).json()
+        environ = {**clean_environ(), **installation.environ}
+        typed = subprocess.run(create, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        with in_transaction():
+            execute("ALTER TABLE merchants DROP CONSTRAINT of_a_test")
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["INTERNAL"]
+    assert api.stop() == 0
+    assert typed.returncode == 1
+    for told in (api.output(), typed.stderr):
+        assert 'violates check constraint "of_a_test"' in told.replace('\\"', '"')
+        assert PERSON not in told
+    assert PERSON not in typed.stdout
+
+
 @pytest.mark.parametrize(
     ("args", "environ", "status", "says"),
     [
