@@ -67,7 +67,21 @@ FACTS: tuple[str, ...] = (
     "zero_value",  # a value is there, and it is zero
 )
 BITS: dict[str, int] = {name: 1 << place for place, name in enumerate(FACTS)}
-IDENTIFIERS = FACTS[: FACTS.index("event_source_url")]
+# Facts that are no field of ``user_data``: whatever stands in FACTS besides is an identifier, wherever it stands.
+NO_IDENTIFIERS = frozenset(
+    (
+        "event_source_url",
+        "value",
+        "currency",
+        "contents",
+        "order_id",
+        "consent_denied",
+        "ahead",
+        "late",
+        "zero_value",
+    )
+)
+IDENTIFIERS = tuple(name for name in FACTS if name not in NO_IDENTIFIERS)
 _URL, _VALUE, _CURRENCY = BITS["event_source_url"], BITS["value"], BITS["currency"]
 _CONTENTS, _ORDER, _ZERO = BITS["contents"], BITS["order_id"], BITS["zero_value"]
 _AHEAD, _IS_AHEAD, _DENIED = -AHEAD_FROM, BITS["ahead"], BITS["consent_denied"]

@@ -9,6 +9,7 @@ import strawberry
 
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import SettingKind as Kind
+from tracklayer.services.merchants import RETENTION_DAYS
 
 
 def _enum(name: str, description: str, members: dict[str, tuple[Any, str]]) -> Any:
@@ -232,7 +233,7 @@ DestinationState = _enum(
 RetentionDays = _enum(
     "RetentionDays",
     "How long events and their deliveries are kept.",
-    {f"DAYS_{days}": (days, f"{days} days.") for days in (30, 90, 180, 365)},
+    {f"DAYS_{days}": (days, f"{days} days.") for days in RETENTION_DAYS},
 )
 ApiKeyScope = _enum(
     "ApiKeyScope",

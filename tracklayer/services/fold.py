@@ -20,11 +20,12 @@ from tracklayer.db.packed_lists import Lists
 from tracklayer.db.packing import Place
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone, is_everybodys, tell_fault
+from tracklayer.services.merchants import RETENTION_DAYS
 
 SLOTS_AFTER = timedelta(minutes=10)  # by then few backends still count in that minute
 HOURS_AFTER = timedelta(days=35)  # the monitors learn from the minutes of four weeks
 HOURS_LOOK_BACK = timedelta(days=3)  # however long no scheduler ran, the rest is merely larger
-FORGET_AFTER = timedelta(days=400)  # more than the longest retention: nothing that was counted there is left
+FORGET_AFTER = timedelta(days=max(RETENTION_DAYS) + 35)  # nothing that was counted there is left
 COVERAGE_HOURS_AFTER = timedelta(days=2)  # of what events carry and what is refused: nobody reads older minutes
 WORTH_FORGET_AFTER = timedelta(days=2)  # alerts look back for a day
 NAMES_FORGET_AFTER = timedelta(days=35)  # the monitors learn from four weeks

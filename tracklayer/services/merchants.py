@@ -23,7 +23,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.marks import marker_of
 
 SCOPES = ("ingest", "read", "admin")
-RETENTION_DAYS = (30, 90, 180, 365)
+RETENTION_DAYS = (30, 90, 180, 365)  # one more needs a migration: the table has them in a constraint
 KEY_BYTES = 32  # of randomness: nothing to guess, so a plain SHA-256 is all its storage needs
 _PREFIX_LENGTH = 10  # characters of a key that may be shown: enough to tell keys apart
 _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)+")

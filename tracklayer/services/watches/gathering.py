@@ -22,6 +22,7 @@ BY_NAME = (
     AlertKind.LIKELY_DUPLICATES,
     AlertKind.EVENT_NAME_UNKNOWN,
 )
+WHOLE = (AlertKind.PLATFORM_DOWN, AlertKind.QUEUE_BACKLOG, AlertKind.DELIVERY_RATE_DROP)  # about no name, ever
 MOST_APART = 3  # open alerts of one kind and merchant that are each about one name
 MOST_LISTED = 20
 

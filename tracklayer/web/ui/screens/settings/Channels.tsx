@@ -15,22 +15,23 @@ import { Section } from '../../parts/Page'
 import { Badge, Mark } from '../../parts/Status'
 import { Time } from '../../parts/Time'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
+import type { AlertKind } from '../notifications/notifications.gql'
 import type { Channel } from './merchant'
 import { Once } from './Once'
 import { RemoveAlertChannel, SetAlertChannel, TestAlertChannel } from './settings.gql'
 import { TextField } from './TextField'
 
-const ALERTS: [string, string][] = [
-  ['platform_down', 'A platform is down'],
-  ['queue_backlog', 'A backlog'],
-  ['tracking_stopped', 'Tracking stopped'],
-  ['delivery_rate_drop', 'Fewer deliveries succeed'],
-  ['events_rejected', 'Events are refused at the door'],
-  ['match_quality_drop', 'Events lost identifiers'],
-  ['likely_duplicates', 'Likely duplicates'],
-  ['value_lost', 'Events lost their value'],
-  ['event_name_unknown', 'An event name is filtered out by its spelling'],
-]
+const ALERTS = Object.entries({
+  platform_down: 'A platform is down',
+  queue_backlog: 'A backlog',
+  tracking_stopped: 'Tracking stopped',
+  delivery_rate_drop: 'Fewer deliveries succeed',
+  events_rejected: 'Events are refused at the door',
+  match_quality_drop: 'Events lost identifiers',
+  likely_duplicates: 'Likely duplicates',
+  value_lost: 'Events lost their value',
+  event_name_unknown: 'An event name is filtered out by its spelling',
+} satisfies Record<Lowercase<AlertKind>, string>)
 const EVENTS: [string, string][] = [
   ['delivery.dropped', 'A delivery is dropped'],
   ['destination.held', 'A destination is held'],

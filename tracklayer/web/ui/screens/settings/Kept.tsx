@@ -16,8 +16,9 @@ import { Retention, type RetentionQuery } from './settings.gql'
 
 type Days = Merchant['retentionDays']
 
-const choices: Days[] = ['DAYS_30', 'DAYS_90', 'DAYS_180', 'DAYS_365']
-const daysOf = (days: Days) => Number(days.slice('DAYS_'.length))
+const DAYS: Record<Days, number> = { DAYS_30: 30, DAYS_90: 90, DAYS_180: 180, DAYS_365: 365 }
+const choices = Object.keys(DAYS) as Days[]
+const daysOf = (days: Days) => DAYS[days]
 
 export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => void }) {
   const { troubles, update } = useUpdate(saved)

@@ -1,0 +1,137 @@
+"""Places that must change together, and that nothing else holds together: whoever adds a word is told where else it belongs."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tracklayer
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.domain.advice import AdviceCode
+from tracklayer.domain.alert import QUIET, AlertKind, Severity
+from tracklayer.domain.alert_chart import ChartUnit, SeriesRole
+from tracklayer.domain.channel import ChannelKind, EventTopic
+from tracklayer.domain.delivery import AttemptOutcome, DeliveryStatus, DestinationState, DropReason
+from tracklayer.domain.event import MATCHABLE_LISTS, USER_FIELDS
+from tracklayer.domain.facts import FACTS, NO_IDENTIFIERS
+from tracklayer.domain.identifiers import WORDS
+from tracklayer.domain.standing import GivenUpBy
+from tracklayer.domain.stitching import Note
+from tracklayer.schema import enums
+from tracklayer.services import alert_chart
+from tracklayer.services.merchants import RETENTION_DAYS
+from tracklayer.services.payload import _OTHERS
+from tracklayer.services.persist import _COMPARED_BY, SEALED_FIELDS
+from tracklayer.services.watches.gathering import BY_NAME, WHOLE
+
+HOUSE = Path(tracklayer.__file__).parent
+# What of a person is stored, and shown to whoever may read, as it was sent. A field that is new is either here, because it
+# says nothing of who somebody is, or sealed (services/persist.py).
+MAY_BE_PLAIN = {
+    "country",
+    "external_id",
+    "client_ip",
+    "client_user_agent",
+    "browser_id",
+    "fbp",
+    "fbc",
+    "fbclid",
+    "ttp",
+    "ttclid",
+    "gclid",
+    "gbraid",
+    "wbraid",
+    "ga_client_id",
+    "ga_session_id",
+    "epik",
+    "sc_click_id",
+    "sc_cookie1",
+    "li_fat_id",
+    "rdt_cid",
+    "rdt_uuid",
+    "msclkid",
+    "twclid",
+    "lead_id",
+}
+HASHED = {"email", "phone", "emails", "phones"}
+# Places in stored numbers: one that moved would have all that was counted before say something else.
+PLACES = (
+    "email phone first_name last_name date_of_birth gender street city state zip country external_id client_ip "
+    "client_user_agent browser_id fbp fbc fbclid ttp ttclid gclid gbraid wbraid ga_client_id ga_session_id epik sc_click_id "
+    "sc_cookie1 li_fat_id rdt_cid rdt_uuid msclkid twclid lead_id job_title company_name event_source_url value currency "
+    "contents order_id consent_denied ahead late zero_value"
+).split()
+
+
+def test_a_persons_field_is_plain_hashed_or_sealed_and_each_is_written_down() -> None:
+    sealed = set(SEALED_FIELDS)
+    assert len(sealed) + len(MAY_BE_PLAIN) + len(HASHED) == len(USER_FIELDS)
+    assert sealed | MAY_BE_PLAIN | HASHED == set(USER_FIELDS)
+
+
+def test_what_is_sealed_is_compared_covered_and_read_as_a_persons_own_words() -> None:
+    sealed = set(SEALED_FIELDS)
+    assert set(_COMPARED_BY) == sealed
+    first, second = _OTHERS
+    assert set(first) == set(second) == sealed
+    assert [name for name in sealed if first[name] == second[name]] == []
+    assert sealed - {"zip"} == WORDS
+
+
+def test_each_field_of_a_person_is_a_fact_and_no_stored_place_moves() -> None:
+    assert list(FACTS[: len(PLACES)]) == PLACES
+    assert set(FACTS) - NO_IDENTIFIERS == set(USER_FIELDS) - set(MATCHABLE_LISTS)
+    assert set(FACTS) >= NO_IDENTIFIERS
+
+
+@pytest.mark.usefixtures("database")
+def test_the_days_that_events_may_be_kept_for_are_the_same_for_services_the_api_and_the_table() -> None:
+    with in_transaction():
+        found = rows(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'merchants'::regclass AND contype = 'c' "
+            "AND pg_get_constraintdef(oid) LIKE '%%retention_days%%'",
+            (),
+        )
+    assert [sorted(map(int, re.findall(r"\d+", text))) for (text,) in found] == [sorted(RETENTION_DAYS)]
+    assert [one.value for one in enums.RetentionDays] == list(RETENTION_DAYS)
+
+
+def test_each_kind_of_alert_has_its_patience_its_chart_its_gathering_and_its_line_in_the_guide() -> None:
+    kinds = set(AlertKind)
+    assert set(QUIET) == kinds
+    assert set(alert_chart._DRAW) == kinds
+    assert sorted((*BY_NAME, *WHOLE)) == sorted(kinds)
+    guide = (HOUSE / "web" / "docs" / "alerts.md").read_text()
+    assert [kind for kind in kinds if kind.name not in guide and kind.value not in guide] == []
+
+
+@pytest.mark.parametrize(
+    ("published", "ours"),
+    [
+        (enums.AlertKind, AlertKind),
+        (enums.AlertSeverity, Severity),
+        (enums.AlertChannelKind, ChannelKind),
+        (enums.AlertChartUnit, ChartUnit),
+        (enums.AlertSeriesRole, SeriesRole),
+        (enums.AdviceCode, AdviceCode),
+        (enums.AttemptOutcome, AttemptOutcome),
+        (enums.DeliveryStatus, DeliveryStatus),
+        (enums.DestinationState, DestinationState),
+        (enums.DropReason, DropReason),
+        (enums.EnrichmentNote, Note),
+        (enums.GivenUpBy, GivenUpBy),
+    ],
+    ids=lambda kind: kind.__name__,
+)
+def test_an_enum_of_the_api_has_every_word_that_the_house_has(published: Any, ours: type[StrEnum]) -> None:
+    assert {one.value for one in published} == {one.value for one in ours}
+
+
+def test_a_channel_can_be_given_every_topic_in_the_dashboard() -> None:
+    """Alerts' kinds are held to their type by the compiler; topics are plain text in the API."""
+    form = (HOUSE / "web" / "ui" / "screens" / "settings" / "Channels.tsx").read_text()
+    assert [topic for topic in EventTopic if f"'{topic.value}'" not in form] == []
