@@ -1,4 +1,6 @@
-"""Every platform TrackLayer delivers to. A new one is a file beside this one and a word in ``PLATFORMS``."""
+"""Every platform TrackLayer delivers to. A new one is a file beside this one and a word in ``PLATFORMS``; what goes with them,
+web/docs/new-platform.md lists.
+"""
 
 from __future__ import annotations
 
