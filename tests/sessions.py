@@ -21,3 +21,11 @@ def other_session(url: str) -> Iterator[connection]:
         finally:
             with contextlib.suppress(psycopg2.Error):  # it may be away, or the session closed by the test
                 session.rollback()
+
+
+def is_waited_for(session: connection) -> bool:
+    """Whether somebody waits for a lock, such as one that this session holds."""
+    with session.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        found = cursor.fetchone()
+    return found is not None and found[0] > 0

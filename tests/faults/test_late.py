@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
@@ -16,7 +17,9 @@ import pytest
 from tests.factories import INGEST, Api, Merchant, camel, draft
 from tests.faults.proxy import FrozenProxy
 from tests.faults.test_sessions import until
+from tests.servers import wait_until
 from tests.services.test_erase import stored
+from tests.sessions import is_waited_for, other_session
 from tracklayer.db import connection as connections_to
 from tracklayer.db.async_session import AsyncSession, Moment
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows, session
@@ -243,3 +246,20 @@ def test_an_erasure_waits_for_longer_than_anything_is_on_its_way() -> None:
     assert (
         timedelta(seconds=service.LATE_SECONDS, milliseconds=5000) < ON_ITS_WAY
     )  # an import that idles before its commit
+
+
+def test_an_import_that_waited_for_longer_than_may_be_stores_nothing(
+    runtime: Runtime, merchant: Merchant, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = 0.1
+    monkeypatch.setattr(service, "LATE_SECONDS", seconds)
+    with other_session(database) as other, ThreadPoolExecutor(1) as threads:
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+        hung = threads.submit(ingest_events, runtime, merchant.holder, [draft()])
+        wait_until(lambda: hung.done() or is_waited_for(other), "it to wait")
+        time.sleep(2 * seconds)  # it began to wait before: from now on it is late, whatever the machine is at
+        other.commit()
+        with pytest.raises(DatabaseAwayError):
+            hung.result()
+    assert stored(merchant) == []

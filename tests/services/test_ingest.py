@@ -13,7 +13,15 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.services.destinations import remove_destination, set_destination
-from tracklayer.services.ingest import MAX_TOLD_REPEATS, Accepted, Coalesced, Ingested, Rejected, ingest_events
+from tracklayer.services.ingest import (
+    MAX_TOLD_REPEATS,
+    Accepted,
+    Coalesced,
+    Ingested,
+    Rejected,
+    ingest_events,
+    judge,
+)
 
 
 def ingest(runtime: Runtime, merchant: Merchant, *drafts: Any) -> list[Ingested]:
@@ -188,3 +196,15 @@ def test_money_stays_exact(runtime: Runtime, merchant: Merchant, value: Any) -> 
     ((stored, currency),) = select("SELECT custom_data ->> 'value', custom_data ->> 'currency' FROM events")
     assert stored == str(value)
     assert currency == "USD"
+
+
+def test_an_id_that_was_refused_and_comes_again_is_told_apart_from_one_that_is_new(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    """An order that is retried all night is one order, and no door that refuses everything."""
+    bad = {**draft("again"), "event_name": ""}
+    first = judge(runtime, merchant.holder, [bad, bad, {**bad, "event_id": "other"}])
+    (refusal,) = [one for one in first.refused if one[1] is not None]
+    assert first.refused == {refusal: 2, ("", None, None): 1}
+    assert judge(runtime, merchant.holder, [bad]).refused == {("", None, None): 1}
+    assert [type(one) for one in first.outcomes] == [Rejected] * 3, "to its sender each is refused alike"

@@ -16,6 +16,7 @@ from tracklayer.db.deliveries import claim_due
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
+from tracklayer.services import privacy
 from tracklayer.services.deliver import deliver_due, sweep
 from tracklayer.services.destinations import set_destination
 from tracklayer.services.ingest import ingest_events
@@ -179,3 +180,32 @@ def test_the_purge_passes_over_what_a_worker_has_in_its_hands(
         execute("DELETE FROM claims")
     sweep(runtime)
     assert purge_expired(runtime) == 1
+
+
+def test_whoever_has_much_to_be_purged_lets_the_others_have_their_turn(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = new_merchant(runtime, name="Has one event")
+    ingest_events(runtime, merchant.holder, [draft(str(number)) for number in range(5)])
+    ingest_events(runtime, small.holder, [draft()])
+    clock.move(timedelta(days=91))
+    for name, value in (("BATCH", 1), ("SMALLEST_BATCH", 1), ("TURN", 2)):
+        monkeypatch.setattr(privacy, name, value)
+    with in_transaction():
+        execute("CREATE TABLE of_a_test (place bigint GENERATED ALWAYS AS IDENTITY, merchant_id bigint)")
+        execute(
+            "CREATE FUNCTION of_a_test() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN INSERT INTO of_a_test (merchant_id) VALUES (OLD.merchant_id); RETURN OLD; END $$"
+        )
+        execute("CREATE TRIGGER of_a_test AFTER DELETE ON events FOR EACH ROW EXECUTE FUNCTION of_a_test()")
+    try:
+        assert purge_expired(runtime, timedelta(hours=1)) == 6
+        with in_transaction():
+            gone = [row[0] for row in rows("SELECT merchant_id FROM of_a_test ORDER BY place")]
+    finally:
+        with in_transaction():
+            execute("DROP TRIGGER of_a_test ON events")
+            execute("DROP FUNCTION of_a_test()")
+            execute("DROP TABLE of_a_test")
+    large = merchant.merchant_id
+    assert gone == [large, large, small.merchant_id, large, large, large]
