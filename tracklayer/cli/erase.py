@@ -1,4 +1,4 @@
-"""``tracklayer erase`` and ``tracklayer erase verify``."""
+"""``tracklayer erase``, ``tracklayer erase verify`` and ``tracklayer erase rotate-key``."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.services.erase import Counted, Request, count_person, erase_person
 from tracklayer.services.erase_jobs import continue_erasures
-from tracklayer.services.receipts import WELL_KNOWN, ReceiptError, published_keys, read_keys, verify_receipt
+from tracklayer.services.receipts import WELL_KNOWN, ReceiptError, published_keys, read_keys, rotate_key, verify_receipt
 
 PAUSE_SECONDS = 0.5  # between two looks at what others may do, too
 OPERATOR = {"operator": "command line"}
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("erase", help="erase somebody, with a signed receipt; or verify one")
+    parser = commands.add_parser(
+        "erase", help="erase somebody, with a signed receipt; verify one; or sign with a new key"
+    )
     who(parser, required=False)
     parser.add_argument("--dry-run", action="store_true", help="count what would go, and change nothing")
     parser.add_argument("--no-suppress", action="store_true", help="take later events of this person in as anybody's")
     parser.add_argument("--json", action="store_true", help="print the counts, or the receipt alone, as JSON")
     parser.set_defaults(run=run, fail=parser.error)
-    actions = parser.add_subparsers(dest="action", metavar="verify")
+    actions = parser.add_subparsers(dest="action", metavar="verify | rotate-key")
     verify = actions.add_parser("verify", help="tell whether a receipt is as it was signed")
     verify.add_argument("file", metavar="FILE", help="the receipt")
     verify.add_argument(
@@ -37,6 +39,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help=f"the public keys, as {WELL_KNOWN} has them; left out: those of the database",
     )
     verify.set_defaults(run=run_verify)
+    rotate = actions.add_parser(
+        "rotate-key", help="sign receipts with a new key from now on, such as after the old one leaked"
+    )
+    rotate.add_argument("--json", action="store_true", help="print the new key's id as JSON")
+    rotate.set_defaults(run=run_rotate)
 
 
 def who(parser: argparse.ArgumentParser, *, required: bool) -> None:
@@ -152,6 +159,20 @@ def run_verify(args: argparse.Namespace) -> int:
         f"The receipt is as it was signed: erasure {told['erasure']} of merchant {told['merchant']}, finished at "
         f"{told['finished_at']}, {told['deleted'].get('events', 0)} events."
     )
+    return 0
+
+
+def run_rotate(args: argparse.Namespace) -> int:
+    """Every process signs with it at once. Receipts that the former key signed verify as before."""
+    with runtime_of(settings_with_log()) as runtime:
+        key_id = rotate_key(runtime)
+    if args.json:
+        print_json({"key_id": key_id})
+    else:
+        print(
+            f"Receipts are signed with key {key_id} from now on. The former one is retired: its private half is deleted, its "
+            f"public half stays at {WELL_KNOWN}, so that its receipts verify as before."
+        )
     return 0
 
 
