@@ -61,7 +61,10 @@ def update_merchant(merchant_id: int, changes: dict[str, Any]) -> MerchantRow | 
 
 
 def lock_merchant(merchant_id: int) -> None:
-    """Held by this transaction until it ends. Rows that name the merchant can be stored meanwhile."""
+    """Held by this transaction until it ends. Rows that name the merchant can be stored meanwhile.
+
+    Its place among all locks: ``services/deliver.py``. Before it no destination, channel, session or queue may be held.
+    """
     rows("SELECT 1 FROM merchants WHERE merchant_id = %s FOR NO KEY UPDATE", (merchant_id,))
 
 

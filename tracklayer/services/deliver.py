@@ -21,8 +21,11 @@ its worker, which renews the lease until it is written; what of the batch was no
 | purge | what is past its retention, no lease | the events' rows (stepped over where held) |
 | erase | what is a person's, no lease | all queue locks of the merchant, the events' rows (stepped over where held) |
 
-Locks are taken in this order and never the other way: job, platform, destination row, queue lock, lease, events, deliveries, what else
-hangs on events, counters. Of what browsers showed: ``browsers``, in the order of their ids and all at once, then
+Locks are taken in this order and never the other way: job, platform, merchant, destination row, queue lock, lease, events,
+deliveries, what else hangs on events, counters. The merchant's row is locked by whoever makes the first of something of that
+merchant (a destination, in ``services/destinations.py``; the key of sign-in links; a channel among twenty), begins a session
+(``sign_in.py``) or changes its collector (``merchants.py``): they hold none of the others yet. It keeps nobody from storing rows that
+name the merchant. Of what browsers showed: ``browsers``, in the order of their ids and all at once, then
 ``browser_signals``, then ``browser_people``, each in the order of its key; who holds one of these waits for none of the others
 above. A refusal and an erasure hold the browsers' rows, a link reads them shared, and purge steps over what is held.
 ``services/deliver_together.py`` claims and settles for many destinations in one transaction: of queue locks it takes those

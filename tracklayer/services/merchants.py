@@ -24,6 +24,7 @@ from tracklayer.services.marks import marker_of
 
 SCOPES = ("ingest", "read", "admin")
 RETENTION_DAYS = (30, 90, 180, 365)  # one more needs a migration: the table has them in a constraint
+_DAYS = f"{', '.join(map(str, RETENTION_DAYS[:-1]))} or {RETENTION_DAYS[-1]}"
 KEY_BYTES = 32  # of randomness: nothing to guess, so a plain SHA-256 is all its storage needs
 _PREFIX_LENGTH = 10  # characters of a key that may be shown: enough to tell keys apart
 _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)+")
@@ -112,7 +113,7 @@ def check_merchant(values: dict[str, Any]) -> list[Problem]:
     if "name" in values:
         problems += _check_name(values["name"])
     if "retention_days" in values and values["retention_days"] not in RETENTION_DAYS:
-        problems.append(Problem(("retention_days",), "INVALID_VALUE", "Retention must be 30, 90, 180 or 365 days."))
+        problems.append(Problem(("retention_days",), "INVALID_VALUE", f"Retention must be {_DAYS} days."))
     for name, wrong in DEFAULTS.items():
         if (value := values.get(name)) is not None and (what := wrong(value)):
             problems.append(Problem.said((name,), "INVALID_VALUE", Name((name,)), f" {what}."))
