@@ -8,6 +8,7 @@ from typing import Any
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db import coverage as db
+from tracklayer.db import match_quality
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.facts import BITS
 from tracklayer.runtime import Runtime
@@ -27,21 +28,22 @@ def test_what_ingest_counted_is_read_by_minute_and_by_hour(
     ingest_events(runtime, merchant.holder, [draft("d"), draft("e", custom_data={"currency": "Euros"})])
     both = [merchant.merchant_id, stranger.merchant_id]
     with in_transaction():
-        found = db.coverage_by_minute(both, start, start + HOUR)
+        keys = [(both[0], "Lead"), (both[0], "Purchase"), (both[1], "Purchase")]
+        found = match_quality.past(keys, start, start + HOUR)
         refused = db.rejections_by_minute(both, start, start + HOUR)
         assert db.names_of(merchant.merchant_id) == ["Lead", "Purchase"]
         by_hour = db.coverage_by_hour(merchant.merchant_id, start, start + HOUR)
-        assert db.coverage_by_minute(both, start + HOUR, start + 2 * HOUR) == {}
+        assert db.coverage_by_hour(both[0], start + HOUR, start + 2 * HOUR) == []
         assert [one.event_name for one in db.coverage_by_hour(both[0], start, start + HOUR, "Lead")] == ["Lead"]
-    own = [(one.event_name, one.minute, one.host, one.events) for one in found[merchant.merchant_id]]
+    own = [(one.event_name, one.minute, one.host, one.events) for key in keys[:2] for one in found[key]]
     minute = start + timedelta(minutes=1)
     assert own == [
         ("Lead", start, "shop.example.com", 1),
         ("Purchase", start, "shop.example.com", 2),
         ("Purchase", minute, "shop.example.com", 1),
     ]
-    assert found[merchant.merchant_id][0].facts & BITS["email"]
-    assert sum(one.events for one in found[stranger.merchant_id]) == 1
+    assert found[keys[0]][0].facts & BITS["email"]
+    assert sum(one.events for one in found[keys[2]]) == 1
     assert refused == {
         merchant.merchant_id: [db.RefusedEvents(minute, "Purchase", "INVALID_CURRENCY", "custom_data.currency", 1)]
     }
@@ -63,8 +65,8 @@ def test_reads_go_by_the_key_however_much_there_is(database: str, clock: FrozenC
         )
         execute("ANALYZE coverage, rejections")
         params: Any = {"merchants": [3, 4], "since": clock.now() - DAY, "until": since + HOUR, "name": None}
-        for sql in (db.NAMES, db.BY_MINUTE, db.BY_HOUR, db.SUMS, db.REJECTIONS):
+        for sql in (db.NAMES, db.BY_HOUR, db.SUMS, db.REJECTIONS):
             (plan,) = rows(f"EXPLAIN (FORMAT JSON) {sql}", params)[0]
             assert "Seq Scan" not in str(plan), plan
             assert "_age" not in str(plan), plan
-        assert len(db.coverage_by_minute([3, 4], since, since + HOUR)[3]) == 5 * 59
+        assert len(db.coverage_by_hour(3, since, since + HOUR)) == 5 * 59, "each minute has facts of its own"

@@ -112,7 +112,6 @@ def _readers_of(
     def read() -> list[Any]:
         return [
             coverage.names_of(merchant_id),
-            {each: sorted(found) for each, found in coverage.coverage_by_minute(whose, since, until).items()},
             sorted(coverage.coverage_by_hour(merchant_id, since, until)),
             sorted(coverage.coverage_by_hour(merchant_id, since, until, name)),
             coverage.facts_of_names(merchant_id, since, until),
@@ -370,7 +369,7 @@ def test_a_stretch_of_time_reads_its_own_lists(runtime: Runtime, clock: FrozenCl
     for sql, table, most in (
         (names.EVENTS, "name_days", 2 * 2),
         (names.MINUTES, "name_days", 2 * 2),
-        (coverage.BY_MINUTE, "coverage_days", 2 * (3 + 3)),  # and as many to find the names
+        (coverage.BY_HOUR, "coverage_days", 2 * (3 + 3)),  # and as many to find the names
         (coverage.SUMS, "coverage_days", 2 * (3 + 3)),
         (quality.MINUTES, "coverage_days", 2 * (3 + 3)),
         (coverage.REJECTIONS, "rejection_days", 2 * 3),

@@ -76,15 +76,6 @@ WITH RECURSIVE names AS (
 """
 BY_NAME = _NAMES  # for statements elsewhere that go from name to name
 NAMES = f"{_NAMES} SELECT event_name FROM names WHERE event_name IS NOT NULL ORDER BY 1"
-BY_MINUTE = f"""
-{_NAMES}
-SELECT n.merchant_id, n.event_name, c.* FROM names n CROSS JOIN LATERAL (
-    SELECT minute, action_source, host, facts, sum(events)::bigint AS events FROM coverage_counted
-    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND {_WITHIN}
-    GROUP BY minute, action_source, host, facts) AS c
-WHERE n.event_name IS NOT NULL
-ORDER BY n.merchant_id, n.event_name, c.minute
-"""
 BY_HOUR = f"""
 {_NAMES}
 SELECT n.event_name, c.* FROM names n CROSS JOIN LATERAL (
@@ -129,21 +120,12 @@ def names_of(merchant_id: int) -> list[str]:
     return [row[0] for row in rows(NAMES, _params([merchant_id]))]
 
 
-def coverage_by_minute(merchant_ids: Sequence[int], since: datetime, until: datetime) -> dict[int, list[Covered]]:
-    """What events from ``since`` to ``until`` (not included) carried, by merchant; in order of name, then minute.
-
-    A merchant without events in that time is left out.
-    """
-    found: dict[int, list[Covered]] = {}
-    for row in rows(BY_MINUTE, _params(merchant_ids, since, until)):
-        found.setdefault(row[0], []).append(Covered(*row[1:]))
-    return found
-
-
 def coverage_by_hour(
     merchant_id: int, since: datetime, until: datetime, event_name: str | None = None
 ) -> list[Covered]:
-    """The same of one merchant by the hour (``minute`` is its start), of all names or one."""
+    """What a merchant's events from ``since`` to ``until`` (not included) carried, by the hour (``minute`` is its start), of all
+    names or one; in order of name, then hour.
+    """
     return [Covered(*row) for row in rows(BY_HOUR, _params([merchant_id], since, until, event_name))]
 
 

@@ -115,10 +115,6 @@ def _mask_of(names: tuple[str, ...]) -> int:
     return mask_of(name for name in names if name in BITS)
 
 
-def names_in(facts: int) -> list[str]:
-    return [name for name, bit in BITS.items() if facts & bit]
-
-
 def mask_of(names: Iterable[str]) -> int:
     mask = 0
     for name in names:
