@@ -454,7 +454,7 @@ def test_a_refund_is_never_one_more_conversion(platform: str, name: str) -> None
     settings = example_settings(mapper_for(platform))
     found = mapper_for(platform).map_event(read(PURCHASE | {"event_name": name}, settings), settings, NOW)
     assert isinstance(found, Refused), found
-    assert "refund" in found.message
+    assert found.reason in (DropReason.UNSUPPORTED_EVENT, DropReason.INVALID_FIELD)
 
 
 def is_silent(text: str) -> bool:

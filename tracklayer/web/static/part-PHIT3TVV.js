@@ -1,1 +1,0 @@
-import{b as n}from"./part-3CPQ5RNU.js";import{M as t,W as e}from"./part-726KV63U.js";function i({text:o,label:r}){return e("div",{class:"code",children:[e("pre",{tabIndex:0,"aria-label":r,children:e("code",{children:o})}),e(n,{text:o})]})}function d({value:o,label:r}){return e(i,{text:t(o),label:r})}export{i as a,d as b};
