@@ -12,7 +12,7 @@ from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import split_settings
 from tracklayer.services.destinations import example_settings, invented_destinations
-from tracklayer.services.keys import Keys, advice, look_at_keys
+from tracklayer.services.keys import Keys, advice, advice_of_forgotten, look_at_keys
 
 SESSIONS = 23  # that a process may have open: its pool's twenty, and three that last
 ROLES = 3  # api, worker and scheduler: of each one process at least
@@ -42,8 +42,9 @@ def slow_troubles(sealer: Sealer, keys: Keys | None = None) -> list[Trouble]:
 
 def keys_trouble(sealer: Sealer, keys: Keys | None = None) -> Trouble | None:
     found = keys or look_at_keys(sealer)
-    fine = found.any_fits and not found.lost and not found.closed
-    return None if fine else Trouble("secret key", advice(sealer, found.closed, found.others))
+    if not found.any_fits or found.lost:
+        return Trouble("secret key", advice(sealer, found.closed, found.others))
+    return Trouble("secret key", advice_of_forgotten(found.closed)) if found.closed else None
 
 
 def version_trouble(missing: Sequence[str], newer: Sequence[str]) -> Trouble | None:
