@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import peewee
 import redis
 
-from tracklayer.actors.redis_broker import FULL, NAMESPACE, READ_ONLY, SILENT, what_is_wrong
+from tracklayer.actors.redis_broker import FULL, NAMESPACE, READ_ONLY, SILENT, STRANGER, what_is_wrong
 from tracklayer.actors.schedule import periodic
 from tracklayer.cli.process import CommandError, key_file, print_json, sealer_of
 from tracklayer.db import connection
@@ -309,6 +309,7 @@ def _redis(settings: Settings) -> Finding:
             READ_ONLY: "is a read-only replica: let TRACKLAYER_REDIS_URL name its primary",
             SILENT: f"does not answer ({kind}): check TRACKLAYER_REDIS_URL and that Redis runs",
         }
+        advice[STRANGER] = "what listens there is not Redis: check the host and the port in TRACKLAYER_REDIS_URL"
         refused = f"refuses what messages need ({kind}): allow SET, DEL, EVAL, EVALSHA and SCRIPT on {NAMESPACE}:*"
         return Finding("redis", False, advice.get(wrong, refused))
     return Finding("redis", True, "answers and takes messages")

@@ -329,6 +329,7 @@ _BROKER_WORDS = {"full": "is full", "a read-only replica": "is a read-only repli
 _BROKER_ADVICE = {
     "full": "Give it more memory (maxmemory), or delete what others keep in it.",
     "a read-only replica": "Let TRACKLAYER_REDIS_URL lead to the primary.",
+    "is not Redis": "Something else listens there: check the host and the port in TRACKLAYER_REDIS_URL.",
     "does not answer": "Start it, and check TRACKLAYER_REDIS_URL and the network.",
 }
 
