@@ -16,7 +16,7 @@ from tracklayer.services.destinations import Changed, set_destination
 from tracklayer.services.merchants import create_merchant
 
 API_KEY_SECRET = "a-secret-key-for-tests-of-forty-characters"
-META = {"pixel_id": "1234567890123456", "access_token": "token-of-the-tests"}
+META = {"pixel_id": "8234567890123456", "access_token": "token-of-the-tests"}
 AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"
 
 # The data model's own Purchase, as its page shows it.

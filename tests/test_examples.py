@@ -193,8 +193,19 @@ def test_an_example_does_not_repeat_what_is_refused(up: Installation, name: str)
 
     assert (unknown.returncode, too_long.returncode) == (1, 1)
     assert "UNAUTHENTICATED" in unknown.stderr
+    assert unknown.stderr.count("\n") == 1
     assert "TOO_LONG" in too_long.stderr
     assert len(road.bodies) == 2
+
+
+@pytest.mark.parametrize("name", SCRIPTS.keys() - {"php"})
+def test_an_example_without_a_key_says_so_in_one_line(name: str) -> None:
+    command = skip_without(name)
+    environ = {key: value for key, value in os.environ.items() if key != "API_KEY"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("set API_KEY to an API key of yours\n")
+    assert done.stderr.count("\n") == 1
 
 
 def documents() -> Iterator[Any]:

@@ -302,6 +302,7 @@ def test_a_missing_key_is_named_beside_a_wrong_database() -> None:
         ("TRACKLAYER_RETRY_SECONDS", "is not a setting, did you mean TRACKLAYER_RETRY_BASE_SECONDS?"),
         ("TRACKLAYER_SECRET_KEYS", "is not a setting, did you mean TRACKLAYER_SECRET_KEY?"),
         ("TRACKLAYER_SMTP", "is not a setting, did you mean TRACKLAYER_SMTP_URL?"),
+        ("TRACKLAYER_FOO", "is not a setting"),
         ("TRACKLAYER_Port", "is not a setting, did you mean TRACKLAYER_PORT?"),
     ],
 )

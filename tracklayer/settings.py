@@ -173,8 +173,10 @@ def wants_json(environ: Mapping[str, str]) -> bool:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.6)
-    return f"{name} is not a setting" + (f", did you mean {near[0]}?" if near else "")
+    # What all of them begin with makes none of them alike.
+    own = {known.removeprefix(PREFIX): known for known in _BY_NAME}
+    near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), own, n=1, cutoff=0.6)
+    return f"{name} is not a setting" + (f", did you mean {own[near[0]]}?" if near else "")
 
 
 def _in_url(host: str) -> str:

@@ -3,6 +3,7 @@
 #
 #   API_KEY=tl_... ./send_order.sh [EVENT_ID]
 set -euo pipefail
+: "${API_KEY:?set API_KEY to an API key of yours}"
 
 url="${API_URL:-http://127.0.0.1:8000}/graphql"
 # Your order's id: the same whenever this order is sent, so that it is counted once.

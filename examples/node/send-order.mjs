@@ -25,6 +25,13 @@ query EventStatus($eventId: String!) {
 
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000))
 
+/** Ends with a sentence, and without a trace of this file. */
+function stop(why) {
+  console.error(why)
+  process.exit(1)
+}
+if (!process.env.API_KEY) stop('set API_KEY to an API key of yours')
+
 /** The answer's data. What may have been lost on the way is sent again, byte for byte: a repeat of an event is only counted. */
 async function ask(query, variables) {
   const body = JSON.stringify({ query, variables })
@@ -41,13 +48,13 @@ async function ask(query, variables) {
     if (response?.ok) {
       const answer = JSON.parse(text)
       if (!answer.errors) return answer.data
-      throw new Error(`refused: ${JSON.stringify(answer.errors)}`)
+      stop(`refused: ${JSON.stringify(answer.errors)}`)
     }
-    if (response && !RETRIED.includes(response.status)) throw new Error(`status ${response.status}: ${text}`)
+    if (response && !RETRIED.includes(response.status)) stop(`status ${response.status}: ${text}`)
     wait = Math.max(wait, Number(response?.headers.get('retry-after')) || 0)
     await sleep(wait + Math.random())
   }
-  throw new Error('TrackLayer does not answer: keep the event, and send it again later')
+  stop('TrackLayer does not answer: keep the event, and send it again later')
 }
 
 const event = {

@@ -28,6 +28,7 @@ from tracklayer_client import (
 ATTEMPTS = 8
 RETRIED = {429, 500, 502, 503, 504}
 URL = os.environ.get("API_URL", "http://127.0.0.1:8000") + "/graphql"
+API_KEY = os.environ.get("API_KEY") or sys.exit("set API_KEY to an API key of yours")
 T = TypeVar("T")
 
 
@@ -50,7 +51,7 @@ def sure(ask: Callable[[], T]) -> T:
     raise SystemExit("TrackLayer does not answer: keep the event, and send it again later")
 
 
-client = Client(URL, headers={"authorization": f"Bearer {os.environ['API_KEY']}"})
+client = Client(URL, headers={"authorization": f"Bearer {API_KEY}"})
 event = IngestEventInput(
     event_name="Purchase",
     # Your order's id: the same whenever this order is sent, so that it is counted once.

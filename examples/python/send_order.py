@@ -14,7 +14,7 @@ import urllib.request
 from datetime import datetime, timezone
 
 URL = os.environ.get("API_URL", "http://127.0.0.1:8000") + "/graphql"
-API_KEY = os.environ["API_KEY"]
+API_KEY = os.environ.get("API_KEY") or sys.exit("set API_KEY to an API key of yours")
 ATTEMPTS = 8
 RETRIED = {429, 500, 502, 503, 504}
 

@@ -7,7 +7,7 @@ require 'net/http'
 require 'time'
 
 ENDPOINT = URI("#{ENV.fetch('API_URL', 'http://127.0.0.1:8000')}/graphql")
-API_KEY = ENV.fetch('API_KEY')
+API_KEY = ENV['API_KEY'] || abort('set API_KEY to an API key of yours')
 ATTEMPTS = 8
 RETRIED = [429, 500, 502, 503, 504].freeze
 

@@ -18,6 +18,13 @@ const RETRIED = [429, 500, 502, 503, 504]
 
 const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000))
 
+/** Ends with a sentence, and without a trace of this file. */
+function stop(why: string): never {
+  console.error(why)
+  process.exit(1)
+}
+if (!process.env.API_KEY) stop('set API_KEY to an API key of yours')
+
 /** The answer's data. What may have been lost on the way is sent again, byte for byte: a repeat of an event is only counted. */
 async function ask<Result, Variables>(operationName: string, variables: Variables): Promise<Result> {
   const body = JSON.stringify({ query: OPERATIONS, operationName, variables })
@@ -35,13 +42,13 @@ async function ask<Result, Variables>(operationName: string, variables: Variable
     if (response?.ok) {
       const answer = JSON.parse(text) as { data: Result; errors?: unknown }
       if (!answer.errors) return answer.data
-      throw new Error(`refused: ${JSON.stringify(answer.errors)}`)
+      stop(`refused: ${JSON.stringify(answer.errors)}`)
     }
-    if (response && !RETRIED.includes(response.status)) throw new Error(`status ${response.status}: ${text}`)
+    if (response && !RETRIED.includes(response.status)) stop(`status ${response.status}: ${text}`)
     wait = Math.max(wait, Number(response?.headers.get('retry-after')) || 0)
     await sleep(wait + Math.random())
   }
-  throw new Error('TrackLayer does not answer: keep the event, and send it again later')
+  stop('TrackLayer does not answer: keep the event, and send it again later')
 }
 
 // Your order's id: the same whenever this order is sent, so that it is counted once.

@@ -12,7 +12,7 @@ from tests.browser.installation import Installation, Shop
 
 SET = "mutation($input: SetDestinationInput!) { setDestination(input: $input) { userErrors { message } } }"
 MANY = 1_205  # a page of a redelivery and some more
-META: dict[str, Any] = {"pixel_id": "1234567890123456", "access_token": "token-of-the-tests"}
+META: dict[str, Any] = {"pixel_id": "8234567890123456", "access_token": "token-of-the-tests"}
 TIKTOK: dict[str, Any] = {"pixel_code": "C4A1B2C3D4E5F6G7H8I9", "access_token": "token-of-the-tests"}
 
 

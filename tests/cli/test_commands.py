@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import re
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -531,6 +533,27 @@ def test_doctor_names_each_fault(
     assert "FAULT  redis       does not answer (ConnectionError)" in output
     assert "FAULT  mail        127.0.0.1 takes no mail (ConnectionRefusedError)" in output
     assert "hunter2" not in output
+
+
+def test_doctor_says_where_what_listens_is_not_redis(
+    environ: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Web(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Web) as web:
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        try:
+            monkeypatch.setenv("TRACKLAYER_REDIS_URL", f"redis://127.0.0.1:{web.server_address[1]}")
+            assert main(["doctor"]) == 1
+        finally:
+            web.shutdown()
+            thread.join()
+    told = "what listens there is not Redis: check the host and the port in TRACKLAYER_REDIS_URL\n"
+    assert f"FAULT  redis       {told}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

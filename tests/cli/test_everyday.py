@@ -479,6 +479,31 @@ def test_a_port_that_is_taken_is_one_sentence(
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1"])
+def test_a_host_that_is_not_ours_names_the_setting_that_mends_it(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRACKLAYER_HOST", host)
+    with handlers_kept():
+        assert main(["up"]) == 1
+    said = capsys.readouterr().err
+    assert re.fullmatch(
+        rf"tracklayer: cannot listen on {host}:8000: .*; choose an address of this machine with TRACKLAYER_HOST\n", said
+    )
+
+
+def test_a_command_whose_reader_has_had_enough_ends_as_other_programs_do() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tracklayer", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
 @contextmanager
 def handlers_kept() -> Iterator[None]:
     """A command that serves takes signals for itself."""

@@ -6,6 +6,7 @@ import fcntl
 import gzip
 import io
 import os
+import random
 import re
 import signal
 import subprocess
@@ -104,6 +105,15 @@ def test_a_file_in_a_wide_encoding_is_named(
     status, _, told = load(event(1).decode().encode(encoding), name="an export.jsonl")
     assert status == 1
     assert f"line 1 is {named}, and JSON is UTF-8: convert it first, by `iconv -f {named} -t UTF-8 '" in told
+    assert stored() == []
+
+
+def test_a_file_that_is_no_text_is_told_once(load: Callable[..., tuple[int, str, str]]) -> None:
+    content = random.Random(1).randbytes(100_000)
+    status, out, told = load(content, name="photo.jpg")
+    assert status == 1
+    assert re.search(r"line \d is no text: \S*photo\.jpg is not a file of JSON lines\n", told)
+    assert (out + told).count("\n") < 20
     assert stored() == []
 
 

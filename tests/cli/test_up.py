@@ -22,6 +22,7 @@ import pytest
 from tests.servers import PATIENCE_SECONDS, Process, free_port, running, wait_for_api, wait_until
 from tracklayer.cli.bench.roles import answers
 from tracklayer.mappers import PLATFORMS
+from tracklayer.services.deliver import INVENTED
 
 
 @pytest.fixture
@@ -180,6 +181,79 @@ def test_a_database_whose_files_are_gone_is_not_replaced_by_an_empty_one(data_di
         assert not (data_dir / "pg").exists()
         assert process.stop() == 0
         assert "Traceback" not in process.output()
+
+
+def test_what_a_trial_left_is_sent_to_no_real_platform_and_goes_on_with_the_sandbox(data_dir: Path) -> None:
+    port = free_port()
+    with up(data_dir, port) as (process, address):
+        key = re.search(r"API key +(tl_\S+)", process.output())
+        assert key is not None
+        command = re.findall(r"^curl -s .*?}'$", process.output(), re.MULTILINE | re.DOTALL)
+        assert process.stop() == 0
+    # Nothing of a real platform is asked here, even if all of this failed.
+    nowhere = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"), "http://127.0.0.1:9")
+    environ = {"TRACKLAYER_DATA_DIR": str(data_dir), "NO_PROXY": "127.0.0.1", **nowhere}
+
+    def states() -> set[tuple[str, str | None]]:
+        found = ask(address, key[1], "{ merchant { destinations { state stateReason } } }")["merchant"]
+        return {(one["state"], one["stateReason"]) for one in found["destinations"]}
+
+    with running("up", "--port", str(port), environ=environ) as process:
+        wait_for_api(process, address)
+        subprocess.run(["bash", "-c", command[0]], capture_output=True, check=True)
+        held = {("HELD", INVENTED)}
+        wait_until(lambda: states() == held, "all of them to be held")
+        assert (
+            f"{len(PLATFORMS)} destinations have the invented settings of `tracklayer up --sandbox`" in process.output()
+        )
+        asked = orjson.loads(subprocess.run(["bash", "-c", command[1]], capture_output=True, check=True).stdout)
+        found = {(one["status"], one["attempts"]) for one in asked["data"]["event"]["deliveries"]}
+        assert found == {("QUEUED", 0)}
+        ready = httpx.get(f"{address}/readyz").json()
+        assert any("have the invented settings" in warning for warning in ready["warnings"])
+        wait_until(
+            lambda: (
+                {"kind": "sandbox_missing", "severity": "warning"}
+                in httpx.get(f"{address}/readyz").json().get("troubles", [])
+            ),
+            "the trouble to be told",
+        )
+        said = subprocess.run(
+            [sys.executable, "-m", "tracklayer", "doctor"],
+            env={**os.environ, **environ},
+            capture_output=True,
+            check=False,
+            text=True,
+        ).stdout
+        assert (
+            f"sandbox     {len(PLATFORMS)} destinations have the invented settings of a trial, and there is no sandbox"
+            in said
+        )
+        assert process.stop() == 0
+    with up(data_dir, port) as (process, _):
+
+        def delivered() -> bool:
+            answer = orjson.loads(subprocess.run(["bash", "-c", command[1]], capture_output=True, check=True).stdout)
+            return {one["status"] for one in answer["data"]["event"]["deliveries"]} == {"DELIVERED"}
+
+        wait_until(delivered, "the sandbox to have them")
+        assert process.stop() == 0
+
+
+@pytest.mark.parametrize("same_port", [True, False])
+def test_a_second_one_in_a_data_directory_says_where_the_first_is(data_dir: Path, same_port: bool) -> None:
+    port = free_port()
+    environ = {"TRACKLAYER_DATA_DIR": str(data_dir)}
+    with up(data_dir, port) as (first, address):
+        with running("up", "--port", str(port if same_port else free_port()), environ=environ) as second:
+            wait_until(lambda: not second.is_running(), "the second to give up")
+            assert second.stop() == 1
+            told = f"TrackLayer runs already with the data directory {data_dir} at {address}: stop it first"
+            assert told in second.output()
+            assert "Traceback" not in second.output()
+        first.kill()
+    with up(data_dir, port) as (again, _):
+        assert again.stop() == 0
 
 
 def test_a_taken_port_is_one_clear_sentence(data_dir: Path) -> None:

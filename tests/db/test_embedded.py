@@ -20,6 +20,7 @@ import pytest
 from tests.factories import API_KEY_SECRET, Merchant
 from tests.servers import free_port, running, wait_for_api, wait_until
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from tracklayer.db.postmaster import socket_folder
 
 
 @pytest.fixture
@@ -260,6 +261,103 @@ def test_what_postgresql_says_of_its_start_is_in_the_sentence(folder: Path, pid_
     assert said.startswith('PostgreSQL does not start; it says: unrecognized configuration parameter "no_such_setting"')
     assert said.endswith(f"(its log is {folder}/pg/log)")
     assert "an earlier start" not in said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my shop",
+        "jane's",
+        "R&D",
+        "100%",
+        "50%25off",
+        "a,b",
+        "; touch told",
+        "#1 (new)",
+        "a?b=c",
+        "L\xe4den",
+        os.fsdecode(b"L\xe4den"),
+        "long-" * 25,
+    ],
+    ids=ascii,
+)
+def test_it_starts_in_a_directory_of_any_name(folder: Path, name: str) -> None:
+    here = folder / name
+    here.mkdir(mode=0o755)
+    server, again = EmbeddedPostgres(here), EmbeddedPostgres(here)
+    url = server.start()
+    assert url.isascii()
+    assert again.start() == url
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        assert cursor.fetchall() == [(1,)]
+    again.stop()
+    server.stop()
+    assert nothing_runs_in(here)
+    assert {path.name for path in folder.iterdir()} == {name}
+    assert {path.name for path in here.iterdir()} == {"pg", ".pglock"}
+
+
+def test_it_starts_in_a_directory_whose_name_this_process_cannot_decode(folder: Path) -> None:
+    here = folder / "L\xe4den"
+    here.mkdir(mode=0o755)
+    environ = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "TRACKLAYER_DATA_DIR": str(here)}
+    with running("up", "--port", str(free_port()), environ=environ) as process:
+        wait_until(lambda: "TrackLayer is running at" in process.output() or not process.is_running(), "it to start")
+        assert process.stop() == 0, process.output()
+        assert "Traceback" not in process.output()
+
+
+def test_a_socket_does_not_lie_in_a_folder_that_somebody_else_made(folder: Path) -> None:
+    here = folder / "a,b"
+    here.mkdir(mode=0o755)
+    sockets = socket_folder(here / "pg")
+    sockets.mkdir(mode=0o777)
+    sockets.chmod(0o777)
+    try:
+        with pytest.raises(EmbeddedPostgresError, match="which somebody else made: remove it, or set TMPDIR"):
+            EmbeddedPostgres(here).start()
+    finally:
+        sockets.rmdir()
+
+
+@pytest.mark.parametrize("character", ['"', "$", "`", "\\", "\n"])
+def test_a_character_that_postgresql_cannot_take_is_named_at_once(folder: Path, character: str) -> None:
+    here = folder / f"a{character}(touch told)"
+    here.mkdir()
+    with pytest.raises(EmbeddedPostgresError) as raised:
+        EmbeddedPostgres(here).start()
+    said = str(raised.value)
+    assert said.endswith(f"the path has the character {character!r}; use another TRACKLAYER_DATA_DIR")
+    assert "\n" not in said
+    assert not holds(folder, "told")
+
+
+@pytest.fixture
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A directory on a disk of 30 MB, less than initdb writes."""
+    disk = folder / "small"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "none", disk], capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_at_the_first_start_is_told_at_once(small_disk: Path) -> None:
+    with pytest.raises(EmbeddedPostgresError) as raised:
+        EmbeddedPostgres(small_disk, patience=float("inf")).start()
+    said = str(raised.value)
+    assert said.startswith(f"PostgreSQL cannot make its files in {small_disk}/pg; it says: could not ")
+    assert said.endswith("No space left on device")
+    assert {path.name for path in (small_disk / "pg").iterdir()} == set()
+
+
+def test_what_would_be_so_at_the_next_try_is_told_at_once(folder: Path, pid_file: bytes) -> None:
+    with (folder / "pg" / "postgresql.auto.conf").open("a") as settings:
+        settings.write("no_such_setting = 1\n")
+    with pytest.raises(EmbeddedPostgresError, match="unrecognized configuration parameter"):
+        EmbeddedPostgres(folder, patience=float("inf")).start()
 
 
 @pytest.fixture

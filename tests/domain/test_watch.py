@@ -172,6 +172,14 @@ TEXTS = [
         id="sandbox",
     ),
     pytest.param(
+        facts(crew(invented=10)),
+        "sandbox_missing",
+        "10 destinations have the invented settings of a trial, and there is no sandbox",
+        "Nothing is sent to them, and what waits for longer than the retry window is dropped. Start with `tracklayer up --sandbox`, "
+        "set TRACKLAYER_SANDBOX_URL, or give them real settings. The worker on worker-1 has no sandbox set.",
+        id="no sandbox",
+    ),
+    pytest.param(
         facts(crew(ahead=-12.4)),
         "clock_off",
         "The clock of worker-1 is wrong",

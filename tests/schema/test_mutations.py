@@ -217,7 +217,7 @@ async def test_wrong_settings_are_all_named_and_nothing_changes(api: Api) -> Non
     ]
     assert "did you mean access_token?" in answer["userErrors"][0]["message"]
     with in_transaction():
-        assert rows("SELECT settings ->> 'pixel_id' FROM destinations") == [("1234567890123456",)]
+        assert rows("SELECT settings ->> 'pixel_id' FROM destinations") == [("8234567890123456",)]
 
 
 async def test_a_destination_is_paused_resumed_and_removed(api: Api) -> None:
@@ -582,7 +582,7 @@ async def test_a_destination_is_tried_over_the_api(api: Api) -> None:
     assert (none["attempt"], [error["code"] for error in none["userErrors"]]) == (None, ["NOT_FOUND"])
     missing = (await api(query, platform="META"))["testDestination"]
     assert [error["code"] for error in missing["userErrors"]] == ["TEST_SETTING_MISSING"]
-    settings = {"pixel_id": "1234567890123456", "test_event_code": "TEST12345"}
+    settings = {"pixel_id": "8234567890123456", "test_event_code": "TEST12345"}
     await api(SET, input={"platform": "META", "settings": settings})
     tried = (await api(query, platform="META"))["testDestination"]
     assert tried["attempt"] == {"outcome": "ACKNOWLEDGED", "httpStatus": 200}
@@ -594,7 +594,7 @@ async def test_a_test_event_is_told_what_is_left_out_and_what_stands_in(api: Api
     query = """mutation($input: IngestEventInput) { testDestination(platform: META, input: $input) {
       attempt { outcome } request explanation { code field nextStep } verdicts { rule ok field message }
       userErrors { field code message } } }"""
-    settings = {"pixel_id": "1234567890123456", "test_event_code": "TEST12345", "default_currency": "EUR"}
+    settings = {"pixel_id": "8234567890123456", "test_event_code": "TEST12345", "default_currency": "EUR"}
     await api(SET, input={"platform": "META", "settings": settings})
     event = draft(occurred_at="2026-11-20T15:00:00Z", custom_data={"value": 5}, event_source_url=None)
     tried = (await api(query, input=camel(event)))["testDestination"]

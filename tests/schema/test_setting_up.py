@@ -196,10 +196,10 @@ async def test_settings_sealed_with_a_lost_key_are_shown_without_their_secrets(
 ) -> None:
     """Whoever has to type them anew must get as far as the form."""
     shown = "{ merchant { destinations { settings } } }"
-    before = {"pixel_id": "1234567890123456", "access_token": "••••ests"}
+    before = {"pixel_id": "8234567890123456", "access_token": "••••ests"}
     assert (await api(shown))["merchant"]["destinations"] == [{"settings": before}]
     runtime.sealer = Sealer(["another-secret-key-of-at-least-forty-characters"])
-    after = {"pixel_id": "1234567890123456"}
+    after = {"pixel_id": "8234567890123456"}
     assert (await api(shown))["merchant"]["destinations"] == [{"settings": after}]
 
 
@@ -229,7 +229,7 @@ async def test_a_stored_event_is_run_dry_against_a_platform_it_was_never_sent_to
     await api.ingest(draft(user_data={"email": "jane@example.com", "first_name": "Jane", "city": "Springfield"}))
     shown = await _dry_run(api, "META")
     assert shown["wouldSend"] is True
-    assert shown["request"]["url"] == "https://graph.facebook.com/v26.0/1234567890123456/events"
+    assert shown["request"]["url"] == "https://graph.facebook.com/v26.0/8234567890123456/events"
     assert "token-of-the-tests" not in str(shown)
     (sent,) = shown["request"]["body"]["data"]
     assert sent["user_data"]["fn"] == ["••••"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,13 +36,15 @@ from tracklayer.db.deliveries import (
 )
 from tracklayer.db.destinations import destination
 from tracklayer.domain.delivery import DeliveryStatus, Settlement
+from tracklayer.domain.health import FIRST_PROBE
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as deliver_module
-from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.deliver import INVENTED, deliver_due, sweep
 from tracklayer.services.destinations import (
     example_settings,
+    invented_destinations,
     pause_destination,
     remove_destination,
     resume_destination,
@@ -727,6 +730,35 @@ def test_settings_that_cannot_be_opened_hold_their_destination_and_are_told_once
     assert 1 <= sum("cannot be opened" in record.getMessage() for record in caplog.records) <= 9
     with in_transaction():
         assert rows("SELECT count(*) FROM claims") == [(0,)]
+
+
+def test_invented_settings_are_sent_to_no_real_platform_and_wait_for_the_sandbox(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    invented = {"pixel_id": "1234567890123456", "default_country": "DE"}  # a country of one's own makes no account
+    set_destination(runtime, merchant.merchant_id, "meta", invented)
+    with_sandbox = runtime.settings
+    runtime.settings = replace(with_sandbox, sandbox_url=None)
+    ingest(runtime, merchant, draft("one"))
+    live(runtime, merchant, worker, clock, timedelta(hours=1))
+    held = destination_of(merchant)
+    assert (held.state, held.state_reason) == ("held", INVENTED)
+    assert held.probe_seconds == FIRST_PROBE.total_seconds()
+    assert (row(merchant, "one").status, row(merchant, "one").attempts, row(merchant, "one").attempt_log) == (
+        "queued",
+        0,
+        [],
+    )
+    with in_transaction():
+        assert rows("SELECT count(*) FROM claims") == [(0,)]
+    runtime.settings = with_sandbox
+    live(runtime, merchant, worker, clock, timedelta(minutes=10))
+    assert row(merchant, "one").status == "delivered"
+    assert destination_of(merchant).state == "active"
+    runtime.settings = replace(with_sandbox, sandbox_url=None)
+    assert invented_destinations() == 1
+    set_destination(runtime, merchant.merchant_id, "meta", {"pixel_id": "8234567890123456"})
+    assert invented_destinations() == 0
 
 
 def test_nobody_waits_for_a_queue_that_a_vanished_host_has_locked(

@@ -163,7 +163,7 @@ def test_a_bad_cookie_is_kept_and_named_and_the_event_is_taken(runtime: Runtime,
 
 
 def test_only_events_that_a_destination_admits_are_routed_to_it(runtime: Runtime, merchant: Merchant) -> None:
-    set_destination(runtime, merchant.merchant_id, "meta", {"pixel_id": "1234567890123456"}, ["Lead"])
+    set_destination(runtime, merchant.merchant_id, "meta", {"pixel_id": "8234567890123456"}, ["Lead"])
     result = ingest_events(runtime, merchant.holder, [draft("a"), draft("b", event_name="Lead")])
     assert select("SELECT event_id FROM deliveries") == [("b",)]
     assert result.wake == {(merchant.merchant_id, "meta")}

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.factories import API_KEY_SECRET, META, Api, Merchant, draft, new_merchant
+from tests.factories import API_KEY_SECRET, META, PURCHASE, Api, Merchant, draft, new_merchant
 from tests.servers import free_port, running, wait_until
 from tests.services.test_erase import begin, finish, state
 from tests.web.test_collector import SHOP, Page, settings_of
@@ -23,6 +25,7 @@ from tracklayer.cli.process import runtime_of
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.domain.event import write_instant
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.channels import ChannelSet, Wish, set_channel
@@ -267,6 +270,51 @@ def test_commands_and_doctor_refuse_the_wrong_key_and_migrate_forgets_a_lost_one
     assert f"FAULT  secret key  {SAID}" in capsys.readouterr().out
     assert main(["migrate", "--forget-lost-keys"]) == 0
     assert main(["merchant", "create", "--name", "Shop"]) == 0
+
+
+def test_after_a_lost_key_was_forgotten_each_command_says_what_is_left_to_do(
+    environ: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    runtime: Runtime,
+    merchant: Merchant,
+    clock: FrozenClock,
+    tmp_path: Path,
+) -> None:
+    with_name = PURCHASE["user_data"] | {"first_name": "Jane"}
+    clock.move(datetime.now(UTC) - clock.now())  # the command goes by the machine's
+    when = write_instant(clock.now() - timedelta(minutes=5))
+    ingest_events(runtime, merchant.holder, [draft("named", occurred_at=when, user_data=with_name)])
+    confirm_keys(runtime.sealer, runtime.clock.now())
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", OTHER)
+    assert main(["migrate", "--forget-lost-keys"]) == 0
+    capsys.readouterr()
+    main(["doctor"])
+    left = (
+        "FAULT  secret key  a key that was given up sealed the secrets of 1 destination, and nothing is sent to it: set its secrets "
+        "anew, or, should the key be found, put it into TRACKLAYER_SECRET_KEY behind the newest\n"
+    )
+    said = capsys.readouterr().out
+    assert left in said
+    assert "forget-lost-keys" not in said
+    settings = tmp_path / "meta.json"
+    settings.write_text(json.dumps(META))
+    command = [
+        sys.executable,
+        "-m",
+        "tracklayer",
+        "destination",
+        "set",
+        "--platform",
+        "meta",
+        "--settings",
+        str(settings),
+    ]
+    told = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert told.stderr == ""
+    assert "sealed with a key that TrackLayer lacks" in told.stdout
+    main(["doctor"])
+    assert "ok     secret key  opens what is sealed in this database" in capsys.readouterr().out
 
 
 def test_every_role_refuses_to_start_with_the_wrong_key(environ: str, redis_url: str, clock: FrozenClock) -> None:

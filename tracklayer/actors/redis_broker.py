@@ -32,12 +32,15 @@ CALM_TRIES = 3  # that succeed, one after another, before messages are trusted a
 FULL = "full"
 READ_ONLY = "a read-only replica"
 SILENT = "does not answer"
+STRANGER = "is not Redis"  # what listens at its address
 
 
 def what_is_wrong(error: Exception) -> str:
-    """``FULL``, ``READ_ONLY``, ``SILENT``, or that it refuses and how that error is called; nothing of its words."""
+    """``FULL``, ``READ_ONLY``, ``SILENT``, ``STRANGER``, or that it refuses and how that error is called; nothing of its words."""
     if isinstance(error, redis.ConnectionError | redis.TimeoutError | ConnectionClosed | OSError):
         return SILENT
+    if isinstance(error, redis.exceptions.InvalidResponse):
+        return STRANGER
     words = str(error)  # of a script's error, which has no class of its own, the code is somewhere in the middle
     if isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM" in words:
         return FULL

@@ -138,9 +138,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ReadTimeoutError:
         return _failed("this takes too long to find: narrow it, by --since say, or try again at a quieter hour")
     except BrokenPipeError:
-        # Whoever read us has had enough.
+        # Whoever read us has had enough: as any other program ends then, and no failure.
         print_no_more()
-        return 1
+        return 128 + signal.SIGPIPE
     except OSError as error:
         # Of what is printed. Of files that they were given commands tell themselves.
         if error.errno not in _FULL or error.filename is not None:

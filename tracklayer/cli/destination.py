@@ -18,7 +18,7 @@ from tracklayer.cli.shapes import attempt_json, check_json, destination_json, ex
 from tracklayer.cli.table import print_fields, print_table, text_of
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.deliveries import waiting_by_platform
-from tracklayer.db.destinations import destination, destinations
+from tracklayer.db.destinations import destinations
 from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import AttemptOutcome, DestinationState
 from tracklayer.mappers import PLATFORMS
@@ -28,7 +28,6 @@ from tracklayer.services.credentials import shown_settings
 from tracklayer.services.destinations import (
     KEEP,
     Changed,
-    is_invented,
     pause_destination,
     remove_destination,
     resume_destination,
@@ -169,13 +168,6 @@ def run_test(args: argparse.Namespace) -> int:
     draft = read_json(args.event, "event") if args.event is not None else None
     with runtime_of(settings_with_log()) as runtime:
         merchant_id = the_merchant(args.merchant)
-        with in_transaction():
-            row = destination(merchant_id, args.platform)
-        if row is not None and runtime.settings.sandbox_url is None and is_invented(row):
-            raise CommandError(
-                f"{args.platform} has the invented settings of `tracklayer up --sandbox`, and this would go to the real "
-                "platform: set TRACKLAYER_SANDBOX_URL to the sandbox's address that `up` printed, or settings of your own"
-            )
         tried = try_destination(runtime, merchant_id, args.platform, draft)
         url = runtime.settings.public_url
     if isinstance(tried, list):

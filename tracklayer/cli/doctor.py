@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import peewee
 import redis
 
-from tracklayer.actors.redis_broker import FULL, NAMESPACE, READ_ONLY, SILENT, what_is_wrong
+from tracklayer.actors.redis_broker import FULL, NAMESPACE, READ_ONLY, SILENT, STRANGER, what_is_wrong
 from tracklayer.actors.schedule import periodic
 from tracklayer.cli.process import CommandError, key_file, print_json, sealer_of
 from tracklayer.db import connection
@@ -33,6 +33,7 @@ from tracklayer.services.keys import KeyLostError, is_sealed
 from tracklayer.services.mail import Mailer, NotSentError, SmtpServer
 from tracklayer.services.soundness import (
     durability_troubles,
+    invented_trouble,
     keys_trouble,
     places_trouble,
     pooling_trouble,
@@ -181,6 +182,7 @@ _CHECKS = {
     watch.DATABASE_FULL: "database",
     watch.DATABASE_READ_ONLY: "database",
     watch.SANDBOX: "sandbox",
+    watch.NO_SANDBOX: "sandbox",
     watch.CLOCK_OFF: "clocks",
     watch.PLATFORM_DOWN: "platforms",
 }
@@ -195,6 +197,9 @@ def _roles(settings: Settings) -> Iterator[Finding]:
             yield Finding("roles", False, f"none is running, and {waits}: start them, or `tracklayer up`")
         else:
             yield Finding("roles", True, "none is running, and nothing is meant to: none was ever, or all were stopped")
+        invented = invented_trouble(settings.sandbox_url)  # of those that run, each says so itself
+        if invented is not None:
+            yield Finding(invented.check, True, invented.sentence)
         return
     found = watch.judge(facts)
     if not any(trouble.kind in watch.NO_ROLE.values() for trouble in found):
@@ -304,6 +309,7 @@ def _redis(settings: Settings) -> Finding:
             READ_ONLY: "is a read-only replica: let TRACKLAYER_REDIS_URL name its primary",
             SILENT: f"does not answer ({kind}): check TRACKLAYER_REDIS_URL and that Redis runs",
         }
+        advice[STRANGER] = "what listens there is not Redis: check the host and the port in TRACKLAYER_REDIS_URL"
         refused = f"refuses what messages need ({kind}): allow SET, DEL, EVAL, EVALSHA and SCRIPT on {NAMESPACE}:*"
         return Finding("redis", False, advice.get(wrong, refused))
     return Finding("redis", True, "answers and takes messages")

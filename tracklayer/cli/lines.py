@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import shlex
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from typing import BinaryIO, cast
 
 MOST_BYTES = 4 * 1024 * 1024  # of a line: an event has 256 KiB of JSON, however it is written
 _GZIP = b"\x1f\x8b"
+FIRST_LINES = 10  # by which a file is known for one that is no text
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # no text has them, and JSON none of them as they are
 _BOM = b"\xef\xbb\xbf"
 _WIDE = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
@@ -35,15 +38,17 @@ class Line:
 
 
 class NotTextError(Exception):
-    """The whole file is in another encoding."""
+    """The whole file is in another encoding; in none that is known, where ``encoding`` is None."""
 
-    def __init__(self, number: int, encoding: str) -> None:
+    def __init__(self, number: int, encoding: str | None) -> None:
         super().__init__(encoding)
         self.number = number
         self.encoding = encoding
 
     def how_to_mend(self, name: str) -> str:
         """A sentence for whoever gave the file of that name."""
+        if self.encoding is None:
+            return f"line {self.number} is no text: {'what was given' if name == '-' else name} is not a file of JSON lines"
         command = f"iconv -f {self.encoding} -t UTF-8"
         command += " |" if name == "-" else f" {shlex.quote(name)} > utf8.jsonl"
         return f"line {self.number} is {self.encoding}, and JSON is UTF-8: convert it first, by `{command}`"
@@ -109,6 +114,8 @@ def _checked(number: int, content: bytes) -> Line:
     try:
         content.decode()
     except UnicodeDecodeError as error:
+        if number <= FIRST_LINES and _CONTROL.search(content):
+            raise NotTextError(number, None) from None
         where = f"byte 0x{content[error.start]:02X} at {error.start + 1:,}"
         sentence = (
             f"This line is not UTF-8 ({where}), but Latin-1 or Windows-1252, it seems: convert the file first, by "

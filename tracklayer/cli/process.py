@@ -25,7 +25,7 @@ from tracklayer.domain import ids, json_text
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.keys import KeyLostError, confirm_keys, is_sealed
-from tracklayer.services.soundness import troubles, version_trouble
+from tracklayer.services.soundness import invented_trouble, troubles, version_trouble
 from tracklayer.settings import Settings, get_settings, injected_names
 
 log = logging.getLogger(__name__)
@@ -146,6 +146,8 @@ def warn_of_troubles(runtime: Runtime, settings: Settings) -> None:
     """
     try:
         found = troubles(runtime.sealer, settings.sandbox_url)
+        invented = invented_trouble(runtime.settings.sandbox_url)
+        found += [invented] if invented is not None else []
     except DatabaseAwayError as error:
         log.warning("could not look for what may be wrong with this installation: %s", sentence_of(error))
         return

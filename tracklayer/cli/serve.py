@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 import os
@@ -194,6 +195,14 @@ def listen(host: str, port: int, chosen_by: str = "--port or TRACKLAYER_PORT") -
 
 def cannot_listen(host: str, port: int, error: OSError, chosen_by: str = "--port") -> CommandError:
     why = str(error.strerror).partition(" (while")[0]  # behind it Python names the address once more
+    number = error.errno or 0
+    if (
+        number == errno.EADDRNOTAVAIL or number < 0
+    ):  # of names, which have numbers below zero: another port would not mend it
+        chosen_by = "--host" if chosen_by == "--port" else "TRACKLAYER_HOST"
+        return CommandError(
+            f"cannot listen on {host}:{port}: {why}; choose an address of this machine with {chosen_by}"
+        )
     return CommandError(f"cannot listen on {host}:{port}: {why}; choose another with {chosen_by}")
 
 

@@ -121,7 +121,7 @@ def servers_of(folder: Path) -> list[psutil.Process]:
 def pid_in_file(folder: Path) -> int | None:
     """That of ``postmaster.pid``: 0 where the file is damaged, None where there is none."""
     try:
-        return int((folder / "postmaster.pid").read_text().splitlines()[0])
+        return int((folder / "postmaster.pid").read_bytes().splitlines()[0])  # a path in it may be in any encoding
     except FileNotFoundError:
         return None
     except (OSError, ValueError, IndexError):

@@ -159,6 +159,23 @@ def count_with_other_settings(settings: Mapping[str, Mapping[str, Any]]) -> int:
     )
 
 
+def count_with_any_setting(settings: Mapping[str, Mapping[str, Any]]) -> int:
+    """How many destinations have at least one of these settings, by platform."""
+    each = [(platform, name, value) for platform, found in settings.items() for name, value in found.items()]
+    return int(
+        rows(
+            "SELECT count(*) FROM destinations d WHERE d.removed_at IS NULL AND EXISTS (SELECT 1 "
+            "FROM unnest(%s::text[], %s::text[], %s::text[]) AS o (platform, name, value) "
+            "WHERE d.platform = o.platform AND d.settings -> o.name = o.value::jsonb)",
+            (
+                [platform for platform, _, _ in each],
+                [name for _, name, _ in each],
+                [orjson.dumps(value).decode() for _, _, value in each],
+            ),
+        )[0][0]
+    )
+
+
 def there_since(row: DestinationRow) -> datetime:
     """Since when it is there; of one that had been removed, since it was set up anew."""
     found: datetime = row.set_up_at or row.created_at

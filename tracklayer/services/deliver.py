@@ -103,6 +103,7 @@ from tracklayer.services import persist
 from tracklayer.services.alone import alone, is_everybodys, tell_fault
 from tracklayer.services.channels import note_state
 from tracklayer.services.credentials import settings_to_map
+from tracklayer.services.destinations import is_invented
 from tracklayer.services.outage import may_claim, note_outcomes, see_to_platforms, to_wake
 from tracklayer.services.payload import without_sealed
 from tracklayer.services.stitch import Stitching, ToStitch, stitched, stitching_in
@@ -137,6 +138,7 @@ UNREAD = Unknown(CANNOT_READ)
 UNWRITTEN = Unknown("TrackLayer could not write the platform's answer: its operator has the trace")
 WITHHELD = "what the platform said is not shown: TrackLayer could not tell whether it quotes personal data"
 CANNOT_OPEN = "TrackLayer cannot open its settings with the secret keys it has"
+INVENTED = "Its settings are the invented ones of `tracklayer up --sandbox`, and TrackLayer runs without the sandbox"
 EXPIRED_ROUND, REMOVED_ROUND, DUE_ROUND = "expired", "removed", "waiting"
 DEAR_LOOK = "a dear look"
 DEAR = 10_000  # entries that a look passes over to no end: some ten milliseconds, and more each second
@@ -297,8 +299,13 @@ def _claim(
 def batch_of(
     runtime: Runtime, lease: Lease, row: DestinationRow | Seen, turn: Turn, now: datetime, turn_ends_at: datetime | None
 ) -> Batch | None:
-    """What was claimed on a destination; None where its settings cannot be opened: then it is held, and the lease ended."""
+    """What was claimed on a destination; None where its settings cannot be opened, or are invented and it would go to a real
+    platform: then it is held, and the lease ended.
+    """
     merchant_id, platform = lease.merchant_id, lease.platform
+    if runtime.settings.sandbox_url is None and is_invented(row):
+        _hold_invented(merchant_id, platform, lease, now)
+        return None
     try:
         settings = settings_to_map(runtime.sealer, row)
     except Exception as error:  # noqa: BLE001 - its words may quote what it stumbled on
@@ -329,15 +336,41 @@ def _hold_unopened(merchant_id: int, platform: str, lease: Lease, now: datetime,
     else:
         what = type(error).__name__
         log.error("merchant %s, %s: its settings cannot be read (%s)", merchant_id, platform, what, extra=more)
+    _hold_back(merchant_id, platform, lease, CANNOT_OPEN, now)
+
+
+def _hold_invented(merchant_id: int, platform: str, lease: Lease, now: datetime) -> None:
+    """What is left of a trial has nobody's account to go to, and nobody but its emulator may get it.
+
+    It is looked at again soon, however long it has been so: that asks no platform, and the sandbox may be back.
+    """
+    if _hold_back(merchant_id, platform, lease, INVENTED, now, anew=True):
+        more = {"kind": "destination_held", "merchant_id": merchant_id, "platform": platform}
+        log.warning(
+            "merchant %s, %s: nothing is sent: its settings are the invented ones of `tracklayer up --sandbox`, and no sandbox "
+            "is set",
+            merchant_id,
+            platform,
+            extra=more,
+        )
+
+
+def _hold_back(
+    merchant_id: int, platform: str, lease: Lease, reason: str, now: datetime, *, anew: bool = False
+) -> bool:
+    """Holds a destination for us, and ends the lease on it; whether it was not held before. ``anew``: as if for the first time."""
+    is_new = False
     with in_transaction():
         db.wait_briefly()
         row = db_destinations.lock_destination(merchant_id, platform)
         if row is not None:
             before = db_destinations.health_of(row)
-            health = hold_for_us(before, CANNOT_OPEN, now)
+            health = hold_for_us(replace(before, probe_seconds=0) if anew else before, reason, now)
             db_destinations.set_health(merchant_id, platform, health)
             note_state(merchant_id, platform, before.state, health.state, health.reason, now)
+            is_new = before.state is not health.state
         db.end_lease(lease)
+    return is_new
 
 
 def _deliver_batch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed]) -> None:

@@ -125,6 +125,16 @@ def advice(sealer: Sealer, closed: int = 0, others: Sequence[str] = ()) -> str:
     return f"{what}; {_LOST}" + (f" ({'; '.join(waits)})" if waits else "")
 
 
+def advice_of_forgotten(closed: int) -> str:
+    """What to do where a key was given up, and destinations still wait for new secrets, one sentence."""
+    whose = "1 destination" if closed == 1 else f"{closed} destinations"
+    it = "it" if closed == 1 else "them"
+    return (
+        f"a key that was given up sealed the secrets of {whose}, and nothing is sent to {it}: set {'its' if closed == 1 else 'their'} "
+        f"secrets anew, or, should the key be found, put it into {SETTING} behind the newest"
+    )
+
+
 def _look(sealer: Sealer) -> Keys:
     noted = db.sealing_keys()
     opened = {key_id for key_id, sealed in noted.items() if _opens(sealer, sealed)}

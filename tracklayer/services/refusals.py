@@ -12,6 +12,7 @@ from tracklayer.domain.stitching import Stitched, enriched
 from tracklayer.mappers.base import Mapper, Refused, Settings
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime
+from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.alone import tell_fault
 
@@ -23,6 +24,7 @@ FILTERED = "filtered by the destination's event names"
 HAS_ONE = "has a delivery there already"
 PURGED = "its event was purged"
 REMOVED = "its destination was removed"
+SEALED = "sealed with a key that TrackLayer lacks"
 INTERNAL = "INTERNAL"  # TrackLayer's own fault
 FIELDS = {TOO_OLD: "occurred_at", FILTERED: "event_name"}  # reason -> the field of the event that it is about
 
@@ -64,7 +66,8 @@ def why_not_sent(
 ) -> tuple[str, str | None] | None:
     """Why a destination would get nothing of a stored event at an instant: reason, and field; None: it would get it.
 
-    ``added``: what was, or would be, added to it. It never raises: a fault is told, and INTERNAL.
+    ``added``: what was, or would be, added to it. It never raises: a key that is lost is SEALED, as deliveries wait for it; any
+    other fault is told, and INTERNAL.
     """
     if persist.is_left_alone(event):
         return DropReason.SUPPRESSED.name, None
@@ -73,6 +76,8 @@ def why_not_sent(
         if added is not None:
             found = enriched(found, added.fields)
         mapped = map_event(mapper, found, settings, as_of)
+    except SealError:  # the operator knows: each role says so at its start, and `doctor`
+        return SEALED, None
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         tell_fault(runtime, f"mapping a stored event for {row.platform}", error, (event.merchant_id, event.event_id))
         return INTERNAL, None

@@ -11,8 +11,8 @@ from tracklayer.db.connection import DatabaseAwayError, in_transaction, shares_s
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import split_settings
-from tracklayer.services.destinations import example_settings
-from tracklayer.services.keys import Keys, advice, look_at_keys
+from tracklayer.services.destinations import example_settings, invented_destinations
+from tracklayer.services.keys import Keys, advice, advice_of_forgotten, look_at_keys
 
 SESSIONS = 23  # that a process may have open: its pool's twenty, and three that last
 ROLES = 3  # api, worker and scheduler: of each one process at least
@@ -42,8 +42,9 @@ def slow_troubles(sealer: Sealer, keys: Keys | None = None) -> list[Trouble]:
 
 def keys_trouble(sealer: Sealer, keys: Keys | None = None) -> Trouble | None:
     found = keys or look_at_keys(sealer)
-    fine = found.any_fits and not found.lost and not found.closed
-    return None if fine else Trouble("secret key", advice(sealer, found.closed, found.others))
+    if not found.any_fits or found.lost:
+        return Trouble("secret key", advice(sealer, found.closed, found.others))
+    return Trouble("secret key", advice_of_forgotten(found.closed)) if found.closed else None
 
 
 def version_trouble(missing: Sequence[str], newer: Sequence[str]) -> Trouble | None:
@@ -97,6 +98,20 @@ def real_destinations() -> int:
     invented = {key: split_settings(mapper_for(key), example_settings(mapper_for(key)))[0] for key in PLATFORMS}
     with in_transaction():
         return db_destinations.count_with_other_settings(invented)
+
+
+def invented_trouble(sandbox_url: str | None) -> Trouble | None:
+    """Destinations that are left of a trial, and no sandbox. ``sandbox_url``: that this process sends to. It looks at all of them."""
+    found = invented_destinations() if sandbox_url is None else 0
+    if not found:
+        return None
+    one = found == 1
+    return Trouble(
+        "sandbox",
+        f"{found} destination{'' if one else 's'} {'has' if one else 'have'} the invented settings of `tracklayer up --sandbox`, and "
+        f"no sandbox is set: nothing is sent to {'it' if one else 'them'}; start with --sandbox, set TRACKLAYER_SANDBOX_URL, or "
+        f"give {'it' if one else 'them'} real settings",
+    )
 
 
 def pooling_trouble() -> Trouble | None:

@@ -31,7 +31,17 @@ from tracklayer.services.destinations import NOT_FOUND
 from tracklayer.services.fold import hours_end
 from tracklayer.services.ingest import Wake
 from tracklayer.services.pacing import APART, LOOK_SECONDS, PAGE, Redelivered, book, so_far, tell_end
-from tracklayer.services.refusals import FILTERED, HAS_ONE, INTERNAL, PURGED, REMOVED, TOO_OLD, is_taken, why_not_sent
+from tracklayer.services.refusals import (
+    FILTERED,
+    HAS_ONE,
+    INTERNAL,
+    PURGED,
+    REMOVED,
+    SEALED,
+    TOO_OLD,
+    is_taken,
+    why_not_sent,
+)
 from tracklayer.services.stitch import decisions
 from tracklayer.turns import STEP
 
@@ -185,7 +195,7 @@ def _judge(
             result.refuse(FILTERED, event.event_id)
             continue
         why = why_not_sent(runtime, row, mapper, settings, event, at, added.get(event.event_id))
-        if why is None or why[0] == INTERNAL:
+        if why is None or why[0] in (INTERNAL, SEALED):
             # As at ingest, a fault of ours waits for a mended version, or the key it was sealed with, and is dropped aloud.
             due[event.event_id] = at
             if booked is not None:

@@ -27,7 +27,7 @@ from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime
 from tracklayer.services.credentials import settings_to_map
 from tracklayer.services.deliver import read_verdict
-from tracklayer.services.destinations import NOT_FOUND
+from tracklayer.services.destinations import NOT_FOUND, is_invented
 from tracklayer.services.explain import Explained, explain
 from tracklayer.services.preview import as_json
 from tracklayer.services.transport import send
@@ -35,6 +35,12 @@ from tracklayer.services.transport import send
 T = TypeVar("T")
 AT_ONCE = 8  # trials in a process,
 OF_ONE = 2  # and of one merchant: whoever has a person wait for the answer asks for no more
+
+
+INVENTED = (
+    "{platform} has the invented settings of `tracklayer up --sandbox`, and this would go to the real platform: set real "
+    "settings, or TRACKLAYER_SANDBOX_URL to the sandbox's address that `up` printed."
+)
 
 
 class TooManyTrialsError(Exception):
@@ -109,7 +115,8 @@ def _leave(merchant_id: int) -> None:
 def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: Any) -> Tried | list[Problem]:
     """One request in test mode with ``draft``, or with an invented event where it is None.
 
-    Refuses where the platform has no test mode, and where the destination lacks what that mode needs. An event that would
+    Refuses where the platform has no test mode, where the destination lacks what that mode needs, and where its settings are
+    invented and there is no sandbox. An event that would
     not be sent at all is told with its verdicts.
     """
     mapper = mapper_for(platform)
@@ -117,6 +124,8 @@ def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: An
         row = db.destination(merchant_id, platform)
     if row is None:
         return [NOT_FOUND]
+    if runtime.settings.sandbox_url is None and is_invented(row):
+        return [Problem(("platform",), "SETTINGS_INVENTED", INVENTED.format(platform=platform))]
     settings = _in_test_mode(mapper, settings_to_map(runtime.sealer, row))
     if isinstance(settings, Problem):
         return [settings]

@@ -59,6 +59,7 @@ from tracklayer.domain.watch import (
 from tracklayer.mappers import PLATFORMS, title_of
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
+from tracklayer.services.destinations import invented_destinations
 from tracklayer.services.keys import look_at_keys
 from tracklayer.services.soundness import real_destinations
 from tracklayer.services.tell_operator import Notice, NotToldError, Teller
@@ -325,6 +326,9 @@ class Own:
         real = real_destinations() if self._sandbox_url is not None else 0
         if real:
             found["sandbox"] = real
+        invented = invented_destinations() if self._runtime.settings.sandbox_url is None else 0
+        if invented:
+            found["invented"] = invented
         return found
 
 

@@ -21,7 +21,7 @@ from tracklayer.db.standby import Standby
 from tracklayer.domain.watch import Trouble
 from tracklayer.runtime import Runtime
 from tracklayer.services.keys import advice, has_a_key, look_at_keys
-from tracklayer.services.soundness import slow_troubles, troubles, version_trouble
+from tracklayer.services.soundness import invented_trouble, slow_troubles, troubles, version_trouble
 
 LOOK_SECONDS = 2.0  # whoever asks waits no longer
 SLOW_SECONDS = 10.0  # between two looks at what takes longer
@@ -156,10 +156,12 @@ class _Readiness:
         return _Found(warnings=[*warnings, *(trouble.sentence for trouble in found)])
 
     def _seen_now_and_then(self) -> list[str]:
-        """Whether this process lacks a key, or destinations wait for one that was lost, or a proxy gives its sessions away."""
+        """Whether this process lacks a key, or destinations wait for one that was lost, or for a sandbox, or a proxy gives its sessions away."""
         if time.monotonic() > self._slow_due:
             keys = look_at_keys(self.runtime.sealer)
             self._lacks = advice(self.runtime.sealer, others=keys.others) if keys.lost else None
-            self._slow = [trouble.sentence for trouble in slow_troubles(self.runtime.sealer, keys)]
+            invented = invented_trouble(self.runtime.settings.sandbox_url)
+            found = [*slow_troubles(self.runtime.sealer, keys), *([invented] if invented is not None else [])]
+            self._slow = [trouble.sentence for trouble in found]
             self._slow_due = time.monotonic() + SLOW_SECONDS
         return self._slow

@@ -96,7 +96,9 @@ def _in_threads(works: list[Callable[[], None]]) -> None:
 def _work(jobs: Iterator[Any], answer: Callable[[Any], None]) -> None:
     spare_collector(GC_THRESHOLD)  # as a worker is
     for job in jobs:
-        runtime = build_runtime(load_settings({}), job["url"], Sealer([SECRET]))
+        runtime = build_runtime(
+            load_settings({"TRACKLAYER_SANDBOX_URL": job["platforms_url"]}), job["url"], Sealer([SECRET])
+        )
         started = time.monotonic()
         told = {"requests": _requests, "statements": _statements, "claims": _claims}[job["what"]](runtime, job)
         answer(told or time.monotonic() - started)
