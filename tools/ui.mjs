@@ -94,6 +94,7 @@ async function types() {
 const options = {
   outdir: STATIC,
   bundle: true,
+  preserveSymlinks: true, // names of parts hang on paths: node_modules may be a link to that of another checkout
   minify: true,
   write: false,
   format: 'esm',
