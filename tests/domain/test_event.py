@@ -1347,6 +1347,12 @@ def test_a_product_that_only_stands_for_one_is_left_out_and_the_order_is_taken(n
     ]
 
 
+def test_a_product_may_be_number_0_of_its_catalogue() -> None:
+    read = taken(draft(custom_data={"product_ids": ["0", "00"], "contents": [{"id": "0"}]}))
+    assert (read.event.custom_data.product_ids, read.event.custom_data.contents) == (("0", "00"), (Content("0"),))
+    assert read.warnings == ()
+
+
 def test_a_product_has_no_blanks_around_its_id() -> None:
     lines = [{"id": "\tsku 2\n"}, {"id": "sku 3\u00a0"}, {"id": "(4)"}]
     custom = taken(draft(custom_data={"product_ids": [" sku 1 ", "b", "c "], "contents": lines})).event.custom_data

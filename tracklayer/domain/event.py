@@ -1141,7 +1141,7 @@ class _Reader:
         text = self.text_of(path, value)
         if text is None:
             return None
-        if normalise.is_nobodys(text):
+        if not text.strip().isdigit() and normalise.is_nobodys(text):  # catalogues begin with 0, too
             if len(self.warnings) < MAX_PROBLEMS:
                 self.absent(path)
             return None
