@@ -15,7 +15,7 @@ up: $(VENV)/.installed
 
 # Four at once, so that two processors have work until the end, the longest first, and always some that mostly work beside
 # some that mostly wait, as crashes, hosts and the dashboard in a browser do; each with a PostgreSQL and a Redis of its own.
-GROUPS   := services crashes hosts browser commands rest doors
+GROUPS   := services commands hosts crashes browser rest doors
 services := tests/services
 crashes  := $(addprefix tests/faults/test_,$(addsuffix .py,chaos ending erasure outage processes redelivery watch))
 hosts    := tests/faults $(addprefix --ignore=,$(crashes))

@@ -76,6 +76,7 @@ EXPLAINED: dict[str, str] = {
     "deliveries.waiting_query": BUILT,
     "destinations.LAST_WAITING": ROUND,
     "destinations.WAITING_DESTINATIONS": ROUND,
+    "destinations.count_with_any_setting": COUNT,
     "destinations.count_with_other_settings": COUNT,
     "destinations.forget_removed_secrets": ROUND,
     "erasures.TURNS": ROUND,

@@ -129,6 +129,9 @@ def alone(settings: Settings) -> Iterator[None]:
     folder = settings.data_dir.expanduser().resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"cannot make {folder}: {error.strerror}") from None
+    try:
         file = (folder / RUNS).open("a+")
     except OSError as error:
         raise CommandError(f"cannot write in {folder}: {error.strerror}") from None
