@@ -353,11 +353,19 @@ def _may_hold_contact(written: bytes, draft: Mapping[str, Any], event: Event) ->
     if b"\xef" in written:  # the first byte of full-width signs
         return True
     person = vars(event.user_data)
+    email, phone = person.get("email"), person.get("phone")
+    # Nearly every event has one address and one number in plain, and no other sign.
+    if (
+        written.count(b"@") == (email is not None and email.plain is not None and email.plain.count("@"))
+        and written.count(b"+") == (phone is not None and phone.plain is not None and phone.plain.count("+"))
+        and b"%" not in written
+    ):
+        return False
     own = event.event_source_url or ""
     # A digest has no such sign.
-    if (email := person.get("email")) is not None and email.plain is not None:
+    if email is not None and email.plain is not None:
         own += email.plain
-    if (phone := person.get("phone")) is not None and phone.plain is not None:
+    if phone is not None and phone.plain is not None:
         own += phone.plain
     if "emails" in person or "phones" in person:
         own += "".join([one.plain or "" for one in (*person.get("emails", ()), *person.get("phones", ()))])
