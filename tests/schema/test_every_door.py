@@ -99,17 +99,26 @@ async def _one_by_one(api: Api, events: list[Any]) -> list[Told]:
     return found
 
 
-async def test_every_field_takes_the_same_by_every_door(runtime: Runtime) -> None:
-    cases = [(place, value) for place in PLACES for value in VALUES]
-    drafts = [spoilt(number, place, value) for number, (place, value) in enumerate(cases)]
+async def _by_every_door(
+    runtime: Runtime, drafts: list[Any]
+) -> tuple[list[Merchant], list[Told], list[Told], list[Told]]:
+    """(a merchant for each door, what ``import``, a list and one by one were told). Lists are told the same by both executors."""
     events = [camel(one) for one in drafts]
-    by_import, in_lists, in_lists_compiled, alone = (new_merchant(runtime, meta=False) for _ in range(4))
+    by_import, in_lists, in_lists_compiled, alone = those = [new_merchant(runtime, meta=False) for _ in range(4)]
     imported = _imported(runtime, by_import, drafts)
     async with doors(runtime) as both:
         listed = await _in_lists(Api(both.plain, in_lists.key), events)
         compiled = await _in_lists(Api(both.compiled, in_lists_compiled.key), events)
         single = await _one_by_one(Api(both.compiled, alone.key), events)
     assert compiled == listed
+    return those, imported, listed, single
+
+
+async def test_every_field_takes_the_same_by_every_door(runtime: Runtime) -> None:
+    cases = [(place, value) for place in PLACES for value in VALUES]
+    drafts = [spoilt(number, place, value) for number, (place, value) in enumerate(cases)]
+    merchants, imported, listed, single = await _by_every_door(runtime, drafts)
+    by_import, in_lists, in_lists_compiled, alone = merchants
     asked = [(".".join(place), value) for place, value in cases]
     assert [found for found in zip(asked, imported, listed, strict=True) if found[1] != found[2]] == []
     # One alone is refused exactly where it is in a list; what its errors name is named there too.
@@ -158,22 +167,16 @@ def _strange(number: int, chance: Random) -> dict[str, Any]:
 async def test_events_that_are_odd_in_several_places_are_judged_alike_by_every_door(runtime: Runtime) -> None:
     chance = Random(1129)
     drafts = [_strange(number, chance) for number in range(1200)]
-    events = [camel(one) for one in drafts]
-    by_import, in_lists, in_lists_compiled, alone = (new_merchant(runtime, meta=False) for _ in range(4))
-    imported = _imported(runtime, by_import, drafts)
-    async with doors(runtime) as both:
-        listed = await _in_lists(Api(both.plain, in_lists.key), events)
-        compiled = await _in_lists(Api(both.compiled, in_lists_compiled.key), events)
-        single = await _one_by_one(Api(both.compiled, alone.key), events)
-    assert compiled == listed
+    merchants, imported, listed, single = await _by_every_door(runtime, drafts)
+    by_import, in_lists, in_lists_compiled, alone = merchants
     # Of several lines, the API names unknown fields first.
     different = [
         found
-        for found in zip(events, imported, listed, strict=True)
+        for found in zip(drafts, imported, listed, strict=True)
         if (found[1][0], sorted(found[1][1])) != (found[2][0], sorted(found[2][1]))
     ]
     assert different == []
-    assert [found for found in zip(events, listed, single, strict=True) if found[1][0] != found[2][0]] == []
+    assert [found for found in zip(drafts, listed, single, strict=True) if found[1][0] != found[2][0]] == []
     stored = _stored(by_import)
     assert len(stored) == sum(is_taken for is_taken, _ in imported) > 100
     assert _stored(in_lists) == _stored(in_lists_compiled) == _stored(alone) == stored

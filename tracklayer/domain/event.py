@@ -353,20 +353,12 @@ def _may_hold_contact(written: bytes, draft: Mapping[str, Any], event: Event) ->
     if b"\xef" in written:  # the first byte of full-width signs
         return True
     person = vars(event.user_data)
-    email, phone = person.get("email"), person.get("phone")
-    # Nearly every event has one address and one number in plain, and no other sign.
-    if (
-        written.count(b"@") == (email is not None and email.plain is not None and email.plain.count("@"))
-        and written.count(b"+") == (phone is not None and phone.plain is not None and phone.plain.count("+"))
-        and b"%" not in written
-    ):
-        return False
-    own = event.event_source_url or ""
     # A digest has no such sign.
-    if email is not None and email.plain is not None:
-        own += email.plain
-    if phone is not None and phone.plain is not None:
-        own += phone.plain
+    email, phone = [(one is not None and one.plain) or "" for one in (person.get("email"), person.get("phone"))]
+    # Nearly every event has one address and one number in plain, and no other sign.
+    if written.count(b"@") == email.count("@") and written.count(b"+") == phone.count("+") and b"%" not in written:
+        return False
+    own = (event.event_source_url or "") + email + phone
     if "emails" in person or "phones" in person:
         own += "".join([one.plain or "" for one in (*person.get("emails", ()), *person.get("phones", ()))])
     if type(occurred_at := draft["occurred_at"]) is str:
@@ -381,23 +373,9 @@ def _may_hold_contact(written: bytes, draft: Mapping[str, Any], event: Event) ->
 # Fields in which no address and no number belongs, and which leave in plain, or may: nobody gets one that holds such.
 TEXTS_WITHOUT_CONTACT = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
 LINES_WITHOUT_CONTACT = ("id", "title", "brand", "category", "variant", "coupon")
-PERSON_WITHOUT_CONTACT = (
-    *(
-        "city",
-        "state",
-        "zip",
-        "client_user_agent",
-        "fbp",
-        "fbc",
-        "fbclid",
-        "ttp",
-        "ttclid",
-        "gclid",
-        "gbraid",
-        "wbraid",
-    ),
-    *("ga_client_id", "ga_session_id", "epik", "sc_click_id", "sc_cookie1", "li_fat_id", "rdt_cid", "rdt_uuid"),
-    *("msclkid", "twclid", "lead_id", "job_title", "company_name"),
+PERSON_WITHOUT_CONTACT = tuple(
+    "city state zip client_user_agent fbp fbc fbclid ttp ttclid gclid gbraid wbraid ga_client_id ga_session_id epik sc_click_id "
+    "sc_cookie1 li_fat_id rdt_cid rdt_uuid msclkid twclid lead_id job_title company_name".split()
 )
 
 

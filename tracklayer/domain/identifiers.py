@@ -123,16 +123,10 @@ _EVERYDAY_PUBLIC_IPV4 = re.compile(
 )
 
 
-def public_address(value: str) -> str | None:
-    """``machine_address`` of somebody on the internet; None for one inside of a network, which tells no platform anything."""
-    if _EVERYDAY_PUBLIC_IPV4.fullmatch(value):
-        return value
-    address = machine_address(value)
-    return None if address is None or _INSIDE.match(address) else address
-
-
 def is_public(value: str) -> bool:
-    return public_address(value) is not None
+    """Whether its ``machine_address`` is of somebody on the internet: one inside of a network tells no platform anything."""
+    address = machine_address(value)
+    return address is not None and not _INSIDE.match(address)
 
 
 def _is_ipv6(text: str) -> bool:
