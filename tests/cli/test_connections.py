@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import struct
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -264,6 +266,21 @@ def _stream(server: LiveServer, merchant: Merchant, behind: bytes = b"") -> sock
     client = opened(server, asked + STREAM + behind)
     assert client.recv(12) == b"HTTP/1.1 200"
     return client
+
+
+DATA_SEGMENTS_IN = 152  # where Linux's tcp_info says how many packets with data came
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how many packets came is asked of Linux")
+def test_an_answer_comes_in_one_piece(server: LiveServer) -> None:
+    with opened(server, b"") as client:
+        for _ in range(20):
+            client.sendall(HEALTH)
+            said = b""
+            while not said.endswith(b"\r\n\r\nok\n"):
+                said += client.recv(65536)
+        info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+        assert struct.unpack_from("I", info, DATA_SEGMENTS_IN) == (20,)
 
 
 @pytest.mark.parametrize("when", ["with it", "later"])

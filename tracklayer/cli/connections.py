@@ -113,6 +113,7 @@ class Connection(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
+            self.cycle.transport = Gathered(self.transport, self.loop)
             self.requests = [request for request in self.requests if not request.response_complete]
             self.requests.append(self.cycle)
             if self.transport.is_closing():
@@ -220,6 +221,42 @@ class Connection(HttpToolsProtocol):
             if not request.response_complete:
                 request.disconnected = True
                 request.message_event.set()
+
+
+class Gathered(asyncio.Transport):
+    """A connection's transport as whoever answers on it has it: what is written in one turn of the loop leaves in one piece.
+
+    uvicorn writes an answer's head, then its body. Each would be a system call, a packet, and a wake-up of whoever reads.
+    """
+
+    __slots__ = ("_held", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._held: bytes | None = None
+
+    def write(self, data: Any) -> None:
+        if self._held is None:
+            self._held = data
+            self._loop.call_soon(self._let_go)
+        else:
+            held, self._held = self._held, None
+            self._transport.writelines((held, data))
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._let_go()
+        self._transport.close()
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            if not self._transport.is_closing():
+                self._transport.write(held)
 
 
 class ConnectionAside(Connection):
