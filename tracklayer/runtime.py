@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -23,6 +22,7 @@ from tracklayer.db import connection
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.kept import Kept
 from tracklayer.keyring import Keyring
+from tracklayer.platform_client import PlatformClient
 from tracklayer.recent import Recent
 from tracklayer.sealing import Sealer
 from tracklayer.settings import Settings
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 # Platforms answer within a second or two; what takes longer is in trouble, and its thread is wanted elsewhere.
 HTTP_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
-HTTP_LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=30)
 OUTAGES_SECONDS = 1.0  # that a process goes by what it knows of platforms that are down (services/outage.py)
 WARN_ABOUT_SKEW = timedelta(seconds=2)
 MEASURE_SECONDS = 10.0  # between two looks at PostgreSQL's clock, where nothing calls for one earlier
@@ -43,38 +42,6 @@ TICK_SECONDS = 1.0  # after which it is seen that the last look was hard to beli
 MOVED = timedelta(
     seconds=1
 )  # of this machine's clock against its count of seconds: it was set, or the count stood still
-
-
-class PlatformClient(httpx.Client):
-    """httpx's client without what no call to a platform needs, which is half of what a request costs: no cookies, redirects,
-    authentication or hooks. Proxies of the environment, time-outs and errors are httpx's own.
-    """
-
-    def build_request(self, method: str, url: httpx.URL | str, **given: Any) -> httpx.Request:
-        """Of ``given`` counts what ``services/transport.py`` gives: ``content`` and ``headers``."""
-        return httpx.Request(
-            method,
-            _known_url(url) if isinstance(url, str) and "?" not in url else url,  # what has a query may have a secret
-            headers={
-                "accept": "*/*",
-                "accept-encoding": self.headers["accept-encoding"],
-                "connection": "keep-alive",
-                **given["headers"],
-            },
-            content=given["content"],
-            extensions={"timeout": self.timeout.as_dict()},
-        )
-
-    def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
-        """The answer's head; its body is to be read, and it is to be closed."""
-        response = self._transport_for_url(request.url).handle_request(request)
-        response.request = request
-        return response
-
-
-@functools.lru_cache(maxsize=2048)
-def _known_url(url: str) -> httpx.URL:
-    return httpx.URL(url)
 
 
 @dataclass
@@ -119,15 +86,7 @@ class Runtime:
 
     def new_http(self) -> httpx.Client:
         """A client for one errand; whoever asked for it closes it."""
-        # Cookies are never kept: the next request from this thread is another merchant's.
-        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        return PlatformClient(
-            verify=trusted_certificates(),
-            timeout=self.http_timeout,
-            limits=HTTP_LIMITS,
-            follow_redirects=False,
-            cookies=no_cookies,
-        )
+        return PlatformClient(trusted_certificates(), self.http_timeout)
 
     def keep_time(self, clock: DatabaseClock) -> None:
         """Looks at PostgreSQL's clock from now on, until ``close``."""

@@ -12,8 +12,9 @@ import pytest
 from tests.factories import Merchant, draft, new_merchant
 from tests.servers import wait_until
 from tests.services.test_deliver import ingest
+from tracklayer.actors import together as together_module
 from tracklayer.actors.lanes import Lanes
-from tracklayer.actors.together import OF_DESTINATION, Together
+from tracklayer.actors.together import FEW_AT_ONCE, OF_DESTINATION, Together, _Threads
 from tracklayer.actors.waker import MOST, Waker
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
@@ -100,6 +101,61 @@ def test_a_destination_that_hangs_holds_up_none_of_a_hundred_others(
     assert alone == []
     assert len(gate.sent) == len(set(gate.sent)) == 102
     assert not check_invariants(clock.now())
+
+
+class Crowd:
+    """Works that are all at it until somebody lets them go. ``most``: at once, so far."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Semaphore(0)
+        self.begun, self.working, self.most = 0, 0, 0
+        self._lock = threading.Lock()
+
+    def work(self) -> None:
+        with self._lock:
+            self.begun += 1
+            self.working += 1
+            self.most = max(self.most, self.working)
+        self.ended.acquire()
+        with self._lock:
+            self.working -= 1
+
+
+def test_where_the_processor_is_busy_few_requests_are_at_it_and_the_others_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(together_module, "BUSY", -1.0)  # nothing is less busy than that
+    threads, crowd = _Threads(100, "test"), Crowd()
+    for _ in range(60):
+        threads.submit(crowd.work)
+    wait_until(lambda: crowd.working == FEW_AT_ONCE, "the first ones to begin")
+    threads.submit(crowd.work, at_once=True)
+    wait_until(lambda: crowd.working == FEW_AT_ONCE + 1, "the one that waits for nobody")
+    for _ in range(61):
+        crowd.ended.release()
+    wait_until(lambda: crowd.begun == 61 and not crowd.working, "all to be done")
+    assert crowd.most <= FEW_AT_ONCE + 1
+
+
+def test_where_requests_wait_for_answers_more_are_let_in_and_after_that_few_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(together_module, "BUSY", 1e9)
+    threads, crowd = _Threads(100, "test"), Crowd()
+    for _ in range(60):
+        threads.submit(crowd.work)
+    wait_until(lambda: crowd.working == 60, "all of them to begin")
+    monkeypatch.setattr(together_module, "BUSY", -1.0)
+    for _ in range(60):
+        crowd.ended.release()
+    wait_until(lambda: not crowd.working, "all to be done")
+    again = Crowd()
+    for _ in range(60):
+        threads.submit(again.work)
+    for _ in range(60):
+        again.ended.release()
+    wait_until(lambda: again.begun == 60 and not again.working, "all to be done again")
+    assert again.most <= FEW_AT_ONCE
 
 
 def test_of_one_destination_few_requests_are_on_their_way_and_behind_them_its_events_gather(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import logging
 import socket
+import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -139,6 +141,23 @@ def http() -> Iterator[httpx.Client]:
 
 def posted(http: httpx.Client, platform: Platform, auth: Auth = NO_AUTH, path: str = "/v1/events") -> Reply:
     return send(http, "meta", PlatformRequest(f"{platform.url}{path}", BODY, auth))
+
+
+DATA_SEGMENTS_IN = 152  # where Linux's tcp_info says how many packets with data came
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how many packets came is asked of Linux")
+def test_a_request_leaves_in_one_piece(http: httpx.Client, platform: Platform) -> None:
+    found: list[int] = []
+
+    def count(handler: BaseHTTPRequestHandler) -> None:
+        info = handler.connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+        found.append(*struct.unpack_from("I", info, DATA_SEGMENTS_IN))
+        answered(200, b'{"ok":true}')(handler)
+
+    platform.answer = count
+    assert isinstance(posted(http, platform), PlatformReply)
+    assert found == [1]
 
 
 # Credentials -------------------------------------------------------------------------------------------------------

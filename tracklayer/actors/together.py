@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from tracklayer.actors import Wake
@@ -35,7 +36,12 @@ log = logging.getLogger(__name__)
 
 LOOKS = 2  # at once: while one's statements run, the other maps
 REQUESTS_A_THREAD = 8  # on their way, for each thread of the worker: platforms take a fraction of a second to answer
+FEW_AT_ONCE = 8  # threads that work, as long as they keep the processor busy
+BUSY = 0.5  # of a processor: above it, more threads would deliver no more
+LOOK_SECONDS = 0.01  # in which that is found out, while something waits
 OF_DESTINATION = 4  # requests on their way: behind them its events gather, and go in one
+
+Work = Callable[[], None]
 
 
 class Together:
@@ -60,7 +66,7 @@ class Together:
             if not self._wanted or self._looks >= LOOKS or self._lanes.is_full or self._is_closed:
                 return  # whoever looks now, or leaves, goes on with them
             self._looks += 1
-        self._threads.submit(self._look)
+        self._threads.submit(self._look, at_once=True)
 
     def close(self, seconds: float) -> int:
         """Begins nothing more, and gives so long to what is on its way; how many destinations' requests still are."""
@@ -157,31 +163,48 @@ class _Slot:
     def __init__(self) -> None:
         self.wake = threading.Lock()
         self.wake.acquire()
-        self.work: Callable[[], None] | None = None
+        self.work: Work | None = None
 
 
 class _Threads:
     """Started as they are needed, ``most`` at most. The one that worked last works next: its connections are open still.
 
-    What is submitted raises nothing.
+    ``FEW_AT_ONCE`` work at a time: where answers come at once, more only take the interpreter from each other, and a fifth of
+    what the process does is changing threads. Where they wait for answers instead, so that the processor has time left, twice as
+    many are let in, again and again, until nothing waits. What is submitted raises nothing.
     """
 
     def __init__(self, most: int, name: str) -> None:
         self._most, self._name = most, name
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._idle: list[_Slot] = []
-        self._todo: deque[Callable[[], None]] = deque()
-        self._count = 0
+        self._todo: deque[Work] = deque()
+        self._count = self._working = 0
+        self._room = min(most, FEW_AT_ONCE)  # for how many that work
+        self._usher: threading.Thread | None = None
 
-    def submit(self, work: Callable[[], None]) -> None:
+    def submit(self, work: Work, *, at_once: bool = False) -> None:
+        """Does it soon. ``at_once``: however many work already."""
+        with self._lock:
+            if self._working < (self._most if at_once else self._room):
+                self._working += 1
+            else:
+                self._todo.append(work)
+                self._lock.notify()
+                if self._usher is None:
+                    self._usher = threading.Thread(target=self._let_in, name=f"{self._name} usher", daemon=True)
+                    with suppress(RuntimeError):  # too many threads already: those that work take it on
+                        self._usher.start()
+                return
+        self._begin(work)
+
+    def _begin(self, work: Work) -> None:
+        """Gives it a thread; it counts as one that works already."""
         with self._lock:
             if self._idle:
                 slot = self._idle.pop()
                 slot.work = work
                 slot.wake.release()
-                return
-            if self._count == self._most:
-                self._todo.append(work)
                 return
             self._count += 1
         try:
@@ -189,19 +212,41 @@ class _Threads:
         except RuntimeError:  # there are too many threads already: one of ours does it, or else whoever asks
             with self._lock:
                 self._count -= 1
+                self._working -= 1
                 if self._count:
                     self._todo.append(work)
                     return
             work()
 
-    def _run(self, work: Callable[[], None] | None) -> None:
+    def _run(self, work: Work | None) -> None:
         slot = _Slot()
         while work is not None:
             work()
             with self._lock:
-                work = self._todo.popleft() if self._todo else None
+                work = self._todo.popleft() if self._todo and self._working <= self._room else None
                 if work is None:
+                    self._working -= 1
+                    if not self._todo:
+                        self._room = max(min(self._most, FEW_AT_ONCE), self._working)
                     self._idle.append(slot)
             if work is None:
                 slot.wake.acquire()
                 work = slot.work
+
+    def _let_in(self) -> None:
+        """As long as something waits, looks whether those that work leave the processor time."""
+        while True:
+            with self._lock:
+                self._lock.wait_for(lambda: self._todo)
+            used, at = time.process_time(), time.monotonic()
+            time.sleep(LOOK_SECONDS)
+            if time.process_time() - used > BUSY * (time.monotonic() - at):
+                continue
+            with self._lock:
+                if self._todo:
+                    self._room = min(self._most, 2 * self._room)
+                count = min(len(self._todo), max(0, self._room - self._working))
+                works = [self._todo.popleft() for _ in range(count)]
+                self._working += count
+            for work in works:
+                self._begin(work)

@@ -1,0 +1,102 @@
+"""The HTTP client for calls to platforms: httpx's, without what such a call does not need."""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from collections.abc import Iterable
+from contextlib import suppress
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpcore
+import httpx
+
+LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=30)
+
+
+class PlatformClient(httpx.Client):
+    """httpx's client without what no call to a platform needs, which is half of what a request costs: no cookies, redirects,
+    authentication or hooks; and a request leaves in one piece. Proxies of the environment, time-outs and errors are httpx's own.
+    """
+
+    def __init__(self, trusted: ssl.SSLContext, timeout: httpx.Timeout) -> None:
+        # Cookies are never kept: the next request from this thread is another merchant's.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        super().__init__(verify=trusted, timeout=timeout, limits=LIMITS, follow_redirects=False, cookies=no_cookies)
+        for transport in (self._transport, *self._mounts.values()):
+            if isinstance(transport, httpx.HTTPTransport):
+                transport._pool._network_backend = _Backend()  # httpx has no argument for it
+
+    def build_request(self, method: str, url: httpx.URL | str, **given: Any) -> httpx.Request:
+        """Of ``given`` counts what ``services/transport.py`` gives: ``content`` and ``headers``."""
+        return httpx.Request(
+            method,
+            _known_url(url) if isinstance(url, str) and "?" not in url else url,  # what has a query may have a secret
+            headers={
+                "accept": "*/*",
+                "accept-encoding": self.headers["accept-encoding"],
+                "connection": "keep-alive",
+                **given["headers"],
+            },
+            content=given["content"],
+            extensions={"timeout": self.timeout.as_dict()},
+        )
+
+    def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
+        """The answer's head; its body is to be read, and it is to be closed."""
+        response = self._transport_for_url(request.url).handle_request(request)
+        response.request = request
+        return response
+
+
+@functools.lru_cache(maxsize=2048)
+def _known_url(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
+class _Backend(httpcore.SyncBackend):
+    """Its connections gather what is written until something is read."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        return _Gathering(super().connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+class _Gathering(httpcore.NetworkStream):
+    """httpcore writes a request's head, then its body. Each would be a system call, a packet or two, and a turn of the
+    interpreter that other threads take meanwhile.
+    """
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+        self._held: list[bytes] = []
+        self._seconds: float | None = None  # that writing it may take
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._held.append(buffer)
+        self._seconds = timeout
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._held:
+            held, self._held = b"".join(self._held), []
+            with suppress(httpcore.WriteError):  # as httpcore does: whoever hangs up may have said why
+                self._stream.write(held, self._seconds)
+        return self._stream.read(max_bytes, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Gathering(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
