@@ -38,9 +38,10 @@ from tracklayer.services.deliver_together import (
     deliver,
     settle_alone,
     settle_together,
+    stitch_together,
     take,
 )
-from tracklayer.services.destinations import pause_destination, set_destination
+from tracklayer.services.destinations import pause_destination, sandbox_destinations, set_destination
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.outage import to_wake
 
@@ -201,6 +202,63 @@ def test_events_that_are_stitched_go_with_the_others(
             "SELECT merchant_id, event_id, decided_at FROM enrichments WHERE merchant_id = %s", (stitched.merchant_id,)
         ) == [(stitched.merchant_id, f"order_{stitched.merchant_id}", clock.now())]
     assert leases() == 0
+    assert not check_invariants(clock.now())
+
+
+BROWSER = "3f2b8c1d9e7a4f60b5c2d1e8a9f07b34"
+THREE = ("meta", "tiktok", "pinterest")
+
+
+def stitched_errands(runtime: Runtime, worker: int, shop: Merchant) -> list[Errand]:
+    """An event of one browser, taken for three destinations of a merchant whose events are stitched."""
+    sandbox_destinations(runtime, shop.merchant_id, THREE)
+    with in_transaction():
+        execute(
+            "UPDATE merchants SET stitched_since = %s WHERE merchant_id = %s", (runtime.clock.now(), shop.merchant_id)
+        )
+    found = draft(f"order_{shop.merchant_id}")
+    found["user_data"]["browser_id"] = BROWSER
+    ingest(runtime, shop, found)
+    errands, alone = take(runtime, worker, [(shop.merchant_id, platform) for platform in THREE])
+    assert (sorted(errand.queue[1] for errand in errands), alone) == (sorted(THREE), [])
+    return errands
+
+
+def statuses(shop: Merchant) -> dict[str, str]:
+    with in_transaction():
+        return dict(rows("SELECT platform, status FROM deliveries WHERE merchant_id = %s", (shop.merchant_id,)))
+
+
+def test_what_goes_to_many_destinations_of_a_merchant_is_stitched_and_begun_once(
+    runtime: Runtime, worker: int, clock: FrozenClock, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = new_merchant(runtime)
+    errands = stitched_errands(runtime, worker, shop)
+    with counted(monkeypatch) as statements:
+        ready = stitch_together(runtime, errands)
+    assert list(ready) == errands
+    assert not any(errand.to_stitch for errand in errands)
+    assert len({errand.sent_at for errand in errands} - {None}) == 1
+    assert statements["WITH"] <= 3, statements  # what is known, what is decided, what is begun
+    assert settle_together(runtime, answers(runtime, ready)) == []
+    assert statuses(shop) == dict.fromkeys(THREE, "delivered")
+    assert leases() == 0
+    assert not check_invariants(clock.now())
+
+
+def test_where_it_cannot_be_stitched_together_each_destination_stitches_for_itself(
+    runtime: Runtime, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    shop = new_merchant(runtime)
+    errands = stitched_errands(runtime, worker, shop)
+    with in_transaction():
+        execute("ALTER TABLE enrichments RENAME TO elsewhere")
+    assert list(stitch_together(runtime, errands)) == errands
+    with in_transaction():
+        execute("ALTER TABLE elsewhere RENAME TO enrichments")
+    assert all(errand.to_stitch for errand in errands)
+    assert settle_together(runtime, answers(runtime, errands)) == []
+    assert statuses(shop) == dict.fromkeys(THREE, "delivered")
     assert not check_invariants(clock.now())
 
 

@@ -29,6 +29,7 @@ from tracklayer.services.deliver_together import (
     deliver,
     settle_alone,
     settle_together,
+    stitch_together,
     take,
 )
 
@@ -81,8 +82,14 @@ class Together:
             with self._guarded("looking for many destinations"):
                 errands, alone = take(self._runtime, self._worker.number(), found)
                 self._alone(alone)
+            to_stitch: dict[int, list[Errand]] = {}  # by merchant
             for errand in errands:
-                self._threads.submit(partial(self._send, errand))
+                if errand.to_stitch:
+                    to_stitch.setdefault(errand.queue[0], []).append(errand)
+                else:
+                    self._threads.submit(partial(self._send, errand))
+            for those in to_stitch.values():
+                self._threads.submit(partial(self._stitch, those))
             self._leave(set(found) - {errand.queue for errand in errands})
 
     def _next(self) -> list[Destination]:
@@ -108,6 +115,15 @@ class Together:
                 missed += self._lanes.missed(destination, itself=True)
             self._lock.notify_all()
         self(missed)
+
+    def _stitch(self, errands: Sequence[Errand]) -> None:
+        """Stitches what is of one merchant, and has it sent."""
+        ready: Sequence[Errand] = ()
+        with self._guarded("stitching"):
+            ready = stitch_together(self._runtime, errands)
+        self._leave({errand.queue for errand in errands} - {errand.queue for errand in ready})
+        for errand in ready:
+            self._threads.submit(partial(self._send, errand))
 
     def _send(self, errand: Errand) -> None:
         answered = None

@@ -3,8 +3,8 @@
 One look, in one transaction, leases what is due at up to ``MOST`` destinations; one more notes that all of it is about to
 leave; each destination gets its own request; and what has been answered meanwhile is settled in one transaction. All that
 ``services/deliver.py`` says at its head holds for each lease of these. Only what goes as it should goes together: what is
-held, recovers, is behind, or is in others' hands gets a look of its own there; and what is stitched, refused, fails, or
-cannot be written together with the others is written by itself.
+held, recovers, is behind, or is in others' hands gets a look of its own there; and what is refused, fails, or cannot be
+written together with the others is written by itself. What is stitched is so for all destinations of its merchant at once.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from tracklayer import metrics
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import together as db
-from tracklayer.db.connection import DatabaseAwayError, in_transaction
+from tracklayer.db.connection import DatabaseAwayError, in_transaction, session
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import LEASE, Claimed, Lease
 from tracklayer.db.destinations import Seen
@@ -47,6 +47,7 @@ from tracklayer.services.deliver import (
     tell_lost,
 )
 from tracklayer.services.outage import by_platform, note_outcomes
+from tracklayer.services.stitch import ToStitch, stitched
 
 MOST = 100  # destinations of one look, and answers of one settlement
 FEW = 10  # deliveries of one destination: where more are due, it gets a look of its own
@@ -179,6 +180,39 @@ def _begin(runtime: Runtime, errands: Sequence[Errand]) -> None:
         if errand.batch.lease.claim_id not in held:
             errand.todo.clear()
             tell_lost(errand.batch.lease)
+
+
+def stitch_together(runtime: Runtime, errands: Sequence[Errand]) -> Sequence[Errand]:
+    """Stitches what was taken for some destinations of one merchant: mostly the same events, of which one look tells everything.
+
+    Those of the errands that ``deliver`` gets now; the others are told. Where it cannot be done together, each is stitched there.
+    """
+    events: dict[str, ToStitch] = {}
+    for errand in errands:
+        for one in errand.to_stitch:
+            known = events.get(one.event.event_id)
+            was_tried = one.claim.attempts > 0 or (known is not None and known.was_tried)
+            events[one.event.event_id] = ToStitch(one.event, one.claim.received_at, was_tried)
+    first, now = errands[0].batch, runtime.clock.now()
+    try:
+        with first.turn.work(), session():
+            found = stitched(runtime, first.destination.merchant_id, first.stitching, [*events.values()], now)
+    except Exception:  # noqa: BLE001 - whoever stitches by itself waits for the database, or tells what else it is
+        return errands
+    ready = []
+    for errand in errands:
+        try:
+            batch = replace(errand.batch, stitched=found)
+            errand.batch, errand.unsent, errand.todo = prepare(runtime, batch, errand.to_stitch, now)
+        except Exception as error:
+            if is_everybodys(error):
+                raise
+            tell_fault(runtime, f"making requests for {errand.queue[1]}", error, errand.batch.lease)
+        else:
+            errand.to_stitch = ()
+            ready.append(errand)
+    _begin(runtime, ready)
+    return ready
 
 
 def deliver(runtime: Runtime, errand: Errand) -> Answered | None:
