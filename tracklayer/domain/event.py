@@ -371,16 +371,17 @@ def _may_hold_contact(written: bytes, draft: Mapping[str, Any], event: Event) ->
 
 
 # Fields in which no address and no number belongs, and which leave in plain, or may: nobody gets one that holds such.
-TEXTS_WITHOUT_CONTACT = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
-LINES_WITHOUT_CONTACT = ("id", "title", "brand", "category", "variant", "coupon")
-PERSON_WITHOUT_CONTACT = tuple(
+_TEXTS_WITHOUT_CONTACT = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+_LINES_WITHOUT_CONTACT = ("id", "title", "brand", "category", "variant", "coupon")
+_PERSON_WITHOUT_CONTACT = tuple(
     "city state zip client_user_agent fbp fbc fbclid ttp ttclid gclid gbraid wbraid ga_client_id ga_session_id epik sc_click_id "
     "sc_cookie1 li_fat_id rdt_cid rdt_uuid msclkid twclid lead_id job_title company_name".split()
 )
 
 
 def contacts_in(event: Event) -> list[tuple[str, ...]]:
-    """The paths of what holds an e-mail address or a phone number where none belongs.
+    """The paths of what holds an e-mail address or a phone number where none belongs: what a sender is warned of, and what no
+    platform gets.
 
     Not those in the URL and the properties, which ``personal.py`` finds, nor in what is hashed before it leaves.
     """
@@ -389,20 +390,20 @@ def contacts_in(event: Event) -> list[tuple[str, ...]]:
     ]
     given: Mapping[str, Any] = vars(event.user_data)
     found += [
-        ("user_data", name) for name in PERSON_WITHOUT_CONTACT if (text := given.get(name)) and holds_contact(text)
+        ("user_data", name) for name in _PERSON_WITHOUT_CONTACT if (text := given.get(name)) and holds_contact(text)
     ]
     if (text := given.get("external_id")) and holds_contact(text):
         found.append(("user_data", "external_id"))
     custom = event.custom_data
     given = vars(custom)
     found += [
-        ("custom_data", name) for name in TEXTS_WITHOUT_CONTACT if (text := given.get(name)) and holds_contact(text)
+        ("custom_data", name) for name in _TEXTS_WITHOUT_CONTACT if (text := given.get(name)) and holds_contact(text)
     ]
     for place, line in enumerate(custom.contents):
         given = vars(line)
         found += [
             (*_line("contents", place), name)
-            for name in LINES_WITHOUT_CONTACT
+            for name in _LINES_WITHOUT_CONTACT
             if (text := given.get(name)) and holds_contact(text)
         ]
     if any(map(holds_contact, custom.product_ids)):

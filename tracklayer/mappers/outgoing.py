@@ -15,15 +15,12 @@ from typing import Any
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import (
-    LINES_WITHOUT_CONTACT,
-    NO_DEVICE,
-    PERSON_WITHOUT_CONTACT,
-    TEXTS_WITHOUT_CONTACT,
     UNNAMED,
     Content,
     CustomData,
     Event,
     UserData,
+    contacts_in,
     made_of,
 )
 from tracklayer.domain.identifiers import is_everyday_url, web_url
@@ -103,8 +100,7 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
         changes |= {"event_source_url": shown, "has_plain_url": False}
     custom = event.custom_data
     if event.may_hold_contact:
-        _cover_names(event, settings, changes, said)
-        custom = _without_contacts(event, changes, said)
+        custom = _without_contacts(event, settings, changes, said)
     if custom.properties and event.may_hold_personal:
         kept, taken = without_personal_properties(custom.properties)
         if taken:
@@ -134,59 +130,55 @@ _UNNAMED = RuleVerdict(
 )
 
 
-def _cover_names(event: Event, settings: Settings, changes: dict[str, Any], said: list[RuleVerdict]) -> None:
-    """The event's id and name, and what the person's fields hold, without somebody's address or number."""
-    if holds_contact(event.event_id) and not settings.get(KEEPS_PLAIN):
-        changes["event_id"] = sha256_hex(event.event_id)
-        said.append(_HASHED_ID)
-    # What a setting names, such as a map of names, goes out as it says: the name itself stays here.
-    name = event.event_name
-    if holds_contact(name) and not any(isinstance(given, Mapping) and name in given for given in settings.values()):
-        changes["event_name"] = UNNAMED
-        said.append(_UNNAMED)
-    person = vars(event.user_data)
-    taken = [name for name in PERSON_WITHOUT_CONTACT if (text := person.get(name)) and holds_contact(text)]
-    if taken:
-        said += [_taken(f"user_data.{name}") for name in taken]
-        changes["user_data"] = made_of(UserData, {**person, **dict.fromkeys(taken)})
-
-
-def _without_contacts(event: Event, changes: dict[str, Any], said: list[RuleVerdict]) -> CustomData:
-    """``custom_data`` without the texts in which somebody's address or number stands; so too the device's."""
+def _without_contacts(event: Event, settings: Settings, changes: dict[str, Any], said: list[RuleVerdict]) -> CustomData:
+    """``custom_data`` without what holds somebody's address or number where none belongs; so too the rest of the event."""
     custom = event.custom_data
-    given = vars(custom)
-    taken: dict[str, Any] = {}
-    for name in TEXTS_WITHOUT_CONTACT:
-        if (text := given.get(name)) is not None and holds_contact(text):
-            taken[name] = None
-            said.append(_taken(f"custom_data.{name}"))
-    if custom.contents:
-        lines = [_line(line, place, said) for place, line in enumerate(custom.contents)]
-        if any(line is not before for line, before in zip(lines, custom.contents, strict=True)):
-            taken["contents"] = tuple([line for line in lines if line is not None])
-    if custom.product_ids and any(map(holds_contact, custom.product_ids)):
-        taken["product_ids"] = tuple([text for text in custom.product_ids if not holds_contact(text)])
-        said.append(_taken("custom_data.product_ids"))
-    if event.device is not NO_DEVICE:
-        device = {
-            name: text for name, text in vars(event.device).items() if isinstance(text, str) and holds_contact(text)
-        }
-        if device:
-            said += [_taken(f"device.{name}") for name in device]
-            changes["device"] = replace(event.device, **dict.fromkeys(device, None))
+    person, device, taken = dict[str, None](), dict[str, None](), dict[str, Any]()
+    lines: dict[int, dict[str, None]] = {}
+    for path in contacts_in(event):
+        match path:
+            case ("event_id",):
+                if not settings.get(KEEPS_PLAIN):
+                    changes["event_id"] = sha256_hex(event.event_id)
+                    said.append(_HASHED_ID)
+                continue
+            case ("event_name",):
+                # What a setting names, such as a map of names, goes out as it says: the name itself stays here.
+                name = event.event_name
+                if not any(isinstance(given, Mapping) and name in given for given in settings.values()):
+                    changes["event_name"] = UNNAMED
+                    said.append(_UNNAMED)
+                continue
+            case ("user_data", "external_id"):
+                continue  # a platform gets its digest, or what the merchant calls the person
+            case ("user_data", name):
+                person[name] = None
+            case ("device", name):
+                device[name] = None
+            case ("custom_data", "product_ids"):
+                taken["product_ids"] = tuple([text for text in custom.product_ids if not holds_contact(text)])
+            case ("custom_data", "contents", place, name):
+                lines.setdefault(int(place), {})[name] = None
+            case ("custom_data", name):
+                taken[name] = None
+        said.append(_taken(".".join(path)))
+    if lines:
+        left = [_line(line, lines.get(place, {})) for place, line in enumerate(custom.contents)]
+        taken["contents"] = tuple([line for line in left if line is not None])
+    if person:
+        changes["user_data"] = made_of(UserData, {**vars(event.user_data), **person})
+    if device:
+        changes["device"] = replace(event.device, **device)
     if taken:
-        changes["custom_data"] = custom = made_of(CustomData, {**given, **taken})
+        changes["custom_data"] = custom = made_of(CustomData, {**vars(custom), **taken})
     return custom
 
 
-def _line(line: Content, place: int, said: list[RuleVerdict]) -> Content | None:
-    """A line of the basket; None of one whose id is an address or a number."""
-    given = vars(line)
-    taken = [name for name in LINES_WITHOUT_CONTACT if (text := given.get(name)) is not None and holds_contact(text)]
+def _line(line: Content, taken: Mapping[str, None]) -> Content | None:
+    """A line of the basket without these fields; None of one whose id is an address or a number."""
     if not taken:
         return line
-    said += [_taken(f"custom_data.contents.{place}.{name}") for name in taken]
-    return None if "id" in taken else made_of(Content, {**given, **dict.fromkeys(taken)})
+    return None if "id" in taken else made_of(Content, {**vars(line), **taken})
 
 
 def _url(url: str | None, settings: Settings, event: Event, said: list[RuleVerdict]) -> str | None:
