@@ -14,7 +14,7 @@ from tests.conftest import NOW
 from tests.factories import AGENT, PURCHASE, Merchant, draft
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, events_by_id, run_statement, to_store
-from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.domain.event import Event, ReadEvent, contacts_in, read_event
 from tracklayer.domain.normalise import sha256_hex
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Refused
@@ -181,6 +181,16 @@ def test_all_but_email_and_phone_comes_back_as_it_was(given: dict[str, Any], has
     assert stored.custom_data == event.custom_data
     if not hashing:
         assert stored == event
+
+
+def test_an_everyday_event_is_not_looked_through_for_contacts_at_each_destination() -> None:
+    stored = to_event(row_of(read(draft(user_data=PERSON, custom_data=BASKET)), hashing=True), SEALER)
+    assert stored.user_data.first_name is not None  # which is sealed, and dots stand in its place
+    assert not stored.may_hold_contact
+    for text in ("jane＠example.com", "jane﹫example.com", "＋16505550123", "a@b.de", "+16505550123", "a%40b.de"):
+        held = to_event(row_of(read(draft(custom_data={**BASKET, "content_name": text})), hashing=True), SEALER)
+        assert held.may_hold_contact, text
+        assert contacts_in(held) == [("custom_data", "content_name")]
 
 
 @HASHING

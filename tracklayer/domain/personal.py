@@ -109,6 +109,11 @@ def holds_contact(text: str) -> bool:
     return not is_plain and _holds_address_or_number(_decoded(text))
 
 
+def may_hold_contact(text: str) -> bool:
+    """False where ``holds_contact`` finds nothing in any part of a text, such as the JSON of many fields."""
+    return "@" in text or "+" in text or "%" in text or not (text.isascii() or _WIDE(text) is None)
+
+
 # Names -------------------------------------------------------------------------------------------------------------
 
 

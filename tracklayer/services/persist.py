@@ -38,7 +38,7 @@ from tracklayer.domain.event import (
 from tracklayer.domain.facts import host_of
 from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, Rule
-from tracklayer.domain.personal import without_personal_properties, without_personal_url
+from tracklayer.domain.personal import may_hold_contact, without_personal_properties, without_personal_url
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import HIDDEN
 
@@ -281,21 +281,17 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
             "action_source": row.action_source,
             "event_source_url": url,
             "has_plain_url": url is not None and is_plain_url(url) is not None,
-            "may_hold_contact": _may_hold_contact(row.event_id)
-            or _may_hold_contact(row.event_name)
-            or _may_hold_contact(row.user_data)
-            or _may_hold_contact(row.custom_data)
-            or (row.device is not None and _may_hold_contact(row.device)),
+            "may_hold_contact": may_hold_contact(row.event_id)
+            or may_hold_contact(row.event_name)
+            or may_hold_contact(row.user_data)
+            or may_hold_contact(row.custom_data)
+            or (row.device is not None and may_hold_contact(row.device)),
             "user_data": made_of(UserData, user_data),
             "custom_data": _to_custom_data(row.custom_data),
             "device": _to_device(row.device) if row.device else NO_DEVICE,
             "consent": Consent(**orjson.loads(row.consent)) if row.consent else NO_CONSENT,
         },
     )
-
-
-def _may_hold_contact(text: str) -> bool:
-    return "@" in text or "+" in text or "%" in text or not text.isascii()
 
 
 def _own_country(user_data: Mapping[str, Any]) -> str | None:
