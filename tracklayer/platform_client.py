@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import ssl
 from collections.abc import Iterable
 from contextlib import suppress
@@ -32,7 +33,7 @@ class PlatformClient(httpx.Client):
         """Of ``given`` counts what ``services/transport.py`` gives: ``content`` and ``headers``."""
         return httpx.Request(
             method,
-            _known_url(url) if isinstance(url, str) and "?" not in url else url,  # what has a query may have a secret
+            _url_of(str(url)),
             headers={
                 "accept": "*/*",
                 "accept-encoding": self.headers["accept-encoding"],
@@ -53,6 +54,22 @@ class PlatformClient(httpx.Client):
 @functools.lru_cache(maxsize=2048)
 def _known_url(url: str) -> httpx.URL:
     return httpx.URL(url)
+
+
+def _url_of(url: str) -> httpx.URL:
+    """As httpx reads it, for a tenth of what that takes. A query may hold a secret: it is not kept."""
+    address, mark, query = url.partition("?")
+    if not _IS_ENCODED(query):
+        return httpx.URL(url)
+    known = _known_url(address)
+    if mark:
+        found = httpx.URL(known)
+        found._uri_reference = known._uri_reference._replace(query=query)
+        return found
+    return known
+
+
+_IS_ENCODED = re.compile(r"(?:[A-Za-z0-9._~=&+-]|%[0-9A-F]{2})*", re.ASCII).fullmatch  # nothing that httpx would encode
 
 
 class _Backend(httpcore.SyncBackend):

@@ -160,6 +160,34 @@ def test_a_request_leaves_in_one_piece(http: httpx.Client, platform: Platform) -
     assert found == [1]
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "?",
+        "?access_token=a.b_c-d~e%2B%2F%3D",
+        "?a=1&b=2+3",
+        "?a=b c",
+        "?a=%zz&b=ä",
+        "?a='\"<>",
+        "?a=b#c",
+        "?a=b?c/d:e@f",
+        "?a=%2f",
+    ],
+)
+def test_an_address_is_read_as_httpx_reads_it(http: httpx.Client, query: str) -> None:
+    for address in ("https://graph.example.com/v1/1234/events", "http://127.0.0.1:8000", "https://x.example/a%20b"):
+        url = f"{address}{query}"
+        for _ in range(2):
+            built = http.build_request("POST", url, content=b"{}", headers={}).url
+            assert built == httpx.URL(url)
+            assert (built.raw_path, built.host, built.port) == (
+                httpx.URL(url).raw_path,
+                httpx.URL(url).host,
+                httpx.URL(url).port,
+            )
+
+
 # Credentials -------------------------------------------------------------------------------------------------------
 
 
