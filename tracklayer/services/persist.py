@@ -281,11 +281,9 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
             "action_source": row.action_source,
             "event_source_url": url,
             "has_plain_url": url is not None and is_plain_url(url) is not None,
-            "may_hold_contact": may_hold_contact(row.event_id)
-            or may_hold_contact(row.event_name)
-            or may_hold_contact(row.user_data)
-            or may_hold_contact(row.custom_data)
-            or (row.device is not None and may_hold_contact(row.device)),
+            "may_hold_contact": may_hold_contact(
+                row.event_id + row.event_name + row.user_data.replace(HIDDEN, "") + row.custom_data + (row.device or "")
+            ),
             "user_data": made_of(UserData, user_data),
             "custom_data": _to_custom_data(row.custom_data),
             "device": _to_device(row.device) if row.device else NO_DEVICE,
