@@ -125,6 +125,7 @@ def test_where_the_processor_is_busy_few_requests_are_at_it_and_the_others_follo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(together_module, "BUSY", -1.0)  # nothing is less busy than that
+    monkeypatch.setattr(together_module, "LONG_SECONDS", 1e9)
     threads, crowd = _Threads(100, "test"), Crowd()
     for _ in range(60):
         threads.submit(crowd.work)
@@ -146,6 +147,7 @@ def test_where_requests_wait_for_answers_more_are_let_in_and_after_that_few_agai
         threads.submit(crowd.work)
     wait_until(lambda: crowd.working == 60, "all of them to begin")
     monkeypatch.setattr(together_module, "BUSY", -1.0)
+    monkeypatch.setattr(together_module, "LONG_SECONDS", 1e9)
     for _ in range(60):
         crowd.ended.release()
     wait_until(lambda: not crowd.working, "all to be done")
@@ -156,6 +158,18 @@ def test_where_requests_wait_for_answers_more_are_let_in_and_after_that_few_agai
         again.ended.release()
     wait_until(lambda: again.begun == 60 and not again.working, "all to be done again")
     assert again.most <= FEW_AT_ONCE
+
+
+def test_whoever_waits_for_long_keeps_nobody_out_though_the_processor_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together_module, "BUSY", -1.0)  # by a backlog, for example
+    threads, hung, crowd = _Threads(100, "test"), Crowd(), Crowd()
+    for _ in range(40):
+        threads.submit(hung.work)
+    threads.submit(crowd.work)
+    crowd.ended.release()
+    wait_until(lambda: crowd.begun == 1 and not crowd.working, "the one behind them")
+    for _ in range(40):
+        hung.ended.release()
 
 
 def test_of_one_destination_few_requests_are_on_their_way_and_behind_them_its_events_gather(

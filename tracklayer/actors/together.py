@@ -13,8 +13,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
+from itertools import count, takewhile
 
 from tracklayer.actors import Wake
 from tracklayer.actors.lanes import Destination, Lanes
@@ -40,9 +41,11 @@ REQUESTS_A_THREAD = 8  # on their way, for each thread of the worker: platforms 
 FEW_AT_ONCE = 8  # threads that work, as long as they keep the processor busy
 BUSY = 0.5  # of a processor: above it, more threads would deliver no more
 LOOK_SECONDS = 0.01  # in which that is found out, while something waits
+LONG_SECONDS = 0.05  # after which whoever works waits for an answer: computing takes a few milliseconds
 OF_DESTINATION = 4  # requests on their way: behind them its events gather, and go in one
 
 Work = Callable[[], None]
+Numbered = tuple[Work, int]
 
 
 class Together:
@@ -179,15 +182,16 @@ class _Slot:
     def __init__(self) -> None:
         self.wake = threading.Lock()
         self.wake.acquire()
-        self.work: Work | None = None
+        self.work: Numbered | None = None
 
 
 class _Threads:
     """Started as they are needed, ``most`` at most. The one that worked last works next: its connections are open still.
 
     ``FEW_AT_ONCE`` work at a time: where answers come at once, more only take the interpreter from each other, and a fifth of
-    what the process does is changing threads. Where they wait for answers instead, so that the processor has time left, twice as
-    many are let in, again and again, until nothing waits. What is submitted raises nothing.
+    what the process does is changing threads. Where they wait for answers instead, more are let in: one for each that has been
+    at it for ``LONG_SECONDS``, and as long as the processor has time left, twice as many again and again, until nothing waits.
+    What is submitted raises nothing.
     """
 
     def __init__(self, most: int, name: str) -> None:
@@ -195,74 +199,96 @@ class _Threads:
         self._lock = threading.Condition()
         self._idle: list[_Slot] = []
         self._todo: deque[Work] = deque()
-        self._count = self._working = 0
-        self._room = min(most, FEW_AT_ONCE)  # for how many that work
+        self._count = 0
+        self._since: dict[int, float] = {}  # number of a work -> when it began, oldest first
+        self._numbers = count()
+        self._room = min(most, FEW_AT_ONCE)  # for how many that work, besides those that have been at it for long
         self._usher: threading.Thread | None = None
 
     def submit(self, work: Work, *, at_once: bool = False) -> None:
         """Does it soon. ``at_once``: however many work already."""
         with self._lock:
-            if self._working < (self._most if at_once else self._room):
-                self._working += 1
-            else:
+            if not self._has_room(at_once=at_once):
                 self._todo.append(work)
                 self._lock.notify()
-                if self._usher is None:
-                    self._usher = threading.Thread(target=self._let_in, name=f"{self._name} usher", daemon=True)
-                    with suppress(RuntimeError):  # too many threads already: those that work take it on
-                        self._usher.start()
+                self._start_usher()
                 return
-        self._begin(work)
+            number = self._note_begin()
+        self._begin(work, number)
 
-    def _begin(self, work: Work) -> None:
+    def _has_room(self, *, at_once: bool = False) -> bool:
+        """For one more."""
+        working = len(self._since)
+        if at_once or working < self._room:
+            return working < self._most
+        return working < min(self._most, self._room + self._at_it_for_long())
+
+    def _at_it_for_long(self) -> int:
+        until = time.monotonic() - LONG_SECONDS
+        return sum(1 for _ in takewhile(lambda since: since <= until, self._since.values()))
+
+    def _note_begin(self) -> int:
+        number = next(self._numbers)
+        self._since[number] = time.monotonic()
+        return number
+
+    def _start_usher(self) -> None:
+        if self._usher is None:
+            self._usher = threading.Thread(target=self._let_in, name=f"{self._name} usher", daemon=True)
+            try:
+                self._usher.start()
+            except RuntimeError:  # there are too many threads already: until then those that work take it on
+                self._usher = None
+
+    def _begin(self, work: Work, number: int) -> None:
         """Gives it a thread; it counts as one that works already."""
         with self._lock:
             if self._idle:
                 slot = self._idle.pop()
-                slot.work = work
+                slot.work = work, number
                 slot.wake.release()
                 return
             self._count += 1
         try:
-            threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True).start()
+            threading.Thread(target=self._run, args=((work, number),), name=self._name, daemon=True).start()
         except RuntimeError:  # there are too many threads already: one of ours does it, or else whoever asks
             with self._lock:
                 self._count -= 1
-                self._working -= 1
+                del self._since[number]
                 if self._count:
                     self._todo.append(work)
                     return
             work()
 
-    def _run(self, work: Work | None) -> None:
+    def _run(self, given: Numbered | None) -> None:
         slot = _Slot()
-        while work is not None:
+        while given is not None:
+            work, number = given
             work()
             with self._lock:
-                work = self._todo.popleft() if self._todo and self._working <= self._room else None
-                if work is None:
-                    self._working -= 1
-                    if not self._todo:
-                        self._room = max(min(self._most, FEW_AT_ONCE), self._working)
+                del self._since[number]
+                if not self._todo:
+                    self._room = max(min(self._most, FEW_AT_ONCE), len(self._since))
+                given = (self._todo.popleft(), self._note_begin()) if self._todo and self._has_room() else None
+                if given is None:
                     self._idle.append(slot)
-            if work is None:
+            if given is None:
                 slot.wake.acquire()
-                work = slot.work
+                given = slot.work
 
     def _let_in(self) -> None:
-        """As long as something waits, looks whether those that work leave the processor time."""
+        """As long as something waits, looks whether those that work leave the processor time, or wait for answers."""
         while True:
             with self._lock:
                 self._lock.wait_for(lambda: self._todo)
             used, at = time.process_time(), time.monotonic()
             time.sleep(LOOK_SECONDS)
-            if time.process_time() - used > BUSY * (time.monotonic() - at):
-                continue
+            is_busy = time.process_time() - used > BUSY * (time.monotonic() - at)
+            let_in: list[Numbered] = []
             with self._lock:
-                if self._todo:
+                if self._todo and not is_busy:
                     self._room = min(self._most, 2 * self._room)
-                count = min(len(self._todo), max(0, self._room - self._working))
-                works = [self._todo.popleft() for _ in range(count)]
-                self._working += count
-            for work in works:
-                self._begin(work)
+                while self._todo and self._has_room():
+                    let_in.append((self._todo.popleft(), self._note_begin()))
+            for work, number in let_in:
+                self._begin(work, number)
