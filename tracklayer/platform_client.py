@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
+import socket
 import ssl
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -13,6 +15,11 @@ from typing import Any
 import httpcore
 import httpx
 
+PATIENCE = 3  # times the client's limit for one part of an answer: what all of it may take, however it trickles
+MOST_LATE_READS = 80  # after that, of 64 KiB at most: more than the longest answer that is taken
+SHORTEST_READ = 0.001  # seconds
+MOST_ADDRESSES = 4  # of one host that are tried
+SHORTEST_CONNECT = 1.0  # seconds that each of them gets
 LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=30)
 
 
@@ -45,8 +52,15 @@ class PlatformClient(httpx.Client):
         )
 
     def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
-        """The answer's head; its body is to be read, and it is to be closed."""
+        """The answer's head; its body is to be read, and it is to be closed. All of it takes ``PATIENCE`` times the limit for one
+        part of it at most: then httpx.ReadTimeout is raised, here or from the body.
+        """
         response = self._transport_for_url(request.url).handle_request(request)
+        stream = response.extensions.get("network_stream")
+        if isinstance(stream, _Gathering) and stream.holds_request:
+            # Somebody's answer was glued behind the one before: this request never left, and that is no answer to it.
+            response.close()
+            raise httpx.ConnectError("the connection held an answer before it was asked", request=request)
         response.request = request
         return response
 
@@ -73,7 +87,7 @@ _IS_ENCODED = re.compile(r"(?:[A-Za-z0-9._~=&+-]|%[0-9A-F]{2})*", re.ASCII).full
 
 
 class _Backend(httpcore.SyncBackend):
-    """Its connections gather what is written until something is read."""
+    """Its connections gather what is written until something is read, and do not wait for ever."""
 
     def connect_tcp(
         self,
@@ -83,20 +97,46 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        return _Gathering(super().connect_tcp(host, port, timeout, local_address, socket_options))
+        """In ``timeout`` seconds, however many addresses the host has: those that come next share what is left."""
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError("the name has no address") from error
+        addresses = list(dict.fromkeys(str(one[4][0]) for one in found))[:MOST_ADDRESSES]
+        ends = time.monotonic() + (timeout or 0)
+        for left in range(len(addresses), 1, -1):
+            seconds = None if timeout is None else max(SHORTEST_CONNECT, (ends - time.monotonic()) / left)
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return self._connect(addresses[-left], port, seconds, local_address, socket_options)
+        seconds = None if timeout is None else max(SHORTEST_CONNECT, ends - time.monotonic())
+        return self._connect(addresses[-1], port, seconds, local_address, socket_options)
+
+    def _connect(self, address: str, port: int, seconds: float | None, *more: Any) -> _Gathering:
+        return _Gathering(super().connect_tcp(address, port, seconds, *more))
 
 
 class _Gathering(httpcore.NetworkStream):
     """httpcore writes a request's head, then its body. Each would be a system call, a packet or two, and a turn of the
     interpreter that other threads take meanwhile.
+
+    And it bounds each read, and so not an answer that comes a byte at a time, or never gets to its head.
     """
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
         self._held: list[bytes] = []
         self._seconds: float | None = None  # that writing it may take
+        self._began = 0.0  # the request, on the monotonic clock
+        self._late_reads = 0  # of its answer
+
+    @property
+    def holds_request(self) -> bool:
+        """Whether something was written that has not left."""
+        return bool(self._held)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not self._held:
+            self._began, self._late_reads = time.monotonic(), 0
         self._held.append(buffer)
         self._seconds = timeout
 
@@ -105,6 +145,13 @@ class _Gathering(httpcore.NetworkStream):
             held, self._held = b"".join(self._held), []
             with suppress(httpcore.WriteError):  # as httpcore does: whoever hangs up may have said why
                 self._stream.write(held, self._seconds)
+        if timeout is not None:
+            left = self._began + PATIENCE * timeout - time.monotonic()
+            if left <= 0:  # what has arrived already is read all the same: it may be this process that stood still
+                self._late_reads += 1
+                if self._late_reads > MOST_LATE_READS:
+                    raise httpcore.ReadTimeout
+            timeout = min(timeout, max(left, SHORTEST_READ))
         return self._stream.read(max_bytes, timeout)
 
     def close(self) -> None:

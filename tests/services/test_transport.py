@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import logging
 import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,12 +17,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import httpcore
 import httpx
 import orjson
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.servers import wait_until
 from tracklayer.domain.delivery import (
     Auth,
     BearerToken,
@@ -38,6 +42,7 @@ from tracklayer.domain.delivery import (
     ServiceAccount,
     TokenRefused,
 )
+from tracklayer.platform_client import MOST_LATE_READS, _Backend, _Gathering
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.transport import MAX_REPLY, send
@@ -379,12 +384,18 @@ def test_the_longest_answer_is_read_and_a_longer_one_is_none(http: httpx.Client,
     assert isinstance(reply, PlatformReply)
     assert reply.json == "x" * (MAX_REPLY - 2)
     platform.answer = answered(200, b'"' + b"x" * (MAX_REPLY - 1) + b'"')
-    assert posted(http, platform) == NoAnswer("the answer was too long to be one, or took too long")
+    assert posted(http, platform) == NoAnswer("the answer was too long to be one")
+
+
+def test_an_answer_that_is_packed_twice_is_none(http: httpx.Client, platform: Platform) -> None:
+    twice = gzip.compress(gzip.compress(b"{}"))
+    platform.answer = answered(200, twice, "Content-Encoding: gzip, gzip")
+    assert posted(http, platform) == NoAnswer("the answer was too long to be one")
 
 
 def test_an_answer_that_unfolds_to_a_gigabyte_is_none(http: httpx.Client, platform: Platform) -> None:
     platform.answer = answered(200, gzip.compress(b"\x00" * MAX_REPLY * 8), "Content-Encoding: gzip")
-    assert posted(http, platform) == NoAnswer("the answer was too long to be one, or took too long")
+    assert posted(http, platform) == NoAnswer("the answer was too long to be one")
 
 
 # No answers --------------------------------------------------------------------------------------------------------
@@ -439,20 +450,136 @@ def test_a_platform_that_hangs_is_left_in_time(http: httpx.Client, platform: Pla
     assert len(platform.received) == 1
 
 
-def test_an_answer_that_trickles_in_is_left_in_time(http: httpx.Client, platform: Platform) -> None:
-    said = []
+def trickling(begin: bytes, more: bytes) -> Answer:
+    """Something of an answer again and again, for as long as somebody listens."""
 
-    def trickle(handler: BaseHTTPRequestHandler) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(begin)
         for _ in range(1000):
-            handler.wfile.write(b" ")
-            said.append(1)
-            if platform.closing.wait(0.2):
-                return
+            handler.wfile.write(more)
+            time.sleep(0.1)
+        pytest.fail("it was listened to")
 
-    platform.answer = trickle
-    assert posted(http, platform) == NoAnswer("the answer was too long to be one, or took too long")
-    assert len(said) < 20
+    return answer
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+EMPTY_BLOCK = b"\x00\x00\x00\xff\xff"  # of deflate: five bytes that unfold to nothing
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(trickling(OK + b"content-length: 1000\r\n\r\n", b" "), id="its body"),
+        pytest.param(trickling(OK + b"x-more: ", b"x"), id="its head"),
+        pytest.param(trickling(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), id="what goes before it"),
+        pytest.param(trickling(OK + b"transfer-encoding: chunked\r\n\r\n0\r\nx: ", b"x"), id="what follows it"),
+        pytest.param(
+            trickling(
+                OK + b"content-encoding: gzip\r\ncontent-length: 100000\r\n\r\n" + gzip.compress(b"")[:10], EMPTY_BLOCK
+            ),
+            id="a body that unfolds to nothing",
+        ),
+    ],
+)
+def test_an_answer_that_trickles_in_is_left_in_time(http: httpx.Client, platform: Platform, answer: Answer) -> None:
+    platform.answer = answer
+    assert posted(http, platform) == NoAnswer("no answer in time")
+    assert len(platform.received) == 1
+
+
+def test_what_has_arrived_while_this_process_stood_still_is_an_answer(platform: Platform) -> None:
+    platform.answer = answered(200, b'{"ok":true}')
+    stream = _Backend().connect_tcp("127.0.0.1", int(platform.url.rpartition(":")[2]), 5)
+    assert isinstance(stream, _Gathering)
+    stream.write(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n", 5)
+    said = stream.read(10, 5)
+    wait_until(lambda: stream.get_extra_info("is_readable"), "the rest")
+    stream._began -= 3600
+    while not said.endswith(b'{"ok":true}'):
+        said += stream.read(10, 5)
+    stream.write(b"POST", 5)
+    stream._began -= 3600
+    with contextlib.suppress(httpcore.ReadError):
+        while stream.read(10, 5):
+            pass
+    stream.close()
+
+
+def test_what_comes_without_end_is_not_read_for_ever_once_its_time_is_over() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stream = _Backend().connect_tcp("127.0.0.1", server.getsockname()[1], 5)
+        assert isinstance(stream, _Gathering)
+        with server.accept()[0] as platform:
+            stream.write(b"POST", 5)
+            stream._began -= 3600
+            for _ in range(MOST_LATE_READS):
+                platform.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+                wait_until(lambda: stream.get_extra_info("is_readable"), "it to come")
+                assert stream.read(65536, 5)
+            platform.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+            with pytest.raises(httpcore.ReadTimeout):
+                stream.read(65536, 5)
+        stream.close()
+
+
+def test_an_answer_to_nobody_is_not_taken_for_that_of_the_next_request(http: httpx.Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1/events"
+        received: list[bytes] = []
+
+        def serve() -> None:
+            while len(received) < 2:
+                with server.accept()[0] as client:
+                    while more := client.recv(65536):
+                        received.append(more)
+                        client.sendall((OK + b"content-length: 2\r\n\r\n{}") * 2)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert isinstance(send(http, "meta", PlatformRequest(url, {"n": 1})), PlatformReply)
+        assert isinstance(send(http, "meta", PlatformRequest(url, {"n": 2})), NotSent)
+        assert len(received) == 1
+        assert isinstance(send(http, "meta", PlatformRequest(url, {"n": 3})), PlatformReply)
+        http.close()
+        thread.join()
+    assert [b'"n":3' in one for one in received] == [False, True]
+
+
+def test_a_proxy_that_makes_no_connection_means_that_nothing_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        runtime = Runtime(load_settings({}), "", Sealer(["k" * 32]), http_timeout=httpx.Timeout(5))
+
+        def refuse() -> None:
+            with proxy.accept()[0] as client:
+                client.recv(65536)
+                client.sendall(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        found = send(runtime.http(), "meta", PlatformRequest("https://platform.invalid/v1/events", BODY))
+        thread.join()
+        runtime.close()
+    assert found == NotSent("the proxy made no connection")
+
+
+def test_of_a_host_with_many_addresses_the_one_that_is_there_is_found_in_time(
+    http: httpx.Client, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+
+    def several(host: str, port: int, *args: Any, **more: Any) -> list[Any]:
+        if host != "platform.example":
+            return real(host, port, *args, **more)
+        dead = free_port()
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, dead)) for address in ("127.0.0.2", "127.0.0.3")
+        ] + [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", several)
+    url = platform.url.replace("127.0.0.1", "platform.example")
+    assert isinstance(send(http, "meta", PlatformRequest(url, BODY)), PlatformReply)
 
 
 def test_a_platform_that_hangs_within_its_answer_is_left_in_time(http: httpx.Client, platform: Platform) -> None:

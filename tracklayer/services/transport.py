@@ -37,11 +37,19 @@ from tracklayer.tokens import AccessToken, TokenCache
 
 MAX_REPLY = 4 * 1024 * 1024  # bytes; a thousand items' worth of errors is far below
 ALL_PATIENCE = 6  # times the same limit: what a call may take with its tokens, so that its lease lasts longer
-PATIENCE = 3  # times the client's limit for one part of an answer: what all of it may take, however it trickles
 USER_AGENT = "TrackLayer/0.1"
 DEFAULT_LIFETIME = 3600  # seconds, where a token endpoint does not say (RFC 6749, 5.1 recommends that it does)
 LONGEST_LIFETIME = 24 * 3600  # seconds; whatever it says, a token that is good no more is refused and fetched anew
 ASSERTION_LIFETIME = timedelta(minutes=60)  # the longest Google takes: "Using OAuth 2.0 for Server to Server"
+
+# Nothing of the request has left: no connection, or a proxy that makes none.
+_BEFORE_SENDING = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
 
 
 class _TokenFailedError(Exception):
@@ -122,22 +130,21 @@ def _exchange(
     content: bytes,
     headers: Mapping[str, str],
 ) -> Reply:
-    deadline = time.monotonic() + PATIENCE * (http.timeout.read or 0)
     try:
         # Added by hand: httpx would replace the query that the URL has already, or encode anew what stands in it.
         target = f"{url}{'&' if '?' in url else '?'}{urlencode(params)}" if params else url
         with http.stream(method, target, content=content, headers=_headers(headers)) as response:
-            answer = _read(response, deadline)
+            answer = _read(response)
     except _UnsendableError:
         return NotSent("a setting holds a character that no request can carry", is_of_merchant=True)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+    except _BEFORE_SENDING as error:
         return NotSent(_words(error))
     except httpx.TimeoutException:
         return NoAnswer(NO_ANSWER_IN_TIME)
     except httpx.HTTPError as error:
         return NoAnswer(_words(error))
     if answer is None:
-        return NoAnswer("the answer was too long to be one, or took too long")
+        return NoAnswer("the answer was too long to be one")
     return PlatformReply(
         response.status_code,
         _json(answer),
@@ -154,11 +161,14 @@ def _headers(given: Mapping[str, str]) -> dict[str, str]:
     return dict(given)
 
 
-def _read(response: httpx.Response, deadline: float) -> bytes | None:
+def _read(response: httpx.Response) -> bytes | None:
+    """The body; None of one that is too long, or may be: what is packed twice could be of any size."""
+    if "," in response.headers.get("content-encoding", ""):
+        return None
     content = bytearray()
     for chunk in response.iter_bytes():
         content += chunk
-        if len(content) > MAX_REPLY or time.monotonic() > deadline:
+        if len(content) > MAX_REPLY:
             return None
     return bytes(content)
 
@@ -261,6 +271,7 @@ def _words(error: Exception) -> str:
     words: dict[type[Exception], str] = {
         httpx.ConnectError: "the connection failed",
         httpx.ConnectTimeout: "the connection timed out",
+        httpx.ProxyError: "the proxy made no connection",
         httpx.RemoteProtocolError: "the connection was cut before the answer",
         httpx.ReadError: "the connection was cut while reading the answer",
         httpx.WriteError: "the connection was cut while sending",
