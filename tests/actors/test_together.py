@@ -160,6 +160,23 @@ def test_where_requests_wait_for_answers_more_are_let_in_and_after_that_few_agai
     assert again.most <= FEW_AT_ONCE
 
 
+def test_what_waits_for_its_thread_does_not_count_as_sent(
+    runtime: Runtime, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together_module, "BUSY", -1.0)
+    monkeypatch.setattr(together_module, "LONG_SECONDS", 1e9)
+    gate.hanging = "order"
+    shops = town(runtime, 40)
+    with process(runtime) as (together, _):
+        together([(shop.merchant_id, "meta") for shop in shops])
+        wait_until(lambda: gate.waiting >= FEW_AT_ONCE, "the first ones to leave")
+        with in_transaction():
+            begun = rows("SELECT count(*) FILTER (WHERE sending <> '{}'), count(*) FROM claims")[0]
+        assert begun[0] <= 2 * FEW_AT_ONCE < begun[1]
+        gate.opened.set()
+        until(40)
+
+
 def test_whoever_waits_for_long_keeps_nobody_out_though_the_processor_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(together_module, "BUSY", -1.0)  # by a backlog, for example
     threads, hung, crowd = _Threads(100, "test"), Crowd(), Crowd()

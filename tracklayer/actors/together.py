@@ -27,6 +27,7 @@ from tracklayer.services.deliver_together import (
     MOST,
     Answered,
     Errand,
+    begin_together,
     deliver,
     settle_alone,
     settle_together,
@@ -38,14 +39,14 @@ log = logging.getLogger(__name__)
 
 LOOKS = 2  # at once: while one's statements run, the other maps
 REQUESTS_A_THREAD = 8  # on their way, for each thread of the worker: platforms take a fraction of a second to answer
-FEW_AT_ONCE = 8  # threads that work, as long as they keep the processor busy
+FEW_AT_ONCE = 8  # threads that work, as long as they keep the processor busy; and requests that are begun together
 BUSY = 0.5  # of a processor: above it, more threads would deliver no more
 LOOK_SECONDS = 0.01  # in which that is found out, while something waits
 LONG_SECONDS = 0.05  # after which whoever works waits for an answer: computing takes a few milliseconds
 OF_DESTINATION = 4  # requests on their way: behind them its events gather, and go in one
 
 Work = Callable[[], None]
-Numbered = tuple[Work, int]
+Begun = tuple[Work, list[int]]  # and the numbers under which it is at work
 
 
 class Together:
@@ -89,8 +90,7 @@ class Together:
             for errand in errands:
                 if errand.to_stitch:
                     to_stitch.setdefault(errand.queue[0], []).append(errand)
-                else:
-                    self._threads.submit(partial(self._send, errand))
+            self._send_all([errand for errand in errands if not errand.to_stitch])
             for those in to_stitch.values():
                 self._threads.submit(partial(self._stitch, those))
             self._leave(set(found) - {errand.queue for errand in errands})
@@ -125,8 +125,20 @@ class Together:
         with self._guarded("stitching"):
             ready = stitch_together(self._runtime, errands)
         self._leave({errand.queue for errand in errands} - {errand.queue for errand in ready})
-        for errand in ready:
-            self._threads.submit(partial(self._send, errand))
+        self._send_all(ready)
+
+    def _send_all(self, errands: Sequence[Errand]) -> None:
+        for start in range(0, len(errands), FEW_AT_ONCE):
+            some = errands[start : start + FEW_AT_ONCE]
+            self._threads.submit(partial(self._send_some, some), worth=len(some))
+
+    def _send_some(self, errands: Sequence[Errand]) -> None:
+        """Notes of some that they are sent, and sends them all at once."""
+        with self._guarded("noting what many destinations are sent"):
+            begin_together(self._runtime, errands)
+        for errand in errands[1:]:
+            self._threads.submit(partial(self._send, errand), at_once=True)
+        self._send(errands[0])
 
     def _send(self, errand: Errand) -> None:
         answered = None
@@ -182,14 +194,14 @@ class _Slot:
     def __init__(self) -> None:
         self.wake = threading.Lock()
         self.wake.acquire()
-        self.work: Numbered | None = None
+        self.work: Begun | None = None
 
 
 class _Threads:
     """Started as they are needed, ``most`` at most. The one that worked last works next: its connections are open still.
 
-    ``FEW_AT_ONCE`` work at a time: where answers come at once, more only take the interpreter from each other, and a fifth of
-    what the process does is changing threads. Where they wait for answers instead, more are let in: one for each that has been
+    About ``FEW_AT_ONCE`` work at a time: where answers come at once, more only take the interpreter from each other, and a fifth
+    of what the process does is changing threads. Where they wait for answers instead, more are let in: one for each that has been
     at it for ``LONG_SECONDS``, and as long as the processor has time left, twice as many again and again, until nothing waits.
     What is submitted raises nothing.
     """
@@ -198,23 +210,23 @@ class _Threads:
         self._most, self._name = most, name
         self._lock = threading.Condition()
         self._idle: list[_Slot] = []
-        self._todo: deque[Work] = deque()
+        self._todo: deque[tuple[Work, int]] = deque()
         self._count = 0
-        self._since: dict[int, float] = {}  # number of a work -> when it began, oldest first
+        self._since: dict[int, float] = {}  # number of what is at work -> when it began, oldest first
         self._numbers = count()
         self._room = min(most, FEW_AT_ONCE)  # for how many that work, besides those that have been at it for long
         self._usher: threading.Thread | None = None
 
-    def submit(self, work: Work, *, at_once: bool = False) -> None:
-        """Does it soon. ``at_once``: however many work already."""
+    def submit(self, work: Work, *, worth: int = 1, at_once: bool = False) -> None:
+        """Does it soon. ``worth``: as how many it counts, since it brings the others along. ``at_once``: however many work already."""
         with self._lock:
             if not self._has_room(at_once=at_once):
-                self._todo.append(work)
+                self._todo.append((work, worth))
                 self._lock.notify()
                 self._start_usher()
                 return
-            number = self._note_begin()
-        self._begin(work, number)
+            begun = self._note_begin(work, worth)
+        self._begin(begun)
 
     def _has_room(self, *, at_once: bool = False) -> bool:
         """For one more."""
@@ -227,10 +239,14 @@ class _Threads:
         until = time.monotonic() - LONG_SECONDS
         return sum(1 for _ in takewhile(lambda since: since <= until, self._since.values()))
 
-    def _note_begin(self) -> int:
-        number = next(self._numbers)
-        self._since[number] = time.monotonic()
-        return number
+    def _note_begin(self, work: Work, worth: int) -> Begun:
+        numbers = [next(self._numbers) for _ in range(worth)]
+        self._since.update(dict.fromkeys(numbers, time.monotonic()))
+        return work, numbers
+
+    def _note_end(self, begun: Begun) -> None:
+        for number in begun[1]:
+            del self._since[number]
 
     def _start_usher(self) -> None:
         if self._usher is None:
@@ -240,41 +256,48 @@ class _Threads:
             except RuntimeError:  # there are too many threads already: until then those that work take it on
                 self._usher = None
 
-    def _begin(self, work: Work, number: int) -> None:
-        """Gives it a thread; it counts as one that works already."""
+    def _begin(self, begun: Begun) -> None:
+        """Gives it a thread; it counts as at work already."""
         with self._lock:
-            if self._idle:
-                slot = self._idle.pop()
-                slot.work = work, number
-                slot.wake.release()
+            if self._wake_idle(begun):
                 return
             self._count += 1
         try:
-            threading.Thread(target=self._run, args=((work, number),), name=self._name, daemon=True).start()
+            threading.Thread(target=self._run, args=(begun,), name=self._name, daemon=True).start()
         except RuntimeError:  # there are too many threads already: one of ours does it, or else whoever asks
             with self._lock:
                 self._count -= 1
-                del self._since[number]
-                if self._count:
-                    self._todo.append(work)
+                if self._wake_idle(begun):
                     return
-            work()
+                self._note_end(begun)
+                if self._count:
+                    self._todo.append((begun[0], len(begun[1])))
+                    return
+            begun[0]()
 
-    def _run(self, given: Numbered | None) -> None:
+    def _wake_idle(self, begun: Begun) -> bool:
+        """Whether a thread had nothing to do, and does this."""
+        if not self._idle:
+            return False
+        slot = self._idle.pop()
+        slot.work = begun
+        slot.wake.release()
+        return True
+
+    def _run(self, begun: Begun | None) -> None:
         slot = _Slot()
-        while given is not None:
-            work, number = given
-            work()
+        while begun is not None:
+            begun[0]()
             with self._lock:
-                del self._since[number]
+                self._note_end(begun)
                 if not self._todo:
                     self._room = max(min(self._most, FEW_AT_ONCE), len(self._since))
-                given = (self._todo.popleft(), self._note_begin()) if self._todo and self._has_room() else None
-                if given is None:
+                begun = self._note_begin(*self._todo.popleft()) if self._todo and self._has_room() else None
+                if begun is None:
                     self._idle.append(slot)
-            if given is None:
+            if begun is None:
                 slot.wake.acquire()
-                given = slot.work
+                begun = slot.work
 
     def _let_in(self) -> None:
         """As long as something waits, looks whether those that work leave the processor time, or wait for answers."""
@@ -284,11 +307,11 @@ class _Threads:
             used, at = time.process_time(), time.monotonic()
             time.sleep(LOOK_SECONDS)
             is_busy = time.process_time() - used > BUSY * (time.monotonic() - at)
-            let_in: list[Numbered] = []
+            let_in: list[Begun] = []
             with self._lock:
                 if self._todo and not is_busy:
                     self._room = min(self._most, 2 * self._room)
                 while self._todo and self._has_room():
-                    let_in.append((self._todo.popleft(), self._note_begin()))
-            for work, number in let_in:
-                self._begin(work, number)
+                    let_in.append(self._note_begin(*self._todo.popleft()))
+            for begun in let_in:
+                self._begin(begun)

@@ -1,7 +1,7 @@
 """Delivers for many destinations at once what is due there singly: the everyday traffic of many merchants.
 
-One look, in one transaction, leases what is due at up to ``MOST`` destinations; one more notes that all of it is about to
-leave; each destination gets its own request; and what has been answered meanwhile is settled in one transaction. All that
+One look, in one transaction, leases what is due at up to ``MOST`` destinations; one more notes of some of them that all of it
+is about to leave; each destination gets its own request; and what has been answered meanwhile is settled in one transaction. All that
 ``services/deliver.py`` says at its head holds for each lease of these. Only what goes as it should goes together: what is
 held, recovers, is behind, or is in others' hands gets a look of its own there; and what is refused, fails, or cannot be
 written together with the others is written by itself. What is stitched is so for all destinations of its merchant at once.
@@ -88,8 +88,8 @@ class Answered:
 def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[Errand], list[Queue]]:
     """(what is to be sent now, a request or few for each destination; destinations that need a look of their own).
 
-    Any number of workers may call it at once. What is sent must be given to ``deliver`` soon: its leases run. Raises
-    DatabaseAwayError.
+    Any number of workers may call it at once. What is sent must be given to ``begin_together`` and ``deliver`` soon: its leases
+    run. Raises DatabaseAwayError.
     """
     if not runtime.clock.is_sure:
         return [], []  # it would take what is not due yet
@@ -131,7 +131,6 @@ def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[E
             if is_everybodys(error):
                 raise
             tell_fault(runtime, f"making requests for {lease.platform}", error, lease)
-    _begin(runtime, errands)
     return errands, alone + others
 
 
@@ -151,10 +150,11 @@ def _claim(
     return seen, claimed, others
 
 
-def _begin(runtime: Runtime, errands: Sequence[Errand]) -> None:
+def begin_together(runtime: Runtime, errands: Sequence[Errand]) -> None:
     """Notes what is about to leave, of those of whose leases all goes in one request; the others are begun one by one.
 
-    So are those that it cannot be noted for together with the others. Whose lease was lost is taken out of the requests.
+    So are those that it cannot be noted for together with the others. Whose lease was lost is taken out of the requests. Who
+    calls it sends all of it at once: what waited then, and never left, would count as what may have arrived.
     """
     plain = [errand for errand in errands if len(errand.todo) == 1 and not errand.unsent]
     if not plain:
@@ -211,7 +211,6 @@ def stitch_together(runtime: Runtime, errands: Sequence[Errand]) -> Sequence[Err
         else:
             errand.to_stitch = ()
             ready.append(errand)
-    _begin(runtime, ready)
     return ready
 
 
