@@ -118,6 +118,36 @@ def test_a_phone_is_read_as_people_write_it(raw: str, country: str | None, norma
 
 
 @pytest.mark.parametrize(
+    ("raw", "country", "number"),
+    [
+        pytest.param("+49 1512 3456789 / 12", None, "+4915123456789", id="an extension"),
+        pytest.param("+49 1512 3456789/12", "US", "+4915123456789", id="an extension without blanks"),
+        pytest.param("01512 3456789 / 12", "DE", "+4915123456789", id="an extension, at home"),
+        pytest.param("0044 20 7946 0958 / 5", None, "+442079460958", id="an extension behind 00"),
+        pytest.param("650-253-0000/12", "US", "+16502530000", id="an extension that makes it too long"),
+        pytest.param("+49 30 1234567 / 12", None, "+49301234567", id="where fixed lines may be as long"),
+        pytest.param("+49 1512 3456789 / 12 / 13", None, "+4915123456789", id="two of them"),
+        pytest.param("+49 30 / 1234567 / 12", None, "+49301234567", id="behind a slash that parts"),
+        pytest.param("(021) 5790 1234 / 56", "ID", "+622157901234", id="the end of a second number"),
+        pytest.param("+49 1512 3456789 / +49 1512 3456780", None, None, id="a second number"),
+        pytest.param("+49 30 123456 / 3456789", None, None, id="a second number that would fit"),
+        pytest.param("+49 (0) 4921 / 123456", None, "+494921123456", id="an area code and a number"),
+        pytest.param("030/123/45/67", "DE", "+49301234567", id="slashes between digits"),
+        pytest.param("0664 1234 / 567", "AT", "+436641234567", id="a mobile phone in two parts"),
+        pytest.param("+43 1 / 505 80 / 123", None, "+43150580123", id="as long as it may be"),
+        pytest.param("+261 20 21 234 / 56", None, "+261202123456", id="half of which is read as another one"),
+        pytest.param("+49 1512 3456789 /", None, "+4915123456789", id="nothing behind it"),
+        pytest.param("/".join("+49 1512 3456789") + "/1" * 60, None, None, id="slashes without end"),
+    ],
+)
+def test_what_follows_a_slash_is_part_of_a_number_or_not(raw: str, country: str | None, number: str | None) -> None:
+    assert phone_e164(raw, country) == number
+    digests = phone_digests(raw, frozenset({country} if country else ()))
+    kept, plain = Matchable(digests=digests), Matchable(plain=raw)
+    assert kept.phone_sha256("e164", country) == plain.phone_sha256("e164", country)
+
+
+@pytest.mark.parametrize(
     "mark",
     ["\u00ad", "\u061c", "\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u202a", "\u202c", "\u2060", "\u2068", "\u2069", "\ufeff"],
     ids=ascii,

@@ -10,6 +10,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.domain.facts import IDENTIFIERS
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
+from tracklayer.services.erase import Begun, Request, erase_person
 from tracklayer.services.ingest import ingest_events
 
 QUERY = """
@@ -56,6 +57,43 @@ async def test_shares_are_told_by_name_and_of_what_each_platform_uses(
     assert "ttclid" not in of_meta["identifiers"]
     assert [row["eventName"] for row in await coverage(api, clock, "Lead")] == ["Lead", "Lead"]
     assert await coverage(api, clock, "Refund") == []
+
+
+async def test_what_is_malformed_is_missing_and_a_list_counts_as_well(
+    runtime: Runtime, merchant: Merchant, api: Api, clock: FrozenClock
+) -> None:
+    machine = {"client_ip": "203.0.113.42", "client_user_agent": AGENT}
+    ingest_events(
+        runtime,
+        merchant.holder,
+        [
+            draft("a", user_data={**machine, "email": "nonsense", "phone": "12345", "fbp": "abc"}),
+            draft("b", user_data={**machine, "emails": ["jane@example.com"], "phones": ["+16505550177"]}),
+        ],
+    )
+    whole, _ = await coverage(api, clock)
+    told = whole["identifiers"]
+    assert (whole["events"], whole["anyStrong"]) == (2, 0.5)
+    assert (told["email"], told["phone"], told["fbp"], told["clientIp"]) == (0.5, 0.5, 0, 1)
+
+
+async def test_who_is_left_alone_counts_for_nothing(
+    runtime: Runtime, merchant: Merchant, api: Api, clock: FrozenClock
+) -> None:
+    machine = {"client_ip": "203.0.113.42", "client_user_agent": AGENT}
+    erased = Request(email="jane@example.com")
+    assert isinstance(erase_person(runtime, merchant.merchant_id, erased, {"operator": "test"}, suppress=True), Begun)
+    clock.move(timedelta(minutes=1))
+    ingest_events(
+        runtime,
+        merchant.holder,
+        [
+            draft("hers", user_data={**machine, "email": "jane@example.com"}),
+            draft("his", user_data=machine),
+        ],
+    )
+    whole, _ = await coverage(api, clock)
+    assert (whole["events"], whole["anyStrong"], whole["identifiers"]["email"]) == (1, 0, 0)
 
 
 async def test_a_range_is_bounded(api: Api, clock: FrozenClock) -> None:

@@ -54,14 +54,20 @@ class Shop:
                     )
 
     def minutes_pass(
-        self, minutes: int, hosts: dict[str, bool], *, denied: bool = False, name: str = "Purchase"
+        self,
+        minutes: int,
+        hosts: dict[str, bool],
+        *,
+        denied: bool = False,
+        name: str = "Purchase",
+        user_data: dict[str, Any] | None = None,
     ) -> None:
-        """Each minute an event on each host, with an email (nine of ten) or without, and a look."""
+        """Each minute an event on each host, with an email (nine of ten) or without, and a look. ``user_data``: of all besides."""
         for _ in range(minutes):
             self.minute += 1
             drafts = []
             for host, with_email in hosts.items():
-                user: dict[str, Any] = {"client_ip": "203.0.113.42", "client_user_agent": AGENT}
+                user: dict[str, Any] = {"client_ip": "203.0.113.42", "client_user_agent": AGENT, **(user_data or {})}
                 if with_email and self.minute % 10:
                     user["email"] = f"jane{self.sent}@example.com"
                 drafts.append(
@@ -123,6 +129,22 @@ def test_a_checkout_that_drops_the_email_is_told_once_with_its_host_and_is_over_
     assert [alert[3] for alert in shop.alerts()] == [True]
     shop.minutes_pass(60, both)
     assert [alert[3] for alert in shop.alerts()] == [False]
+
+
+@pytest.mark.parametrize("garbage", ["[hidden by privacy plugin]", "j***@gmail"])
+def test_an_email_that_turns_into_garbage_is_told_as_one_that_is_dropped(shop: Shop, garbage: str) -> None:
+    shop.minutes_pass(25, {"shop.example": True, "checkout.shop.example": True})
+    shop.minutes_pass(16, {"shop.example": False, "checkout.shop.example": False}, user_data={"email": garbage})
+    [(_, name, severity, is_open, title, *_)] = shop.alerts()
+    assert (name, severity, is_open) == ("Purchase", "critical", True)
+    assert title == "Purchase: none carry an email instead of 90%"
+
+
+def test_an_email_that_moves_into_the_list_is_not_lost(shop: Shop) -> None:
+    shop.minutes_pass(25, {"shop.example": True, "checkout.shop.example": True})
+    listed = {"emails": ["jane@example.com"]}
+    shop.minutes_pass(60, {"shop.example": False, "checkout.shop.example": False}, user_data=listed)
+    assert shop.alerts() == []
 
 
 def test_a_shift_of_the_mix_alone_is_told_to_nobody(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:

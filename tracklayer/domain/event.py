@@ -250,11 +250,14 @@ class Misfit:
 
 
 class ReadEvent(NamedTuple):
-    """``size``: bytes of JSON that the event came in."""
+    """``size``: bytes of JSON that the event came in. ``unusable``: paths of what stands in the event, was warned of, and is of no
+    use to any platform.
+    """
 
     event: Event
     warnings: tuple[Problem, ...]
     size: int = 0
+    unusable: tuple[tuple[str, ...], ...] = ()
 
 
 Made = TypeVar("Made", UserData, CustomData, Content, Device, Event)
@@ -329,7 +332,9 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
                 reader.contact(path)
         else:
             vars(event)["may_hold_contact"] = False
-    return _tuple(ReadEvent, (event, tuple(_in_order(reader.warnings)) if reader.warnings else (), size))
+    if not reader.warnings:
+        return _tuple(ReadEvent, (event, (), size, ()))
+    return _tuple(ReadEvent, (event, tuple(_in_order(reader.warnings)), size, tuple(reader.unusable)))
 
 
 def _without(draft: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> Mapping[str, Any]:
@@ -833,6 +838,7 @@ class _Reader:
         "may_hold_personal",
         "problems",
         "size",
+        "unusable",
         "warnings",
     )
 
@@ -844,6 +850,7 @@ class _Reader:
         self.may_hold_personal = False  # in what was read so far
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.unusable: list[tuple[str, ...]] = []  # of what is kept all the same
         self.left_out: list[tuple[str, ...]] = []  # what is so long that it is not even searched
 
     def problem(self, path: tuple[str, ...], code: str, *what: Part) -> None:
@@ -853,6 +860,7 @@ class _Reader:
     def warn(self, path: tuple[str, ...], what: str) -> None:
         rest = f" {what}. The event is taken without it: platforms that would refuse it do not get it."
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+        self.unusable.append(path)
 
     def left(self, path: tuple[str, ...], what: str) -> None:
         rest = f" {what}. The event is taken without it."
@@ -869,6 +877,8 @@ class _Reader:
         rest = _CONTACT_IN.get(path[-1]) if len(path) == 1 else None
         if path == ("user_data", "external_id"):
             rest = _CONTACT_AS_ID
+        if rest is None:
+            self.unusable.append(path)
         rest = rest or " The event is taken, and no platform gets that field."
         message = f" holds what looks like personal data in plain text.{rest}"
         if len(self.warnings) < MAX_PROBLEMS:
@@ -996,6 +1006,7 @@ class _Reader:
                     "X-Forwarded-For. It is sent as it is."
                 )
                 self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+                self.unusable.append(path)
                 return identifiers.machine_address(text)
             if name in ("fbp", "fbc") and identifiers.is_meta_cookie(text):
                 rest = " has a time that is not in milliseconds (13 digits), as Meta documents it. It is sent as it is."
@@ -1038,7 +1049,8 @@ class _Reader:
             self.left(path, "must be a list")
             return None
         if len(value) > MAX_MORE:
-            self.warn(path, f"may have {MAX_MORE} entries: the first ones count")
+            rest = f" may have {MAX_MORE} entries: the first ones count."
+            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
         kind = path[-1][:-1]
         found = []
         for place, item in enumerate(value[:MAX_MORE]):

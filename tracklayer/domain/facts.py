@@ -7,11 +7,12 @@ events carries an email, a value, a click id; see ``db/coverage.py``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from tracklayer.domain.event import NO_CONSENT, Event
+from tracklayer.domain.event import MATCHABLE_LISTS, NO_CONSENT, Event
+from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.problem import Problem
 
 AHEAD_FROM = timedelta(seconds=5)  # of the clock here: less is how long a request takes, and how clocks differ
@@ -67,6 +68,8 @@ FACTS: tuple[str, ...] = (
     "zero_value",  # a value is there, and it is zero
 )
 BITS: dict[str, int] = {name: 1 << place for place, name in enumerate(FACTS)}
+# Further addresses and numbers are as good as the first.
+_FIELDS = {**BITS, **{name: BITS[name[:-1]] for name in MATCHABLE_LISTS}}
 # Facts that are no field of ``user_data``: whatever stands in FACTS besides is an identifier, wherever it stands.
 NO_IDENTIFIERS = frozenset(
     (
@@ -82,13 +85,16 @@ NO_IDENTIFIERS = frozenset(
     )
 )
 IDENTIFIERS = tuple(name for name in FACTS if name not in NO_IDENTIFIERS)
+_NOTHING_PERSONAL = sum(BITS[name] for name in NO_IDENTIFIERS)
 _URL, _VALUE, _CURRENCY = BITS["event_source_url"], BITS["value"], BITS["currency"]
 _CONTENTS, _ORDER, _ZERO = BITS["contents"], BITS["order_id"], BITS["zero_value"]
 _AHEAD, _IS_AHEAD, _DENIED = -AHEAD_FROM, BITS["ahead"], BITS["consent_denied"]
 
 
-def facts_of(event: Event, now: datetime) -> int:
-    """The facts of an event that arrives at ``now``. What was malformed is not there, as if it had not been sent."""
+def facts_of(event: Event, now: datetime, unusable: Sequence[tuple[str, ...]] = ()) -> int:
+    """The facts of an event that arrives at ``now``. What no platform can use, as ``ReadEvent`` names it, is not there, as if it
+    had not been sent.
+    """
     given = vars(event.user_data)
     facts = _mask_of(tuple(given if all(given.values()) else [name for name, value in given.items() if value]))
     if event.event_source_url:
@@ -104,6 +110,8 @@ def facts_of(event: Event, now: datetime) -> int:
         facts |= _ORDER
     if event.consent is not NO_CONSENT and event.consent.ad_user_data == "denied":
         facts |= _DENIED
+    if unusable:
+        facts &= ~_not_there(event, unusable)
     age = now - event.occurred_at
     if age >= LATE_FROM:
         return facts | BITS["late"]
@@ -112,7 +120,40 @@ def facts_of(event: Event, now: datetime) -> int:
 
 @lru_cache(maxsize=4096)  # a merchant's events carry the same few sets of identifiers
 def _mask_of(names: tuple[str, ...]) -> int:
-    return mask_of(name for name in names if name in BITS)
+    mask = 0
+    for name in names:
+        mask |= _FIELDS.get(name, 0)
+    return mask
+
+
+def _not_there(event: Event, unusable: Iterable[tuple[str, ...]]) -> int:
+    """The facts for which an event has nothing but what is of no use."""
+    mask = emails = phones = lines = 0
+    for path in unusable:
+        match path:
+            case ("user_data", "email" | "emails", *_):
+                emails += 1
+            case ("user_data", "phone" | "phones", *_):
+                phones += 1
+            case ("custom_data", "contents", _, "id"):
+                lines += 1
+            case (name,) | (_, name):
+                mask |= BITS.get(name, 0)
+    person, custom = event.user_data, event.custom_data
+    if emails >= len(person.all_emails):
+        mask |= BITS["email"]
+    if phones >= len(person.all_phones):
+        mask |= BITS["phone"]
+    if lines >= len(custom.contents) and all(map(holds_contact, custom.product_ids)):
+        mask |= _CONTENTS
+    return mask
+
+
+def facts_left_alone(facts: int) -> int:
+    """The facts of an event whose person is left alone: it goes nowhere, as if they had denied consent, and says nothing of who
+    it was.
+    """
+    return facts & _NOTHING_PERSONAL | _DENIED
 
 
 def mask_of(names: Iterable[str]) -> int:

@@ -90,6 +90,8 @@ def _numbering_plans() -> dict[str, _Plan]:
 _Type = phonenumbers.PhoneNumberType
 _Result = phonenumbers.ValidationResult
 _FEWEST_WITH_AREA = 8  # digits: fewer may go on in letters, as 1-800-FLOWERS does
+_LONGEST_EXTENSION = 6  # digits: more behind a slash are a second number, and which of both counts nobody can tell
+_MOST_SLASHES = 3
 _BEGINNING = re.compile(r"[+0-9]")
 _DIGIT = re.compile(r"[0-9]")
 _NO_DIGITS = re.compile(r"[^0-9]+")
@@ -130,6 +132,36 @@ def _parsed_e164(text: str, default_country: str | None) -> str | None:
     if "phone-context=" in text:  # of RFC 3966: the library reads it
         return _only(_e164s(_possible(text, default_country)))
     text = _number_in(text)
+    return _read_e164(text, default_country) if "/" not in text else _before_slash(text, default_country)
+
+
+def _before_slash(text: str, default_country: str | None) -> str | None:
+    """What is read of a number with slashes: of all of it where those only part it (``030/1234567``), of what stands before one
+    that an extension or the end of a second number follows.
+    """
+    whole = _read_e164(text, default_country)
+    head, _, tail = text.rpartition("/")
+    added = len(_NO_DIGITS.sub("", tail))
+    if not added or head.count("/") > _MOST_SLASHES:
+        return whole
+    number = _before_slash(head, default_country) if "/" in head else _read_e164(head, default_country)
+    if number is None or not phonenumbers.is_valid_number(phonenumbers.parse(number)):
+        return whole
+    if _national(number) not in _NO_DIGITS.sub("", head):  # half a number, to which a country's rules add what it lacks
+        return whole
+    if whole is not None and phonenumbers.is_valid_number(read := phonenumbers.parse(whole)):
+        # The tables of fixed lines often let anything pass: an area code and a number are not parted behind so many digits.
+        is_apart = head[-1:] == tail[:1] == " " and len(_national(number)) >= _FEWEST_WITH_AREA
+        if not is_apart or _is_mobile(read):
+            return whole
+    return number if added <= _LONGEST_EXTENSION else None
+
+
+def _national(e164: str) -> str:
+    return phonenumbers.national_significant_number(phonenumbers.parse(e164))
+
+
+def _read_e164(text: str, default_country: str | None) -> str | None:
     if text[:1] == "+":
         return _only(_e164s(_read(_without_second_code(_EXIT_CODE_BEHIND_PLUS.sub("+", text)))))
     plan = PhoneMetadata.metadata_for_region(default_country or "")

@@ -33,14 +33,18 @@ class CoverageRow:
     )
     events: int = strawberry.field(
         metadata=READ,
-        description="New events that arrived, without those of people who denied consent, and without repeats.",
+        description="New events that arrived, without repeats, and without those of people who denied consent or were erased "
+        "and are left alone.",
     )
     identifiers: JSON = strawberry.field(
         metadata=READ,
-        description="Identifier -> share, 0 to 1, of these events that bring it themselves; what was malformed is missing.",
+        description="Identifier -> share, 0 to 1, of these events that bring it themselves; what was malformed, or is of no use to "
+        "any platform, is missing.",
     )
     enriched: JSON = strawberry.field(
-        metadata=READ, description="Identifier -> share of events that have it from elsewhere; nothing is, so far."
+        metadata=READ,
+        description="Identifier -> share of events that have it from identity stitching alone. That is not counted so far: it is "
+        "always empty. `enrichment` of an event says what was added to it.",
     )
     any_strong: float = strawberry.field(
         metadata=READ,

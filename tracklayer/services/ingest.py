@@ -21,7 +21,7 @@ from tracklayer.db.lateness import begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name, readable_sale
-from tracklayer.domain.facts import OTHERS, facts_of, host_of, refusal_of
+from tracklayer.domain.facts import OTHERS, facts_left_alone, facts_of, host_of, refusal_of
 from tracklayer.domain.person import to_leave_alone, tokens_of_event
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
@@ -193,7 +193,7 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         read.event, merchant.merchant_id, call.now, runtime.sealer, merchant.hash_user_data, merchant.default_countries
     )
     event = read.event
-    record["facts"] = facts_of(event, call.now)
+    record["facts"] = facts_of(event, call.now, read.unusable)
     if event.event_source_url:
         record["host"] = runtime.counting.hosts.known(merchant.merchant_id, host_of(event.event_source_url), call.hour)
     counted_as = runtime.counting.names.known(merchant.merchant_id, event.event_name, call.hour)
@@ -293,6 +293,7 @@ def _look_for_marks(items: Sequence[Item]) -> Generator[Step, list[Any], dict[in
         item.is_suppressed = any((item.key[0], mark) in suppressed for mark in item.marks)
         if item.is_suppressed:
             item.record = persist.without_person(item.record, item.read.event)
+            item.record["facts"] = facts_left_alone(item.record["facts"])
     return epochs
 
 
