@@ -191,6 +191,52 @@ def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenCl
             execute("DELETE FROM tombstones")
 
 
+PHONE = "+49 151 23456789"
+CONTACTS_AS_IDS = [
+    (Request(email=EMAIL), " Canary.Jane@shop.example"),
+    (Request(email=EMAIL), f"shop:{EMAIL}|7"),
+    (Request(email=EMAIL), "canary.jane%40shop.example"),
+    (Request(email=EMAIL), DIGEST),
+    (Request(email=DIGEST), EMAIL),
+    (Request(email="canaryroe@googlemail.com"), "canary.roe+x@gmail.com"),
+    (Request(phone=PHONE), "+4915123456789"),
+    (Request(phone=PHONE), "tel:+49 (0)151-23456789"),
+    (Request(phone=PHONE), normalise.sha256_hex("4915123456789")),
+    (Request(phone=PHONE), normalise.sha256_hex("+4915123456789")),
+    (Request(phone=normalise.sha256_hex("4915123456789")), "+49 151 23456789"),
+]
+
+
+@pytest.mark.parametrize("hashing", [True, False])
+@pytest.mark.parametrize(("request_", "external_id"), CONTACTS_AS_IDS)
+def test_an_email_or_a_phone_that_is_the_external_id_finds_the_person(
+    runtime: Runtime, clock: FrozenClock, request_: Request, external_id: str, hashing: bool
+) -> None:
+    merchant = new_merchant(runtime, hashing=hashing)
+    others = ["canary.john@shop.example", "+4915123456780", "customer-7", "+49", "a@b", normalise.sha256_hex("his")]
+    send(
+        runtime,
+        merchant,
+        of("hers", None, external_id=external_id),
+        *(of(f"his{number}", None, external_id=other) for number, other in enumerate(others)),
+    )
+    his = [f"his{number}" for number in range(len(others))]
+    package = orjson.loads(b"".join(as_json(export_person(runtime, merchant.merchant_id, request_))))
+    assert [event["event_id"] for event in package["events"]] == ["hers"]
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, request_))
+    assert (stored(merchant), done.counts.get("uncertain", 0)) == (his, 0)
+    # Nor does it come back, or is linked.
+    send(runtime, merchant, of("later", None, external_id=external_id), of("later-his", None, external_id=others[0]))
+    with in_transaction():
+        found = dict(rows("SELECT event_id, user_data::text FROM events WHERE event_id LIKE 'later%%'"))
+    assert found["later"] == "{}"
+    assert others[0] in found["later-his"]
+    user_data = {"email": "new@shop.example", "external_id": external_id}
+    assert not identify(runtime, merchant.holder, "b" * 32, user_data).is_linked
+    assert links(merchant) == []
+
+
 # The same mailbox, as one program writes it and as another does.
 SPELLINGS = [
     ("jose\u0301@shop.example", "josé@shop.example"),

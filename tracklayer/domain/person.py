@@ -8,7 +8,8 @@ email and phone the values are SHA-256, as they are stored:
 - ``email_given``: of a digest that the merchant made: it is compared with the same forms, and for the same reason no others.
 - ``phone``: of a number that reads in one way. ``phone_maybe``: in each way, where the countries in which it is read make
   different numbers of it: whose it is cannot be told.
-- ``external_id``, ``browser_id``: as sent, without blanks around it; an external id also as its SHA-256.
+- ``external_id``, ``browser_id``: as sent, without blanks around it; an external id also as its SHA-256. An email or a phone that
+  a sender took for the external id counts as one, and so does the SHA-256 of one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from tracklayer.domain import normalise
 from tracklayer.domain.email_address import OTHER_SPELLINGS, other_spellings
 from tracklayer.domain.normalise import digest_in, sha256_hex
+from tracklayer.domain.personal import contacts_within, holds_contact
 
 _STRICT = ("basic", "google", *OTHER_SPELLINGS)
 _GMAIL = ("gmail.com", "googlemail.com")  # two names of the same mailboxes
@@ -40,7 +42,7 @@ def tokens_of_event(
         for shown, one in zip(more, kept, strict=False):
             found |= read(shown, one, countries, own)
     if external_id := user_data.get("external_id"):
-        found |= _external(external_id)
+        found |= _external(external_id) | _contacts_in(external_id)
     if browser_id := browser_of(user_data):
         found.add(of_browser(browser_id))
     return found
@@ -184,6 +186,24 @@ def _external(value: str) -> set[str]:
     text = value.strip()
     digest = digest_in(text)
     return {f"external_id:{digest}"} if digest else {f"external_id:{text}", f"external_id:{sha256_hex(text)}"}
+
+
+def _contacts_in(external_id: str) -> set[str]:
+    """Of the emails and phones of which a sender made an external id, in plain or as a digest."""
+    digest = digest_in(external_id)
+    if digest is not None:
+        return {f"email_given:{digest}", f"phone:{digest}"}
+    if not holds_contact(external_id):
+        return set()
+    emails, phones = contacts_within(external_id)
+    found: set[str] = set()
+    for email in {external_id, *emails}:
+        if digests := normalise.email_digests(email):
+            found |= _stored_email("", digests)
+    for phone in phones:
+        if digests := normalise.phone_digests(phone, frozenset()):
+            found |= _stored_phone("", digests, frozenset(), None)
+    return found
 
 
 def _of_text(shown: str) -> str:
