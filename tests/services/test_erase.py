@@ -815,6 +815,69 @@ def test_a_number_that_reads_in_two_ways_is_told_and_left(
     assert send(runtime, merchant, of("his", None, phone="+497911123456"))[0].warnings == ()
 
 
+@pytest.mark.parametrize("then", ["US", "GB", None])
+def test_a_number_that_went_out_by_a_country_of_before_is_told_and_left(
+    runtime: Runtime, worker: int, clock: FrozenClock, sandbox: SandboxServer, then: str | None
+) -> None:
+    """Kept in plain it is read as the destinations say now, and not as they said when it went out."""
+    merchant = new_merchant(runtime, hashing=False)
+
+    def read_in(country: str | None) -> None:
+        changed = set_destination(runtime, merchant.merchant_id, "meta", {**META, "default_country": country}, None)
+        assert isinstance(changed, Changed)
+
+    def looked_for(phone: str) -> tuple[int, list[str]]:
+        looked = count_person(runtime, merchant.merchant_id, Request(phone=phone))
+        assert isinstance(looked, Counted)
+        assert looked.uncertain == len(looked.uncertain_ids)
+        return looked.events, sorted(looked.uncertain_ids)
+
+    read_in("DE")
+    send(
+        runtime,
+        merchant,
+        of("hers", None, phone="0151 23456789"),
+        of("beside", "a@shop.example", phones=["+1 212 555 0123", "0151/23456789"]),
+        of("whole", None, phone="+49 151 23456789"),
+        of("at-home", None, phone="0151 23456789", country="DE"),
+        of("digest", None, phone=normalise.sha256_hex("4915123456780")),
+        of("his", None, phone="0151 23456780"),
+        of("short", None, phone="56789"),
+    )
+    assert looked_for(PHONE) == (4, [])
+    deliver(runtime, worker, merchant)
+    read_in(then)
+    assert looked_for(PHONE) == (2, ["beside", "hers"])
+    assert looked_for("0049 151 23456789") == (2, ["beside", "hers"])
+    assert looked_for("+49 151 23456780") == (1, ["his"])
+    assert looked_for("+49 151 23456781") == (0, [])
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(phone=PHONE)))
+    assert done.counts["uncertain"] == 2
+    assert stored(merchant) == ["beside", "digest", "hers", "his", "short"]
+    assert [kind for kind, _ in done.identifiers] == ["phone"] * len(done.identifiers)
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(phone=PHONE))
+
+
+@pytest.mark.parametrize(
+    ("kept", "asked"),
+    [
+        ("8 (916) 123-45-67", "+7 916 123-45-67"),
+        ("06 20 123 4567", "+36 20 123 4567"),
+        ("1 650-555-0123", "+1 650 555 0123"),
+        ("650-555-0123", "+1 650 555 0123"),
+        ("02 1234 5678", "+39 02 1234 5678"),
+        ("0151 23456789", "0151-23456789"),
+    ],
+)
+def test_a_number_of_no_country_may_be_the_end_of_the_one_asked_for(runtime: Runtime, kept: str, asked: str) -> None:
+    merchant = new_merchant(runtime, hashing=False)
+    send(runtime, merchant, of("maybe", None, phone=kept), of("no", None, phone=f"{kept}1"))
+    looked = count_person(runtime, merchant.merchant_id, Request(phone=asked))
+    assert isinstance(looked, Counted)
+    assert (looked.events, looked.uncertain_ids) == (0, ["maybe"])
+
+
 def seen(merchant: Merchant, clock: FrozenClock, browser: str, **people: str) -> None:
     """A browser that showed a click, and was seen with somebody in one call."""
     links = []
