@@ -218,6 +218,43 @@ def test_of_two_who_have_one_telephone_neither_gets_what_the_other_showed_by_it(
     assert given(stitch(both, known)) == {"gclid": "g"}
 
 
+def test_a_phone_that_came_with_two_emails_in_two_browsers_gives_nothing() -> None:
+    other = replace(person("7" * 64, before=2 * HOUR), pairs=frozenset([pair_of("7" * 64, PHONE)]))
+    hers = Browser(BROWSER, [signal("gclid", "hers", HOUR)], [paired(), person(PHONE, "phone")])
+    his = Browser(OTHER, [signal("ttclid", "his", HOUR)], [other, person(PHONE, "phone")])
+    caller = event(phone=Matchable.read("+4915112340002"))
+    known = Known(browsers=[hers, his], person=PHONE, names=frozenset([PHONE]))
+    assert judge_event(caller, known) == Stitched(note=Note.SHARED_BROWSER)
+    # Nor where the event says another email beside it, which was seen in no browser.
+    new = event(phone=Matchable.read("+4915112340002"), email=Matchable.read("new@example.com"))
+    assert judge_event(new, known._replace(names=frozenset([PHONE, "8" * 64]))) == Stitched(note=Note.SHARED_BROWSER)
+    # Nor what somebody showed with that phone where no email came along, or in a browser of many.
+    alone = Browser("browser_of_jane_000003", [signal("twclid", "alone", HOUR)], [person(PHONE, "phone")])
+    assert judge_event(caller, known._replace(browsers=[hers, his, alone])) == Stitched(note=Note.SHARED_BROWSER)
+    crowd = [person(str(n) * 64, "phone", before=2 * HOUR) for n in range(MOST_IN_A_BROWSER + 1) if n != 5]
+    till = his._replace(people=[*his.people, *crowd])
+    assert judge_event(caller, known._replace(browsers=[hers, till])) == Stitched(note=Note.SHARED_BROWSER)
+    # By their emails both get what is theirs.
+    for digest, expected in ((DIGEST, {"gclid": "hers"}), ("7" * 64, {"ttclid": "his"})):
+        theirs = Known(browsers=[hers if digest == DIGEST else his], person=digest)
+        assert given(stitch(event(email=Matchable.read("x@example.com")), theirs)) == expected
+    # One person's browsers, where one email came along, in two spellings of it, or the event says both; or of another time.
+    spelt = replace(other, digests={"google": DIGEST})
+    long_ago = replace(other, first_seen_at=NOW - 40 * DAY, last_seen_at=NOW - 40 * DAY)
+    unsaid = replace(other, pairs=frozenset())
+    for one in (paired(), spelt, long_ago):
+        same = [hers, his._replace(people=[one, person(PHONE, "phone")])]
+        assert given(stitch(caller, Known(browsers=same, person=PHONE))) == {"gclid": "hers", "ttclid": "his"}, one
+    apart = [hers, his._replace(people=[unsaid, person(PHONE, "phone")])]
+    assert given(stitch(caller, Known(browsers=apart, person=PHONE))) == {"gclid": "hers"}
+    both = event(
+        phone=Matchable.read("+4915112340002"),
+        emails=(Matchable.read("x@example.com"), Matchable.read("y@example.com")),
+    )
+    said = known._replace(names=frozenset([PHONE, DIGEST, "7" * 64]))
+    assert given(stitch(both, said)) == {"gclid": "hers", "ttclid": "his"}
+
+
 def test_two_spellings_of_one_mailbox_are_one_person() -> None:
     one = Person("email", DIGEST, {"basic": DIGEST, "google": "9" * 64}, NOW - 2 * HOUR, NOW - 2 * HOUR)
     other = Person("email", "9" * 64, {"basic": "9" * 64, "google": "9" * 64}, NOW - HOUR, NOW - HOUR)

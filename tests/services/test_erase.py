@@ -191,6 +191,52 @@ def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenCl
             execute("DELETE FROM tombstones")
 
 
+PHONE = "+49 151 23456789"
+CONTACTS_AS_IDS = [
+    (Request(email=EMAIL), " Canary.Jane@shop.example"),
+    (Request(email=EMAIL), f"shop:{EMAIL}|7"),
+    (Request(email=EMAIL), "canary.jane%40shop.example"),
+    (Request(email=EMAIL), DIGEST),
+    (Request(email=DIGEST), EMAIL),
+    (Request(email="canaryroe@googlemail.com"), "canary.roe+x@gmail.com"),
+    (Request(phone=PHONE), "+4915123456789"),
+    (Request(phone=PHONE), "tel:+49 (0)151-23456789"),
+    (Request(phone=PHONE), normalise.sha256_hex("4915123456789")),
+    (Request(phone=PHONE), normalise.sha256_hex("+4915123456789")),
+    (Request(phone=normalise.sha256_hex("4915123456789")), "+49 151 23456789"),
+]
+
+
+@pytest.mark.parametrize("hashing", [True, False])
+@pytest.mark.parametrize(("request_", "external_id"), CONTACTS_AS_IDS)
+def test_an_email_or_a_phone_that_is_the_external_id_finds_the_person(
+    runtime: Runtime, clock: FrozenClock, request_: Request, external_id: str, hashing: bool
+) -> None:
+    merchant = new_merchant(runtime, hashing=hashing)
+    others = ["canary.john@shop.example", "+4915123456780", "customer-7", "+49", "a@b", normalise.sha256_hex("his")]
+    send(
+        runtime,
+        merchant,
+        of("hers", None, external_id=external_id),
+        *(of(f"his{number}", None, external_id=other) for number, other in enumerate(others)),
+    )
+    his = [f"his{number}" for number in range(len(others))]
+    package = orjson.loads(b"".join(as_json(export_person(runtime, merchant.merchant_id, request_))))
+    assert [event["event_id"] for event in package["events"]] == ["hers"]
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, request_))
+    assert (stored(merchant), done.counts.get("uncertain", 0)) == (his, 0)
+    # Nor does it come back, or is linked.
+    send(runtime, merchant, of("later", None, external_id=external_id), of("later-his", None, external_id=others[0]))
+    with in_transaction():
+        found = dict(rows("SELECT event_id, user_data::text FROM events WHERE event_id LIKE 'later%%'"))
+    assert found["later"] == "{}"
+    assert others[0] in found["later-his"]
+    user_data = {"email": "new@shop.example", "external_id": external_id}
+    assert not identify(runtime, merchant.holder, "b" * 32, user_data).is_linked
+    assert links(merchant) == []
+
+
 # The same mailbox, as one program writes it and as another does.
 SPELLINGS = [
     ("jose\u0301@shop.example", "josé@shop.example"),
@@ -767,6 +813,69 @@ def test_a_number_that_reads_in_two_ways_is_told_and_left(
     assert done.counts["uncertain"] == 1
     # Neither is the other one left alone.
     assert send(runtime, merchant, of("his", None, phone="+497911123456"))[0].warnings == ()
+
+
+@pytest.mark.parametrize("then", ["US", "GB", None])
+def test_a_number_that_went_out_by_a_country_of_before_is_told_and_left(
+    runtime: Runtime, worker: int, clock: FrozenClock, sandbox: SandboxServer, then: str | None
+) -> None:
+    """Kept in plain it is read as the destinations say now, and not as they said when it went out."""
+    merchant = new_merchant(runtime, hashing=False)
+
+    def read_in(country: str | None) -> None:
+        changed = set_destination(runtime, merchant.merchant_id, "meta", {**META, "default_country": country}, None)
+        assert isinstance(changed, Changed)
+
+    def looked_for(phone: str) -> tuple[int, list[str]]:
+        looked = count_person(runtime, merchant.merchant_id, Request(phone=phone))
+        assert isinstance(looked, Counted)
+        assert looked.uncertain == len(looked.uncertain_ids)
+        return looked.events, sorted(looked.uncertain_ids)
+
+    read_in("DE")
+    send(
+        runtime,
+        merchant,
+        of("hers", None, phone="0151 23456789"),
+        of("beside", "a@shop.example", phones=["+1 212 555 0123", "0151/23456789"]),
+        of("whole", None, phone="+49 151 23456789"),
+        of("at-home", None, phone="0151 23456789", country="DE"),
+        of("digest", None, phone=normalise.sha256_hex("4915123456780")),
+        of("his", None, phone="0151 23456780"),
+        of("short", None, phone="56789"),
+    )
+    assert looked_for(PHONE) == (4, [])
+    deliver(runtime, worker, merchant)
+    read_in(then)
+    assert looked_for(PHONE) == (2, ["beside", "hers"])
+    assert looked_for("0049 151 23456789") == (2, ["beside", "hers"])
+    assert looked_for("+49 151 23456780") == (1, ["his"])
+    assert looked_for("+49 151 23456781") == (0, [])
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(phone=PHONE)))
+    assert done.counts["uncertain"] == 2
+    assert stored(merchant) == ["beside", "digest", "hers", "his", "short"]
+    assert [kind for kind, _ in done.identifiers] == ["phone"] * len(done.identifiers)
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(phone=PHONE))
+
+
+@pytest.mark.parametrize(
+    ("kept", "asked"),
+    [
+        ("8 (916) 123-45-67", "+7 916 123-45-67"),
+        ("06 20 123 4567", "+36 20 123 4567"),
+        ("1 650-555-0123", "+1 650 555 0123"),
+        ("650-555-0123", "+1 650 555 0123"),
+        ("02 1234 5678", "+39 02 1234 5678"),
+        ("0151 23456789", "0151-23456789"),
+    ],
+)
+def test_a_number_of_no_country_may_be_the_end_of_the_one_asked_for(runtime: Runtime, kept: str, asked: str) -> None:
+    merchant = new_merchant(runtime, hashing=False)
+    send(runtime, merchant, of("maybe", None, phone=kept), of("no", None, phone=f"{kept}1"))
+    looked = count_person(runtime, merchant.merchant_id, Request(phone=asked))
+    assert isinstance(looked, Counted)
+    assert (looked.events, looked.uncertain_ids) == (0, ["maybe"])
 
 
 def seen(merchant: Merchant, clock: FrozenClock, browser: str, **people: str) -> None:

@@ -583,6 +583,56 @@ def test_an_order_is_found_by_its_phone_or_another_email_where_its_email_was_see
     }
 
 
+def test_a_tills_phone_gives_nobody_the_click_of_a_customer(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    for number in range(3):
+        browser = f"browser_of_buyer_{number:06}"
+        show(merchant, clock.now(), browser, gclid=f"buyer-{number}", fbclid=f"IwAR-buyer-{number}")
+        phone = "+16505550123" if number else "+1 (650) 555-0123"
+        email = f"buyer.{number}@example.com"
+        ingest(runtime, merchant, f"order{number}", browser_id=browser, email=email, phone=phone)
+        deliver(runtime, merchant, worker)
+    ingest(runtime, merchant, "at-the-till", phone="+16505550123")
+    ingest(runtime, merchant, "with-a-name", phone="+16505550123", first_name="Otto")
+    ingest(runtime, merchant, "new", phone="+16505550123", email="otto@example.com")
+    ingest(runtime, merchant, "hers", phone="+16505550123", email="buyer.1@example.com")
+    deliver(runtime, merchant, worker)
+    for event_id in ("at-the-till", "with-a-name", "new"):
+        assert added(event_id) == ({}, "shared_browser")
+    assert added("hers")[0]["gclid"] == "buyer-1"
+
+
+@pytest.mark.parametrize("hashing", [True, False])
+def test_one_mailbox_at_gmail_is_one_person_in_whatever_spelling(
+    runtime: Runtime, clock: FrozenClock, worker: int, hashing: bool
+) -> None:
+    merchant = new_merchant(runtime, hashing=hashing)
+    pairs = [
+        ("jd@gmail.com", "jd@googlemail.com"),
+        ("j.d@googlemail.com", "jd@googlemail.com"),
+        ("j.d@googlemail.com", "jd@gmail.com"),
+        ("jd@googlemail.com", "j.d@gmail.com"),
+        ("j.d@gmail.com", "jd+shop@googlemail.com"),
+        ("Jd@GMAIL.com", "jd@GoogleMail.com"),
+    ]
+    for number, spellings in enumerate(pairs):
+        browser = f"browser_of_jd_{number:06}"
+        for email in spellings:
+            ingest(
+                runtime, merchant, f"{number}-{email}", browser_id=browser, email=email.replace("d", f"d{number}", 1)
+            )
+        ingest(runtime, merchant, f"nobodys-{number}", browser_id=browser)
+    ingest(runtime, merchant, "one", browser_id=BROWSER, email="jd@gmail.com")
+    ingest(runtime, merchant, "another", browser_id=BROWSER, email="jd@googlemail.example")
+    ingest(runtime, merchant, "of-two", browser_id=BROWSER)
+    deliver(runtime, merchant, worker)
+    assert {number: added(f"nobodys-{number}")[0].keys() for number in range(len(pairs))} == {
+        number: {"email"} for number in range(len(pairs))
+    }
+    assert added("of-two") == ({}, "shared_browser")
+
+
 async def test_a_browser_is_the_same_one_with_a_blank_behind_its_id(
     api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
 ) -> None:

@@ -315,6 +315,27 @@ async def test_a_browser_that_opts_out_is_not_followed(page: Page, said: str | N
     assert signals() == {}
 
 
+@pytest.mark.parametrize("must_ask", [True, False])
+@pytest.mark.parametrize("said", [None, "granted", "denied"])
+async def test_a_browser_that_opts_out_gets_no_cookie_at_all(page: Page, said: str | None, must_ask: bool) -> None:
+    page.headers["sec-gpc"] = "1"
+    for _ in range(2):
+        answer = await page.call(p=CLICK, s=said, q=must_ask, i=True)
+        assert answer.json() == {"browserId": None}
+        assert "set-cookie" not in answer.headers
+    assert nothing_is_kept()
+    # Nor does a refused id that is still brought become a 0.
+    page.headers["sec-gpc"] = ""
+    await page.call(p=CLICK, s="granted")
+    browser_id = page.cookie
+    page.headers["sec-gpc"] = "1"
+    for _ in range(2):
+        page.cookie = browser_id
+        await page.call(p=CLICK, s=said, q=must_ask)
+        assert page.cookie == ""
+    assert browsers() == [(browser_id, "denied")]
+
+
 def refusal_of(browser_id: str) -> collect.Call:
     with in_transaction():
         ((merchant_id, at),) = rows(

@@ -94,7 +94,7 @@ def email_alphanumeric(value: str) -> str | None:
     return _alphanumeric(email(value) or "")
 
 
-_GOOGLES = ("@gmail.com", "@googlemail.com")
+_GMAIL, _GOOGLEMAIL = _GOOGLES = ("@gmail.com", "@googlemail.com")
 
 
 def _without_alias(basic: str) -> str | None:
@@ -130,11 +130,11 @@ EMAIL_RULES: Mapping[str, Callable[[str], str | None]] = MappingProxyType(
 
 
 # Not what any platform gets, but by what the same mailbox is known in another spelling.
-OTHER_SPELLINGS = ("decomposed", "other_host")
+OTHER_SPELLINGS = ("decomposed", "other_host", "gmail")
 
 
 def other_spellings(basic: str) -> dict[str, str]:
-    """Of an address in its usual form: by name those of ``OTHER_SPELLINGS`` that are not the same text; mostly none.
+    """Of an address in its usual form: by name those with letters beyond ASCII that are not the same text; mostly none.
 
     ``decomposed``: letters apart from their accents. ``other_host``: a host of letters beyond ASCII in the form that DNS has
     (``xn--mnchen-3ya.de``), and the other way round.
@@ -168,7 +168,9 @@ def _label_of(part: str) -> str:
 def email_digests(value: str) -> dict[str, str]:
     """Every digest some platform needs of a plain address, by rule name; "" where a rule leaves nothing of it.
 
-    Rules that agree with ``basic`` are left out; no entry at all: it is no address. Beside them those of ``other_spellings``.
+    Rules that agree with ``basic`` are left out; no entry at all: it is no address. Beside them those of ``other_spellings``,
+    and of an address under googlemail.com ``gmail``: what the ``google`` rule makes of the same mailbox under gmail.com. No
+    platform gets that.
     """
     basic = email(value)
     if basic is None:
@@ -177,6 +179,8 @@ def email_digests(value: str) -> dict[str, str]:
     local, _, domain = basic.partition("@")
     if not basic.isascii() or "xn--" in domain:
         digests |= {name: sha256_hex(other) for name, other in other_spellings(basic).items()}
+    if basic.endswith(_GOOGLEMAIL) and (bare := _bare(local)):
+        digests["gmail"] = sha256_hex(bare + _GMAIL)
     if local.isalnum():
         return digests  # neither dot nor tag nor sign: every rule leaves it as it is
     bare = _bare(local)

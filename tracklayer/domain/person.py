@@ -7,8 +7,11 @@ email and phone the values are SHA-256, as they are stored:
   domains, and with its letters composed and decomposed, and its host as people write it and as DNS does. Forms of other platforms are left out: on any other domain ``j.doe`` and ``jdoe`` may be two people.
 - ``email_given``: of a digest that the merchant made: it is compared with the same forms, and for the same reason no others.
 - ``phone``: of a number that reads in one way. ``phone_maybe``: in each way, where the countries in which it is read make
-  different numbers of it: whose it is cannot be told.
-- ``external_id``, ``browser_id``: as sent, without blanks around it; an external id also as its SHA-256.
+  different numbers of it: whose it is cannot be told. So it cannot of a number that was kept in plain without its country code:
+  it went out as a country says, and that may be another one by now. ``phone_end``: of a request, each end of its number that
+  may stand so in an event.
+- ``external_id``, ``browser_id``: as sent, without blanks around it; an external id also as its SHA-256. An email or a phone that
+  a sender took for the external id counts as one, and so does the SHA-256 of one.
 """
 
 from __future__ import annotations
@@ -19,10 +22,14 @@ from typing import Any
 from tracklayer.domain import normalise
 from tracklayer.domain.email_address import OTHER_SPELLINGS, other_spellings
 from tracklayer.domain.normalise import digest_in, sha256_hex
+from tracklayer.domain.personal import contacts_within, holds_contact
 
 _STRICT = ("basic", "google", *OTHER_SPELLINGS)
 _GMAIL = ("gmail.com", "googlemail.com")  # two names of the same mailboxes
 _FEWEST_DIGITS = 6  # of a text that may be somebody's number
+_MOST_DIGITS = 15  # of a number with its country code: E.164
+_END = "phone_end:"
+_TRUNK = ("8", "06", "1")  # what is dialled before a number within a country, and is no part of it; zeros besides
 
 
 def tokens_of_event(
@@ -40,7 +47,7 @@ def tokens_of_event(
         for shown, one in zip(more, kept, strict=False):
             found |= read(shown, one, countries, own)
     if external_id := user_data.get("external_id"):
-        found |= _external(external_id)
+        found |= _external(external_id) | _contacts_in(external_id)
     if browser_id := browser_of(user_data):
         found.add(of_browser(browser_id))
     return found
@@ -79,8 +86,18 @@ def shown_browser(merchant_id: int, browser_id: str) -> str:
 
 
 def names_of(tokens: Iterable[str]) -> set[str]:
-    """Those that say who it was, and not only with which browser."""
-    return {token for token in tokens if not token.startswith("browser_id:")}
+    """Those that say who it was, and not only with which browser, or who it may have been."""
+    return {token for token in tokens if not token.startswith(("browser_id:", _END))}
+
+
+def ends_of(tokens: Iterable[str]) -> set[str]:
+    """Those that say only who it may have been."""
+    return {token for token in tokens if token.startswith(_END)}
+
+
+def browsers_of(tokens: Iterable[str]) -> set[str]:
+    """The browsers that are among them."""
+    return {token.partition(":")[2] for token in tokens if token.startswith("browser_id:")}
 
 
 def to_leave_alone(tokens: Iterable[str]) -> set[str]:
@@ -91,7 +108,8 @@ def to_leave_alone(tokens: Iterable[str]) -> set[str]:
 
 def maybe(tokens: Iterable[str]) -> set[str]:
     """What an event has that may be of somebody with these tokens, or of somebody else."""
-    return {token.replace("phone:", "phone_maybe:", 1) for token in tokens if token.startswith("phone:")}
+    kinds = ("phone:", _END)
+    return {f"phone_maybe:{token.partition(':')[2]}" for token in tokens if token.startswith(kinds)}
 
 
 def people_of_event(
@@ -137,10 +155,33 @@ def _stored_phone(shown: str, found: Mapping[str, str] | None, countries: frozen
         if digest is not None:
             return {f"phone:{digest}"}
         found = normalise.phone_digests(shown, countries, own)
+        at_home = {f"phone_maybe:{digest}" for digest in _at_home(shown, own)}
+    else:
+        at_home = set()  # of what is kept as digests these are what went out
     if not found:
-        return {f"phone:{digest_in(shown) or _of_text(shown)}"}
+        return at_home | {f"phone:{digest_in(shown) or _of_text(shown)}"}
     kind = "phone_maybe" if len(_numbers(found)) > 1 else "phone"
-    return {f"{kind}:{digest}" for digest in found.values() if digest}
+    return at_home | {f"{kind}:{digest}" for digest in found.values() if digest}
+
+
+def _at_home(shown: str, own: str | None) -> list[str]:
+    """As which end of a whole number a plain one may be found that has no country code; none where it has one, or is read in the
+    person's ``own`` country.
+    """
+    text = shown.strip()
+    if text[:1] == "+" or (own is not None and normalise.phone_at_home(text, own)):
+        return []
+    digits = _digits_of(text)
+    ends = [digits.lstrip("0"), *(digits[len(one) :] for one in _TRUNK if digits.startswith(one))]
+    return [_of_end(end) for end in ends if len(end) >= _FEWEST_DIGITS]
+
+
+def _digits_of(text: str) -> str:
+    return "".join([str(int(sign)) for sign in text if sign.isdecimal()])
+
+
+def _of_end(digits: str) -> str:
+    return sha256_hex(f"end of a number: {digits}")
 
 
 def _numbers(found: Mapping[str, str]) -> set[str]:
@@ -166,8 +207,18 @@ def tokens_of_email(value: str) -> set[str]:
 
 
 def tokens_of_phone(value: str, countries: frozenset[str]) -> set[str]:
-    """Of a number, or a SHA-256 of one; of one that cannot be read, as its text was stored."""
-    return _stored_phone(value, None, countries, None)
+    """Of a number, or a SHA-256 of one; of one that cannot be read, as its text was stored. Of a number in plain its ends, too."""
+    if digest_in(value) is not None:
+        return {f"phone:{digest_in(value)}"}
+    found = normalise.phone_digests(value, countries)
+    tokens = _stored_phone(value, found, countries, None)
+    numbers = {normalise.phone_e164(value, country) for country in countries} | {normalise.phone_e164(value)}
+    whole = {_digits_of(number) for number in numbers if number} or {_digits_of(value).lstrip("0")[-_MOST_DIGITS:]}
+    return tokens | {
+        f"{_END}{_of_end(digits[start:])}"
+        for digits in whole
+        for start in range(max(0, len(digits) - _FEWEST_DIGITS + 1))
+    }
 
 
 def is_phone(value: str, countries: frozenset[str]) -> bool:
@@ -184,6 +235,24 @@ def _external(value: str) -> set[str]:
     text = value.strip()
     digest = digest_in(text)
     return {f"external_id:{digest}"} if digest else {f"external_id:{text}", f"external_id:{sha256_hex(text)}"}
+
+
+def _contacts_in(external_id: str) -> set[str]:
+    """Of the emails and phones of which a sender made an external id, in plain or as a digest."""
+    digest = digest_in(external_id)
+    if digest is not None:
+        return {f"email_given:{digest}", f"phone:{digest}"}
+    if not holds_contact(external_id):
+        return set()
+    emails, phones = contacts_within(external_id)
+    found: set[str] = set()
+    for email in {external_id, *emails}:
+        if digests := normalise.email_digests(email):
+            found |= _stored_email("", digests)
+    for phone in phones:
+        if digests := normalise.phone_digests(phone, frozenset()):
+            found |= _stored_phone("", digests, frozenset(), None)
+    return found
 
 
 def _of_text(shown: str) -> str:

@@ -109,6 +109,20 @@ def holds_contact(text: str) -> bool:
     return not is_plain and _holds_address_or_number(_decoded(text))
 
 
+def contacts_within(text: str) -> tuple[list[str], list[str]]:
+    """The addresses and the phone numbers with + that stand in a text, as ``holds_contact`` finds them: the latter without what
+    stands behind them. Of an address what stands before it without a blank or a sign between them is taken for a part of it.
+    """
+    plain = _decoded(text)
+    emails = [
+        before[0] + plain[found.start() : found.end()]
+        for found in (_ADDRESS.finditer(plain) if "@" in plain else ())
+        if found[1].lower() not in _FILES and (before := _LOCAL_PART.search(plain[: found.start()]))
+    ]
+    numbers = [_phone_of(found[0]) for found in _PHONE.finditer(plain)] if "+" in plain else []
+    return emails, [number for number in numbers if number is not None]
+
+
 def may_hold_contact(text: str) -> bool:
     """False where ``holds_contact`` finds nothing in any part of a text, such as the JSON of many fields."""
     return "@" in text or "+" in text or "%" in text or not (text.isascii() or _WIDE(text) is None)
@@ -351,6 +365,7 @@ _MOST_OF_EVERYDAY = 2000  # characters of a URL whose names of parameters are ke
 _ADDRESS = re.compile(
     r"(?<=[\w.\-'\"~!$])@(?!v?\d+\.\d)(?:[\w\-]{1,63}\.){1,10}(xn--[\w\-]{1,59}|[^\W\d_]{2,63})", re.IGNORECASE
 )
+_LOCAL_PART = re.compile(r"[^\s@<>()\[\]{},:;|/\\=&?#\"]{1,64}\Z")
 _FILES = frozenset("png jpg jpeg gif svg webp avif ico css js mjs json htm html php pdf mp4 webm txt xml woff".split())
 _BETWEEN = r"[\s().\-/\u2010-\u2015]{0,3}"
 _PHONE = re.compile(rf"(?<![^\W_])(?<!\+)\+{_BETWEEN}\d(?:{_BETWEEN}\d){{6,14}}(?!\d)")
@@ -489,20 +504,20 @@ def _holds_contact(text: str) -> bool:
 def _holds_address_or_number(text: str) -> bool:
     if "@" in text and any(found[1].lower() not in _FILES for found in _ADDRESS.finditer(text)):
         return True
-    return "+" in text and any(_is_phone(found[0]) for found in _PHONE.finditer(text))
+    return "+" in text and any(_phone_of(found[0]) is not None for found in _PHONE.finditer(text))
 
 
-def _is_phone(found: str) -> bool:
-    """A + and digits with signs between them; behind a valid number other digits may stand."""
+def _phone_of(found: str) -> str | None:
+    """The valid number of a + and digits with signs between them; behind it other digits may stand."""
     if _COORDINATE.match(found):
-        return False
+        return None
     while True:
         digits = "".join([str(int(sign)) for sign in found if sign.isdecimal()])
         if _is_valid_phone(digits):
-            return True
+            return f"+{digits}"
         shorter = _LAST_GROUP.sub("", found)
         if shorter == found or sum(map(str.isdecimal, shorter)) < _FEWEST_BEFORE_OTHERS:
-            return False
+            return None
         found = shorter
 
 

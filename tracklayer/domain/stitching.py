@@ -131,7 +131,8 @@ class Person:
     @property
     def name(self) -> str:
         """The same for each spelling of a mailbox that is known to be one."""
-        return self.digests.get("google") or min(self.digest, self.digests.get("other_host") or self.digest)
+        get = self.digests.get
+        return get("gmail") or get("google") or min(self.digest, get("other_host") or self.digest)
 
 
 class Browser(NamedTuple):
@@ -244,9 +245,10 @@ def _by_person(event: Event, known: Known) -> Stitched:
     of_few = [(browser, late) for browser, late in allowed if not _is_of_many(event, browser)]
     if not of_few:
         return Stitched(note=Note.BROWSER_OF_MANY)
-    theirs = [(signal, browser) for browser, late in of_few for signal in _of_person(event, browser, late, names)]
-    if fields := _signals(event, theirs, EMAIL):
-        return Stitched(fields)
+    if not _came_with_two_emails(known.person, [late for _, late in with_them], names):
+        theirs = [(signal, browser) for browser, late in of_few for signal in _of_person(event, browser, late, names)]
+        if fields := _signals(event, theirs, EMAIL):
+            return Stitched(fields)
     shown = [(signal, browser) for browser, _ in of_few for signal in browser.signals]
     if _signals(event, shown, EMAIL):
         return Stitched(note=Note.SHARED_BROWSER)
@@ -289,6 +291,22 @@ def are_one(one: Person, other: Person) -> bool:
         return one.name == other.name
     email, phone = (one, other) if one.kind == "email" else (other, one)
     return pair_of(email.digest, phone.digest) in email.pairs
+
+
+def _came_with_two_emails(digest: str | None, seen: Sequence[Sequence[Person]], names: frozenset[str]) -> bool:
+    """Whether a phone is of two people, or a till's: calls said it with two emails, in whichever of its browsers. ``seen``: whom
+    each of these was seen with. Emails that the event itself says together are one person's.
+    """
+    emails = [
+        one
+        for late in seen
+        for phone in late
+        if phone.digest == digest and phone.kind == "phone"
+        for one in late
+        if one.kind == "email" and are_one(one, phone)
+    ]
+    own = {one.name for one in emails if one.digest in names}
+    return len({"" if one.name in own else one.name for one in emails}) > 1
 
 
 def _of_person(event: Event, browser: Browser, late: Sequence[Person], names: frozenset[str]) -> Sequence[Signal]:

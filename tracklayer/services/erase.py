@@ -132,7 +132,7 @@ class Wanted:
 
     @cached_property
     def maybe(self) -> set[str]:
-        return person.maybe(self.names)
+        return person.maybe(self.tokens)
 
     @property
     def looked_for(self) -> set[str]:
@@ -142,7 +142,7 @@ class Wanted:
     @cached_property
     def asked(self) -> set[str]:
         """Browsers that were asked for."""
-        return {token.partition(":")[2] for token in self.tokens - self.names}
+        return person.browsers_of(self.tokens)
 
     def judge(self, facts: Facts) -> Whose:
         """Whether an event is the person's: by its own identifiers, by what was added to it for that person, or because it
@@ -477,7 +477,9 @@ def let_back(runtime: Runtime, merchant_id: int, those: Sequence[tuple[ErasureRo
 
 def _told(request: Request, tokens: Iterable[str]) -> list[tuple[str, str]]:
     """(kind, token) of what was asked for: one of each form."""
-    found = [(token.partition(":")[0].removesuffix("_given"), token) for token in tokens]
+    tokens = set(tokens)
+    told = tokens - person.ends_of(tokens)
+    found = [(token.partition(":")[0].removesuffix("_given"), token) for token in told]
     return found + [("event_id", of_event(event_id)) for event_id in request.event_ids]
 
 
@@ -551,8 +553,10 @@ def context_of(merchant_id: int, erasure_id: int, what: str) -> str:
 
 
 def keep_wanted(runtime: Runtime, row: ErasureRow, wanted: Wanted) -> None:
+    ends = person.ends_of(wanted.tokens)
     kept = {
-        "tokens": sorted(wanted.tokens),
+        "tokens": sorted(wanted.tokens - ends),
+        "ends": sorted(ends),  # apart: processes of the version before would take them for names
         "event_ids": wanted.event_ids,
         "browsers": sorted(wanted.browsers),
         "beside": sorted(wanted.beside),
@@ -566,7 +570,7 @@ def keep_wanted(runtime: Runtime, row: ErasureRow, wanted: Wanted) -> None:
 def read_wanted(runtime: Runtime, row: ErasureRow) -> Wanted:
     kept = orjson.loads(runtime.sealer.open(row.wanted, context_of(row.merchant_id, row.erasure_id, "wanted")))
     return Wanted(
-        frozenset(kept["tokens"]),
+        frozenset([*kept["tokens"], *kept.get("ends", ())]),
         kept["event_ids"],
         set(kept["browsers"]),
         set(kept.get("beside", ())),  # of one that began before this version

@@ -14,7 +14,7 @@ from tracklayer.db.lateness import begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.event import read_event
 from tracklayer.domain.identifiers import FORMATS
-from tracklayer.domain.person import of_browser, tokens_of_added, tokens_of_external_id
+from tracklayer.domain.person import of_browser, tokens_of_added, tokens_of_event
 from tracklayer.domain.problem import Name, Problem, worded
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import LATE_SECONDS
@@ -102,7 +102,7 @@ def identify(
     if merchant.is_marked:
         tokens = tokens_of_added({"field": link.kind, "value": link.digests} for link in links)
         if person.external_id:
-            tokens |= tokens_of_external_id(person.external_id)
+            tokens |= tokens_of_event({"external_id": person.external_id}, None, frozenset())
         marks = marker_of(runtime).marks(merchant.merchant_id, {*tokens, of_browser(browser_id)})
     with in_transaction():
         until = begin_storing(arrived + LATE_SECONDS - time.monotonic())
