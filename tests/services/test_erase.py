@@ -1042,6 +1042,12 @@ SENT = """
 mutation($input: IngestEventInput!) {
   ingestEvent(input: $input) { outcome event { eventId timesReceived deliveries { status } } userErrors { code } }
 }"""
+SENT_LATER = """
+mutation($input: IngestEventInput!) {
+  ingestEvent(input: $input) {
+    outcome event { receivedAt lastReceivedAt deliveries { id platform status queuedAt } } userErrors { code }
+  }
+}"""
 PREVIEW = """
 query($input: IngestEventInput!) { preview(input: $input, platform: META) { request wouldSend verdicts { rule } } }"""
 IDENTIFY = """
@@ -1051,7 +1057,7 @@ mutation($browser: String!, $email: String!) {
 
 
 async def test_who_may_only_send_is_not_told_who_was_erased(
-    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
 ) -> None:
     send(runtime, merchant, of("hers"))
     clock.move(timedelta(minutes=1))
@@ -1072,6 +1078,25 @@ async def test_who_may_only_send_is_not_told_who_was_erased(
     assert stored(merchant) == ["hers-new", "johns"]
     with in_transaction():  # John's alone
         assert rows("SELECT count(*) FROM browser_people") == [(before[0][0] + 1,)]
+    # Nor later, by what became of the deliveries.
+    clock.move(timedelta(seconds=5))
+    deliver(runtime, worker, merchant)
+    queued: dict[str, Any] = {}
+    for event_id, email in (("hers-new", EMAIL), ("johns", "john@shop.example"), ("hers", EMAIL)):
+        found = (await till(SENT_LATER, input=camel(of(event_id, email))))["ingestEvent"]
+        assert (found["outcome"], found["userErrors"]) == ("COALESCED", [])
+        (delivery,) = found["event"]["deliveries"]
+        assert (delivery["platform"], delivery["status"]) == ("META", "QUEUED")
+        assert delivery["queuedAt"] == found["event"]["receivedAt"]
+        queued[event_id] = found["event"]["lastReceivedAt"]
+    assert len(set(queued.values())) == 1
+    stands = {
+        event_id: (await api(f'{{ event(eventId: "{event_id}") {{ deliveries {{ status }} }} }}'))["event"][
+            "deliveries"
+        ]
+        for event_id in ("hers-new", "johns")
+    }
+    assert stands == {"hers-new": [{"status": "DROPPED"}], "johns": [{"status": "DELIVERED"}]}
     # Who may read is told.
     found = (await api(IDENTIFY, browser=LAPTOP, email=EMAIL))["identify"]
     assert (found["ok"], [error["code"] for error in found["userErrors"]]) == (False, ["PERSON_SUPPRESSED"])

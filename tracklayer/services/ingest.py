@@ -414,6 +414,15 @@ class NewEventRow(EventRow):
         return _text(self._record["device"]) if "device" in self._record else None
 
 
+class ErasedRow(NewEventRow):
+    """The row of an event that was erased, as far as a repeat can tell: for whoever must not hear that it was."""
+
+    __slots__ = ()
+
+    received_at = property(lambda self: min(self._record["occurred_at"], self._record["received_at"]))
+    times_received = 2
+
+
 def _text(value: Any) -> str:
     return orjson.dumps(value).decode()
 
@@ -500,8 +509,7 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
         if merchant.may_read:
             return Forgotten(event.event_id, (_WAS_ERASED,))
         # Whoever may only send hears of a repeat of what it sent: else it could ask of anybody whether they were erased.
-        record = {**item.record, "received_at": min(event.occurred_at, item.record["received_at"])}
-        return Coalesced(_counted(NewEventRow(record), 2), item.read.warnings)
+        return Coalesced(ErasedRow(item.record), item.read.warnings)
     if row is None:
         path = ("event_id",)
         conflict = Problem.said(
