@@ -1,4 +1,4 @@
-"""In ingestEvents an event of the wrong shape is that event's refusal: the others are taken, with a plan and without."""
+"""An event of the wrong shape is that event's refusal, alone or among others, which are taken; with a plan and without."""
 
 from __future__ import annotations
 
@@ -119,6 +119,96 @@ async def test_one_wrong_event_costs_the_others_nothing(
     assert wrong["eventId"] == ("wrong" if is_object else None)
 
 
+ONE = """mutation($input: IngestEventInput!) {
+  ingestEvent(input: $input) { outcome index eventId event { eventId } userErrors { field code message } }
+}"""
+COUNTED = """{
+  ledger(since: "2026-11-20T14:00:00Z", until: "2026-11-20T16:00:00Z") { whole { eventsAccepted eventsRejected } }
+  rejections(since: "2026-11-20T14:00:00Z", until: "2026-11-20T16:00:00Z") { eventName code field count }
+  events { edges { node { eventId } } }
+}"""
+
+
+@pytest.mark.parametrize(("spoil", "errors"), WRONG)
+async def test_one_wrong_event_by_itself_is_refused_and_counted_as_in_a_list(
+    runtime: Runtime, spoil: Callable[[dict[str, Any]], Any], errors: list[tuple[list[str] | None, str]]
+) -> None:
+    events = [spoil(camel(draft(f"wrong{n}"))) for n in range(3)]
+    listed = new_merchant(runtime, meta=False)
+    told, counted = [], []
+    async with doors(runtime) as both:
+        api = Api(both.compiled, listed.key)
+        in_list = [(await api(INGEST_ALL, inputs=[event]))["ingestEvents"]["results"][0] for event in events]
+        counted.append(await api(COUNTED))
+        for client in (both.plain, both.compiled):
+            api = Api(client, new_merchant(runtime, meta=False).key)
+            answers = [(await api.post(ONE, {"input": event})).json() for event in events]
+            assert [answer for answer in answers if "errors" in answer] == []
+            told.append([answer["data"]["ingestEvent"] for answer in answers])
+            counted.append(await api(COUNTED))
+    assert told == [in_list, in_list]
+    assert [(error["field"], error["code"]) for error in in_list[0]["userErrors"]] == errors
+    assert counted[0] == counted[1] == counted[2]
+    assert counted[0]["ledger"]["whole"] == [{"eventsAccepted": 0, "eventsRejected": 3}]
+    assert counted[0]["events"]["edges"] == []
+    assert [(row["code"], row["count"]) for row in counted[0]["rejections"]] == [(errors[0][1], 3)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        pytest.param({"eventId": 5}, ["eventId"], id="id"),
+        pytest.param({"customData": {"contents": [{"id": 5}]}}, ["customData", "contents", "0", "id"], id="product"),
+        pytest.param({"customData": {"productIds": [5]}}, ["customData", "productIds", "0"], id="products"),
+        pytest.param({"customData": {"currency": 840}}, ["customData", "currency"], id="currency"),
+        pytest.param({"customData": {"orderID": "x"}}, ["customData", "orderID"], id="renamed"),
+        pytest.param({"consent": "granted"}, ["consent"], id="consent"),
+    ],
+)
+async def test_what_a_deployment_breaks_is_refused_and_named_by_every_field_that_takes_an_event(
+    runtime: Runtime, changes: dict[str, Any], field: list[str]
+) -> None:
+    preview = """query($input: IngestEventInput!) { preview(input: $input, platform: META) {
+      wouldSend request verdicts { rule ok message field } } }"""
+    trial = """mutation($input: IngestEventInput) { testDestination(platform: META, input: $input) {
+      attempt { outcome } userErrors { field code message } } }"""
+    set_up = """mutation { setDestination(input: {platform: META, settings:
+      {pixel_id: "8234567890123456", access_token: "token", test_event_code: "TEST12345"}}) { userErrors { code } } }"""
+    event = {**camel(draft("wrong")), **changes}
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled, both.compiled):
+            api = Api(client, new_merchant(runtime, meta=False).key)
+            for _ in range(2):
+                found = (await api(ONE, input=event))["ingestEvent"]
+                (error,) = found["userErrors"]
+                assert (found["outcome"], error["field"]) == ("REJECTED", field)
+                previewed = (await api(preview, input=event))["preview"]
+                assert (previewed["wouldSend"], previewed["request"]) == (False, None)
+                told = {
+                    "rule": error["code"].lower(),
+                    "ok": False,
+                    "message": error["message"],
+                    "field": ".".join(field),
+                }
+                assert told in previewed["verdicts"]
+            assert (await api(set_up))["setDestination"]["userErrors"] == []
+            for _ in range(2):
+                tried = (await api(trial, input=event))["testDestination"]
+                assert tried["attempt"] is None
+                assert [(one["field"], one["code"]) for one in tried["userErrors"]] == [
+                    (["input", *field], error["code"])
+                ]
+
+
+async def test_a_request_without_an_event_is_wrong_itself(runtime: Runtime) -> None:
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled, both.compiled):
+            api = Api(client, new_merchant(runtime, meta=False).key)
+            answer = (await api.post(ONE, {})).json()
+            assert [error["extensions"]["code"] for error in answer["errors"]] == ["BAD_USER_INPUT"]
+            assert (await api(COUNTED))["ledger"]["whole"] == []
+
+
 async def test_what_is_written_as_graphql_takes_it_is_taken_however_odd(api: Api) -> None:
     """2.0 is a whole number, one id is a list of one: the schema says so."""
     event = camel(draft("odd", custom_data={"contents": [{"id": "a", "quantity": 2.0}], "product_ids": "one"}))
@@ -159,13 +249,10 @@ async def test_a_quantity_that_an_int_cannot_say_is_taken_by_every_road(runtime:
                 {"field": ["customData", "contents", "0", "quantity"], "code": "INVALID_NUMBER"}
             ]
             odd = {**camel(draft("x")), **BY_WEIGHT, "eventSourceUrl": 5}
-            answer = (await api.post(INGEST_ONE, {"input": odd})).json()
-            assert [(error["message"], error["extensions"]["code"]) for error in answer["errors"]] == [
-                (
-                    "Variable '$input' has invalid value at .eventSourceUrl: String cannot represent a non string value.",
-                    "BAD_USER_INPUT",
-                )
-            ]  # and nothing of quantities, which are taken
+            refused = (await api(INGEST_ONE, input=odd))["ingestEvent"]
+            assert (refused["outcome"], refused["event"]) == ("REJECTED", None)
+            # and nothing of quantities, which are taken
+            assert refused["userErrors"] == [{"field": ["eventSourceUrl"], "code": "INVALID_TYPE"}]
 
 
 async def test_what_the_schema_cannot_say_and_the_data_model_takes_is_taken_by_every_road(runtime: Runtime) -> None:

@@ -52,9 +52,18 @@ from tracklayer.services.erase import (
 )
 from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.identify import identify
-from tracklayer.services.ingest import LATE_SECONDS, Accepted, Coalesced, Forgotten, ingest_events, judge, store
+from tracklayer.services.ingest import (
+    LATE_SECONDS,
+    Accepted,
+    Coalesced,
+    Forgotten,
+    Rejected,
+    ingest_events,
+    judge,
+    store,
+)
 from tracklayer.services.invariants import check_invariants
-from tracklayer.services.marks import marker_of
+from tracklayer.services.marks import marker_of, of_event
 from tracklayer.services.receipts import ReceiptError, read_keys, rotate_key, verify_receipt
 from tracklayer.services.redeliver import redeliver_matching
 from tracklayer.services.stitch import decisions
@@ -338,7 +347,7 @@ def test_killed_at_every_step_it_ends_the_same(
     assert done.counts["deliveries"] == 14
     assert stored(merchant) == [f"e{number:02}" for number in range(40) if number % 3]
     with in_transaction():
-        assert rows("SELECT count(*) FROM tombstones") == [(14,)]
+        assert rows("SELECT count(*) FROM tombstones") == [(28,)]  # of the id alone, and with the name
     sound(clock)
 
 
@@ -462,6 +471,36 @@ async def test_what_was_erased_does_not_come_back(
     assert minute_sums(merchant)[:3] == (accepted, coalesced + 4, rejected)
     # Without suppression, another event of hers is anybody's.
     assert [type(one) for one in send(runtime, merchant, of("hers-new"))] == [Accepted]
+    sound(clock)
+
+
+async def test_the_id_of_an_erased_event_under_another_name_is_a_conflict_as_anybodys_is(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers"), of("long-ago"), of("his", "john@shop.example"))
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
+    with in_transaction():  # a version before kept no mark of the name
+        mark = marker_of(runtime).mark(merchant.merchant_id, of_event("long-ago"))
+        execute("DELETE FROM tombstones WHERE mark > %s AND substr(mark, 1, 32) = %s", (mark, mark))
+        assert rows("SELECT count(*) FROM tombstones") == [(3,)]
+    made = await api('mutation { createApiKey(input: {name: "till", scopes: [INGEST]}) { key } }')
+    till = Api(api.client, made["createApiKey"]["key"])
+    accepted, coalesced, rejected, *_ = minute_sums(merchant)
+    told = []
+    for event_id, email in (("hers", EMAIL), ("his", "john@shop.example")):
+        found = (await till(SENT, input=camel({**of(event_id, email), "event_name": "Lead"})))["ingestEvent"]
+        told.append((found["outcome"], found["event"], found["userErrors"]))
+        assert (await till(SENT, input=camel(of(event_id, email))))["ingestEvent"]["outcome"] == "COALESCED"
+    assert told == [("REJECTED", None, [{"code": "EVENT_ID_CONFLICT"}])] * 2
+    assert minute_sums(merchant)[:3] == (accepted, coalesced + 2, rejected + 2)
+    old = (await till(SENT, input=camel({**of("long-ago"), "event_name": "Lead"})))["ingestEvent"]
+    assert (old["outcome"], old["userErrors"]) == ("COALESCED", [])
+    # Who may read hears why. In one call, each is judged by its own name.
+    both = send(runtime, merchant, {**of("hers"), "event_name": "Lead"}, of("hers"))
+    assert [type(one) for one in both] == [Rejected, Forgotten]
+    assert "was erased with its person" in both[0].problems[0].message
+    assert stored(merchant) == ["his"]
     sound(clock)
 
 
@@ -1151,6 +1190,12 @@ SENT = """
 mutation($input: IngestEventInput!) {
   ingestEvent(input: $input) { outcome event { eventId timesReceived deliveries { status } } userErrors { code } }
 }"""
+SENT_LATER = """
+mutation($input: IngestEventInput!) {
+  ingestEvent(input: $input) {
+    outcome event { receivedAt lastReceivedAt deliveries { id platform status queuedAt } } userErrors { code }
+  }
+}"""
 PREVIEW = """
 query($input: IngestEventInput!) { preview(input: $input, platform: META) { request wouldSend verdicts { rule } } }"""
 IDENTIFY = """
@@ -1160,7 +1205,7 @@ mutation($browser: String!, $email: String!) {
 
 
 async def test_who_may_only_send_is_not_told_who_was_erased(
-    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
 ) -> None:
     send(runtime, merchant, of("hers"))
     clock.move(timedelta(minutes=1))
@@ -1181,6 +1226,25 @@ async def test_who_may_only_send_is_not_told_who_was_erased(
     assert stored(merchant) == ["hers-new", "johns"]
     with in_transaction():  # John's alone
         assert rows("SELECT count(*) FROM browser_people") == [(before[0][0] + 1,)]
+    # Nor later, by what became of the deliveries.
+    clock.move(timedelta(seconds=5))
+    deliver(runtime, worker, merchant)
+    queued: dict[str, Any] = {}
+    for event_id, email in (("hers-new", EMAIL), ("johns", "john@shop.example"), ("hers", EMAIL)):
+        found = (await till(SENT_LATER, input=camel(of(event_id, email))))["ingestEvent"]
+        assert (found["outcome"], found["userErrors"]) == ("COALESCED", [])
+        (delivery,) = found["event"]["deliveries"]
+        assert (delivery["platform"], delivery["status"]) == ("META", "QUEUED")
+        assert delivery["queuedAt"] == found["event"]["receivedAt"]
+        queued[event_id] = found["event"]["lastReceivedAt"]
+    assert len(set(queued.values())) == 1
+    stands = {
+        event_id: (await api(f'{{ event(eventId: "{event_id}") {{ deliveries {{ status }} }} }}'))["event"][
+            "deliveries"
+        ]
+        for event_id in ("hers-new", "johns")
+    }
+    assert stands == {"hers-new": [{"status": "DROPPED"}], "johns": [{"status": "DELIVERED"}]}
     # Who may read is told.
     found = (await api(IDENTIFY, browser=LAPTOP, email=EMAIL))["identify"]
     assert (found["ok"], [error["code"] for error in found["userErrors"]]) == (False, ["PERSON_SUPPRESSED"])

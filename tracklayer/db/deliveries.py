@@ -69,6 +69,34 @@ class DeliveryRow:
         return DeliveryKey(self.merchant_id, self.event_id, self.platform)
 
 
+def just_queued(
+    merchant_id: int, event_id: str, platform: str, received_at: datetime, window: timedelta
+) -> DeliveryRow:
+    """A delivery as it is when its event has just been taken in."""
+    return DeliveryRow(
+        merchant_id=merchant_id,
+        event_id=event_id,
+        platform=platform,
+        status="queued",
+        attempts=0,
+        received_at=received_at,
+        queued_at=received_at,
+        window_ends_at=received_at + window,
+        due_at=received_at,
+        next_retry_at=None,
+        last_attempt_at=None,
+        delivered_at=None,
+        finished_at=None,
+        latency_ms=None,
+        drop_reason=None,
+        last_error=None,
+        error_code=None,
+        attempt_log=[],
+        requeued_at=None,
+        former_waits=None,
+    )
+
+
 COLUMNS = (
     "merchant_id, event_id, platform, status, attempts, received_at, queued_at, window_ends_at, due_at, next_retry_at, "
     "last_attempt_at, delivered_at, finished_at, latency_ms, drop_reason, last_error, error_code, attempt_log, "

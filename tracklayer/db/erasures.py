@@ -539,9 +539,9 @@ WITH old AS (
     RETURNING n.event_id
 ), events_gone AS (
     DELETE FROM events e USING old WHERE e.merchant_id = old.merchant_id AND e.event_id = old.event_id
-    RETURNING e.event_id, e.received_at
+    RETURNING e.event_id, e.event_name, e.received_at
 )
-SELECT 'event', event_id, '', received_at, false, false, NULL::timestamptz, NULL::timestamptz, false FROM events_gone
+SELECT 'event', event_id, event_name, received_at, false, false, NULL::timestamptz, NULL::timestamptz, false FROM events_gone
 UNION ALL
 SELECT 'delivery', event_id, platform, received_at, attempts > 0 OR logged > 0, status = 'delivered',
        least(began_at, last_attempt_at, delivered_at), coalesce(delivered_at, last_attempt_at),
@@ -566,9 +566,10 @@ class Given(NamedTuple):
 
 @dataclass(slots=True)
 class Gone:
-    """``events``: id -> when it was received. ``others``: (table, event id), one a row."""
+    """``events``: id -> when it was received; ``names``: id -> its name. ``others``: (table, event id), one a row."""
 
     events: dict[str, datetime] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     given: list[Given] = field(default_factory=list)
     others: list[tuple[str, str]] = field(default_factory=list)
 
@@ -597,7 +598,7 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
         drop(*dropped)
     for what, event_id, platform, at, is_attempted, is_delivered, first_at, last_at, waited in rows(ERASE, params):
         if what == "event":
-            gone.events[event_id] = at
+            gone.events[event_id], gone.names[event_id] = at, platform
             changes.add(merchant_id, "", at, purged=1)
         elif what == "delivery":
             gone.given.append(Given(event_id, platform, is_attempted, is_delivered, first_at, last_at))

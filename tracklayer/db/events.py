@@ -235,12 +235,14 @@ STORE_LINK_AND_REFUSE = (
 # Of people who are to be left alone.
 STORE_SUPPRESSED = _DROPPING + _STORED
 
-# Which marks of events on their way in are known: of erased events, and of people who are to be left alone. And the number of
-# each merchant's last erasure, of 0 where there is none any more; null while one goes on, which deletes links.
+# Which marks of events on their way in are known: of erased events, each by itself and followed by that of its name, and of
+# people who are to be left alone. And the number of each merchant's last erasure, of 0 where there is none any more; null while
+# one goes on, which deletes links.
 FIND_MARKS = """
 WITH given AS (SELECT DISTINCT merchant_id, mark FROM json_to_recordset($1) AS x(merchant_id bigint, mark bytea))
-SELECT g.merchant_id, g.mark, true, NULL::bigint FROM given g
-CROSS JOIN LATERAL (SELECT 1 FROM tombstones WHERE merchant_id = g.merchant_id AND mark = g.mark LIMIT 1) t
+SELECT g.merchant_id, t.mark, true, NULL::bigint FROM given g
+CROSS JOIN LATERAL (SELECT mark FROM tombstones WHERE merchant_id = g.merchant_id
+    AND mark >= g.mark AND mark <= g.mark || '\\xffffffffffffffffff'::bytea ORDER BY mark LIMIT 9) t
 UNION ALL
 SELECT g.merchant_id, g.mark, false, NULL FROM given g
 CROSS JOIN LATERAL (SELECT 1 FROM suppressions WHERE merchant_id = g.merchant_id AND mark = g.mark LIMIT 1) s
@@ -378,7 +380,8 @@ def stored_names_arguments(keys: Sequence[Key]) -> tuple[Any, ...]:
 
 
 def marks_arguments(marks: set[tuple[int, bytes]]) -> tuple[Any, ...]:
-    """What ``find_marks`` takes; it answers with (merchant id, mark, whether it is a tombstone, None), and once a
+    """What ``find_marks`` takes; it answers with (merchant id, mark, whether it is a tombstone, None), a tombstone's mark being
+    one of those given or one that begins so, and once a
     merchant with (merchant id, None, None, the number of its last erasure or None).
     """
     found = [{"merchant_id": merchant, "mark": "\\x" + mark.hex()} for merchant, mark in sorted(marks)]

@@ -151,7 +151,7 @@ def _count_mistake(operation: ExecutionContext) -> None:
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
-    """The stock executor, but an input that is judged alone makes no list of them wrong."""
+    """The stock executor, but a variable that is judged alone makes no request wrong."""
 
     @classmethod
     def build(
@@ -174,7 +174,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         named = [node for node in operations if operation_name in (None, node.name and node.name.value)]
         sent = dict(raw_variable_values or {})
         if len(named) == 1:
-            sent = dict(tolerated(schema, document, named[0], sent))
+            sent = dict(tolerated(schema, named[0], sent))
         return super().build(
             schema,
             document,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import decimal
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
@@ -169,14 +168,6 @@ class IngestEventInput(Alone):
         unknown: list[Problem] = []
         draft = _as_far_as_it_goes(cls, sent, (), unknown)
         return Misfit(draft, tuple(unknown))
-
-    @classmethod
-    def as_far_as_sent(cls, sent: Any) -> Any:
-        """With whole numbers for those that are written with a fraction or as text, as many shops do, and with an empty text
-        for null in a list of texts and for identifiers that are no text. ``domain.event`` says which of them it takes.
-        """
-        sayable = _sayable(cls, sent)
-        return None if sayable is sent else sayable
 
     @classmethod
     def stand_in(cls, misfit: Misfit) -> dict[str, Any]:
@@ -405,46 +396,6 @@ def _value_as_it_goes(field: Any, value: Any, at: tuple[str, ...], unknown: list
         items = value if isinstance(value, list) else [value]
         return [_as_far_as_it_goes(kind, item, (*at, str(index)), unknown) for index, item in enumerate(items)]
     return _as_far_as_it_goes(kind, value, at, unknown)
-
-
-def _sayable(cls: type, sent: Any) -> Any:
-    """``sent`` itself, where nothing in it is written otherwise than the schema can say."""
-    if not isinstance(sent, dict):
-        return sent
-    fields = _fields_of(cls)
-    changed = {}
-    for name, value in sent.items():
-        if name not in fields:
-            continue
-        said = (
-            _text_sayable(fields[name], value)
-            if cls is UserDataInput
-            else _value_sayable(_kind_of(fields[name]), value)
-        )
-        if said is not value:
-            changed[name] = said
-    return {**sent, **changed} if changed else sent
-
-
-def _text_sayable(field: Any, value: Any) -> Any:
-    """Of an identifier, which is text or a list of texts: whatever it is, it costs no event."""
-    if value is None or isinstance(value, str):
-        return value
-    is_right = _is_list(field) and isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return value if is_right else ""
-
-
-def _value_sayable(kind: Any, value: Any) -> Any:
-    if not isinstance(value, list):
-        return _one_sayable(kind, value)
-    said = ["" if item is None and kind is str else _one_sayable(kind, item) for item in value]
-    return said if any(ours is not item for ours, item in zip(said, value, strict=True)) else value
-
-
-def _one_sayable(kind: Any, value: Any) -> Any:
-    if kind is int:
-        return 1 if isinstance(value, str | float | decimal.Decimal) else value
-    return _sayable(kind, value) if isinstance(kind, type) and issubclass(kind, Drafted) else value
 
 
 _NO_MEMBER = object()  # for a field that takes one of a list: something else

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ from tracklayer.db.advice import MAX_ADVICE
 from tracklayer.db.alerts import MAX_ALERTS, Span
 from tracklayer.db.answers import lately_answered
 from tracklayer.db.channels import MAX_CHANNELS, ChannelRow, channels
-from tracklayer.db.deliveries import LOG_LENGTH, DeliveryRow
+from tracklayer.db.deliveries import LOG_LENGTH, DeliveryRow, just_queued
 from tracklayer.db.destinations import health_of, there_since
 from tracklayer.db.erasures import GIVEN_UP, ErasureRow, page_of_erasures
 from tracklayer.db.events import EventRow, loads, loads_exactly
@@ -73,11 +72,12 @@ from tracklayer.services.channels import told_of
 from tracklayer.services.credentials import merchant_settings, settings_to_map, shown_settings
 from tracklayer.services.destinations import demands
 from tracklayer.services.explain import Explained, docs_path, explain
+from tracklayer.services.ingest import ErasedRow
 from tracklayer.services.payload import payload_of, preview_stored
 from tracklayer.services.persist import is_left_alone
 from tracklayer.services.preview import LEFT_ALONE, Preview, prepare
 from tracklayer.services.privacy import preview_retention
-from tracklayer.services.refusals import reason_and_field
+from tracklayer.services.refusals import is_taken, reason_and_field
 
 WAITING = ("queued", "failed")
 MAX_ALERTS_OF_EVENT = 20
@@ -396,15 +396,24 @@ class EventNode(Node):
 
     @strawberry.field(
         metadata=SENDER | at_most(len(PLATFORMS)),
-        description="Its deliveries, one a platform at most. To a key that may only send, those of a person who is left alone are "
-        "QUEUED: it could ask who was erased.",
+        description="Its deliveries, one a platform at most. A key that may only send sees each as it was when the event was taken "
+        "in, QUEUED, whatever became of it: else it could ask who was erased.",
     )
     async def deliveries(self, info: Info) -> list[DeliveryNode]:
         context = context_of(info)
-        rows = await context.loaders.deliveries_of_event.load(self.row.event_id)
-        if not context.caller.may_read:
-            rows = [replace(row, status="queued") if row.drop_reason == Dropped.SUPPRESSED else row for row in rows]
-        return [delivery_node(row) for row in rows]
+        if context.caller.may_read:
+            rows = await context.loaders.deliveries_of_event.load(self.row.event_id)
+            return [delivery_node(row) for row in rows]
+        if isinstance(self.row, ErasedRow):
+            those = await context.loaders.destination.load_many(list(PLATFORMS))
+            taking = (one for one in those if one is not None and is_taken(one.event_names, self.row.event_name))
+            platforms = sorted(one.platform for one in taking)
+        else:
+            platforms = [row.platform for row in await context.loaders.deliveries_of_event.load(self.row.event_id)]
+        window = context.runtime.settings.retry_window
+        at = self.row.received_at
+        queued = (just_queued(self.row.merchant_id, self.row.event_id, one, at, window) for one in platforms)
+        return [delivery_node(row) for row in queued]
 
     @strawberry.field(
         metadata=READ | at_most(MAX_ALERTS_OF_EVENT),

@@ -64,7 +64,7 @@ from tracklayer.services.erase import (
     read_wanted,
     tale_of,
 )
-from tracklayer.services.marks import KeyAwayError, Marker, have_others_its_key, marker_of, of_event
+from tracklayer.services.marks import NAME_BYTES, KeyAwayError, Marker, have_others_its_key, marker_of, of_event
 from tracklayer.services.merchants import RETENTION_DAYS
 from tracklayer.services.receipts import write_receipt
 from tracklayer.services.traces import Ids, remove_traces
@@ -453,9 +453,12 @@ def _erase(runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[Mean
     for row, wanted, those in theirs.values():
         if wanted.bring(those):
             keep_wanted(runtime, row, wanted)
-    db.add_tombstones(
-        merchant_id, {marker.mark(merchant_id, of_event(one)): at + TOMBSTONES for one, at in gone.events.items()}
-    )
+    marks = {}
+    for event_id, at in gone.events.items():
+        # That with the name alone would do, but for processes of a version before.
+        named = marker.named(merchant_id, event_id, gone.names[event_id])
+        marks[named] = marks[named[:-NAME_BYTES]] = at + TOMBSTONES
+    db.add_tombstones(merchant_id, marks)
     firsts = {event_id: those[0][0] for event_id, those in meant.items()}
     deleted: dict[int, list[str]] = {}
     for event_id in gone.events:

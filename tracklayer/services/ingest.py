@@ -28,7 +28,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.linking import KnownLinks, Together, together_of
-from tracklayer.services.marks import marker_of, of_event
+from tracklayer.services.marks import MARK_BYTES, NAME_BYTES, marker_of
 from tracklayer.tally import Tally
 from tracklayer.tracing import Store
 
@@ -120,8 +120,9 @@ class Item:
     inserted: bool = False
     row: EventRow | None = None
     count: int = 0  # how often it was received up to this one
-    conflict: str | None = None  # the other event name under which this id is stored
+    conflict: str | None = None  # the other event name under which this id is stored; empty: under which it was erased
     tombstone: bytes | None = None  # the mark of the event itself, of a merchant whose people were erased
+    named: bytes | None = None  # the same with its name
     marks: tuple[bytes, ...] = ()  # and those of its person
     is_erased: bool = False
     is_suppressed: bool = False
@@ -206,7 +207,8 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         item.together = together_of(event, record, call.now, call.arrived)
     if merchant.is_marked:
         marker = marker_of(runtime)
-        item.tombstone = marker.mark(merchant.merchant_id, of_event(event.event_id))
+        item.named = marker.named(merchant.merchant_id, event.event_id, event.event_name)
+        item.tombstone = item.named[:-NAME_BYTES]
         tokens = tokens_of_event(record["user_data"], record["digests"], merchant.default_countries)
         item.marks = tuple(marker.marks(merchant.merchant_id, to_leave_alone(tokens)))
     call.items.append(item)
@@ -234,7 +236,7 @@ def store(
     groups: dict[Key, list[Item]] = {}
     for call in calls:
         for item in call.items:
-            if item is not None and not item.is_erased:
+            if item is not None and not item.is_erased and item.conflict != "":
                 groups.setdefault(item.key, []).append(item)
     rejected = [record for call in calls if call.refused for record in _rejections(call, call.refused, call.forgone)]
     wake: set[Wake] = set()
@@ -281,15 +283,23 @@ def _look_for_marks(items: Sequence[Item]) -> Generator[Step, list[Any], dict[in
     Returns the number of each merchant's last erasure; None while one goes on.
     """
     asked = {(item.key[0], mark) for item in items for mark in (item.tombstone, *item.marks) if mark is not None}
-    erased, suppressed = set[tuple[int, bytes]](), set[tuple[int, bytes]]()
+    erased, suppressed = dict[tuple[int, bytes], set[bytes]](), set[tuple[int, bytes]]()
     epochs: dict[int, int | None] = {}
     for merchant_id, mark, is_tombstone, last in (yield "find_marks", db.marks_arguments(asked)):
         if mark is None:
             epochs[merchant_id] = last
+        elif is_tombstone:
+            erased.setdefault((merchant_id, bytes(mark[:MARK_BYTES])), set()).add(bytes(mark))
         else:
-            (erased if is_tombstone else suppressed).add((merchant_id, bytes(mark)))
+            suppressed.add((merchant_id, bytes(mark)))
     for item in items:
-        item.is_erased = (item.key[0], item.tombstone) in erased
+        assert item.tombstone is not None
+        marks = erased.get((item.key[0], item.tombstone), set())
+        # Without a mark of its name it was erased by a version before: what comes is a repeat, whatever its name.
+        has_another_name = len(marks) > 1 and item.named not in marks
+        if has_another_name:
+            item.conflict = ""
+        item.is_erased = bool(marks) and not has_another_name
         item.is_suppressed = any((item.key[0], mark) in suppressed for mark in item.marks)
         if item.is_suppressed:
             item.record = persist.without_person(item.record, item.read.event)
@@ -415,6 +425,15 @@ class NewEventRow(EventRow):
         return _text(self._record["device"]) if "device" in self._record else None
 
 
+class ErasedRow(NewEventRow):
+    """The row of an event that was erased, as far as a repeat can tell: for whoever must not hear that it was."""
+
+    __slots__ = ()
+
+    received_at = property(lambda self: min(self._record["occurred_at"], self._record["received_at"]))
+    times_received = 2
+
+
 def _text(value: Any) -> str:
     return orjson.dumps(value).decode()
 
@@ -488,6 +507,15 @@ _WAS_ERASED = Problem.said(
     Name(("event_id",)),
     " was erased with its person: it is counted as a repeat, and nothing of it is stored.",
 )
+_WAS_ERASED_OTHERWISE = Problem.said(
+    ("event_id",),
+    "EVENT_ID_CONFLICT",
+    "The event with this ",
+    Name(("event_id",)),
+    " was erased with its person, and had another ",
+    Name(("event_name",)),
+    ". Send this one with an id of its own, for example with its name in front.",
+)
 _IS_SUPPRESSED = Problem.said(
     ("user_data",),
     "PERSON_SUPPRESSED",
@@ -501,9 +529,10 @@ def _outcome(runtime: Runtime, merchant: KeyHolder, item: Item) -> Ingested:
         if merchant.may_read:
             return Forgotten(event.event_id, (_WAS_ERASED,))
         # Whoever may only send hears of a repeat of what it sent: else it could ask of anybody whether they were erased.
-        record = {**item.record, "received_at": min(event.occurred_at, item.record["received_at"])}
-        return Coalesced(_counted(NewEventRow(record), 2), item.read.warnings)
+        return Coalesced(ErasedRow(item.record), item.read.warnings)
     if row is None:
+        if item.conflict == "" and merchant.may_read:
+            return Rejected((_WAS_ERASED_OTHERWISE,), event.event_id)
         path = ("event_id",)
         conflict = Problem.said(
             path,

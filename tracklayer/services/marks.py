@@ -45,13 +45,27 @@ class Marker:
         """HMAC-SHA256. ``token``: as ``domain.person`` makes them, or ``event:id``."""
         return hmac.digest(self._key, f"{merchant_id}\0{token}".encode(), hashlib.sha256)
 
+    def named(self, merchant_id: int, event_id: str, event_name: str) -> bytes:
+        """The mark of an event, followed by ``NAME_BYTES`` for its name."""
+        own = self.mark(merchant_id, of_event(event_id))
+        return own + self.mark(merchant_id, of_named_event(event_id, event_name))[:NAME_BYTES]
+
     def marks(self, merchant_id: int, tokens: Iterable[str]) -> list[bytes]:
         return sorted({self.mark(merchant_id, token) for token in tokens})
+
+
+MARK_BYTES = 32
+NAME_BYTES = 8  # of a mark that an event's own is followed by: it only tells a few names of one id apart
 
 
 def of_event(event_id: str) -> str:
     """The token of an event itself."""
     return f"event:{event_id}"
+
+
+def of_named_event(event_id: str, event_name: str) -> str:
+    """The token of an event with its name. No event id holds a line break."""
+    return f"event:{event_id}\n{event_name}"
 
 
 def marker_of(runtime: Runtime) -> Marker:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import strawberry
 from graphql import (
-    DocumentNode,
     GraphQLBoolean,
     GraphQLEnumType,
     GraphQLID,
@@ -21,11 +20,8 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     GraphQLString,
-    ListValueNode,
-    Node,
     OperationDefinitionNode,
     Undefined,
-    VariableNode,
     type_from_ast,
 )
 from graphql.utilities import coerce_input_value
@@ -46,10 +42,10 @@ class Drafted:
 
 
 class Alone(Drafted):
-    """Marks an input class of which one that is wrong, in a list, is that one's fault: the others are taken.
+    """Marks an input class of which one that is wrong makes no request wrong: the others of its list are taken.
 
-    What is wrong with it is the resolver's to say: in its place stands its misfit. Only of variables; a list that is
-    written out in a document makes the document wrong.
+    What is wrong with it is the resolver's to say: in its place stands its misfit, in a list and as a variable of its own.
+    Only of variables; one that is written out in a document makes the document wrong.
     """
 
     most: ClassVar[
@@ -58,21 +54,13 @@ class Alone(Drafted):
 
     @classmethod
     def misfit(cls, sent: Any) -> Any:
-        """What stands in the list instead of a draft, for something that is no such input."""
+        """What stands in the place of a draft, for something that is no such input."""
         raise NotImplementedError
 
     @classmethod
     def stand_in(cls, misfit: Any) -> dict[str, Any]:
         """An input that the stock executor takes, and that holds the misfit."""
         raise NotImplementedError
-
-    @classmethod
-    def as_far_as_sent(cls, sent: Any) -> Any:
-        """What was sent as the schema could say it, where values are only written otherwise than it can; None where none is.
-
-        If that is an input of the class, its misfit is judged by whoever reads it.
-        """
-        return None
 
     @classmethod
     def misfit_in_draft(cls, draft: Mapping[str, Any]) -> Any:
@@ -234,7 +222,7 @@ class Inputs(Source):
             alone = class_judged_alone(type_)
             if alone is None or source is self:
                 return [f"{x} = {made}"]
-            otherwise = source.keep("relaxed", _relaxed(type_, alone))
+            otherwise = source.keep("alone", _judged_alone(self._schema, type_, alone))
             return ["try:", f"    {x} = {made}", "except Exception:", f"    {x} = {otherwise}({x})"]
         return [f"{x} = {source.keep('parse', _parsing(type_))}({x})"]
 
@@ -336,7 +324,7 @@ class Inputs(Source):
 
 
 def class_judged_alone(type_: Any) -> type[Alone] | None:
-    """The class of an input type of which each in a list is judged alone; None of any other type."""
+    """The class of an input type of which each is judged alone; None of any other type."""
     if not isinstance(type_, GraphQLInputObjectType):
         return None
     origin: type = type_.extensions[DEFINITION].origin
@@ -344,7 +332,7 @@ def class_judged_alone(type_: Any) -> type[Alone] | None:
 
 
 def _judged_alone(schema: strawberry.Schema, type_: GraphQLInputObjectType, cls: type[Alone]) -> Callable[[Any], Any]:
-    """What becomes of one in a list that the generated code does not take: the stock coercion decides whether it fits."""
+    """What becomes of one that the generated code does not take: the stock coercion decides whether it fits."""
 
     def judge(sent: Any) -> Any:
         found = coerce_input_value(sent, GraphQLNonNull(type_))
@@ -358,78 +346,31 @@ def _draft_of_coerced(schema: strawberry.Schema, cls: type[Alone], found: Any) -
     return draft_of(convert_argument(found, cls, converter.scalar_registry, schema.config))
 
 
-def _relaxed(type_: GraphQLInputObjectType, cls: type[Alone]) -> Callable[[Any], Any]:
-    """What becomes of one that stands alone and that the generated code does not take."""
-
-    def relaxed(sent: Any) -> Any:
-        sayable = cls.as_far_as_sent(sent)
-        if sayable is None or coerce_input_value(sayable, GraphQLNonNull(type_)) is Undefined:
-            raise Doubt
-        return cls.misfit(sent)
-
-    return relaxed
-
-
-def tolerated(
-    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, sent: Mapping[str, Any]
-) -> Mapping[str, Any]:
+def tolerated(schema: GraphQLSchema, operation: OperationDefinitionNode, sent: Mapping[str, Any]) -> Mapping[str, Any]:
     """The variables with a stand-in for each value that is judged alone and does not fit: for the stock executor."""
     found = dict(sent)
-    listed: set[str] | None = None
     for node in operation.variable_definitions or ():
         name = node.variable.name.value
-        type_: Any = _nullable(type_from_ast(schema, node.type))
+        declared: Any = type_from_ast(schema, node.type)
+        type_ = _nullable(declared)
         is_list = isinstance(type_, GraphQLList)
         inner = _nullable(type_.of_type) if is_list else type_
         alone = class_judged_alone(inner)
         if alone is None or name not in found:
             continue
+        given = found[name]
         fits = partial(_stand_in, GraphQLNonNull(inner), alone)
-        if is_list:
-            given = found[name]
-            if given is not None:
-                found[name] = (
-                    [fits(item) for item in given[: alone.most + 1]] if isinstance(given, list) else [fits(given)]
-                )
-            continue
-        if listed is None:
-            listed = _variables_in_lists(document)
-        if name in listed:
-            found[name] = fits(found[name])
-        else:
-            found[name] = _standing_alone(GraphQLNonNull(inner), alone, found[name])
+        if not is_list:
+            # Null is what was left out, where it may be; else it is a wrong one like any other.
+            if given is not None or declared is not type_:
+                found[name] = fits(given)
+        elif given is not None:
+            found[name] = [fits(item) for item in given[: alone.most + 1]] if isinstance(given, list) else [fits(given)]
     return found
 
 
 def _stand_in(type_: Any, cls: type[Alone], sent: Any) -> Any:
     return sent if coerce_input_value(sent, type_) is not Undefined else cls.stand_in(cls.misfit(sent))
-
-
-def _standing_alone(type_: Any, cls: type[Alone], sent: Any) -> Any:
-    """A stand-in for one of which only values are written otherwise than the schema can say. One that is wrong besides is
-    given with those as the schema could say them: its errors are of what is wrong.
-    """
-    sayable = cls.as_far_as_sent(sent)
-    if sayable is None or coerce_input_value(sent, type_) is not Undefined:
-        return sent
-    return sayable if coerce_input_value(sayable, type_) is Undefined else cls.stand_in(cls.misfit(sent))
-
-
-def _variables_in_lists(document: DocumentNode) -> set[str]:
-    """The variables that stand in a list which is written out."""
-    found: set[str] = set()
-    nodes: list[Any] = [document]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, ListValueNode):
-            found.update(value.name.value for value in node.values if isinstance(value, VariableNode))
-        for key in node.keys:
-            inner = getattr(node, key, None)
-            if isinstance(inner, Node):
-                nodes.append(inner)
-            elif isinstance(inner, list | tuple):
-                nodes.extend(item for item in inner if isinstance(item, Node))
-    return found
 
 
 def _nullable(type_: Any) -> Any:
