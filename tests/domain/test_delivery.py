@@ -26,6 +26,12 @@ HOUR = timedelta(hours=1)
         pytest.param([(0, "unknown"), (1, "acknowledged")], 1, 1, False, id="the copy is recognised"),
         pytest.param([(0, "unknown"), (3, "acknowledged")], 3, 2, True, id="the copy comes too late"),
         pytest.param([(0, "unknown")], 3, 2, True, id="a later one that is not in the log"),
+        pytest.param([(0, "acknowledged"), (1, "acknowledged")], 1, None, True, id="two were answered"),
+        pytest.param([(0, "acknowledged"), (1, "unknown")], 1, None, True, id="answered late, and one was on its way"),
+        pytest.param([(0, "acknowledged"), (1, "rejected")], 1, None, False, id="the one on its way was refused"),
+        pytest.param([(0, "acknowledged")], 1, None, False, id="answered late, and what followed was refused"),
+        pytest.param([(0, "acknowledged"), (1, "acknowledged")], 1, 1, False, id="the second is recognised"),
+        pytest.param([(0, "acknowledged"), (3, "acknowledged")], 3, 2, True, id="the second comes too late"),
         pytest.param([(0, "unknown"), (900, "acknowledged")], 900, "ever", False, id="recognised however late"),
     ],
 )

@@ -85,6 +85,11 @@ def found(clock: FrozenClock) -> list[tuple[str, str | None, int, str | None]]:
             id="delivered and not finished",
         ),
         pytest.param(
+            "UPDATE deliveries SET attempt_log = attempt_log || (attempt_log -> 0) WHERE event_id = 'delivered' AND merchant_id = 1",
+            [("impossible", "meta", 1, "delivered")],
+            id="sent more often than is told",
+        ),
+        pytest.param(
             "UPDATE minutes SET delivered = delivered + 1 WHERE platform = 'meta' AND merchant_id = 1 AND delivered > 0",
             [("ledger", "meta", 1, None)],
             id="a minute that does not add up",

@@ -95,10 +95,15 @@ def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock:
         (db.SETTLE, {**queue, "settlements": "[]"}),
         (db.SETTLE_LATE, {**queue, **acknowledged}),
         (db.IN_FLIGHT, (merchant, "meta", ids)),
+        (db.ARE_DELIVERED, (merchant, "meta", ids)),
+        (db.NOTE_REPEATS, {**queue, "repeats": "[]"}),
     ):
         found = scans(sql, params)
         assert found.keys() == {"deliveries_pkey"}
         assert "event_id" in found["deliveries_pkey"]
+    with in_transaction():
+        execute("SET LOCAL enable_seqscan = off")  # of leases there are few here
+        assert all_scans(db.LEASES_WITH, queue, ("claims",)) == [("claims_pkey", ANY)]
 
 
 def test_many_destinations_are_looked_at_claimed_and_settled_by_their_keys(

@@ -220,7 +220,9 @@ NOT_DONE = "status NOT IN ('delivered', 'dropped')"
 _WAITING_BRIEFLY = "set_config('lock_timeout', %s, true) <> ''"
 _OF_LEASE = f"merchant_id = %s AND platform = %s AND claim_id = %s AND {_WAITING_BRIEFLY}"
 LOCK_MS = 500
-START_SENDING = f"UPDATE claims SET sending = %s, sent_at = %s, lease_ends_at = %s WHERE {_OF_LEASE}"
+START_SENDING = (
+    f"UPDATE claims SET sending = %s, sent_at = %s, lease_ends_at = %s WHERE {_OF_LEASE} RETURNING event_ids"
+)
 
 
 def wait_briefly(lock_ms: int = LOCK_MS) -> None:
@@ -228,13 +230,45 @@ def wait_briefly(lock_ms: int = LOCK_MS) -> None:
     execute(f"SELECT {_WAITING_BRIEFLY}", (str(lock_ms),))
 
 
-def start_sending(lease: Lease, event_ids: Sequence[str], now: datetime, lock_ms: int = LOCK_MS) -> bool:
-    """Notes what is about to leave, in case this worker is lost, and renews the lease. False: it was lost.
+def start_sending(
+    lease: Lease, event_ids: Sequence[str], now: datetime, lock_ms: int = LOCK_MS
+) -> Sequence[str] | None:
+    """Notes what is about to leave, in case this worker is lost, and renews the lease; which may. None: the lease was lost.
 
-    Locks the lease until the transaction ends, so that nobody takes it back in the middle of a settlement. ``lock_ms``: as
-    for ``wait_briefly``.
+    Those may not that were taken out of the lease since: a late answer has settled them. Locks the lease until the
+    transaction ends, so that nobody takes it back in the middle of a settlement. ``lock_ms``: as for ``wait_briefly``.
     """
-    return execute(START_SENDING, (list(event_ids), now, now + LEASE, *_key(lease), str(lock_ms))) == 1
+
+    def note(leaving: Sequence[str]) -> list[Any]:
+        return rows(START_SENDING, (list(leaving), now, now + LEASE, *_key(lease), str(lock_ms)))
+
+    found = note(event_ids)
+    if not found:
+        return None
+    held = set(found[0][0])
+    leaving = [event_id for event_id in event_ids if event_id in held]
+    if len(leaving) < len(event_ids):
+        note(leaving)
+    return leaving
+
+
+HOLD_LEASE = f"SELECT event_ids FROM claims WHERE {_OF_LEASE} FOR UPDATE"
+ARE_DELIVERED = """
+SELECT event_id FROM deliveries
+WHERE merchant_id = %s AND platform = %s AND event_id = ANY(%s) AND status = 'delivered'
+"""
+KEEP_IN_LEASE = "UPDATE claims SET event_ids = %s WHERE merchant_id = %s AND platform = %s AND claim_id = %s"
+
+
+def leave_out_delivered(lease: Lease, event_ids: Sequence[str], lock_ms: int = LOCK_MS) -> None:
+    """Takes out of a lease, none of which is on its way, what a late answer settled while it was: see ``start_sending``.
+
+    Locks the lease until the transaction ends. ``lock_ms``: as for ``wait_briefly``.
+    """
+    found = rows(HOLD_LEASE, (*_key(lease), str(lock_ms)))
+    done = {row[0] for row in rows(ARE_DELIVERED, (lease.merchant_id, lease.platform, list(event_ids)))}
+    if found and done:
+        execute(KEEP_IN_LEASE, ([one for one in found[0][0] if one not in done], *_key(lease)))
 
 
 def end_lease(lease: Lease, lock_ms: int = LOCK_MS) -> bool:
@@ -293,7 +327,64 @@ def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes:
     for minute, place, count, again in rows(SETTLE_DELIVERED, params):  # type: ignore[arg-type]
         count_delivered(lease.merchant_id, lease.platform, minute, place, count, again, now, changes)
         total += count
+    if total < len(delivered.event_ids):
+        note_repeats(lease, repeats_of(delivered, now), now, changes)
     return total
+
+
+def repeats_of(delivered: Delivered, now: datetime) -> list[Repeat]:
+    """What is told of an acknowledged request, of each of its deliveries that is delivered already."""
+    logged = LoggedAttempt(
+        1, delivered.started_at, AttemptOutcome.ACKNOWLEDGED, delivered.http_status, None, duration_ms(delivered, now)
+    )
+    return [Repeat(event_id, logged, 1) for event_id in delivered.event_ids]
+
+
+# What an answer that came late has delivered may have been on its way once more, and that request reached the platform as
+# well: all that is told of it is its attempt. Not again where its answer is written again.
+NOTE_REPEATS = """
+UPDATE deliveries d
+SET attempts = d.attempts + x.cost, last_attempt_at = greatest(d.last_attempt_at, x.at),
+    attempt_log = CASE WHEN jsonb_array_length(d.attempt_log) >= %(log)s THEN d.attempt_log - 0 ELSE d.attempt_log END
+        || (x.logged || jsonb_build_object('number', d.attempts + 1))
+FROM json_to_recordset(%(repeats)s::json) AS x(event_id text, at timestamptz, cost int, logged jsonb)
+WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
+  AND d.status = 'delivered' AND NOT EXISTS (
+    SELECT FROM jsonb_array_elements(d.attempt_log) AS e(entry) WHERE (entry ->> 'at')::timestamptz = x.at)
+RETURNING x.logged ->> 'outcome', d.attempts
+"""
+
+
+class Repeat(NamedTuple):
+    """A request with a delivery that another one's answer has delivered meanwhile. ``cost``: of attempts, 0 or 1."""
+
+    event_id: str
+    logged: LoggedAttempt
+    cost: int
+
+
+def note_repeats(lease: Lease, repeats: Sequence[Repeat], now: datetime, changes: Changes) -> None:
+    """Adds their attempts to those of some deliveries of a lease that are delivered already; of others nothing.
+
+    This transaction holds the lease.
+    """
+    records = [
+        {"event_id": one.event_id, "at": one.logged.at, "cost": one.cost, "logged": _log_entry(one.logged)}
+        for one in repeats
+    ]
+    params: Any = {
+        "repeats": JsonLiteral(records),
+        "ids": [one.event_id for one in repeats],
+        "log": LOG_LENGTH,
+        "merchant": lease.merchant_id,
+        "platform": lease.platform,
+    }
+    for outcome, attempts in rows(NOTE_REPEATS, params):
+        if outcome == AttemptOutcome.ACKNOWLEDGED:
+            done = {"acknowledged": 1, "retries_acknowledged": int(attempts > 1)}
+        else:
+            done = _failed(outcome, attempts)
+        changes.add(lease.merchant_id, lease.platform, now, **done)
 
 
 def count_delivered(
@@ -322,16 +413,21 @@ def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str
         "at": delivered.started_at.isoformat(),
         "now": now,
         "status": delivered.http_status,
-        "duration": min(MOST_MS, max(0, round((now - delivered.started_at) / timedelta(milliseconds=1)))),
+        "duration": duration_ms(delivered, now),
         "log": LOG_LENGTH,
         "bounds": list(LATENCY_BOUNDS),
     }
 
 
-# The attempt was taken for one without an answer, and the delivery may have been sent again or dropped since.
+def duration_ms(delivered: Delivered, now: datetime) -> int:
+    """How long a request took."""
+    return min(MOST_MS, max(0, round((now - delivered.started_at) / timedelta(milliseconds=1))))
+
+
+# The attempt was taken for one without an answer, and the delivery may have been sent again, dropped or delivered since.
 SETTLE_LATE = f"""
 WITH before AS (
-    SELECT event_id, due_at IS NULL AS was_dropped, drop_reason, entry.*
+    SELECT event_id, status AS was, drop_reason, entry.*
     FROM deliveries CROSS JOIN LATERAL (
         SELECT place - 1 AS place, (entry ->> 'number')::int > 1 AS is_retry,
                (entry ->> 'at')::timestamptz + (entry ->> 'duration_ms')::int * interval '1 ms' AS counted_at
@@ -339,21 +435,31 @@ WITH before AS (
         WHERE entry ->> 'outcome' = 'unknown' AND (entry ->> 'at')::timestamptz = %(started)s
         ORDER BY place DESC LIMIT 1) AS entry
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s)
-      AND ({NOT_DONE} OR drop_reason IN ('retries_exhausted', 'window_expired'))
+      AND (status <> 'dropped' OR drop_reason IN ('retries_exhausted', 'window_expired'))
     FOR UPDATE OF deliveries
 ), done AS (
     UPDATE deliveries d
     SET status = 'delivered', attempts = greatest(attempts, 1), due_at = NULL, next_retry_at = NULL, drop_reason = NULL,
-        last_attempt_at = greatest(last_attempt_at, %(started)s), delivered_at = %(now)s, finished_at = %(now)s,
-        latency_ms = least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))),
+        last_attempt_at = greatest(last_attempt_at, %(started)s),
+        delivered_at = coalesce(d.delivered_at, %(now)s),
+        finished_at = CASE WHEN b.was = 'delivered' THEN d.finished_at ELSE %(now)s END,
+        latency_ms = CASE WHEN b.was = 'delivered' THEN d.latency_ms ELSE
+            least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))) END,
         attempt_log = jsonb_set(attempt_log, ARRAY[b.place::text], attempt_log -> b.place::int || jsonb_build_object(
             'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int))
     FROM before b WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = b.event_id
-    RETURNING d.received_at, d.latency_ms, d.queued_at, b.is_retry, b.counted_at, b.was_dropped, b.drop_reason
+    RETURNING d.event_id, d.received_at, d.latency_ms, d.queued_at, b.is_retry, b.counted_at, b.was, b.drop_reason
 )
-SELECT received_at, CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END, is_retry, counted_at,
-       was_dropped, drop_reason
+SELECT event_id, received_at, CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END, is_retry, counted_at,
+       was, drop_reason
 FROM done
+"""
+# In the order in which all who settle late take them.
+LEASES_WITH = """
+SELECT claim_id, event_ids, sending FROM claims
+WHERE merchant_id = %(merchant)s AND platform = %(platform)s
+  AND EXISTS (SELECT FROM unnest(event_ids) AS e(id) WHERE id = ANY(%(ids)s))
+ORDER BY claim_id FOR UPDATE
 """
 
 
@@ -361,12 +467,25 @@ def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Chan
     """Writes acknowledgements of a lease that others ended: in the place of the attempts that nobody knew the fate of.
 
     Also in what is counted: such an attempt is told once. It was one request, and a monitor would take it for a success and
-    a failure.
+    a failure. Who has one of them in a lease by now and has not begun to send it does not send it any more; who has, tells
+    of it when it is done (``note_repeats``). The queue's lock is held for that: else somebody might be leasing them now.
     """
-    found = rows(SETTLE_LATE, _of_delivered(lease, delivered, now))  # type: ignore[arg-type]
+    params: Any = _of_delivered(lease, delivered, now)
     key = lease.merchant_id, lease.platform
-    for received_at, place, is_retry, counted_at, was_dropped, reason in found:
-        if was_dropped:
+    lock_queue(*key)
+    leased = rows(LEASES_WITH, params)
+    found = rows(SETTLE_LATE, params)
+    done = {row[0] for row in found}
+    for claim_id, event_ids, sending in leased:
+        kept = [one for one in event_ids if one not in done or one in sending]
+        if len(kept) < len(event_ids):
+            execute(KEEP_IN_LEASE, (kept, *key, claim_id))
+    for _, received_at, place, is_retry, counted_at, was, reason in found:
+        changes.add(*key, now, acknowledged=1, retries_acknowledged=int(is_retry))
+        changes.add(*key, counted_at or now, unknown=-1, retries_failed=-int(is_retry))
+        if was == DeliveryStatus.DELIVERED:
+            continue
+        if was == DeliveryStatus.DROPPED:
             changes.add(*key, received_at, dropped=-1, delivered=1)
             changes.drop_reasons(*key, received_at, {reason: -1})
         else:
@@ -374,8 +493,6 @@ def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Chan
             changes.add(*key, now, finished=1)
         if place is not None:
             changes.latency(*key, received_at, place, 1)
-        changes.add(*key, now, acknowledged=1, retries_acknowledged=int(is_retry))
-        changes.add(*key, counted_at or now, unknown=-1, retries_failed=-int(is_retry))
     return len(found)
 
 
@@ -443,9 +560,15 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
                 late = int(came_too_late)
                 changes.add(lease.merchant_id, lease.platform, now, unmappable=1, retries_failed=late)
         if outcome is not None:
-            is_failure = outcome != AttemptOutcome.RATE_LIMITED
-            done = {COUNTED_AS[outcome]: 1, "retries_failed": int(attempts > 1 and is_failure)}
-            changes.add(lease.merchant_id, lease.platform, now, **done)
+            changes.add(lease.merchant_id, lease.platform, now, **_failed(outcome, attempts))
+    if len(found) < len(settlements):
+        repeats = [
+            Repeat(s.key.event_id, s.logged, s.attempts - s.logged.number + 1)
+            for s in settlements
+            if s.logged is not None
+        ]
+        if repeats:
+            note_repeats(lease, repeats, now, changes)
     return len(found)
 
 
@@ -456,6 +579,12 @@ COUNTED_AS = {
     AttemptOutcome.UNREACHABLE: "unreachable",
     AttemptOutcome.UNKNOWN: "unknown",
 }
+
+
+def _failed(outcome: str, attempts: int) -> dict[str, int]:
+    """What an attempt counts as that was not acknowledged."""
+    is_failure = outcome != AttemptOutcome.RATE_LIMITED
+    return {COUNTED_AS[AttemptOutcome(outcome)]: 1, "retries_failed": int(attempts > 1 and is_failure)}
 
 
 def _count_drop(
@@ -483,9 +612,10 @@ SELECT merchant_id, platform, claim_id, sending, sent_at, claimed_at FROM claims
 WHERE lease_ends_at <= least(%s, clock_timestamp()) OR NOT {is_alive("c.worker")}
 ORDER BY claimed_at LIMIT %s FOR UPDATE SKIP LOCKED
 """
-IN_FLIGHT = f"""
-SELECT event_id, attempts, received_at, due_at, window_ends_at FROM deliveries
-WHERE merchant_id = %s AND platform = %s AND event_id = ANY(%s) AND {NOT_DONE}
+# Also what a late answer has delivered since: it was on its way once more.
+IN_FLIGHT = """
+SELECT event_id, attempts, received_at, coalesce(due_at, queued_at), window_ends_at FROM deliveries
+WHERE merchant_id = %s AND platform = %s AND event_id = ANY(%s) AND status <> 'dropped'
 """
 
 

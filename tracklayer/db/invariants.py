@@ -55,6 +55,7 @@ SELECT platform, count(*), min(event_id) FROM (
 GROUP BY platform HAVING count(*) <> count(DISTINCT event_id)
 """
 
+# Each request that the platform answered about the event, or may have taken, is an attempt; a redelivery counts from 0 again.
 IMPOSSIBLE = """
 SELECT d.platform, count(*), min(d.event_id)
 FROM deliveries d JOIN events e ON e.merchant_id = d.merchant_id AND e.event_id = d.event_id
@@ -64,7 +65,10 @@ WHERE d.merchant_id = %(merchant)s AND (
     OR (d.drop_reason IS NOT NULL) <> (d.status = 'dropped') OR (d.delivered_at IS NOT NULL) <> (d.status = 'delivered')
     OR (d.due_at IS NULL) <> (d.finished_at IS NOT NULL) OR d.received_at <> e.received_at
     OR (d.status = 'failed' AND d.attempts = 0)
-    OR (d.status = 'delivered' AND (d.attempts = 0 OR d.latency_ms IS NULL)))
+    OR (d.status = 'delivered' AND (d.attempts = 0 OR d.latency_ms IS NULL))
+    OR (d.requeued_at IS NULL AND jsonb_array_length(d.attempt_log) > d.attempts AND d.attempts < (
+        SELECT count(*) FROM jsonb_array_elements(d.attempt_log) AS e(entry)
+        WHERE entry ->> 'outcome' IN ('acknowledged', 'rejected', 'unknown'))))
 GROUP BY d.platform
 """
 

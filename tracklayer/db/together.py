@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from tracklayer.db.connection import execute, rows
@@ -19,6 +19,9 @@ from tracklayer.db.deliveries import (
     Delivered,
     Lease,
     count_delivered,
+    duration_ms,
+    note_repeats,
+    repeats_of,
 )
 from tracklayer.db.events import TO_MAP, EventToMap
 from tracklayer.db.json_literal import JsonLiteral
@@ -54,7 +57,7 @@ BY_KEY = (
     "set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true)"
 )
 _OF_LEASES = """unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(claims)s::bigint[]) AS w(merchant, platform, claim)
-WHERE c.merchant_id = w.merchant AND c.platform = w.platform AND c.claim_id = w.claim RETURNING c.claim_id"""
+WHERE c.merchant_id = w.merchant AND c.platform = w.platform AND c.claim_id = w.claim RETURNING c.claim_id, c.event_ids"""
 START = f"""
 UPDATE claims c SET sending = event_ids, sent_at = %(now)s, lease_ends_at = %(lease)s
 FROM {_OF_LEASES}
@@ -97,14 +100,15 @@ def claim_due(queues: Sequence[tuple[int, str]], limit: int, now: datetime, work
     return found
 
 
-def start_sending(leases: Sequence[Lease], now: datetime, lock_ms: int) -> set[int]:
-    """Notes that all that is in these leases is about to leave, and renews them; the numbers of those that were not lost.
+def start_sending(leases: Sequence[Lease], now: datetime, lock_ms: int) -> dict[int, set[str]]:
+    """Notes that all that is in these leases is about to leave, and renews them; what that is, by the numbers of those that were
+    not lost.
 
-    ``lock_ms``: how long this transaction waits for each of its locks.
+    It is less than was claimed where a late answer has settled some of it. ``lock_ms``: how long this transaction waits for each of its locks.
     """
     execute(BY_KEY, (str(lock_ms),))
     params: Any = {**_keys(leases), "now": now, "lease": now + LEASE}
-    return {row[0] for row in rows(START, params)}
+    return {claim_id: set(event_ids) for claim_id, event_ids in rows(START, params)}
 
 
 def end_leases(leases: Sequence[Lease], lock_ms: int) -> set[int]:
@@ -124,14 +128,19 @@ def settle_delivered(done: Sequence[tuple[Lease, Delivered]], now: datetime, cha
             "started": delivered.started_at,
             "said": delivered.started_at.isoformat(),
             "http_status": delivered.http_status,
-            "duration": min(MOST_MS, max(0, round((now - delivered.started_at) / timedelta(milliseconds=1)))),
+            "duration": duration_ms(delivered, now),
         }
         for lease, delivered in done
         for event_id in delivered.event_ids
     ]
     params: Any = {"done": JsonLiteral(records), "now": now, "log": LOG_LENGTH, "bounds": list(LATENCY_BOUNDS)}
+    total = 0
     for merchant_id, platform, minute, place, count, again in rows(SETTLE, params):
         count_delivered(merchant_id, platform, minute, place, count, again, now, changes)
+        total += count
+    if total < len(records):
+        for lease, delivered in done:
+            note_repeats(lease, repeats_of(delivered, now), now, changes)
 
 
 def _keys(leases: Sequence[Lease]) -> dict[str, Any]:

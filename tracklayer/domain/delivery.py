@@ -270,15 +270,21 @@ Verdict = Sequence[Outcome] | BatchRejected
 
 
 def may_be_doubled(attempts: Sequence[tuple[datetime, str]], last: datetime | None, memory: timedelta | None) -> bool:
-    """Whether an attempt that nobody answered was followed by one that the platform takes for another event.
+    """Whether an attempt that nobody answered was followed by one that the platform takes for another event; or one that was
+    acknowledged, by one that it acknowledged too or nobody answered: it was on its way when the answer came late.
 
     ``attempts``: (when, outcome), oldest first. ``last``: of the last attempt that was made or is to come, which the log
     need not hold. ``memory``: how far apart the platform recognises a copy; None: never.
     """
     latest = max([at for at, _ in attempts] + ([last] if last is not None else []), default=None)
-    return latest is not None and any(
-        outcome == AttemptOutcome.UNKNOWN and latest > at and (memory is None or latest - at > memory)
-        for at, outcome in attempts
+    taken = [at for at, outcome in attempts if outcome in (AttemptOutcome.UNKNOWN, AttemptOutcome.ACKNOWLEDGED)]
+    followed: dict[str, datetime | None] = {
+        AttemptOutcome.UNKNOWN: latest,
+        AttemptOutcome.ACKNOWLEDGED: max(taken, default=None),
+    }
+    return any(
+        then is not None and then > at and (memory is None or then - at > memory)
+        for at, then in [(at, followed.get(outcome)) for at, outcome in attempts]
     )
 
 

@@ -506,8 +506,9 @@ class DeliveryNode(Node):
 
     @strawberry.field(
         metadata=READ,
-        description="True where the platform may count it twice: an attempt was not answered, another followed or is to "
-        "come, and the platform does not recognise a copy of this event that comes so late.",
+        description="True where the platform may count it twice: an attempt was not answered and another followed or is to "
+        "come, or was answered late, when another had gone out; and the platform does not recognise a copy of this event that "
+        "comes so late.",
     )
     async def duplicate_risk(self, info: Info) -> bool:
         attempts = [(datetime.fromisoformat(entry["at"]), entry["outcome"]) for entry in self.row.attempt_log]

@@ -6,13 +6,16 @@ redelivery. A claim then has a row of ``claims``, the lease: what is in it belon
 it, until the lease is ended by its worker (settled, or given back) or by the sweep (taken back, once the worker's own lock
 is gone or the lease has run out). Purge and erasure pass over what is leased. Whoever is done writes verdicts under the
 lease's row, so that one who was declared dead writes none, with one exception: an acknowledgement that was read is written
-even then, in the place of the attempt whose fate nobody knew. Where somebody else holds the rows, an answer is kept aside by
+even then, in the place of the attempt whose fate nobody knew. What another worker has leased by then is taken out of its
+lease, unless it is on its way: then that worker finds it delivered, and adds its attempt, as the sweep does where that worker
+is lost. Each request that may have reached the platform is so told of once. Where somebody else holds the rows, an answer is kept aside by
 its worker, which renews the lease until it is written; what of the batch was not sent is given back with it.
 
 | taker | takes | under |
 | --- | --- | --- |
 | claim | what is due, into a lease | queue lock (tried, not waited for) |
 | settle | what its lease holds | the lease's row |
+| settle late | what its lease held: delivered, and out of others' leases | queue lock, the leases' rows |
 | sweep | leases of the lost; what has no time or no destination | the lease's row (stepped over where held); queue lock |
 | hold, release with a platform | nothing: states of destinations | the platform's row, destination rows (stepped over where held) |
 | redeliver | what failed or was dropped, no lease | queue lock |
@@ -38,7 +41,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -411,12 +414,15 @@ def send_all(
     """Sends and settles request by request. ``answered``: what the first one, which has been sent, came to."""
     while todo:
         items = todo.popleft()
+        if not items:  # late answers have settled them
+            sent_at = begin(runtime, batch, [], todo)
+            continue
         verdict, answered = answered or ask(runtime, batch, items), None
         if isinstance(verdict, BatchRejected | NotBuilt):
             if len(items) > 1:
                 middle = len(items) // 2
                 todo.extendleft([items[middle:], items[:middle]])
-                sent_at = begin(runtime, batch, [], todo)
+                sent_at = begin(runtime, batch, [], todo, halved=items)
                 continue
             if isinstance(verdict, BatchRejected):
                 verdict = [verdict.rejected]
@@ -439,42 +445,65 @@ def stitch(runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: date
             return stitched(runtime, merchant_id, batch.stitching, events, now)
 
     def give_back() -> object:
-        return _write_begin(runtime, batch, (), (), KEPT_LOCK_MS)
+        return _write_begin(runtime, batch, (), (), (), KEPT_LOCK_MS)
 
     return replace(batch, stitched=patiently(LEASE, decide, lambda: _keep(runtime, batch, give_back)))
 
 
-def begin(runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], todo: Sequence[Sequence[Item]]) -> datetime:
-    """Writes what is not sent, and what is about to be, if anything; when.
+def begin(
+    runtime: Runtime,
+    batch: Batch,
+    unsent: Sequence[Settlement],
+    todo: deque[list[Item]],
+    halved: Sequence[Item] = (),
+) -> datetime:
+    """Writes what is not sent, and what is about to be, if anything; when. What of it a late answer has settled is taken out of
+    the first request, which may be empty then.
 
-    Raises RowsHeldError where somebody holds its rows: then the batch is given back once they are free.
+    ``halved``: of a request that went out and was refused as a whole. Raises RowsHeldError where somebody holds its rows: then
+    the batch is given back once they are free.
     """
 
-    def write() -> datetime:
+    def write() -> tuple[datetime, Sequence[str]]:
         with batch.turn.work():
-            return _write_begin(runtime, batch, unsent, _ids(todo), db.LOCK_MS)
+            return _write_begin(runtime, batch, unsent, _ids(todo), _ids([halved]), db.LOCK_MS)
 
     def give_back() -> object:
-        return _write_begin(runtime, batch, unsent, (), KEPT_LOCK_MS)
+        return _write_begin(runtime, batch, unsent, (), (), KEPT_LOCK_MS)
 
-    begun_at = patiently(LEASE, write, lambda: _keep(runtime, batch, give_back))
+    begun_at, leaving = patiently(LEASE, write, lambda: _keep(runtime, batch, give_back))
+    leave_out(todo, leaving)
     if batch.steps is not None and unsent:
         batch.steps.unsent(unsent)
     return begun_at
 
 
+def leave_out(todo: deque[list[Item]], leaving: Collection[str]) -> None:
+    """Keeps in the next request only what may leave."""
+    if todo and len(leaving) < len(todo[0]):
+        kept = set(leaving)
+        todo[0] = [item for item in todo[0] if item.claim.key.event_id in kept]
+
+
 def _write_begin(
-    runtime: Runtime, batch: Batch, unsent: Sequence[Settlement], following: Sequence[str], lock_ms: int
-) -> datetime:
+    runtime: Runtime,
+    batch: Batch,
+    unsent: Sequence[Settlement],
+    following: Sequence[str],
+    halved: Sequence[str],
+    lock_ms: int,
+) -> tuple[datetime, Sequence[str]]:
     now = runtime.clock.now()
     destination = batch.destination
     with in_transaction():
-        _settle_or_lose(batch, [], unsent, now, following, lock_ms)
+        if halved:
+            db.leave_out_delivered(batch.lease, halved, lock_ms)
+        leaving = _settle_or_lose(batch, [], unsent, now, following, lock_ms)
         if not following and batch.turn_ends_at is not None:
             # It sent nothing and told nothing about the platform: the next one may go at once.
             db_destinations.end_turn(destination.merchant_id, destination.platform, batch.turn_ends_at)
     runtime.tally.add("deliveries", [one.status.value for one in unsent])
-    return now
+    return now, leaving
 
 
 def patiently(span: timedelta, write: Callable[[], T], keep: Callable[[], bool]) -> T:
@@ -704,7 +733,7 @@ def _write_answer(
         is_last = count == len(answer.claims)
         following = _ids(todo) if is_last else [claim.key.event_id for claim in answer.claims[count:]]  # sent already
         try:
-            rests = _write(
+            rests, leaving = _write(
                 runtime, batch, answer.claims[:count], verdict, answer.sent_at, now, following, is_last, lock_ms
             )
         except DatabaseAwayError:
@@ -728,6 +757,8 @@ def _write_answer(
             del answer.verdict[:count]
         if rests:
             todo.clear()
+        elif is_last:
+            leave_out(todo, leaving)
     return written_at
 
 
@@ -780,8 +811,8 @@ def _write(
     following: Sequence[str],
     may_rest: bool,
     lock_ms: int,
-) -> bool:
-    """In one transaction: the destination's health, the verdicts, and what is sent next. True where nothing may be.
+) -> tuple[bool, Sequence[str]]:
+    """In one transaction: the destination's health, the verdicts, and what is sent next. (True where nothing may be, what is.)
 
     ``may_rest``: what follows was not sent yet.
     """
@@ -809,10 +840,10 @@ def _write(
         rests = health.state is not DestinationState.ACTIVE or (health.resume_at is not None and health.resume_at > now)
         rests = rests and may_rest
         acknowledged = acknowledged_by(claims, outcomes, sent_at)
-        _settle_or_lose(batch, acknowledged, settlements, now, () if rests else following, lock_ms)
+        leaving = _settle_or_lose(batch, acknowledged, settlements, now, () if rests else following, lock_ms)
     runtime.tally.add("deliveries", [one.status.value for one in settlements])
     runtime.tally.add_many("deliveries", DeliveryStatus.DELIVERED.value, len(claims) - len(settlements))
-    return rests
+    return rests, leaving
 
 
 def _judge_destination(
@@ -907,20 +938,25 @@ def _settle_or_lose(
     now: datetime,
     following: Sequence[str],
     lock_ms: int,
-) -> None:
-    """Writes verdicts and what is sent next, or that nothing is: in one transaction, which the caller holds.
+) -> Sequence[str]:
+    """Writes verdicts and what is sent next, or that nothing is; what of it may be: in one transaction, which the caller holds.
 
     Raises LeaseLostError, and so undoes all of it, where others have taken the batch over.
     """
     changes = Changes()
     lease = batch.lease
-    held = db.start_sending(lease, following, now, lock_ms) if following else db.end_lease(lease, lock_ms)
-    if not held:
+    leaving: Sequence[str] | None = ()
+    if following:
+        leaving = db.start_sending(lease, following, now, lock_ms)
+    elif not db.end_lease(lease, lock_ms):
+        leaving = None
+    if leaving is None:
         raise LeaseLostError
     for done in delivered:
         db.settle_delivered(batch.lease, done, now, changes)
     db.settle_deliveries(batch.lease, settlements, now, changes)
     changes.write()
+    return leaving
 
 
 def _tell(destination: Destination, before: DestinationState, after: DestinationState, reason: str | None) -> None:

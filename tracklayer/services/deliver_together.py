@@ -38,6 +38,7 @@ from tracklayer.services.deliver import (
     ask,
     batch_of,
     begin,
+    leave_out,
     names_of,
     patiently,
     prepare,
@@ -160,7 +161,7 @@ def begin_together(runtime: Runtime, errands: Sequence[Errand]) -> None:
     if not plain:
         return
 
-    def write() -> tuple[datetime, set[int]]:
+    def write() -> tuple[datetime, dict[int, set[str]]]:
         now = runtime.clock.now()
         with runtime.turns.fresh() as keep_up, in_transaction():
             keep_up += [errand.queue for errand in plain if errand.batch.items < FEW]
@@ -177,9 +178,12 @@ def begin_together(runtime: Runtime, errands: Sequence[Errand]) -> None:
         return
     for errand in plain:
         errand.sent_at = now
-        if errand.batch.lease.claim_id not in held:
+        leaving = held.get(errand.batch.lease.claim_id)
+        if leaving is None:
             errand.todo.clear()
             tell_lost(errand.batch.lease)
+        else:
+            leave_out(errand.todo, leaving)
 
 
 def stitch_together(runtime: Runtime, errands: Sequence[Errand]) -> Sequence[Errand]:
@@ -223,7 +227,7 @@ def deliver(runtime: Runtime, errand: Errand) -> Answered | None:
             errand.batch, errand.unsent, errand.todo = prepare(runtime, batch, errand.to_stitch, now)
         batch, todo = errand.batch, errand.todo
         sent_at = errand.sent_at or begin(runtime, batch, errand.unsent, todo)
-        verdict = ask(runtime, batch, todo[0]) if todo else None
+        verdict = ask(runtime, batch, todo[0]) if todo and todo[0] else None
         if isinstance(verdict, list) and len(todo) == 1 and all(isinstance(one, Acknowledged) for one in verdict):
             health = batch.destination.health
             if judge_health(health, verdict, runtime.clock.now(), sent_at, had_turn=False) == health:

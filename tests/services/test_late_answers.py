@@ -1,0 +1,337 @@
+"""A worker's answer comes when others have its delivery: what the platform got is told, whatever comes in which order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.factories import Merchant, draft, new_merchant
+from tests.services.test_deliver import accepted, fault, ingest, mend, requests, row
+from tracklayer.clock import FrozenClock
+from tracklayer.db import together as db_together
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.domain.delivery import BatchRejected, NotBuilt, Rejected, Verdict, may_be_doubled
+from tracklayer.domain.retry import MAX_ATTEMPTS
+from tracklayer.runtime import Runtime
+from tracklayer.sandbox.server import SandboxServer
+from tracklayer.services import deliver as engine
+from tracklayer.services.deliver import Batch, Item, LeaseLostError, deliver_due, sweep
+from tracklayer.services.deliver_together import Answered, deliver, settle_alone, settle_together, take
+from tracklayer.services.invariants import check_invariants
+
+GONE, GONE_TOO = 999_998, 999_999  # numbers of workers whose locks nobody holds
+
+
+@dataclass
+class Sender:
+    """One worker and one batch: claimed, begun, sent and settled step by step, whatever others do between."""
+
+    runtime: Runtime
+    merchant: Merchant
+    worker: int
+    batch: Batch | None = None
+    todo: deque[list[Item]] = field(default_factory=deque)
+    sent_at: datetime | None = None
+    verdict: Verdict | NotBuilt | None = None
+
+    def claim(self) -> None:
+        queue = (self.merchant.merchant_id, "meta")
+        now, turn = self.runtime.clock.now(), self.runtime.turns.of(queue)
+        taken = engine._claim(self.runtime, self.worker, *queue, now, turn)
+        if taken is not None:
+            self.batch, unsent, self.todo = engine.prepare(self.runtime, *taken, now)
+            assert not unsent
+
+    def begin(self) -> None:
+        if self.batch is not None:
+            self.sent_at = engine.begin(self.runtime, self.batch, [], self.todo)
+
+    def send(self) -> None:
+        if self.batch is not None and self.todo and self.todo[0]:
+            self.verdict = engine.ask(self.runtime, self.batch, self.todo[0])
+
+    def settle(self) -> None:
+        if self.batch is not None and self.sent_at is not None:
+            with suppress(LeaseLostError):
+                engine.send_all(self.runtime, self.batch, self.todo, self.sent_at, self.verdict)
+
+    def go(self) -> None:
+        self.claim()
+        self.begin()
+        self.send()
+
+
+class TogetherSender:
+    """The same where many destinations go together: there is a step between claiming and beginning only for ``between``."""
+
+    def __init__(self, runtime: Runtime, merchant: Merchant, worker: int, patch: pytest.MonkeyPatch) -> None:
+        self.runtime, self.queue, self.worker, self.patch = runtime, (merchant.merchant_id, "meta"), worker, patch
+        self.answered: list[Answered] = []
+
+    def go(self, between: Callable[[], object] = lambda: None) -> None:
+        real = db_together.start_sending
+
+        def begun(*args: Any) -> Any:
+            between()
+            return real(*args)
+
+        with self.patch.context() as patch:
+            patch.setattr(db_together, "start_sending", begun)
+            errands, alone = take(self.runtime, self.worker, [self.queue])
+        assert not alone
+        self.answered = [found for errand in errands if (found := deliver(self.runtime, errand)) is not None]
+
+    def settle(self) -> None:
+        for left in settle_together(self.runtime, self.answered):
+            settle_alone(self.runtime, left)
+
+
+def risk(found: DeliveryRow) -> bool:
+    """Whether it may have been counted twice where the platform recognises no copy."""
+    attempts = [(datetime.fromisoformat(entry["at"]), entry["outcome"]) for entry in found.attempt_log]
+    return may_be_doubled(attempts, found.last_attempt_at, None)
+
+
+def outcomes(found: DeliveryRow) -> list[str]:
+    return [entry["outcome"] for entry in found.attempt_log]
+
+
+def counted() -> dict[str, int]:
+    """What the attempts count as, in all."""
+    names = ("acknowledged", "unknown", "refused", "rate_limited", "retries_acknowledged", "retries_failed")
+    with in_transaction():
+        (sums,) = rows(f"SELECT {', '.join(f'sum({name})::int' for name in names)} FROM minutes WHERE platform <> ''")
+    return {name: count for name, count in zip(names, sums, strict=True) if count}
+
+
+def nothing_more_goes_out(runtime: Runtime, worker: int, merchant: Merchant, sandbox: SandboxServer) -> None:
+    clock: Any = runtime.clock
+    before = requests(sandbox)
+    clock.move(timedelta(hours=6))
+    sweep(runtime)
+    while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
+        pass
+    assert requests(sandbox) == before
+    with in_transaction():
+        assert rows("SELECT count(*) FROM claims") == [(0,)]
+    assert not check_invariants(clock.now())
+
+
+# What the second request comes to -> (attempts told, the log, how often the platform took it, whether it may count twice)
+SECOND: dict[str, tuple[int, list[str], int, bool]] = {
+    "acknowledged": (2, ["acknowledged", "acknowledged"], 2, True),
+    "unanswered": (2, ["acknowledged", "unknown"], 2, True),
+    "its worker is lost": (2, ["acknowledged", "unknown"], 2, True),
+    "refused": (2, ["acknowledged", "rejected"], 1, False),
+    "too fast": (1, ["acknowledged", "rate_limited"], 1, False),
+}
+COUNTED = {
+    "acknowledged": {"acknowledged": 2, "retries_acknowledged": 1},
+    "unanswered": {"acknowledged": 1, "unknown": 1, "retries_failed": 1},
+    "its worker is lost": {"acknowledged": 1, "unknown": 1, "retries_failed": 1},
+    "refused": {"acknowledged": 1, "refused": 1, "retries_failed": 1},
+    "too fast": {"acknowledged": 1, "rate_limited": 1},
+}
+FAULTS: dict[str, dict[str, Any]] = {
+    "unanswered": {"kind": "drop_after_accept"},
+    "refused": {"kind": "refuse", "event_ids": ["order_1"]},
+    "too fast": {"kind": "rate_limit"},
+}
+
+
+@pytest.mark.parametrize("second", SECOND)
+@pytest.mark.parametrize("late", ["the second claim", "the second sending", "the second answer", "nothing"])
+def test_the_platforms_count_is_told_in_every_order(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    late: str,
+    second: str,
+) -> None:
+    """``late``: before what of the second worker's the late answer is written."""
+    is_lost = second == "its worker is lost"
+    ingest(runtime, merchant, draft())
+    one, two = Sender(runtime, merchant, GONE), Sender(runtime, merchant, GONE_TOO if is_lost else worker)
+    one.go()
+    clock.move(timedelta(seconds=2))
+    assert sweep(runtime).taken_back == 1
+    if second in FAULTS:
+        fault(sandbox, **FAULTS[second])
+
+    def answer() -> None:
+        if is_lost:
+            sweep(runtime)
+        else:
+            two.settle()
+
+    steps: list[tuple[str, Callable[[], object]]] = [
+        ("the second claim", two.claim),
+        ("the second sending", two.begin),
+        ("", two.send),
+        ("the second answer", answer),
+        ("nothing", lambda: None),
+    ]
+    for name, step in steps:
+        if name == late:
+            one.settle()
+        clock.move(timedelta(seconds=1))
+        step()
+    mend(sandbox)
+
+    found = row(merchant)
+    if late in ("the second claim", "the second sending"):
+        attempts, log, times, doubled = 1, ["acknowledged"], 1, False
+        assert counted() == {"acknowledged": 1}
+        if is_lost and late == "the second sending":
+            sweep(runtime)
+    else:
+        attempts, log, times, doubled = SECOND[second]
+        assert counted() == COUNTED[second]
+    assert (found.status, found.attempts, outcomes(found), risk(found)) == ("delivered", attempts, log, doubled)
+    assert [entry["number"] for entry in found.attempt_log] == [1, 2][: len(log)]
+    assert accepted(sandbox) == {"order_1": times}
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+    assert row(merchant) == found
+
+
+@pytest.mark.parametrize(
+    ("late", "times"),
+    [("the second sending", 1), ("the second answer", 2), ("nothing", 2)],
+    ids=lambda value: str(value),
+)
+def test_so_it_is_where_many_destinations_go_together(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    late: str,
+    times: int,
+) -> None:
+    other = new_merchant(runtime, name="Other")
+    ingest(runtime, merchant, draft())
+    ingest(runtime, other, draft("else"))
+    one = TogetherSender(runtime, merchant, GONE, monkeypatch)
+    two = TogetherSender(runtime, merchant, worker, monkeypatch)
+    one.go()
+    clock.move(timedelta(seconds=2))
+    assert sweep(runtime).taken_back == 1
+    two.go(one.settle if late == "the second sending" else lambda: None)
+    clock.move(timedelta(seconds=1))
+    if late == "the second answer":
+        one.settle()
+    beside = TogetherSender(runtime, other, worker, monkeypatch)
+    beside.go()
+    two.answered += beside.answered
+    two.settle()
+    if late == "nothing":
+        one.settle()
+    found = row(merchant)
+    log = ["acknowledged"] * times
+    assert (found.status, found.attempts, outcomes(found), risk(found)) == ("delivered", times, log, times > 1)
+    assert (row(other, "else").status, row(other, "else").attempts) == ("delivered", 1)
+    assert accepted(sandbox) == {"order_1": times, "else": 1}
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+def told(merchant: Merchant, event_ids: Sequence[str]) -> dict[str, int]:
+    return {event_id: row(merchant, event_id).attempts for event_id in event_ids}
+
+
+def test_of_a_batch_only_what_is_on_its_way_goes_out_twice(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft("a"), draft("b"))
+    one, two = Sender(runtime, merchant, GONE), Sender(runtime, merchant, worker)
+    one.go()
+    clock.move(timedelta(seconds=2))
+    assert sweep(runtime).taken_back == 2
+    ingest(runtime, merchant, draft("c"))
+    two.claim()
+    two.todo = deque(sorted([[item] for item in two.todo[0]], key=lambda items: items[0].claim.key.event_id))
+    two.begin()
+    two.send()
+    one.settle()
+    clock.move(timedelta(seconds=1))
+    two.settle()
+    assert told(merchant, "abc") == accepted(sandbox) == {"a": 2, "b": 1, "c": 1}
+    assert {row(merchant, name).status for name in "abc"} == {"delivered"}
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+def test_a_request_that_is_refused_as_a_whole_does_not_go_out_again_with_what_is_settled(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft("a"), draft("b"))
+    one, two = Sender(runtime, merchant, GONE), Sender(runtime, merchant, worker)
+    one.go()
+    clock.move(timedelta(seconds=2))
+    assert sweep(runtime).taken_back == 2
+    ingest(runtime, merchant, draft("c"), draft("d"))
+    two.claim()
+    two.begin()
+    two.verdict = BatchRejected(Rejected("100", "one of them is wrong", 400))
+    one.settle()
+    clock.move(timedelta(seconds=1))
+    two.settle()
+    assert told(merchant, "abcd") == accepted(sandbox) == dict.fromkeys("abcd", 1)
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+def test_an_answer_that_is_written_twice_adds_one_attempt(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    """As after a commit whose own answer was lost: what follows in the lease lets it be written again."""
+    ingest(runtime, merchant, draft("a"), draft("b"))
+    one, two = Sender(runtime, merchant, GONE), Sender(runtime, merchant, worker)
+    one.go()
+    clock.move(timedelta(seconds=2))
+    assert sweep(runtime).taken_back == 2
+    two.claim()
+    two.todo = deque([item] for item in two.todo[0])
+    first, following = (items[0].claim.key.event_id for items in two.todo)
+    two.begin()
+    two.send()
+    one.settle()
+    clock.move(timedelta(seconds=1))
+    assert two.batch is not None
+    assert two.sent_at is not None
+    claims = [two.todo[0][0].claim]
+    assert isinstance(two.verdict, list)
+    for _ in range(2):
+        engine._write(runtime, two.batch, claims, two.verdict, two.sent_at, clock.now(), [following], True, 500)
+    assert (row(merchant, first).attempts, len(row(merchant, first).attempt_log)) == (2, 2)
+
+
+def test_the_last_attempt_may_be_answered_late_too(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    senders = []
+    for _ in range(MAX_ATTEMPTS):
+        senders.append(Sender(runtime, merchant, GONE))
+        senders[-1].go()
+        clock.move(timedelta(hours=3))
+        assert sweep(runtime).taken_back == 1
+    assert row(merchant).drop_reason == "retries_exhausted"
+    for sender in reversed(senders):
+        sender.settle()
+    found = row(merchant)
+    assert (found.status, found.attempts, outcomes(found)) == (
+        "delivered",
+        MAX_ATTEMPTS,
+        ["acknowledged"] * MAX_ATTEMPTS,
+    )
+    assert accepted(sandbox) == {"order_1": MAX_ATTEMPTS}
+    assert risk(found)
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
