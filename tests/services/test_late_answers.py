@@ -14,7 +14,6 @@ import pytest
 from tests.factories import Merchant, draft, new_merchant
 from tests.services.test_deliver import accepted, fault, ingest, mend, requests, row
 from tracklayer.clock import FrozenClock
-from tracklayer.db import together as db_together
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.domain.delivery import BatchRejected, NotBuilt, Rejected, Verdict, may_be_doubled
@@ -23,7 +22,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
 from tracklayer.services.deliver import Batch, Item, LeaseLostError, deliver_due, sweep
-from tracklayer.services.deliver_together import Answered, deliver, settle_alone, settle_together, take
+from tracklayer.services.deliver_together import Answered, begin_together, deliver, settle_alone, settle_together, take
 from tracklayer.services.invariants import check_invariants
 
 GONE, GONE_TOO = 999_998, 999_999  # numbers of workers whose locks nobody holds
@@ -69,23 +68,17 @@ class Sender:
 
 
 class TogetherSender:
-    """The same where many destinations go together: there is a step between claiming and beginning only for ``between``."""
+    """The same where many destinations go together. ``between``: claiming and beginning."""
 
-    def __init__(self, runtime: Runtime, merchant: Merchant, worker: int, patch: pytest.MonkeyPatch) -> None:
-        self.runtime, self.queue, self.worker, self.patch = runtime, (merchant.merchant_id, "meta"), worker, patch
+    def __init__(self, runtime: Runtime, merchant: Merchant, worker: int) -> None:
+        self.runtime, self.queue, self.worker = runtime, (merchant.merchant_id, "meta"), worker
         self.answered: list[Answered] = []
 
     def go(self, between: Callable[[], object] = lambda: None) -> None:
-        real = db_together.start_sending
-
-        def begun(*args: Any) -> Any:
-            between()
-            return real(*args)
-
-        with self.patch.context() as patch:
-            patch.setattr(db_together, "start_sending", begun)
-            errands, alone = take(self.runtime, self.worker, [self.queue])
+        errands, alone = take(self.runtime, self.worker, [self.queue])
         assert not alone
+        between()
+        begin_together(self.runtime, errands)
         self.answered = [found for errand in errands if (found := deliver(self.runtime, errand)) is not None]
 
     def settle(self) -> None:
@@ -214,15 +207,14 @@ def test_so_it_is_where_many_destinations_go_together(
     worker: int,
     clock: FrozenClock,
     sandbox: SandboxServer,
-    monkeypatch: pytest.MonkeyPatch,
     late: str,
     times: int,
 ) -> None:
     other = new_merchant(runtime, name="Other")
     ingest(runtime, merchant, draft())
     ingest(runtime, other, draft("else"))
-    one = TogetherSender(runtime, merchant, GONE, monkeypatch)
-    two = TogetherSender(runtime, merchant, worker, monkeypatch)
+    one = TogetherSender(runtime, merchant, GONE)
+    two = TogetherSender(runtime, merchant, worker)
     one.go()
     clock.move(timedelta(seconds=2))
     assert sweep(runtime).taken_back == 1
@@ -230,7 +222,7 @@ def test_so_it_is_where_many_destinations_go_together(
     clock.move(timedelta(seconds=1))
     if late == "the second answer":
         one.settle()
-    beside = TogetherSender(runtime, other, worker, monkeypatch)
+    beside = TogetherSender(runtime, other, worker)
     beside.go()
     two.answered += beside.answered
     two.settle()
