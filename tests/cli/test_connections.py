@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -281,6 +282,51 @@ def test_an_answer_comes_in_one_piece(server: LiveServer) -> None:
                 said += client.recv(65536)
         info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
         assert struct.unpack_from("I", info, DATA_SEGMENTS_IN) == (20,)
+
+
+class Meanwhile(Connection):
+    """As if something arrived in the very turn of the loop in which an answer is written."""
+
+    arrives: bytes | None = b""  # None: the client's end
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override,unused-ignore]
+        super().connection_made(transport)
+        self.bare = transport
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.arrives is None:
+            self.eof_received()
+            self.bare.close()  # as the loop does next
+        else:
+            arrives, self.arrives = self.arrives, b""
+            if arrives:
+                self.data_received(arrives)
+
+
+@pytest.mark.parametrize(
+    ("arrives", "further"),
+    [
+        pytest.param(b"GARBAGE\r\n\r\n", [b" 400 "], id="what is no HTTP"),
+        pytest.param(UPGRADE % (b"POST", b""), [b" 400 "], id="what is refused"),
+        pytest.param(b"GET / HTTP/1.1\r\nx: " + b"y" * MAX_HEAD + b"\r\n\r\n", [b" 431 "], id="long headers"),
+        pytest.param(UPGRADE % (b"GET", b""), [b" 101 "], id="a socket"),
+        pytest.param(None, [], id="the client's end"),
+    ],
+)
+def test_what_arrives_while_an_answer_is_written_does_not_overtake_it(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch, arrives: bytes | None, further: list[bytes]
+) -> None:
+    monkeypatch.setattr(Socket, "admit_seconds", 1)
+
+    class Now(Meanwhile):
+        pass
+
+    with LiveServer(runtime, connection=Now) as server:
+        Now.arrives = arrives
+        said = answer(opened(server, HEALTH.replace(b"GET", b"HEAD")))
+    statuses = [line[8:13] for line in said.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    assert statuses == [b" 200 ", *further]
 
 
 @pytest.mark.parametrize("when", ["with it", "later"])

@@ -84,11 +84,14 @@ class Connection(HttpToolsProtocol):
         self.opened = self.since
         self.arriving = False  # the headers of a request have begun and not ended
         self.last_one: RequestResponseCycle | None = None  # whose answer says that this connection is closed behind it
-        if len(self.connections) >= self.most and not _make_room(self.connections):
-            super().connection_made(transport)
+        self.gathered = Gathered(transport, self.loop)
+        has_room = len(self.connections) < self.most or _make_room(self.connections)
+        super().connection_made(self.gathered)  # type: ignore[arg-type]
+        if not has_room:
             self.refuse(503, "This server has more connections than it may hold.")
-            return
-        super().connection_made(transport)
+
+    def eof_received(self) -> None:
+        self.gathered.let_go()  # the loop closes its own transport next, without a word to ours
 
     def data_received(self, data: bytes) -> None:
         self.chunk = len(data)
@@ -113,7 +116,6 @@ class Connection(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
-            self.cycle.transport = Gathered(self.transport, self.loop)
             self.requests = [request for request in self.requests if not request.response_complete]
             self.requests.append(self.cycle)
             if self.transport.is_closing():
@@ -133,6 +135,8 @@ class Connection(HttpToolsProtocol):
         elif not self.is_idle or self.transport.is_closing():
             self.hang_up()
         else:
+            self.gathered.let_go()
+            self.transport = self.gathered.transport
             super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -223,40 +227,48 @@ class Connection(HttpToolsProtocol):
                 request.message_event.set()
 
 
-class Gathered(asyncio.Transport):
-    """A connection's transport as whoever answers on it has it: what is written in one turn of the loop leaves in one piece.
+class Gathered:
+    """A connection's transport, but that what is written in one turn of the loop leaves in one piece.
 
     uvicorn writes an answer's head, then its body. Each would be a system call, a packet, and a wake-up of whoever reads.
+    Whoever writes on the connection, or closes it, does so here, or else an answer that waits for the turn's end is
+    overtaken. All but that is the transport's own.
     """
 
-    __slots__ = ("_held", "_loop", "_transport")
+    __slots__ = ("_held", "_loop", "transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._transport = transport
+        self.transport = transport
         self._loop = loop
         self._held: bytes | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
 
     def write(self, data: Any) -> None:
         if self._held is None:
             self._held = data
-            self._loop.call_soon(self._let_go)
+            self._loop.call_soon(self.let_go)
         else:
             held, self._held = self._held, None
-            self._transport.writelines((held, data))
+            self.transport.writelines((held, data))
+
+    def writelines(self, data: Iterable[Any]) -> None:
+        self.write(b"".join(data))
 
     def is_closing(self) -> bool:
-        return self._transport.is_closing()
+        return self.transport.is_closing()
 
     def close(self) -> None:
-        self._let_go()
-        self._transport.close()
+        self.let_go()
+        self.transport.close()
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Writes what waits for the turn's end."""
         if self._held is not None:
             held, self._held = self._held, None
-            if not self._transport.is_closing():
-                self._transport.write(held)
+            if not self.transport.is_closing():
+                self.transport.write(held)
 
 
 class ConnectionAside(Connection):
