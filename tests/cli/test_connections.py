@@ -10,7 +10,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
@@ -110,6 +110,46 @@ def test_a_body_that_comes_slowly_but_steadily_is_waited_for(server: LiveServer,
         client.sendall(body[start : start + 3000])
         time.sleep(0.2)
     assert b" 200 " in answer(client).partition(b"\r\n")[0]
+
+
+def chunked(path: str, body: bytes, *more: str) -> bytes:
+    """A request, or as much of one as ``body`` has; ``more``: headers."""
+    told = "".join(f"{line}\r\n" for line in ("host: x", "transfer-encoding: chunked", *more))
+    return f"POST {path} HTTP/1.1\r\n{told}\r\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    ("begun", "without_end"),
+    [
+        pytest.param(b"1\r\n{\r\n0\r\n", b"x-a: y\r\n", id="trailers"),
+        pytest.param(b"1\r\n{\r\n0\r\nx-a: ", b"y", id="a trailer"),
+        pytest.param(b"1\r\n{\r\n1;", b"y", id="the extension of a chunk"),
+        pytest.param(b"1\r\n{\r\n0\r\n\r\n", b"\r\n", id="empty lines"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/graphql", "/t", "/nowhere"])
+def test_what_comes_beside_a_body_without_end_is_refused(
+    server: LiveServer, path: str, begun: bytes, without_end: bytes
+) -> None:
+    with opened(server, chunked(path, begun, "content-type: application/json")) as client:
+        with suppress(ConnectionError):  # it is refused before it is all there
+            client.sendall(without_end * (4 * MAX_HEAD // len(without_end)))
+        assert answer(client).rpartition(b"HTTP/1.1")[2].startswith(b" 431 ")
+
+
+def test_a_body_in_small_chunks_is_taken(server: LiveServer, merchant: Merchant) -> None:
+    body = json.dumps({"query": "{ merchant { name } }", "variables": {"x": "y" * 4 * MAX_HEAD}}).encode()
+    parts = b"".join(b"1;a=b\r\n%c\r\n" % byte for byte in body)
+    more = f"authorization: Bearer {merchant.key}", "content-type: application/json", "connection: close"
+    said = answer(opened(server, chunked("/graphql", parts + b"0\r\nx-a: y\r\n\r\n", *more)))
+    assert b" 200 " in said.partition(b"\r\n")[0]
+
+
+def test_what_comes_behind_a_body_is_no_header(server: LiveServer, merchant: Merchant) -> None:
+    body = b'{"query":"{ merchant { name } }"}'
+    parts = b"%x\r\n%s\r\n0\r\nauthorization: Bearer %s\r\n\r\n" % (len(body), body, merchant.key.encode())
+    said = answer(opened(server, chunked("/graphql", parts, "content-type: application/json", "connection: close")))
+    assert b"UNAUTHENTICATED" in said
 
 
 def test_a_stranger_with_a_long_body_is_refused_before_he_sends_it(server: LiveServer) -> None:
@@ -256,6 +296,19 @@ def test_more_requests_in_a_row_than_anybody_sends_are_not_answered(
         few = opened(server, HEALTH * 20 + HEALTH.replace(b"host", b"connection: close\r\nhost"))
         assert answer(few).count(b" 200 ") == 21
     assert caplog.records == []
+
+
+def test_behind_requests_that_are_too_many_nothing_is_read(runtime: Runtime) -> None:
+    class Noted(Connection):
+        most_held = 0
+
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            Noted.most_held = max(Noted.most_held, len(self.requests))
+
+    with LiveServer(runtime, connection=Noted) as server:
+        answer(opened(server, b"GET / HTTP/1.1\r\n\r\n" * 3600))
+    assert Noted.most_held == MAX_PIPELINED + 2  # one in hand, one too many
 
 
 STREAM = json.dumps({"query": "subscription { alerts { id } }"}).encode()

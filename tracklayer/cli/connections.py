@@ -29,7 +29,7 @@ BODY_SECONDS = 30  # for a whole body
 FIRST_SECONDS = 5  # of a body, before its pace is looked at
 SLOWEST = 8 * 1024  # bytes of a body a second
 IDLE_SECONDS = 75  # between two requests
-MAX_HEAD = 64 * 1024  # bytes of a request line and its headers
+MAX_HEAD = 64 * 1024  # bytes of a request line and its headers; and of anything beside a body, between two pieces of it
 MAX_PIPELINED = 100  # requests of a connection that wait behind the one in hand
 ADMIT_SECONDS = 15  # from the beginning of a WebSocket until it is known who speaks: a key is waited for 10
 FAREWELL_SECONDS = 3  # that the other side has to answer the closing of a WebSocket
@@ -80,6 +80,7 @@ class Connection(HttpToolsProtocol):
         self.since = self.loop.time()  # when it began to wait for them, or for the body
         self.received = 0  # bytes since then
         self.chunk = 0  # of them at once, the last time
+        self.beside = 0  # bytes since then, and since any of a body, that are neither headers nor body
         self.requests: list[RequestResponseCycle] = []  # that are not answered yet; uvicorn knows the last one alone
         self.opened = self.since
         self.arriving = False  # the headers of a request have begun and not ended
@@ -96,22 +97,38 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self.chunk = len(data)
         self.received += self.chunk
+        self.beside += self.chunk
         super().data_received(data)
-        if self.in_head and self.received > MAX_HEAD and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.in_head and self.received > MAX_HEAD:
             self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
+        elif not self.in_head and self.beside > MAX_HEAD:
+            self.refuse(431, f"What comes beside a body may have {MAX_HEAD:,} bytes.")
 
     def on_message_begin(self) -> None:
+        if self.transport.is_closing():
+            raise ConnectionAbortedError("what came behind the last request is not read")  # it ends the parser's work
         super().on_message_begin()
         if any(request.response_started and not request.response_complete for request in self.requests):
             self.hang_up()  # nobody asks anew in the midst of a stream, and its end could not be noticed any more
         self.in_head, self.since, self.received = True, self.loop.time(), 0
         self.arriving = True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.in_head:  # what comes behind a body (trailers) nobody reads, and some would take for the headers
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self.beside = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
         # What came at once with its headers was counted with them.
         if self.received + self.chunk > MAX_HEAD and self._size_of_head() > MAX_HEAD:
             self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
         self.in_head, self.since, self.received = False, self.loop.time(), 0
+        self.beside = 0
         self.arriving = False
         before = self.cycle
         super().on_headers_complete()
@@ -214,6 +231,10 @@ class Connection(HttpToolsProtocol):
             )
             self.transport.write(head % (status, _PHRASES[status], len(body)) + body)
         self.hang_up()
+
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
 
     def hang_up(self) -> None:
         """Closes; whoever is about to answer on it learns so, as if the client had gone."""
