@@ -288,6 +288,67 @@ def test_a_socket_whose_handshake_says_nothing_is_closed(
         assert json.loads(known.recv(timeout=PATIENCE)) == {"type": "pong"}
 
 
+def frame(opcode: int, data: bytes = b"", *, last: bool = True) -> bytes:
+    """As a client sends it: masked, with zeros."""
+    size = struct.pack("B", 0x80 | len(data)) if len(data) < 126 else struct.pack(">BH", 0xFE, len(data))
+    return bytes([opcode | (0x80 if last else 0)]) + size + bytes(4) + data
+
+
+TEXT, PING, PONG = 1, 9, 10
+TOO_MANY_FRAMES = struct.pack(">BBH", 0x88, 17, 1008) + b"too many frames"
+
+
+def _socket(server: LiveServer, merchant: Merchant | None = None) -> socket.socket:
+    client = opened(server, UPGRADE % (b"GET", b"sec-websocket-protocol: %s\r\n" % PROTOCOL.encode()))
+    said = b""
+    while not said.endswith(b"\r\n\r\n"):
+        said += client.recv(1)
+    assert b" 101 " in said
+    if merchant is not None:
+        init = {"type": "connection_init", "payload": {"authorization": f"Bearer {merchant.key}"}}
+        client.sendall(frame(TEXT, json.dumps(init).encode()))
+        assert b"connection_ack" in client.recv(4096)
+    return client
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        pytest.param(frame(PING) * 40_000, id="pings"),
+        pytest.param(frame(PONG) * 40_000, id="pongs"),
+        pytest.param(frame(TEXT, last=False) + frame(0, last=False) * 40_000, id="fragments"),
+    ],
+)
+@pytest.mark.parametrize("is_known", [False, True])
+def test_frames_without_end_close_a_socket(server: LiveServer, merchant: Merchant, many: bytes, is_known: bool) -> None:
+    client = _socket(server, merchant if is_known else None)
+    with suppress(ConnectionError):  # it is closed before they are all there
+        client.sendall(many)
+    assert answer(client).endswith(TOO_MANY_FRAMES)
+
+
+def test_a_message_in_fragments_and_pings_between_are_taken(server: LiveServer, merchant: Merchant) -> None:
+    asked = json.dumps({"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}}).encode()
+    with _socket(server, merchant) as client:
+        client.sendall(frame(TEXT, b"", last=False))
+        for byte in asked:
+            client.sendall(frame(0, bytes([byte]), last=False) + frame(PING))
+        client.sendall(frame(0))
+        said = b""
+        while b'"complete"' not in said:
+            said += client.recv(4096)
+        assert said.count(b"\x8a\x00") == len(asked)
+
+
+def test_whoever_pings_and_does_not_read_is_cut_off(server: LiveServer, merchant: Merchant) -> None:
+    with _socket(server, merchant) as client:
+        server.keep_little()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with suppress(ConnectionError):
+            client.sendall(frame(PING, b"x" * 125) * 4_000)
+        wait_until(lambda: server.connections() == 0, "it to be cut off")
+
+
 def test_more_requests_in_a_row_than_anybody_sends_are_not_answered(
     server: LiveServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 
 from tracklayer import metrics
 from tracklayer.domain.wire import ADMITTED, STRANGER_BODY
@@ -32,12 +33,17 @@ IDLE_SECONDS = 75  # between two requests
 MAX_HEAD = 64 * 1024  # bytes of a request line and its headers; and of anything beside a body, between two pieces of it
 MAX_PIPELINED = 100  # requests of a connection that wait behind the one in hand
 ADMIT_SECONDS = 15  # from the beginning of a WebSocket until it is known who speaks: a key is waited for 10
+STRANGER_FRAMES = 100  # of a WebSocket, until it is known who speaks: it says one message and hears of it
+MAX_FRAMES = 5_000  # of a WebSocket in a second: a key may begin 2,000 operations at once, and end them
+MAX_FRAGMENTS = 1_000  # of one message
+MAX_UNREAD_PINGS = 100  # of whoever does not read what was answered
 FAREWELL_SECONDS = 3  # that the other side has to answer the closing of a WebSocket
 MAX_CONNECTIONS = 4_000  # of a process, as far as the system lets it have as many open files
 MAX_ASIDE = 50  # of them at a port for metrics and health, which a handful ask
 OTHER_FILES = 200  # that a process has open besides
 NEW_SECONDS = 0.5  # that a connection has for its first request when the process is being ended
 _LOOK_SECONDS = 1.0
+_PIECE = 4 * 1024  # bytes that are taken before it is looked at what they were: 600 frames at most
 _PHRASES = {
     400: b"Bad Request",
     408: b"Request Timeout",
@@ -310,6 +316,37 @@ class Socket(WebSocketsSansIOProtocol):
         self.close_timeout = FAREWELL_SECONDS
         self.since = self.loop.time()
         self.is_idle = True  # as long as nobody is known to speak: it may be closed for another's sake
+        self.counted = 0  # frames so far; once it is known who speaks, since the last look
+        self.unread_pings = 0
+
+    def data_received(self, data: bytes) -> None:
+        """uvicorn takes whatever came at once, up to 256 KiB: 43,000 frames, and for seconds nobody else had a turn."""
+        for start in range(0, len(data), _PIECE):
+            super().data_received(data[start : start + _PIECE])
+            if self.transport.is_closing():
+                return
+            if self.counted > (STRANGER_FRAMES if self.is_idle else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS:
+                self._refuse("too many frames")
+                return
+
+    def handle_events(self) -> None:
+        self.counted += len(self.conn.events)
+        super().handle_events()
+
+    def handle_ping(self) -> None:
+        if self.transport.is_closing():
+            return
+        super().handle_ping()
+        self.unread_pings = 0 if self.writable.is_set() else self.unread_pings + 1
+        if self.unread_pings > MAX_UNREAD_PINGS:
+            self.transport.abort()
+
+    def _refuse(self, reason: str) -> None:
+        self.conn.fail(CloseCode.POLICY_VIOLATION, reason)
+        if self.conn.close_sent is None:  # the handshake is not answered yet
+            self.transport.abort()
+        else:
+            self.handle_parser_exception()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -332,10 +369,13 @@ class Socket(WebSocketsSansIOProtocol):
     def _admitted(self) -> None:
         self.conn.max_message_size = self._full_size
         self.is_idle = False
+        self.counted = 0
 
     def look(self, now: float) -> None:
         """Closes it where it is not known in time who speaks."""
-        if self.is_idle and now - self.since > self.admit_seconds:
+        if not self.is_idle:
+            self.counted = 0
+        elif now - self.since > self.admit_seconds:
             self.transport.abort()
 
 
