@@ -178,14 +178,31 @@ def test_whoever_holds_connections_open_keeps_nobody_out(runtime: Runtime, merch
 
     with LiveServer(runtime, connection=Few) as server, ExitStack() as stack:
         Few.most = 20
-        busy = stack.enter_context(opened(server, head(server, merchant, 5000) + b"{"))  # in the middle of a body
-        time.sleep(0.2)
+        busy = stack.enter_context(_stream(server, merchant))
         idle = [stack.enter_context(opened(server, b"")) for _ in range(60)]
         for _ in range(3):
             found = httpx.post(server.http, json={"query": "{ merchant { name } }"}, headers=key(merchant))
             assert found.status_code == 200
-        assert sum(_is_open(client) for client in idle) <= 20
+        assert sum(_is_open(client) for client in idle) <= 19
         assert _is_open(busy)
+
+
+def test_whoever_begins_bodies_and_goes_on_with_none_keeps_nobody_out(runtime: Runtime, merchant: Merchant) -> None:
+    class Few(Connection):
+        pass
+
+    with LiveServer(runtime, connection=Few) as server, ExitStack() as stack:
+        Few.most = 20
+        held = []
+        for whose in (None, merchant):
+            begun = head(server, whose, 4000) + b"{"
+            held += [stack.enter_context(opened(server, begun)) for _ in range(40)]
+        with httpx.Client() as client:
+            for _ in range(3):
+                found = client.post(server.http, json={"query": "{ merchant { name } }"}, headers=key(merchant))
+                assert found.status_code == 200
+        assert not any(_is_open(client) for client in held[:20])
+        assert sum(_is_open(client) for client in held) == 19  # besides the one that was answered
 
 
 def test_where_all_connections_are_busy_a_further_one_is_told_so(runtime: Runtime, merchant: Merchant) -> None:
@@ -195,9 +212,7 @@ def test_where_all_connections_are_busy_a_further_one_is_told_so(runtime: Runtim
     with LiveServer(runtime, connection=Few) as server, ExitStack() as stack:
         Few.most = 5
         for _ in range(5):
-            stack.enter_context(opened(server, head(server, merchant, 5000) + b"{"))
-        wait_until(lambda: server.connections() == 5, "five connections")
-        time.sleep(0.2)
+            stack.enter_context(_stream(server, merchant))
         assert b" 503 " in answer(opened(server, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")).partition(b"\r\n")[0]
 
 

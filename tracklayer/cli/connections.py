@@ -92,7 +92,7 @@ class Connection(HttpToolsProtocol):
         self.arriving = False  # the headers of a request have begun and not ended
         self.last_one: RequestResponseCycle | None = None  # whose answer says that this connection is closed behind it
         self.gathered = Gathered(transport, self.loop)
-        has_room = len(self.connections) < self.most or _make_room(self.connections)
+        has_room = len(self.connections) < self.most or _made_room(self.connections)
         super().connection_made(self.gathered)  # type: ignore[arg-type]
         if not has_room:
             self.refuse(503, "This server has more connections than it may hold.")
@@ -168,8 +168,16 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in hand: it may be closed for another's sake."""
+        """Whether nothing is in hand."""
         return all(request.response_complete for request in self.requests)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is the client whom all waits for, be it for the rest of a body: it may be closed for another's sake."""
+        cycle = self.cycle
+        if cycle is None or not cycle.more_body or cycle.response_started or self.flow.read_paused:
+            return self.is_idle
+        return all(request.response_complete or request is cycle for request in self.requests)
 
     @property
     def is_ending(self) -> bool:
@@ -315,7 +323,7 @@ class Socket(WebSocketsSansIOProtocol):
         self.conn.max_message_size = STRANGER_BODY
         self.close_timeout = FAREWELL_SECONDS
         self.since = self.loop.time()
-        self.is_idle = True  # as long as nobody is known to speak: it may be closed for another's sake
+        self.is_waiting = True  # as long as nobody is known to speak: it may be closed for another's sake
         self.counted = 0  # frames so far; once it is known who speaks, since the last look
         self.unread_pings = 0
 
@@ -325,7 +333,7 @@ class Socket(WebSocketsSansIOProtocol):
             super().data_received(data[start : start + _PIECE])
             if self.transport.is_closing():
                 return
-            if self.counted > (STRANGER_FRAMES if self.is_idle else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS:
+            if self.counted > (STRANGER_FRAMES if self.is_waiting else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS:
                 self._refuse("too many frames")
                 return
 
@@ -354,6 +362,10 @@ class Socket(WebSocketsSansIOProtocol):
         if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
             scope[ADMITTED] = self._admitted
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connections.add(self)  # uvicorn takes it out, and fails where it has made room for another already
+        super().connection_lost(exc)
+
     async def run_asgi(self) -> None:
         """A refusal with an answer of its own is an end like any other: uvicorn takes it for a handshake that is missing."""
         app = self.app
@@ -368,12 +380,12 @@ class Socket(WebSocketsSansIOProtocol):
 
     def _admitted(self) -> None:
         self.conn.max_message_size = self._full_size
-        self.is_idle = False
+        self.is_waiting = False
         self.counted = 0
 
     def look(self, now: float) -> None:
         """Closes it where it is not known in time who speaks."""
-        if not self.is_idle:
+        if not self.is_waiting:
             self.counted = 0
         elif now - self.since > self.admit_seconds:
             self.transport.abort()
@@ -393,11 +405,16 @@ async def watch(connections: Iterable[Any]) -> None:
                     log.exception("a connection could not be looked at")
 
 
-def _make_room(connections: Iterable[Any]) -> bool:
-    """Closes those that have waited longest for a request: whoever has one in hand goes on."""
-    idle = [found for found in list(connections) if isinstance(found, Connection | Socket) and found.is_idle]
-    idle.sort(key=lambda found: found.since)
-    for found in idle[: max(1, len(idle) // 16)]:
+def _made_room(connections: set[Any]) -> bool:
+    """Closes those whose clients were waited for longest; whoever waits for us goes on.
+
+    A body that is awaited counts as the time between two requests does: else a stranger who begins bodies, and goes on with
+    none, has them all for half a minute, and each that is new is closed for the next one's sake.
+    """
+    waiting = [found for found in connections if isinstance(found, Connection | Socket) and found.is_waiting]
+    waiting.sort(key=lambda found: found.since)
+    for found in waiting[: max(1, len(waiting) // 16)]:
         if found.transport is not None:
             found.transport.abort()
-    return bool(idle)
+        connections.discard(found)  # at once: others that come in this turn have that room, and need not look for more
+    return bool(waiting)
