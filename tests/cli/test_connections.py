@@ -342,6 +342,18 @@ def test_frames_without_end_close_a_socket(server: LiveServer, merchant: Merchan
     assert answer(client).endswith(TOO_MANY_FRAMES)
 
 
+def test_whoever_answers_on_a_socket_that_was_refused_meanwhile_is_no_error(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR), LiveServer(runtime) as server:
+        for wrong in (frame(TEXT) * 40_000, frame(TEXT) + frame(3)):
+            client = _socket(server)
+            with suppress(ConnectionError):  # it is closed before they are all there
+                client.sendall(wrong)
+            answer(client)
+    assert caplog.records == []
+
+
 def test_a_message_in_fragments_and_pings_between_are_taken(server: LiveServer, merchant: Merchant) -> None:
     asked = json.dumps({"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}}).encode()
     with _socket(server, merchant) as client:
