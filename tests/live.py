@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -100,6 +101,13 @@ class LiveServer:
         """What this process holds in memory for clients that do not read."""
         connections: list[Any] = list(self._server.server_state.connections)
         return sum(connection.transport.get_write_buffer_size() for connection in connections)
+
+    def keep_little(self) -> None:
+        """Who does not read is noticed soon: the system takes next to nothing for the clients that are there."""
+        connections: list[Any] = list(self._server.server_state.connections)
+        for connection in connections:
+            found = connection.transport.get_extra_info("socket")
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
     def _run(self) -> None:
         self._server.run(sockets=[listen("127.0.0.1", self.port)])

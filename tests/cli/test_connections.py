@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -9,7 +10,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
@@ -111,6 +112,46 @@ def test_a_body_that_comes_slowly_but_steadily_is_waited_for(server: LiveServer,
     assert b" 200 " in answer(client).partition(b"\r\n")[0]
 
 
+def chunked(path: str, body: bytes, *more: str) -> bytes:
+    """A request, or as much of one as ``body`` has; ``more``: headers."""
+    told = "".join(f"{line}\r\n" for line in ("host: x", "transfer-encoding: chunked", *more))
+    return f"POST {path} HTTP/1.1\r\n{told}\r\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    ("begun", "without_end"),
+    [
+        pytest.param(b"1\r\n{\r\n0\r\n", b"x-a: y\r\n", id="trailers"),
+        pytest.param(b"1\r\n{\r\n0\r\nx-a: ", b"y", id="a trailer"),
+        pytest.param(b"1\r\n{\r\n1;", b"y", id="the extension of a chunk"),
+        pytest.param(b"1\r\n{\r\n0\r\n\r\n", b"\r\n", id="empty lines"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/graphql", "/t", "/nowhere"])
+def test_what_comes_beside_a_body_without_end_is_refused(
+    server: LiveServer, path: str, begun: bytes, without_end: bytes
+) -> None:
+    with opened(server, chunked(path, begun, "content-type: application/json")) as client:
+        with suppress(ConnectionError):  # it is refused before it is all there
+            client.sendall(without_end * (4 * MAX_HEAD // len(without_end)))
+        assert answer(client).rpartition(b"HTTP/1.1")[2].startswith(b" 431 ")
+
+
+def test_a_body_in_small_chunks_is_taken(server: LiveServer, merchant: Merchant) -> None:
+    body = json.dumps({"query": "{ merchant { name } }", "variables": {"x": "y" * 4 * MAX_HEAD}}).encode()
+    parts = b"".join(b"1;a=b\r\n%c\r\n" % byte for byte in body)
+    more = f"authorization: Bearer {merchant.key}", "content-type: application/json", "connection: close"
+    said = answer(opened(server, chunked("/graphql", parts + b"0\r\nx-a: y\r\n\r\n", *more)))
+    assert b" 200 " in said.partition(b"\r\n")[0]
+
+
+def test_what_comes_behind_a_body_is_no_header(server: LiveServer, merchant: Merchant) -> None:
+    body = b'{"query":"{ merchant { name } }"}'
+    parts = b"%x\r\n%s\r\n0\r\nauthorization: Bearer %s\r\n\r\n" % (len(body), body, merchant.key.encode())
+    said = answer(opened(server, chunked("/graphql", parts, "content-type: application/json", "connection: close")))
+    assert b"UNAUTHENTICATED" in said
+
+
 def test_a_stranger_with_a_long_body_is_refused_before_he_sends_it(server: LiveServer) -> None:
     assert b" 413 " in answer(opened(server, head(server, None, 4_000_000))).partition(b"\r\n")[0]
 
@@ -137,14 +178,31 @@ def test_whoever_holds_connections_open_keeps_nobody_out(runtime: Runtime, merch
 
     with LiveServer(runtime, connection=Few) as server, ExitStack() as stack:
         Few.most = 20
-        busy = stack.enter_context(opened(server, head(server, merchant, 5000) + b"{"))  # in the middle of a body
-        time.sleep(0.2)
+        busy = stack.enter_context(_stream(server, merchant))
         idle = [stack.enter_context(opened(server, b"")) for _ in range(60)]
         for _ in range(3):
             found = httpx.post(server.http, json={"query": "{ merchant { name } }"}, headers=key(merchant))
             assert found.status_code == 200
-        assert sum(_is_open(client) for client in idle) <= 20
+        assert sum(_is_open(client) for client in idle) <= 19
         assert _is_open(busy)
+
+
+def test_whoever_begins_bodies_and_goes_on_with_none_keeps_nobody_out(runtime: Runtime, merchant: Merchant) -> None:
+    class Few(Connection):
+        head_seconds = body_seconds = first_seconds = 3600  # nothing but their number ends one
+
+    with LiveServer(runtime, connection=Few) as server, ExitStack() as stack:
+        Few.most = 20
+        held = []
+        for whose in (None, merchant):
+            begun = head(server, whose, 4000) + b"{"
+            held += [stack.enter_context(opened(server, begun)) for _ in range(40)]
+        with httpx.Client() as client:
+            for _ in range(3):
+                found = client.post(server.http, json={"query": "{ merchant { name } }"}, headers=key(merchant))
+                assert found.status_code == 200
+        assert not any(_is_open(client) for client in held[:20])
+        assert sum(_is_open(client) for client in held) == 19  # besides the one that was answered
 
 
 def test_where_all_connections_are_busy_a_further_one_is_told_so(runtime: Runtime, merchant: Merchant) -> None:
@@ -154,9 +212,7 @@ def test_where_all_connections_are_busy_a_further_one_is_told_so(runtime: Runtim
     with LiveServer(runtime, connection=Few) as server, ExitStack() as stack:
         Few.most = 5
         for _ in range(5):
-            stack.enter_context(opened(server, head(server, merchant, 5000) + b"{"))
-        wait_until(lambda: server.connections() == 5, "five connections")
-        time.sleep(0.2)
+            stack.enter_context(_stream(server, merchant))
         assert b" 503 " in answer(opened(server, b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")).partition(b"\r\n")[0]
 
 
@@ -247,6 +303,79 @@ def test_a_socket_whose_handshake_says_nothing_is_closed(
         assert json.loads(known.recv(timeout=PATIENCE)) == {"type": "pong"}
 
 
+def frame(opcode: int, data: bytes = b"", *, last: bool = True) -> bytes:
+    """As a client sends it: masked, with zeros."""
+    size = struct.pack("B", 0x80 | len(data)) if len(data) < 126 else struct.pack(">BH", 0xFE, len(data))
+    return bytes([opcode | (0x80 if last else 0)]) + size + bytes(4) + data
+
+
+TEXT, PING, PONG = 1, 9, 10
+TOO_MANY_FRAMES = struct.pack(">BBH", 0x88, 17, 1008) + b"too many frames"
+
+
+def _socket(server: LiveServer, merchant: Merchant | None = None) -> socket.socket:
+    client = opened(server, UPGRADE % (b"GET", b"sec-websocket-protocol: %s\r\n" % PROTOCOL.encode()))
+    said = b""
+    while not said.endswith(b"\r\n\r\n"):
+        said += client.recv(1)
+    assert b" 101 " in said
+    if merchant is not None:
+        init = {"type": "connection_init", "payload": {"authorization": f"Bearer {merchant.key}"}}
+        client.sendall(frame(TEXT, json.dumps(init).encode()))
+        assert b"connection_ack" in client.recv(4096)
+    return client
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        pytest.param(frame(PING) * 40_000, id="pings"),
+        pytest.param(frame(PONG) * 40_000, id="pongs"),
+        pytest.param(frame(TEXT, last=False) + frame(0, last=False) * 40_000, id="fragments"),
+    ],
+)
+@pytest.mark.parametrize("is_known", [False, True])
+def test_frames_without_end_close_a_socket(server: LiveServer, merchant: Merchant, many: bytes, is_known: bool) -> None:
+    client = _socket(server, merchant if is_known else None)
+    with suppress(ConnectionError):  # it is closed before they are all there
+        client.sendall(many)
+    assert answer(client).endswith(TOO_MANY_FRAMES)
+
+
+def test_whoever_answers_on_a_socket_that_was_refused_meanwhile_is_no_error(
+    runtime: Runtime, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR), LiveServer(runtime) as server:
+        for wrong in (frame(TEXT) * 40_000, frame(TEXT) + frame(3)):
+            client = _socket(server)
+            with suppress(ConnectionError):  # it is closed before they are all there
+                client.sendall(wrong)
+            answer(client)
+    assert caplog.records == []
+
+
+def test_a_message_in_fragments_and_pings_between_are_taken(server: LiveServer, merchant: Merchant) -> None:
+    asked = json.dumps({"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}}).encode()
+    with _socket(server, merchant) as client:
+        client.sendall(frame(TEXT, b"", last=False))
+        for byte in asked:
+            client.sendall(frame(0, bytes([byte]), last=False) + frame(PING))
+        client.sendall(frame(0))
+        said = b""
+        while b'"complete"' not in said:
+            said += client.recv(4096)
+        assert said.count(b"\x8a\x00") == len(asked)
+
+
+def test_whoever_pings_and_does_not_read_is_cut_off(server: LiveServer, merchant: Merchant) -> None:
+    with _socket(server, merchant) as client:
+        server.keep_little()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        with suppress(ConnectionError):
+            client.sendall(frame(PING, b"x" * 125) * 4_000)
+        wait_until(lambda: server.connections() == 0, "it to be cut off")
+
+
 def test_more_requests_in_a_row_than_anybody_sends_are_not_answered(
     server: LiveServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -255,6 +384,19 @@ def test_more_requests_in_a_row_than_anybody_sends_are_not_answered(
         few = opened(server, HEALTH * 20 + HEALTH.replace(b"host", b"connection: close\r\nhost"))
         assert answer(few).count(b" 200 ") == 21
     assert caplog.records == []
+
+
+def test_behind_requests_that_are_too_many_nothing_is_read(runtime: Runtime) -> None:
+    class Noted(Connection):
+        most_held = 0
+
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            Noted.most_held = max(Noted.most_held, len(self.requests))
+
+    with LiveServer(runtime, connection=Noted) as server:
+        answer(opened(server, b"GET / HTTP/1.1\r\n\r\n" * 3600))
+    assert Noted.most_held == MAX_PIPELINED + 2  # one in hand, one too many
 
 
 STREAM = json.dumps({"query": "subscription { alerts { id } }"}).encode()
@@ -281,6 +423,52 @@ def test_an_answer_comes_in_one_piece(server: LiveServer) -> None:
                 said += client.recv(65536)
         info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
         assert struct.unpack_from("I", info, DATA_SEGMENTS_IN) == (20,)
+
+
+class Meanwhile(Connection):
+    """As if something arrived in the very turn of the loop in which an answer is written."""
+
+    arrives: bytes | None = b""  # None: the client's end
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override,unused-ignore]
+        super().connection_made(transport)
+        self.bare = transport
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.arrives is None:
+            self.eof_received()
+            self.bare.close()  # as the loop does next
+        else:
+            arrives, self.arrives = self.arrives, b""
+            if arrives:
+                self.data_received(arrives)
+
+
+@pytest.mark.parametrize(
+    ("arrives", "further"),
+    [
+        pytest.param(b"GARBAGE\r\n\r\n", [b" 400 "], id="what is no HTTP"),
+        pytest.param(UPGRADE % (b"POST", b""), [b" 400 "], id="what is refused"),
+        pytest.param(b"GET / HTTP/1.1\r\nx: " + b"y" * MAX_HEAD + b"\r\n\r\n", [b" 431 "], id="long headers"),
+        pytest.param(UPGRADE % (b"GET", b""), [b" 101 "], id="a socket"),
+        pytest.param(None, [], id="the client's end"),
+    ],
+)
+def test_what_arrives_while_an_answer_is_written_does_not_overtake_it(
+    runtime: Runtime, arrives: bytes | None, further: list[bytes]
+) -> None:
+    class Now(Meanwhile):
+        pass
+
+    with LiveServer(runtime, connection=Now) as server:
+        Now.arrives = arrives
+        said = b""
+        with opened(server, HEALTH.replace(b"GET", b"HEAD")) as client:
+            while said.count(b"\r\n\r\n") <= len(further) and (more := client.recv(65536)):
+                said += more
+    statuses = [line[8:13] for line in said.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    assert statuses == [b" 200 ", *further]
 
 
 @pytest.mark.parametrize("when", ["with it", "later"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.web.errors_guide import renewed, table
 from tracklayer import web
+from tracklayer.cli.connections import MAX_FRAMES
 from tracklayer.db import sign_ins
 from tracklayer.db.channels import MAX_CHANNELS
 from tracklayer.db.connection import READ_TIMEOUT_MS
@@ -105,6 +106,7 @@ def tables() -> list[str]:
                     f"{context.MAX_OF_A_KEY:,}",
                     "429 `RATE_LIMITED`",
                 ),
+                ("messages and pings that a WebSocket sends in a second", f"{MAX_FRAMES:,}", "closed with 1008"),
             ],
         ),
         table(

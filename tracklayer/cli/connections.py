@@ -15,6 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 
 from tracklayer import metrics
 from tracklayer.domain.wire import ADMITTED, STRANGER_BODY
@@ -29,15 +30,20 @@ BODY_SECONDS = 30  # for a whole body
 FIRST_SECONDS = 5  # of a body, before its pace is looked at
 SLOWEST = 8 * 1024  # bytes of a body a second
 IDLE_SECONDS = 75  # between two requests
-MAX_HEAD = 64 * 1024  # bytes of a request line and its headers
+MAX_HEAD = 64 * 1024  # bytes of a request line and its headers; and of anything beside a body, between two pieces of it
 MAX_PIPELINED = 100  # requests of a connection that wait behind the one in hand
 ADMIT_SECONDS = 15  # from the beginning of a WebSocket until it is known who speaks: a key is waited for 10
+STRANGER_FRAMES = 100  # of a WebSocket, until it is known who speaks: it says one message and hears of it
+MAX_FRAMES = 5_000  # of a WebSocket in a second: a key may begin 2,000 operations at once, and end them
+MAX_FRAGMENTS = 1_000  # of one message
+MAX_UNREAD_PINGS = 100  # of whoever does not read what was answered
 FAREWELL_SECONDS = 3  # that the other side has to answer the closing of a WebSocket
 MAX_CONNECTIONS = 4_000  # of a process, as far as the system lets it have as many open files
 MAX_ASIDE = 50  # of them at a port for metrics and health, which a handful ask
 OTHER_FILES = 200  # that a process has open besides
 NEW_SECONDS = 0.5  # that a connection has for its first request when the process is being ended
 _LOOK_SECONDS = 1.0
+_PIECE = 4 * 1024  # bytes that are taken before it is looked at what they were: 600 frames at most
 _PHRASES = {
     400: b"Bad Request",
     408: b"Request Timeout",
@@ -80,40 +86,59 @@ class Connection(HttpToolsProtocol):
         self.since = self.loop.time()  # when it began to wait for them, or for the body
         self.received = 0  # bytes since then
         self.chunk = 0  # of them at once, the last time
+        self.beside = 0  # bytes since then, and since any of a body, that are neither headers nor body
         self.requests: list[RequestResponseCycle] = []  # that are not answered yet; uvicorn knows the last one alone
         self.opened = self.since
         self.arriving = False  # the headers of a request have begun and not ended
         self.last_one: RequestResponseCycle | None = None  # whose answer says that this connection is closed behind it
-        if len(self.connections) >= self.most and not _make_room(self.connections):
-            super().connection_made(transport)
+        self.gathered = Gathered(transport, self.loop)
+        has_room = len(self.connections) < self.most or _made_room(self.connections)
+        super().connection_made(self.gathered)  # type: ignore[arg-type]
+        if not has_room:
             self.refuse(503, "This server has more connections than it may hold.")
-            return
-        super().connection_made(transport)
+
+    def eof_received(self) -> None:
+        self.gathered.let_go()  # the loop closes its own transport next, without a word to ours
 
     def data_received(self, data: bytes) -> None:
         self.chunk = len(data)
         self.received += self.chunk
+        self.beside += self.chunk
         super().data_received(data)
-        if self.in_head and self.received > MAX_HEAD and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.in_head and self.received > MAX_HEAD:
             self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
+        elif not self.in_head and self.beside > MAX_HEAD:
+            self.refuse(431, f"What comes beside a body may have {MAX_HEAD:,} bytes.")
 
     def on_message_begin(self) -> None:
+        if self.transport.is_closing():
+            raise ConnectionAbortedError("what came behind the last request is not read")  # it ends the parser's work
         super().on_message_begin()
         if any(request.response_started and not request.response_complete for request in self.requests):
             self.hang_up()  # nobody asks anew in the midst of a stream, and its end could not be noticed any more
         self.in_head, self.since, self.received = True, self.loop.time(), 0
         self.arriving = True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.in_head:  # what comes behind a body (trailers) nobody reads, and some would take for the headers
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self.beside = 0
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
         # What came at once with its headers was counted with them.
         if self.received + self.chunk > MAX_HEAD and self._size_of_head() > MAX_HEAD:
             self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
         self.in_head, self.since, self.received = False, self.loop.time(), 0
+        self.beside = 0
         self.arriving = False
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
-            self.cycle.transport = Gathered(self.transport, self.loop)
             self.requests = [request for request in self.requests if not request.response_complete]
             self.requests.append(self.cycle)
             if self.transport.is_closing():
@@ -133,6 +158,8 @@ class Connection(HttpToolsProtocol):
         elif not self.is_idle or self.transport.is_closing():
             self.hang_up()
         else:
+            self.gathered.let_go()
+            self.transport = self.gathered.transport
             super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -141,8 +168,16 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in hand: it may be closed for another's sake."""
+        """Whether nothing is in hand."""
         return all(request.response_complete for request in self.requests)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is the client whom all waits for, be it for the rest of a body: it may be closed for another's sake."""
+        cycle = self.cycle
+        if cycle is None or not cycle.more_body or cycle.response_started or self.flow.read_paused:
+            return self.is_idle
+        return all(request.response_complete or request is cycle for request in self.requests)
 
     @property
     def is_ending(self) -> bool:
@@ -211,6 +246,10 @@ class Connection(HttpToolsProtocol):
             self.transport.write(head % (status, _PHRASES[status], len(body)) + body)
         self.hang_up()
 
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
+
     def hang_up(self) -> None:
         """Closes; whoever is about to answer on it learns so, as if the client had gone."""
         self._tell_all()
@@ -223,40 +262,48 @@ class Connection(HttpToolsProtocol):
                 request.message_event.set()
 
 
-class Gathered(asyncio.Transport):
-    """A connection's transport as whoever answers on it has it: what is written in one turn of the loop leaves in one piece.
+class Gathered:
+    """A connection's transport, but that what is written in one turn of the loop leaves in one piece.
 
     uvicorn writes an answer's head, then its body. Each would be a system call, a packet, and a wake-up of whoever reads.
+    Whoever writes on the connection, or closes it, does so here, or else an answer that waits for the turn's end is
+    overtaken. All but that is the transport's own.
     """
 
-    __slots__ = ("_held", "_loop", "_transport")
+    __slots__ = ("_held", "_loop", "transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._transport = transport
+        self.transport = transport
         self._loop = loop
         self._held: bytes | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.transport, name)
 
     def write(self, data: Any) -> None:
         if self._held is None:
             self._held = data
-            self._loop.call_soon(self._let_go)
+            self._loop.call_soon(self.let_go)
         else:
             held, self._held = self._held, None
-            self._transport.writelines((held, data))
+            self.transport.writelines((held, data))
+
+    def writelines(self, data: Iterable[Any]) -> None:
+        self.write(b"".join(data))
 
     def is_closing(self) -> bool:
-        return self._transport.is_closing()
+        return self.transport.is_closing()
 
     def close(self) -> None:
-        self._let_go()
-        self._transport.close()
+        self.let_go()
+        self.transport.close()
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Writes what waits for the turn's end."""
         if self._held is not None:
             held, self._held = self._held, None
-            if not self._transport.is_closing():
-                self._transport.write(held)
+            if not self.transport.is_closing():
+                self.transport.write(held)
 
 
 class ConnectionAside(Connection):
@@ -276,13 +323,48 @@ class Socket(WebSocketsSansIOProtocol):
         self.conn.max_message_size = STRANGER_BODY
         self.close_timeout = FAREWELL_SECONDS
         self.since = self.loop.time()
-        self.is_idle = True  # as long as nobody is known to speak: it may be closed for another's sake
+        self.is_waiting = True  # as long as nobody is known to speak: it may be closed for another's sake
+        self.counted = 0  # frames so far; once it is known who speaks, since the last look
+        self.unread_pings = 0
+
+    def data_received(self, data: bytes) -> None:
+        """uvicorn takes whatever came at once, up to 256 KiB: 43,000 frames, and for seconds nobody else had a turn."""
+        for start in range(0, len(data), _PIECE):
+            super().data_received(data[start : start + _PIECE])
+            if self.transport.is_closing():
+                return
+            if self.counted > (STRANGER_FRAMES if self.is_waiting else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS:
+                self._refuse("too many frames")
+                return
+
+    def handle_events(self) -> None:
+        self.counted += len(self.conn.events)
+        super().handle_events()
+
+    def handle_ping(self) -> None:
+        if self.transport.is_closing():
+            return
+        super().handle_ping()
+        self.unread_pings = 0 if self.writable.is_set() else self.unread_pings + 1
+        if self.unread_pings > MAX_UNREAD_PINGS:
+            self.transport.abort()
+
+    def _refuse(self, reason: str) -> None:
+        self.conn.fail(CloseCode.POLICY_VIOLATION, reason)
+        if self.conn.close_sent is None:  # the handshake is not answered yet
+            self.transport.abort()
+        else:
+            self.handle_parser_exception()
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         scope: dict[str, Any] | None = getattr(self, "scope", None)
         if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
             scope[ADMITTED] = self._admitted
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connections.add(self)  # uvicorn takes it out, and fails where it has made room for another already
+        super().connection_lost(exc)
 
     async def run_asgi(self) -> None:
         """A refusal with an answer of its own is an end like any other: uvicorn takes it for a handshake that is missing."""
@@ -298,11 +380,14 @@ class Socket(WebSocketsSansIOProtocol):
 
     def _admitted(self) -> None:
         self.conn.max_message_size = self._full_size
-        self.is_idle = False
+        self.is_waiting = False
+        self.counted = 0
 
     def look(self, now: float) -> None:
         """Closes it where it is not known in time who speaks."""
-        if self.is_idle and now - self.since > self.admit_seconds:
+        if not self.is_waiting:
+            self.counted = 0
+        elif now - self.since > self.admit_seconds:
             self.transport.abort()
 
 
@@ -320,11 +405,16 @@ async def watch(connections: Iterable[Any]) -> None:
                     log.exception("a connection could not be looked at")
 
 
-def _make_room(connections: Iterable[Any]) -> bool:
-    """Closes those that have waited longest for a request: whoever has one in hand goes on."""
-    idle = [found for found in list(connections) if isinstance(found, Connection | Socket) and found.is_idle]
-    idle.sort(key=lambda found: found.since)
-    for found in idle[: max(1, len(idle) // 16)]:
+def _made_room(connections: set[Any]) -> bool:
+    """Closes those whose clients were waited for longest; whoever waits for us goes on.
+
+    A body that is awaited counts as the time between two requests does: else a stranger who begins bodies, and goes on with
+    none, has them all for half a minute, and each that is new is closed for the next one's sake.
+    """
+    waiting = [found for found in connections if isinstance(found, Connection | Socket) and found.is_waiting]
+    waiting.sort(key=lambda found: found.since)
+    for found in waiting[: max(1, len(waiting) // 16)]:
         if found.transport is not None:
             found.transport.abort()
-    return bool(idle)
+        connections.discard(found)  # at once: others that come in this turn have that room, and need not look for more
+    return bool(waiting)

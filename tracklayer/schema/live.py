@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,7 +63,8 @@ class Socket(ASGIWebSocketAdapter):
 
     async def close(self, code: int, reason: str) -> None:
         if self.ws.application_state is WebSocketState.CONNECTED:
-            await self.ws.close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
+            with suppress(WebSocketDisconnect, RuntimeError):  # gone, or closed from our side
+                await self.ws.close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
 
 
 class Handler(BaseGraphQLTransportWSHandler[Context, None]):
