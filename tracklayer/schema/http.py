@@ -53,6 +53,7 @@ from tracklayer.tracing import OPERATION
 RETRY_AFTER_SECONDS = 2
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
 UNKNOWN_ENCODING = "A body may be compressed with gzip or deflate, as its Content-Encoding says, or not at all."
+NO_REQUEST = 'The body is no GraphQL request: send an object, {"query": ..., "variables": {...}}.'
 DAMAGED = "The body is not what its Content-Encoding says, or ends too soon."
 GRAPHQL_JSON = "application/graphql-response+json"
 EVENT_STREAM = b"text/event-stream"
@@ -267,10 +268,14 @@ class GraphQLDoor(LiveDoor):
         return data
 
     def decode_json(self, data: str | bytes) -> object:
+        """``data``: a body; as text, a parameter of an address."""
         try:
-            return read_json(data)
+            found = read_json(data)
         except ValueError as error:
             raise HTTPException(400, "The body is not JSON.") from error
+        if isinstance(data, bytes) and not isinstance(found, dict | list):  # of a list Strawberry says that it is none
+            raise HTTPException(400, NO_REQUEST)
+        return found
 
     def encode_json(self, data: object) -> bytes:
         return write_json(data)
