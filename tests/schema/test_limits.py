@@ -10,7 +10,7 @@ import httpx
 import pytest
 from graphql import get_introspection_query
 
-from tests.factories import Api, Merchant, camel, draft, new_merchant
+from tests.factories import INGEST, Api, Merchant, camel, draft, new_merchant
 from tests.sessions import other_session
 from tracklayer.app import build_app
 from tracklayer.buckets import Buckets
@@ -18,6 +18,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import PLACES_OF_ONE, rows, run_for_merchant, run_in_db_thread
 from tracklayer.keyring import LIFETIME
 from tracklayer.runtime import Runtime
+from tracklayer.schema import MAX_TEXT
 
 
 def test_a_bucket_empties_and_fills() -> None:
@@ -206,3 +207,26 @@ async def test_a_large_input_is_not_worked_through_for_every_alias(api: Api) -> 
         assert refused["errors"][0]["extensions"]["code"] == "TOO_COSTLY"
         answer = (await api.post(f"{kind}($i: IngestEventInput!) {{ a: {one} }}", {"i": event})).json()
         assert "errors" not in answer
+
+
+@pytest.mark.parametrize("filler", ["#" + "x" * MAX_TEXT, "," * MAX_TEXT, "\n" * MAX_TEXT, " #" * (MAX_TEXT // 2)])
+async def test_a_text_that_is_longer_than_any_may_be_is_not_read(api: Api, filler: str) -> None:
+    """With plans and by the view: what is no token (a comment, a comma) would be read without end."""
+    # Read, it would be no GraphQL: that is not noticed.
+    body: dict[str, Any] = {"query": "?" + filler, "variables": {}}
+    headers = {"authorization": f"Bearer {api.key}"}
+    answers = [
+        await api.client.post("/graphql", json=body, headers=headers),
+        await api.client.post("/graphql", json={**body, "extensions": {}}, headers=headers),
+    ]
+    for answer in answers:
+        (error,) = answer.json()["errors"]
+        assert (answer.status_code, error["extensions"]) == (413, {"code": "TOO_LARGE"})
+        assert error["message"].startswith("A document may have 65,536 characters")
+
+
+async def test_a_text_as_long_as_it_may_be_is_read_and_variables_may_be_longer(api: Api) -> None:
+    query = INGEST.ljust(MAX_TEXT, ",")
+    for n in range(3):
+        event = camel(draft(f"order_{n}", custom_data={"search_string": "x" * 2 * MAX_TEXT}))
+        assert (await api(query, input=event))["ingestEvent"]["outcome"] == "ACCEPTED"

@@ -12,7 +12,7 @@ from tracklayer.db.channels import MAX_CHANNELS
 from tracklayer.db.connection import READ_TIMEOUT_MS
 from tracklayer.domain import collector as collected
 from tracklayer.domain import event, identifiers, personal, retry, wire
-from tracklayer.schema import MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
+from tracklayer.schema import MAX_TEXT, MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
 from tracklayer.schema.http import RETRY_AFTER_SECONDS
 from tracklayer.services import (
     access_package,
@@ -87,6 +87,7 @@ def tables() -> list[str]:
                     _bytes(bodies.ALL_BODIES),
                     "503 `OVERLOADED`",
                 ),
+                ("characters of a document", f"{MAX_TEXT:,}", "413 `TOO_LARGE`"),
                 ("tokens of a document", f"{MAX_TOKENS:,}", "`GRAPHQL_PARSE_FAILED`"),
                 ("fields within fields", f"{cost.MAX_DEPTH}", "`TOO_DEEP`"),
                 ("aliases of an operation", f"{cost.MAX_ALIASES}", "`TOO_MANY_ALIASES`"),

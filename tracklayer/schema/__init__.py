@@ -35,6 +35,7 @@ from tracklayer.tracing import OPERATION
 
 log = logging.getLogger(__name__)
 
+MAX_TEXT = 64 * 1024  # characters of a document: what is no token (commas, comments) is read all the same
 MAX_TOKENS = 5000
 STRANGER_TOKENS = 600  # twice what asks for the whole schema
 MAX_ERRORS = 20  # of one document: whoever has more has the wrong one
@@ -113,6 +114,7 @@ class _Gate(SchemaExtension):
     def on_parse(self) -> Iterator[None]:
         operation = self.execution_context
         context: Context = operation.context
+        refuse_long(operation.query or "")
         if context.holder is not None:
             context.house.limits.admit_text(context.holder)
         try:
@@ -142,6 +144,13 @@ class _Gate(SchemaExtension):
             scope[OPERATION] = operation.operation_type.value, operation.operation_name
         with operation.context.reading(only_reads=operation.operation_type is Kind.QUERY):
             yield
+
+
+def refuse_long(text: str) -> None:
+    """Before a document is read. Raises GraphQLError where it is longer than any may be."""
+    if len(text) > MAX_TEXT:
+        message = f"A document may have {MAX_TEXT:,} characters: send what varies in `variables`, which may be as long as the body."
+        raise errors.refused(message, errors.TOO_LARGE)
 
 
 def _count_mistake(operation: ExecutionContext) -> None:

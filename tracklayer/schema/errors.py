@@ -54,8 +54,8 @@ BAD_REQUEST = _code(
 )
 TOO_LARGE = _code(
     "TOO_LARGE",
-    "The body is larger than whoever sent it may send.",
-    "Send fewer events at once; with a key, 4 MiB.",
+    "The body, or the query in it, is larger than it may be.",
+    "Send fewer events at once; with a key, 4 MiB. In a query, use variables.",
     413,
 )
 PARSE_FAILED = _code(

@@ -28,7 +28,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.domain.wire import STRANGER_BODY, STREAM_BODY
 from tracklayer.runtime import Runtime
-from tracklayer.schema import errors, ids, schema
+from tracklayer.schema import errors, ids, refuse_long, schema
 from tracklayer.schema.bodies import (
     MAX_ADMIN_BODY,
     MAX_BODY,
@@ -222,6 +222,10 @@ class GraphQLDoor(LiveDoor):
         query, variables, name = sent.get("query"), sent.get("variables"), sent.get("operationName")
         if type(query) is not str or not isinstance(variables, dict | None) or not isinstance(name, str | None):
             return None
+        try:
+            refuse_long(query)
+        except GraphQLError as error:
+            return {"errors": [masked(error).formatted]}
         plan = plans.find(holder.merchant_id, query, name)
         if plan is None or not may(holder, plan.scopes):
             return None
