@@ -13,12 +13,13 @@ from graphql import get_introspection_query
 from tests.factories import INGEST, Api, Merchant, camel, draft, new_merchant
 from tests.sessions import other_session
 from tracklayer.app import build_app
-from tracklayer.buckets import Buckets
+from tracklayer.buckets import BURST, Buckets
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import PLACES_OF_ONE, rows, run_for_merchant, run_in_db_thread
 from tracklayer.keyring import LIFETIME
 from tracklayer.runtime import Runtime
 from tracklayer.schema import MAX_TEXT
+from tracklayer.schema.limits import STRANGERS_AT_ONCE, UNKNOWN_KEYS
 
 
 def test_a_bucket_empties_and_fills() -> None:
@@ -148,6 +149,27 @@ async def test_guessed_keys_do_not_fill_the_database_with_questions(
     transport = httpx.ASGITransport(api.client._transport.app, client=("203.0.113.9", 4711))  # type: ignore[attr-defined]
     async with httpx.AsyncClient(transport=transport, base_url="http://tracklayer") as elsewhere:
         assert (await Api(elsewhere, other).post("{ merchant { name } }")).status_code == 200
+
+
+async def test_whoever_has_a_network_of_ipv6_is_one_caller(api: Api, runtime: Runtime) -> None:
+    """Of those who guess keys, and of those who send none: the limit of one address holds for its /64."""
+
+    async def ask(address: str, key: str = "") -> int:
+        transport = httpx.ASGITransport(api.client._transport.app, client=(address, 4711))  # type: ignore[attr-defined]
+        async with httpx.AsyncClient(transport=transport, base_url="http://tracklayer") as client:
+            headers = {"authorization": f"Bearer {key}"} if key else {}
+            return (await client.post("/graphql", json={"query": "{ __typename }"}, headers=headers)).status_code
+
+    at_once(api)
+    most = UNKNOWN_KEYS * BURST
+    own = api.client._transport.app.door.house.limits.all_unknown_keys  # type: ignore[attr-defined]
+    assert own.burst > most + 1
+    statuses = [await ask(f"2a00:1450:4001:82a::{n:x}", f"tl_{n:043}") for n in range(most + 1)]
+    assert statuses == [401] * most + [429]
+    assert await ask("2a00:1450:4001:82b::1", "tl_" + "x" * 43) == 401
+    assert await ask("2a00:1450:4001:82b::1", new_merchant(runtime, name="Other").key) == 200
+    statuses = [await ask(f"2a00:1450:4001:82a::{n:x}") for n in range(STRANGERS_AT_ONCE + 1)]
+    assert statuses == [200] * STRANGERS_AT_ONCE + [429]
 
 
 async def test_the_cost_is_told_to_whoever_asks(api: Api) -> None:

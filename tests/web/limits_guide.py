@@ -123,12 +123,12 @@ def tables() -> list[str]:
                     "429 `RATE_LIMITED`",
                 ),
                 (
-                    "operations without a key, from one address",
+                    "operations without a key, from one address (IPv6: one /64)",
                     f"{limits.STRANGERS} a second, {limits.STRANGERS_AT_ONCE} at once",
                     "429 `RATE_LIMITED`",
                 ),
                 (
-                    "requests with an unknown key, from one address",
+                    "requests with an unknown key, from one address (IPv6: one /64)",
                     f"{limits.UNKNOWN_KEYS} a second",
                     "429 `RATE_LIMITED`",
                 ),
