@@ -19,7 +19,7 @@ from tracklayer.db.connection import PLACES_OF_ONE, rows, run_for_merchant, run_
 from tracklayer.keyring import LIFETIME
 from tracklayer.runtime import Runtime
 from tracklayer.schema import MAX_TEXT
-from tracklayer.schema.limits import STRANGERS_AT_ONCE, UNKNOWN_KEYS
+from tracklayer.schema.limits import STRANGERS_AT_ONCE, UNKNOWN_KEYS, Limits
 
 
 def test_a_bucket_empties_and_fills() -> None:
@@ -100,19 +100,93 @@ async def test_a_key_that_asks_too_often_is_told_when_to_ask_again_and_goes_on_s
 
 
 async def test_what_a_merchant_reads_is_limited_whatever_its_keys(runtime: Runtime, merchant: Merchant) -> None:
-    api = api_with(runtime, merchant, read_cost_per_second=20, requests_per_second=0)
-    query = "{ platforms { title } deliveries(first: 89) { edges { cursor } } }"  # 100 objects
+    api = api_with(runtime, merchant, read_cost_per_second=200, requests_per_second=0)
+    query = (
+        "{ platforms { title } deliveries(first: 489) { edges { cursor } } }"  # 500 objects, and 442 twice for its text
+    )
     assert [is_limited(await api.post(query)) for _ in range(4)] == [False, False, True, True]
     assert not is_limited(await Api(api.client, new_merchant(runtime, name="Other").key).post(query))
 
 
 async def test_refused_operations_cost_what_reading_them_takes(runtime: Runtime, merchant: Merchant) -> None:
-    api = api_with(runtime, merchant, read_cost_per_second=20, requests_per_second=0)
+    api = api_with(runtime, merchant, read_cost_per_second=300, requests_per_second=0)
     for n in range(2):  # what takes events in has its plan
         await api.ingest(draft(f"order_{n}"))
     text = "{ " + " ".join(f"nope{n}" for n in range(80)) + " }"
     assert [is_limited(await api.post(text)) for _ in range(3)] == [False, True, True]
     assert (await api.ingest(draft("order_9")))["outcome"] == "ACCEPTED"
+
+
+def left(api: Api, merchant: Merchant) -> float:
+    """Objects that a merchant may read at once."""
+    limits: Limits = api.client._transport.app.door.house.limits  # type: ignore[attr-defined]
+    return limits.reads.left(merchant.merchant_id, 0.0)
+
+
+async def test_a_text_is_paid_for_until_it_has_a_plan(runtime: Runtime, merchant: Merchant) -> None:
+    api = api_with(runtime, merchant)
+    before = left(api, merchant)
+    for text, paid in (
+        ("{ merchant { id name } }", [1, 1, 0, 0]),
+        (INGEST, [1, 1, 0, 0]),
+        ("{ merchant { nope } }", [2, 3, 2, 2]),  # to be told what is wrong costs as much again
+        ("{ merchant { name }", [2, 3, 2, 2]),
+        ("{ __schema { queryType { name } } }", [1, 2, 1, 1]),  # not compiled, which the second one tries
+    ):
+        event = camel(draft()) if text == INGEST else None
+        for times in paid:
+            answer = await api.post(text, {"input": event} if event else {}, **{"tracklayer-cost": "1"})
+            assert answer.status_code == 200
+            read = answer.json().get("extensions", {"cost": {"cost": 0}})["cost"]["cost"] if text != INGEST else 0
+            if "nope" in text:
+                read = 1  # it was measured before it was refused
+            assert before - left(api, merchant) == read + times * (300 + 2 * len(text)), text
+            before = left(api, merchant)
+
+
+async def test_fields_that_are_compared_with_each_other_are_paid_for(runtime: Runtime, merchant: Merchant) -> None:
+    api = api_with(runtime, merchant)
+    before = left(api, merchant)
+    text = "{ " + "... { merchant { id name } } " * 99 + "}"
+    await api.post(text)
+    assert before - left(api, merchant) == 99 + 300 + 2 * len(text) + 4 * 3 * 99 * 98 // 2
+
+
+async def test_an_everyday_client_never_waits_for_its_texts(runtime: Runtime, merchant: Merchant) -> None:
+    """A dozen documents, by a dozen pages at once: with the limits that are set where nobody sets any."""
+    api = api_with(runtime, merchant)
+    fields = "id eventId eventName occurredAt receivedAt timesReceived eventSourceUrl actionSource "
+    texts = [
+        f"query Page{n} {{ merchant {{ id name }} events(first: 20) {{ edges {{ node {{ {fields} }} }} }} }}"
+        for n in range(12)
+    ]
+    for _ in range(12):
+        assert not any([is_limited(await api.post(text)) for text in texts])
+
+
+@pytest.mark.parametrize("twice", [False, True])
+async def test_whoever_sends_ever_new_texts_has_to_wait_and_nobody_else_does(
+    runtime: Runtime, merchant: Merchant, twice: bool
+) -> None:
+    api = api_with(runtime, merchant, requests_per_second=0)
+    other = Api(api.client, new_merchant(runtime, name="Other").key)
+    for n in range(3):
+        await api.ingest(draft(f"order_{n}"))
+    parts = "... { events(first: 1) { edges { node { id } } } } " * 90
+    answers = []
+    for n in range(20):
+        for _ in range(1 + twice):
+            answers.append(is_limited(await api.post(f"{{ {parts} }} #{n}")))
+    assert 0 < answers.count(False) < 15
+    assert answers[-1]
+    door = api.client._transport.app.door  # type: ignore[attr-defined]
+    plans = len(door._plans)
+    assert [is_limited(await api.post("{ merchant { name } }")) for _ in range(3)] == [True] * 3
+    assert len(door._plans) == plans  # nor is anything compiled
+    assert (await api.ingest(draft("order_9")))["outcome"] == "ACCEPTED"
+    assert not is_limited(await other.post("{ merchant { name } }"))
+    door.house.limits.now = lambda: 11.0
+    assert not is_limited(await api.post("{ merchant { name } }"))
 
 
 async def test_strangers_are_told_to_bring_a_key_and_are_few_a_second(api: Api) -> None:

@@ -93,6 +93,11 @@ def tables() -> list[str]:
                 ("aliases of an operation", f"{cost.MAX_ALIASES}", "`TOO_MANY_ALIASES`"),
                 ("fragments of a document", f"{cost.MAX_FRAGMENTS}", "`TOO_COMPLEX`"),
                 ("inline fragments of an operation", f"{cost.MAX_INLINE}", "`TOO_COMPLEX`"),
+                (
+                    "pairs of fields that are compared: of one name in a selection, in fragments on one level",
+                    f"{cost.MAX_CHECKS:,}",
+                    "`TOO_COMPLEX`",
+                ),
                 ("objects that one operation may answer with", f"{cost.MAX_COST:,}", "`TOO_COSTLY`"),
                 (
                     "rows of a page (`first`)",
@@ -111,10 +116,16 @@ def tables() -> list[str]:
         table(
             head,
             [
-                ("taking events in", "none", ""),
+                ("taking events in", "none, with what varies in `variables`", ""),
                 (
                     "objects read by a merchant",
                     f"{reads:,} a second, ten times as many at once (`TRACKLAYER_READ_COST_PER_SECOND`)",
+                    "429 `RATE_LIMITED`",
+                ),
+                (
+                    "documents that the process does not know, as objects read: those it has not seen twice",
+                    f"each counts as {limits.TEXT_COST}, {limits.CHARACTER_COST} a character and {limits.CHECK_COST} a pair of "
+                    "fields that is compared; as much again where it is refused",
                     "429 `RATE_LIMITED`",
                 ),
                 (

@@ -116,13 +116,15 @@ class _Gate(SchemaExtension):
         context: Context = operation.context
         refuse_long(operation.query or "")
         if context.holder is not None:
-            context.house.limits.admit_text(context.holder)
+            context.house.limits.admit_text(context.holder, operation.query or "")
         try:
             document = parse(operation.query or "", max_tokens=MAX_TOKENS if context.holder else STRANGER_TOKENS)
             measured = measure(schema._schema, document, operation._provided_operation_name)
         except GraphQLError:
             _count_mistake(operation)
             raise
+        if context.holder is not None:
+            context.house.limits.count_checks(context.holder, measured.checks)
         is_subscription = measured.operation.operation is OperationType.SUBSCRIPTION
         if is_subscription and not context.is_stream:
             raise errors.refused(WHERE_TO_SUBSCRIBE, errors.BAD_REQUEST)

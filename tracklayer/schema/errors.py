@@ -80,7 +80,7 @@ TOO_DEEP = _code("TOO_DEEP", "The operation goes too many fields deep.", "Ask fo
 TOO_MANY_ALIASES = _code("TOO_MANY_ALIASES", "The operation has too many aliases.", "Ask in several operations.", 400)
 TOO_COMPLEX = _code(
     "TOO_COMPLEX",
-    "The operation has too many fragments, inline fragments, or fields that stand twice.",
+    "The operation has too many fragments, inline fragments, fields that stand twice, or pairs of fields to compare.",
     "Ask in several operations.",
     400,
 )

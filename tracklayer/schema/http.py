@@ -113,7 +113,7 @@ class GraphQLDoor(LiveDoor):
                 if not is_stream:
                     await self._post(scope, headers, holder, body, receive, send)
                     return
-            await self._view(scope, _again(body, receive), send)
+            await self._view(scope, receive, send, body)
         except ClientGoneError:
             pass
         except (DamagedBodyError, UnknownEncodingError) as error:
@@ -151,7 +151,7 @@ class GraphQLDoor(LiveDoor):
         send: Send,
     ) -> None:
         if self._plans is None or holder is None or not _is_json(headers.get(b"content-type", b"")):
-            await self._view(scope, _again(body, receive), send)
+            await self._view(scope, receive, send, body)
             return
         answer = partial(self._answer, self._plans, holder, scope, headers, body)
         if len(body) > LONG_BODY:
@@ -189,10 +189,12 @@ class GraphQLDoor(LiveDoor):
             media_type = GRAPHQL_JSON if strict else "application/json"
             await self._response(answer, media_type, strict=strict)(scope, receive, send)
         else:
-            await self._view(scope, _again(body, receive), send)
+            await self._view(scope, receive, send, body)
 
-    async def _view(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What Strawberry's view answers; an error of the request is JSON with a code, as any other is."""
+    async def _view(self, scope: Scope, receive: Receive, send: Send, body: bytes | None = None) -> None:
+        """What Strawberry's view answers; an error of the request is JSON with a code, as any other is. ``body``: if it was read."""
+        if body is not None:
+            receive = _again(body, receive)
         # Media types know no case; Strawberry's view does.
         lowered = [(name, value.lower() if name in _MEDIA_TYPES else value) for name, value in scope["headers"]]
         request = Request({**scope, "headers": lowered}, receive)
@@ -222,11 +224,12 @@ class GraphQLDoor(LiveDoor):
         query, variables, name = sent.get("query"), sent.get("variables"), sent.get("operationName")
         if type(query) is not str or not isinstance(variables, dict | None) or not isinstance(name, str | None):
             return None
+        limits = self.house.limits
         try:
             refuse_long(query)
+            plan = plans.find(holder.merchant_id, query, name, partial(limits.admit_text, holder))
         except GraphQLError as error:
             return {"errors": [masked(error).formatted]}
-        plan = plans.find(holder.merchant_id, query, name)
         if plan is None or not may(holder, plan.scopes):
             return None
         if takes_in and not is_free(plan.scopes):
@@ -235,7 +238,7 @@ class GraphQLDoor(LiveDoor):
         if cost > MAX_COST:
             return None
         if not is_free(plan.scopes):
-            self.house.limits.admit(holder, cost)
+            limits.admit(holder, cost)
         if self.house.runtime.tracer is not None:
             scope[OPERATION] = plan.operation
         context = self._context(HTTPConnection(scope), None, holder)
