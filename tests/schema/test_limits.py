@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from graphql import get_introspection_query
+from starlette.requests import Request
 
 from tests.factories import INGEST, Api, Merchant, camel, draft, new_merchant
 from tests.sessions import other_session
@@ -19,6 +21,7 @@ from tracklayer.db.connection import PLACES_OF_ONE, rows, run_for_merchant, run_
 from tracklayer.keyring import LIFETIME
 from tracklayer.runtime import Runtime
 from tracklayer.schema import MAX_TEXT
+from tracklayer.schema.http import COLLECT_BYTES
 from tracklayer.schema.limits import STRANGERS_AT_ONCE, UNKNOWN_KEYS, Limits
 
 
@@ -244,6 +247,27 @@ async def test_whoever_has_a_network_of_ipv6_is_one_caller(api: Api, runtime: Ru
     assert await ask("2a00:1450:4001:82b::1", new_merchant(runtime, name="Other").key) == 200
     statuses = [await ask(f"2a00:1450:4001:82a::{n:x}") for n in range(STRANGERS_AT_ONCE + 1)]
     assert statuses == [200] * STRANGERS_AT_ONCE + [429]
+
+
+async def test_what_the_view_leaves_in_cycles_is_bounded_in_bytes(api: Api) -> None:
+    """However few objects hold it: Python's own collector counts those."""
+    pad = "x" * (3 * 1024 * 1024)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(requests_in_memory())
+        for n in range(40):
+            text = f"{{ merchant {{ name }} # {n}"  # no GraphQL, every other time
+            await api.post(text if n % 2 else text + "\n}", {"pad": pad})
+            bodies = [getattr(request, "_body", b"") for request in requests_in_memory()]
+            assert sum(map(len, bodies)) <= COLLECT_BYTES + len(pad)
+        assert len(requests_in_memory()) - before <= COLLECT_BYTES // len(pad) + 1
+    finally:
+        gc.enable()
+
+
+def requests_in_memory() -> list[Request]:
+    return [found for found in gc.get_objects() if type(found) is Request]
 
 
 async def test_the_cost_is_told_to_whoever_asks(api: Api) -> None:

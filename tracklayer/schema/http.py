@@ -7,6 +7,7 @@ handed to Strawberry's view, with the body that was read. Both give the same ans
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -56,6 +57,9 @@ UNKNOWN_ENCODING = "A body may be compressed with gzip or deflate, as its Conten
 NO_REQUEST = 'The body is no GraphQL request: send an object, {"query": ..., "variables": {...}}.'
 DAMAGED = "The body is not what its Content-Encoding says, or ends too soon."
 GRAPHQL_JSON = "application/graphql-response+json"
+# What the view is done with hangs together in cycles, a body and all that was read of it. They are few objects however long
+# it is, and Python's collector counts objects: after so many bytes of bodies it is called.
+COLLECT_BYTES = 32 * 1024 * 1024
 EVENT_STREAM = b"text/event-stream"
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 TELL_COST = b"tracklayer-cost"  # the header that asks for extensions.cost
@@ -87,6 +91,7 @@ class GraphQLDoor(LiveDoor):
         self._plans = plans
         self._bodies = Bodies()
         self._long = LongRequests()
+        self._left_behind = 0  # bytes of bodies, since the last time that it was cleared away
 
     async def close(self) -> None:
         """Stores what was taken in, before the process ends."""
@@ -194,6 +199,7 @@ class GraphQLDoor(LiveDoor):
     async def _view(self, scope: Scope, receive: Receive, send: Send, body: bytes | None = None) -> None:
         """What Strawberry's view answers; an error of the request is JSON with a code, as any other is. ``body``: if it was read."""
         if body is not None:
+            self._collect_after(len(body))
             receive = _again(body, receive)
         # Media types know no case; Strawberry's view does.
         lowered = [(name, value.lower() if name in _MEDIA_TYPES else value) for name, value in scope["headers"]]
@@ -203,6 +209,13 @@ class GraphQLDoor(LiveDoor):
         except HTTPException as error:
             response = _problem(error.status_code, error.reason)
         await response(scope, receive, send)
+
+    def _collect_after(self, size: int) -> None:
+        """Counts the body of one more request, and clears away what those before it have left behind, where it is due."""
+        self._left_behind += size
+        if self._left_behind >= COLLECT_BYTES:
+            self._left_behind = 0
+            gc.collect()  # of all ages: what was in hand the last time has grown old by it
 
     async def _compiled(
         self,
