@@ -103,9 +103,9 @@ async def test_a_key_that_asks_too_often_is_told_when_to_ask_again_and_goes_on_s
 
 
 async def test_what_a_merchant_reads_is_limited_whatever_its_keys(runtime: Runtime, merchant: Merchant) -> None:
-    api = api_with(runtime, merchant, read_cost_per_second=200, requests_per_second=0)
+    api = api_with(runtime, merchant, read_cost_per_second=280, requests_per_second=0)
     query = (
-        "{ platforms { title } deliveries(first: 489) { edges { cursor } } }"  # 500 objects, and 442 twice for its text
+        "{ platforms { title } deliveries(first: 489) { edges { cursor } } }"  # 500 objects, and 742 twice for its text
     )
     assert [is_limited(await api.post(query)) for _ in range(4)] == [False, False, True, True]
     assert not is_limited(await Api(api.client, new_merchant(runtime, name="Other").key).post(query))
@@ -143,7 +143,7 @@ async def test_a_text_is_paid_for_until_it_has_a_plan(runtime: Runtime, merchant
             read = answer.json().get("extensions", {"cost": {"cost": 0}})["cost"]["cost"] if text != INGEST else 0
             if "nope" in text:
                 read = 1  # it was measured before it was refused
-            assert before - left(api, merchant) == read + times * (300 + 2 * len(text)), text
+            assert before - left(api, merchant) == read + times * (600 + 2 * len(text)), text
             before = left(api, merchant)
 
 
@@ -152,7 +152,7 @@ async def test_fields_that_are_compared_with_each_other_are_paid_for(runtime: Ru
     before = left(api, merchant)
     text = "{ " + "... { merchant { id name } } " * 99 + "}"
     await api.post(text)
-    assert before - left(api, merchant) == 99 + 300 + 2 * len(text) + 4 * 3 * 99 * 98 // 2
+    assert before - left(api, merchant) == 99 + 600 + 2 * len(text) + 4 * 3 * 99 * 98 // 2
 
 
 async def test_an_everyday_client_never_waits_for_its_texts(runtime: Runtime, merchant: Merchant) -> None:

@@ -24,7 +24,7 @@ from tracklayer.schema.access import guard
 from tracklayer.schema.compiled.coercion import take_drafts, tolerated
 from tracklayer.schema.compiled.plans import Checked
 from tracklayer.schema.context import Context
-from tracklayer.schema.cost import measure
+from tracklayer.schema.cost import Measured, measure
 from tracklayer.schema.errors import masked
 from tracklayer.schema.mutations import Mutation
 from tracklayer.schema.queries import Query
@@ -114,23 +114,34 @@ class _Gate(SchemaExtension):
     def on_parse(self) -> Iterator[None]:
         operation = self.execution_context
         context: Context = operation.context
-        refuse_long(operation.query or "")
+        text = operation.query or ""
+        refuse_long(text)
+        limits, checks = context.house.limits, 0
         if context.holder is not None:
-            context.house.limits.admit_text(context.holder, operation.query or "")
+            limits.admit_text(context.holder)
         try:
-            document = parse(operation.query or "", max_tokens=MAX_TOKENS if context.holder else STRANGER_TOKENS)
+            document, measured = self._measured(text)
+            checks = measured.checks
+            context.admit(measured, operation.variables or {})
+        finally:
+            if context.holder is not None:
+                limits.count_text(context.holder, text, checks)
+        operation.graphql_document = document
+        yield
+
+    def _measured(self, text: str) -> tuple[DocumentNode, Measured]:
+        """Raises GraphQLError for what is no GraphQL, too complex, or a subscription where nothing can follow."""
+        operation = self.execution_context
+        context: Context = operation.context
+        try:
+            document = parse(text, max_tokens=MAX_TOKENS if context.holder else STRANGER_TOKENS)
             measured = measure(schema._schema, document, operation._provided_operation_name)
         except GraphQLError:
             _count_mistake(operation)
             raise
-        if context.holder is not None:
-            context.house.limits.count_checks(context.holder, measured.checks)
-        is_subscription = measured.operation.operation is OperationType.SUBSCRIPTION
-        if is_subscription and not context.is_stream:
+        if measured.operation.operation is OperationType.SUBSCRIPTION and not context.is_stream:
             raise errors.refused(WHERE_TO_SUBSCRIBE, errors.BAD_REQUEST)
-        context.admit(measured, operation.variables or {})
-        operation.graphql_document = document
-        yield
+        return document, measured
 
     def on_validate(self) -> Iterator[None]:
         operation = self.execution_context

@@ -240,7 +240,7 @@ class GraphQLDoor(LiveDoor):
         limits = self.house.limits
         try:
             refuse_long(query)
-            plan = plans.find(holder.merchant_id, query, name, partial(limits.admit_text, holder))
+            plan = plans.find(holder.merchant_id, query, name, partial(limits.admit_compilation, holder))
         except GraphQLError as error:
             return {"errors": [masked(error).formatted]}
         if plan is None or not may(holder, plan.scopes):

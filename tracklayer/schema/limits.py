@@ -21,8 +21,9 @@ STRANGERS, ALL_STRANGERS = 5, 10
 STRANGERS_AT_ONCE, ALL_STRANGERS_AT_ONCE = 200, 400  # a tool that tries what the API can do asks a hundred times
 # What all of them together may be answered with, in objects: a usual introspection is nearly 40,000.
 STRANGERS_COST, STRANGERS_COST_AT_ONCE = 20_000, 400_000
-# What it costs to read a text that has no plan, in objects: a second's worth of them is a sixth of a second's work.
-TEXT_COST = 300  # of any
+# What it costs to read a text that has no plan, in objects: what a merchant may read in a second pays for less than half
+# a second of it.
+TEXT_COST = 600  # of any: some milliseconds, however short it is
 CHARACTER_COST = 2
 CHECK_COST = 4  # of two fields with each other (``cost.Measured``)
 # Look-ups of keys that this process has not seen, a second: what those who guess may cost the database.
@@ -52,20 +53,23 @@ class Limits:
         if wait:
             raise _limited(f"This merchant has read {self.reads.burst:,.0f} objects in too short a time", wait)
 
-    def admit_text(self, holder: KeyHolder, text: str) -> None:
-        """Counts a text that has no plan, before it is read. Raises GraphQLError while those before it are not paid for."""
+    def admit_text(self, holder: KeyHolder) -> None:
+        """Before a text is read that has no plan. Raises GraphQLError while those before it are not paid for."""
         if not self.reads.rate:
             return
-        now = self.now()
-        left = self.reads.left(holder.merchant_id, now)
+        left = self.reads.left(holder.merchant_id, self.now())
         if left < 0:
             what = "This merchant has sent too many operations that are new or refused; send what varies in `variables`"
             raise _limited(what, -left / self.reads.rate)
-        self.reads.charge(holder.merchant_id, cost_of_text(text), now)
 
-    def count_checks(self, holder: KeyHolder, checks: int) -> None:
-        """What the rules look at in a text, beside reading it."""
-        self.reads.charge(holder.merchant_id, checks * CHECK_COST, self.now())
+    def count_text(self, holder: KeyHolder, text: str, checks: int) -> None:
+        """A text that has no plan: the next one waits until it is paid for, and not this one."""
+        self.reads.charge(holder.merchant_id, cost_of_text(text) + CHECK_COST * checks, self.now())
+
+    def admit_compilation(self, holder: KeyHolder, text: str) -> None:
+        """Counts a text whose plan is about to be made. Raises GraphQLError as ``admit_text`` does."""
+        self.admit_text(holder)
+        self.count_text(holder, text, 0)
 
     def count_mistake(self, holder: KeyHolder, text: str) -> None:
         """An operation that was refused: to find and to say what is wrong takes as long again as reading it."""
