@@ -208,7 +208,8 @@ def clock_skew() -> timedelta:
 def spare_collector(threshold: int) -> None:
     """For a process that has started: what is loaded stays, and what comes is looked at every ``threshold`` objects.
 
-    A full collection that looks at all that is loaded stops every thread for 70 ms, and what is in hand has no cycles.
+    A full collection that looks at all that is loaded stops every thread for 70 ms, and most of what is in hand has no cycles.
+    What has some, and holds much in few objects, is collected by whoever makes it (``schema.http``, COLLECT_BYTES).
     """
     gc.collect()
     gc.freeze()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracklayer.domain.address import is_public
+from tracklayer.domain.address import caller_at, is_public
 
 PUBLIC = ("8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001:82a::200e")
 INSIDE = (
@@ -27,3 +27,23 @@ def test_what_the_internet_reaches_is_public(address: str) -> None:
 @pytest.mark.parametrize("address", INSIDE)
 def test_what_leads_inside_is_not(address: str) -> None:
     assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "caller"),
+    [
+        ("8.8.8.8", "8.8.8.8"),
+        ("8.8.8.8:4711", "8.8.8.8"),
+        ("::ffff:8.8.8.8", "8.8.8.8"),
+        ("2a00:1450:4001:82a::200e", "2a00:1450:4001:82a::/64"),
+        ("2a00:1450:4001:82a:1:2:3:4", "2a00:1450:4001:82a::/64"),
+        ("2a00:1450:4001:82b::200e", "2a00:1450:4001:82b::/64"),
+        ("::1", "::/64"),
+        ("fe80::1%eth0", ""),
+        ("x" * 60_000, ""),
+        ("unknown", ""),
+        ("", ""),
+    ],
+)
+def test_an_ipv6_network_is_one_caller_and_so_is_what_is_no_address(address: str, caller: str) -> None:
+    assert caller_at(address) == caller

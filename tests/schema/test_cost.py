@@ -232,6 +232,43 @@ def test_what_would_take_long_to_check_is_refused_unchecked(text: str, code: str
     assert (raised.value.extensions or {})["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("text", "checks"),
+    [
+        ("{ merchant { id name } platforms { title } }", 0),
+        ("{ merchant { id } merchant { id name } merchant { name } }", 1 * 3 + 2 * 2),
+        ("{ merchant { id } ... { merchant { id name } ... { merchant { name } } } }", 1 * 3 + 2 * 2),
+        ("{ ...a merchant { id } } fragment a on Query { merchant { name } }", 4 // 2),
+        (
+            "{ ...a ... { ...b } ...a } fragment a on Query { merchant { ...c } } fragment b on Query { merchant { ...c } } "
+            "fragment c on Merchant { id name createdAt }",
+            3 // 2 * 2 + 2 * (4 + 4) // 2,
+        ),
+    ],
+)
+def test_what_the_rules_compare_is_counted(text: str, checks: int) -> None:
+    assert measured(text).checks == checks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("{ " + "... { merchant { id name a b c d } } " * 90 + "}", id="inline fragments"),
+        pytest.param("{ " + "merchant { id name a b c d } " * 90 + "}", id="fields of one name"),
+        pytest.param(
+            "{ "
+            + " ".join(f"...f{n}" for n in range(60))
+            + " } "
+            + " ".join(f"fragment f{n} on Query {{ {' '.join(f'a{m}' for m in range(20))} }}" for n in range(60)),
+            id="fragments on one level",
+        ),
+    ],
+)
+def test_what_has_too_much_to_compare_is_refused_uncompared(text: str) -> None:
+    with pytest.raises(GraphQLError, match=r"pairs of fields .* 25,000 is the most"):
+        measured(text)
+
+
 def test_fragments_that_spread_each_other_are_read_once_and_named_by_their_rule() -> None:
     text = "{ ...a } fragment a on Query { ...b merchant { name } } fragment b on Query { ...a }"
     assert cost(text) == 1

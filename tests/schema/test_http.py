@@ -45,6 +45,19 @@ async def test_the_status_says_whether_it_was_executed(api: Api, body: bytes, st
     assert "Traceback" not in answer.text
 
 
+@pytest.mark.parametrize("body", [b"null", b"1", b'"x"', b"true", b"1.5", b" null "])
+@pytest.mark.parametrize("accept", ["application/json", GRAPHQL_JSON, "text/event-stream"])
+async def test_a_body_that_is_no_object_is_told_so(api: Api, body: bytes, accept: str) -> None:
+    """By anybody: with a key and without, also where a stream is asked for."""
+    for headers in ({}, {"authorization": f"Bearer {api.key}"}):
+        headers |= {"content-type": "application/json", "accept": accept}
+        answer = await api.client.post("/graphql", content=body, headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
+        (error,) = answer.json()["errors"]
+        assert error["extensions"] == {"code": "BAD_REQUEST"}
+        assert error["message"].startswith("The body is no GraphQL request: send an object")
+
+
 async def test_the_answer_has_the_media_type_that_was_asked_for(api: Api) -> None:
     plain = await api.post("{ platforms { title } }", accept="application/json")
     assert plain.headers["content-type"] == "application/json; charset=utf-8"

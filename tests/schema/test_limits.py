@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from graphql import get_introspection_query
+from starlette.requests import Request
 
-from tests.factories import Api, Merchant, camel, draft, new_merchant
+from tests.factories import INGEST, Api, Merchant, camel, draft, new_merchant
 from tests.sessions import other_session
 from tracklayer.app import build_app
-from tracklayer.buckets import Buckets
+from tracklayer.buckets import BURST, Buckets
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import PLACES_OF_ONE, rows, run_for_merchant, run_in_db_thread
 from tracklayer.keyring import LIFETIME
 from tracklayer.runtime import Runtime
+from tracklayer.schema import MAX_TEXT
+from tracklayer.schema.http import COLLECT_BYTES
+from tracklayer.schema.limits import STRANGERS_AT_ONCE, UNKNOWN_KEYS, Limits
 
 
 def test_a_bucket_empties_and_fills() -> None:
@@ -98,19 +103,93 @@ async def test_a_key_that_asks_too_often_is_told_when_to_ask_again_and_goes_on_s
 
 
 async def test_what_a_merchant_reads_is_limited_whatever_its_keys(runtime: Runtime, merchant: Merchant) -> None:
-    api = api_with(runtime, merchant, read_cost_per_second=20, requests_per_second=0)
-    query = "{ platforms { title } deliveries(first: 89) { edges { cursor } } }"  # 100 objects
+    api = api_with(runtime, merchant, read_cost_per_second=280, requests_per_second=0)
+    query = (
+        "{ platforms { title } deliveries(first: 489) { edges { cursor } } }"  # 500 objects, and 742 twice for its text
+    )
     assert [is_limited(await api.post(query)) for _ in range(4)] == [False, False, True, True]
     assert not is_limited(await Api(api.client, new_merchant(runtime, name="Other").key).post(query))
 
 
 async def test_refused_operations_cost_what_reading_them_takes(runtime: Runtime, merchant: Merchant) -> None:
-    api = api_with(runtime, merchant, read_cost_per_second=20, requests_per_second=0)
+    api = api_with(runtime, merchant, read_cost_per_second=300, requests_per_second=0)
     for n in range(2):  # what takes events in has its plan
         await api.ingest(draft(f"order_{n}"))
     text = "{ " + " ".join(f"nope{n}" for n in range(80)) + " }"
     assert [is_limited(await api.post(text)) for _ in range(3)] == [False, True, True]
     assert (await api.ingest(draft("order_9")))["outcome"] == "ACCEPTED"
+
+
+def left(api: Api, merchant: Merchant) -> float:
+    """Objects that a merchant may read at once."""
+    limits: Limits = api.client._transport.app.door.house.limits  # type: ignore[attr-defined]
+    return limits.reads.left(merchant.merchant_id, 0.0)
+
+
+async def test_a_text_is_paid_for_until_it_has_a_plan(runtime: Runtime, merchant: Merchant) -> None:
+    api = api_with(runtime, merchant)
+    before = left(api, merchant)
+    for text, paid in (
+        ("{ merchant { id name } }", [1, 1, 0, 0]),
+        (INGEST, [1, 1, 0, 0]),
+        ("{ merchant { nope } }", [2, 3, 2, 2]),  # to be told what is wrong costs as much again
+        ("{ merchant { name }", [2, 3, 2, 2]),
+        ("{ __schema { queryType { name } } }", [1, 2, 1, 1]),  # not compiled, which the second one tries
+    ):
+        event = camel(draft()) if text == INGEST else None
+        for times in paid:
+            answer = await api.post(text, {"input": event} if event else {}, **{"tracklayer-cost": "1"})
+            assert answer.status_code == 200
+            read = answer.json().get("extensions", {"cost": {"cost": 0}})["cost"]["cost"] if text != INGEST else 0
+            if "nope" in text:
+                read = 1  # it was measured before it was refused
+            assert before - left(api, merchant) == read + times * (600 + 2 * len(text)), text
+            before = left(api, merchant)
+
+
+async def test_fields_that_are_compared_with_each_other_are_paid_for(runtime: Runtime, merchant: Merchant) -> None:
+    api = api_with(runtime, merchant)
+    before = left(api, merchant)
+    text = "{ " + "... { merchant { id name } } " * 99 + "}"
+    await api.post(text)
+    assert before - left(api, merchant) == 99 + 600 + 2 * len(text) + 4 * 3 * 99 * 98 // 2
+
+
+async def test_an_everyday_client_never_waits_for_its_texts(runtime: Runtime, merchant: Merchant) -> None:
+    """A dozen documents, by a dozen pages at once: with the limits that are set where nobody sets any."""
+    api = api_with(runtime, merchant)
+    fields = "id eventId eventName occurredAt receivedAt timesReceived eventSourceUrl actionSource "
+    texts = [
+        f"query Page{n} {{ merchant {{ id name }} events(first: 20) {{ edges {{ node {{ {fields} }} }} }} }}"
+        for n in range(12)
+    ]
+    for _ in range(12):
+        assert not any([is_limited(await api.post(text)) for text in texts])
+
+
+@pytest.mark.parametrize("twice", [False, True])
+async def test_whoever_sends_ever_new_texts_has_to_wait_and_nobody_else_does(
+    runtime: Runtime, merchant: Merchant, twice: bool
+) -> None:
+    api = api_with(runtime, merchant, requests_per_second=0)
+    other = Api(api.client, new_merchant(runtime, name="Other").key)
+    for n in range(3):
+        await api.ingest(draft(f"order_{n}"))
+    parts = "... { events(first: 1) { edges { node { id } } } } " * 90
+    answers = []
+    for n in range(20):
+        for _ in range(1 + twice):
+            answers.append(is_limited(await api.post(f"{{ {parts} }} #{n}")))
+    assert 0 < answers.count(False) < 15
+    assert answers[-1]
+    door = api.client._transport.app.door  # type: ignore[attr-defined]
+    plans = len(door._plans)
+    assert [is_limited(await api.post("{ merchant { name } }")) for _ in range(3)] == [True] * 3
+    assert len(door._plans) == plans  # nor is anything compiled
+    assert (await api.ingest(draft("order_9")))["outcome"] == "ACCEPTED"
+    assert not is_limited(await other.post("{ merchant { name } }"))
+    door.house.limits.now = lambda: 11.0
+    assert not is_limited(await api.post("{ merchant { name } }"))
 
 
 async def test_strangers_are_told_to_bring_a_key_and_are_few_a_second(api: Api) -> None:
@@ -147,6 +226,48 @@ async def test_guessed_keys_do_not_fill_the_database_with_questions(
     transport = httpx.ASGITransport(api.client._transport.app, client=("203.0.113.9", 4711))  # type: ignore[attr-defined]
     async with httpx.AsyncClient(transport=transport, base_url="http://tracklayer") as elsewhere:
         assert (await Api(elsewhere, other).post("{ merchant { name } }")).status_code == 200
+
+
+async def test_whoever_has_a_network_of_ipv6_is_one_caller(api: Api, runtime: Runtime) -> None:
+    """Of those who guess keys, and of those who send none: the limit of one address holds for its /64."""
+
+    async def ask(address: str, key: str = "") -> int:
+        transport = httpx.ASGITransport(api.client._transport.app, client=(address, 4711))  # type: ignore[attr-defined]
+        async with httpx.AsyncClient(transport=transport, base_url="http://tracklayer") as client:
+            headers = {"authorization": f"Bearer {key}"} if key else {}
+            return (await client.post("/graphql", json={"query": "{ __typename }"}, headers=headers)).status_code
+
+    at_once(api)
+    most = UNKNOWN_KEYS * BURST
+    own = api.client._transport.app.door.house.limits.all_unknown_keys  # type: ignore[attr-defined]
+    assert own.burst > most + 1
+    statuses = [await ask(f"2a00:1450:4001:82a::{n:x}", f"tl_{n:043}") for n in range(most + 1)]
+    assert statuses == [401] * most + [429]
+    assert await ask("2a00:1450:4001:82b::1", "tl_" + "x" * 43) == 401
+    assert await ask("2a00:1450:4001:82b::1", new_merchant(runtime, name="Other").key) == 200
+    statuses = [await ask(f"2a00:1450:4001:82a::{n:x}") for n in range(STRANGERS_AT_ONCE + 1)]
+    assert statuses == [200] * STRANGERS_AT_ONCE + [429]
+
+
+async def test_what_the_view_leaves_in_cycles_is_bounded_in_bytes(api: Api) -> None:
+    """However few objects hold it: Python's own collector counts those."""
+    pad = "x" * (3 * 1024 * 1024)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(requests_in_memory())
+        for n in range(40):
+            text = f"{{ merchant {{ name }} # {n}"  # no GraphQL, every other time
+            await api.post(text if n % 2 else text + "\n}", {"pad": pad})
+            bodies = [getattr(request, "_body", b"") for request in requests_in_memory()]
+            assert sum(map(len, bodies)) <= COLLECT_BYTES + len(pad)
+        assert len(requests_in_memory()) - before <= COLLECT_BYTES // len(pad) + 1
+    finally:
+        gc.enable()
+
+
+def requests_in_memory() -> list[Request]:
+    return [found for found in gc.get_objects() if type(found) is Request]
 
 
 async def test_the_cost_is_told_to_whoever_asks(api: Api) -> None:
@@ -206,3 +327,26 @@ async def test_a_large_input_is_not_worked_through_for_every_alias(api: Api) -> 
         assert refused["errors"][0]["extensions"]["code"] == "TOO_COSTLY"
         answer = (await api.post(f"{kind}($i: IngestEventInput!) {{ a: {one} }}", {"i": event})).json()
         assert "errors" not in answer
+
+
+@pytest.mark.parametrize("filler", ["#" + "x" * MAX_TEXT, "," * MAX_TEXT, "\n" * MAX_TEXT, " #" * (MAX_TEXT // 2)])
+async def test_a_text_that_is_longer_than_any_may_be_is_not_read(api: Api, filler: str) -> None:
+    """With plans and by the view: what is no token (a comment, a comma) would be read without end."""
+    # Read, it would be no GraphQL: that is not noticed.
+    body: dict[str, Any] = {"query": "?" + filler, "variables": {}}
+    headers = {"authorization": f"Bearer {api.key}"}
+    answers = [
+        await api.client.post("/graphql", json=body, headers=headers),
+        await api.client.post("/graphql", json={**body, "extensions": {}}, headers=headers),
+    ]
+    for answer in answers:
+        (error,) = answer.json()["errors"]
+        assert (answer.status_code, error["extensions"]) == (413, {"code": "TOO_LARGE"})
+        assert error["message"].startswith("A document may have 65,536 characters")
+
+
+async def test_a_text_as_long_as_it_may_be_is_read_and_variables_may_be_longer(api: Api) -> None:
+    query = INGEST.ljust(MAX_TEXT, ",")
+    for n in range(3):
+        event = camel(draft(f"order_{n}", custom_data={"search_string": "x" * 2 * MAX_TEXT}))
+        assert (await api(query, input=event))["ingestEvent"]["outcome"] == "ACCEPTED"

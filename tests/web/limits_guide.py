@@ -13,7 +13,7 @@ from tracklayer.db.channels import MAX_CHANNELS
 from tracklayer.db.connection import READ_TIMEOUT_MS
 from tracklayer.domain import collector as collected
 from tracklayer.domain import event, identifiers, personal, retry, wire
-from tracklayer.schema import MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
+from tracklayer.schema import MAX_TEXT, MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
 from tracklayer.schema.http import RETRY_AFTER_SECONDS
 from tracklayer.services import (
     access_package,
@@ -88,11 +88,17 @@ def tables() -> list[str]:
                     _bytes(bodies.ALL_BODIES),
                     "503 `OVERLOADED`",
                 ),
+                ("characters of a document", f"{MAX_TEXT:,}", "413 `TOO_LARGE`"),
                 ("tokens of a document", f"{MAX_TOKENS:,}", "`GRAPHQL_PARSE_FAILED`"),
                 ("fields within fields", f"{cost.MAX_DEPTH}", "`TOO_DEEP`"),
                 ("aliases of an operation", f"{cost.MAX_ALIASES}", "`TOO_MANY_ALIASES`"),
                 ("fragments of a document", f"{cost.MAX_FRAGMENTS}", "`TOO_COMPLEX`"),
                 ("inline fragments of an operation", f"{cost.MAX_INLINE}", "`TOO_COMPLEX`"),
+                (
+                    "pairs of fields that are compared: of one name in a selection, in fragments on one level",
+                    f"{cost.MAX_CHECKS:,}",
+                    "`TOO_COMPLEX`",
+                ),
                 ("objects that one operation may answer with", f"{cost.MAX_COST:,}", "`TOO_COSTLY`"),
                 (
                     "rows of a page (`first`)",
@@ -112,10 +118,16 @@ def tables() -> list[str]:
         table(
             head,
             [
-                ("taking events in", "none", ""),
+                ("taking events in", "none, with what varies in `variables`", ""),
                 (
                     "objects read by a merchant",
                     f"{reads:,} a second, ten times as many at once (`TRACKLAYER_READ_COST_PER_SECOND`)",
+                    "429 `RATE_LIMITED`",
+                ),
+                (
+                    "documents that the process does not know, as objects read: those it has not seen twice",
+                    f"each counts as {limits.TEXT_COST}, {limits.CHARACTER_COST} a character and {limits.CHECK_COST} a pair of "
+                    "fields that is compared; as much again where it is refused",
                     "429 `RATE_LIMITED`",
                 ),
                 (
@@ -124,12 +136,12 @@ def tables() -> list[str]:
                     "429 `RATE_LIMITED`",
                 ),
                 (
-                    "operations without a key, from one address",
+                    "operations without a key, from one address (IPv6: one /64)",
                     f"{limits.STRANGERS} a second, {limits.STRANGERS_AT_ONCE} at once",
                     "429 `RATE_LIMITED`",
                 ),
                 (
-                    "requests with an unknown key, from one address",
+                    "requests with an unknown key, from one address (IPv6: one /64)",
                     f"{limits.UNKNOWN_KEYS} a second",
                     "429 `RATE_LIMITED`",
                 ),

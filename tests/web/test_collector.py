@@ -25,6 +25,7 @@ from tracklayer.db.connection import connect, in_transaction, rows, run_in_db_th
 from tracklayer.db.connection import database as pool
 from tracklayer.db.erasures import add_suppressions, add_tombstones, mark_merchant
 from tracklayer.db.identities import Link, forget_browsers, hold_browsers, link_people
+from tracklayer.domain.address import networks
 from tracklayer.domain.collector import is_browser_id, is_public_key
 from tracklayer.runtime import Runtime
 from tracklayer.services import collect
@@ -40,7 +41,6 @@ from tracklayer.web.collector import (
     OF_NETWORK,
     SCRIPT,
     CollectorDoor,
-    _networks,
     _public,
 )
 
@@ -724,7 +724,7 @@ async def test_a_whole_network_has_a_limit_with_each_merchant(
     other = Page(app, settings_of(runtime, new_merchant(runtime, name="Other"), enabled=True, origins=[SHOP]))
     page.address = network.format(0)
     assert (
-        app.collector._networks.take((merchant.merchant_id, _networks(page.address)[1]), OF_NETWORK - 20, time.now) == 0
+        app.collector._networks.take((merchant.merchant_id, networks(page.address)[1]), OF_NETWORK - 20, time.now) == 0
     )
     statuses = []
     for number in range(21):
@@ -749,7 +749,7 @@ async def test_what_is_no_address_is_one_caller(page: Page, time: Time, text: st
 
 async def test_a_port_does_not_make_another_address(page: Page, time: Time) -> None:
     page.address = f"{ADDRESS}:50001"
-    assert page.app.collector._addresses.take(_networks(ADDRESS)[0], OF_ADDRESS - 1, time.now) == 0
+    assert page.app.collector._addresses.take(networks(ADDRESS)[0], OF_ADDRESS - 1, time.now) == 0
     assert [(await page.call()).status_code for _ in range(2)] == [204, 429]
     assert signals()["client_ip"] == ADDRESS
 

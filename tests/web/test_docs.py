@@ -44,7 +44,7 @@ from tracklayer.domain.event import (
 from tracklayer.domain.problem import CODES
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
-from tracklayer.schema import MAX_TOKENS, errors, schema
+from tracklayer.schema import MAX_TEXT, MAX_TOKENS, errors, schema
 from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY
 from tracklayer.schema.connections import DEFAULT_FIRST, MAX_FIRST
 from tracklayer.schema.cost import MAX_ALIASES, MAX_COST, MAX_DEPTH
@@ -528,7 +528,7 @@ def test_the_limits_that_the_guide_to_the_api_tells_are_those_of_the_code() -> N
         f"{MAX_COST:,} is the most",
         f"at most {MAX_DEPTH} fields deep",
         f"at most {MAX_ALIASES} aliases",
-        f"{MAX_TOKENS:,} tokens",
+        f"{MAX_TOKENS:,} tokens and {MAX_TEXT:,} characters",
         f"is 1 to {MAX_FIRST}, and {DEFAULT_FIRST} where",
         f"{MAX_BODY // mib} MiB, and {MAX_ADMIN_BODY // mib} MiB",
         f"{int(load_settings({}).read_cost_per_second):,} objects a second",

@@ -1,8 +1,11 @@
-"""Which addresses of a network anybody may reach, and which lead inside: pure, by the registries of IANA."""
+"""Which addresses of a network anybody may reach, which lead inside, and which are one caller's: pure, by the registries of IANA."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from tracklayer.domain.identifiers import machine_address
 
 # Public by their number, and yet answered by the machine's own host: a cloud's metadata.
 _METADATA = frozenset({ip_address("168.63.129.16")})
@@ -49,6 +52,26 @@ def is_public(text: str) -> bool:
     if any(address in network for network in _INSIDE):
         return False
     return address.is_global and not _is_special(address)
+
+
+def caller_at(address: str) -> str:
+    """By which name the requests from an address are counted: an IPv4 address, or an IPv6 /64. ``address``: as it is told,
+    by a proxy too; "" for what is none, all of which are counted as one.
+    """
+    return networks(machine_address(address) or "")[0]
+
+
+def networks(address: str) -> tuple[str, str]:
+    """Whose calls are counted together: one IPv6 machine has as many addresses as it likes, and who rents a network has all of
+    it. ``address``: as ``machine_address`` has it; empty: none, all of which are counted as one.
+    """
+    return _networks_of_ipv6(address) if ":" in address else (address, address.rpartition(".")[0])
+
+
+@lru_cache(maxsize=4096)
+def _networks_of_ipv6(address: str) -> tuple[str, str]:
+    found = ip_address(address)
+    return tuple(str(ip_network((found, bits), strict=False)) for bits in (64, 48))  # type: ignore[return-value]
 
 
 def _is_special(address: IPv4Address | IPv6Address) -> bool:

@@ -24,7 +24,7 @@ from tracklayer.schema.access import guard
 from tracklayer.schema.compiled.coercion import take_drafts, tolerated
 from tracklayer.schema.compiled.plans import Checked
 from tracklayer.schema.context import Context
-from tracklayer.schema.cost import measure
+from tracklayer.schema.cost import Measured, measure
 from tracklayer.schema.errors import masked
 from tracklayer.schema.mutations import Mutation
 from tracklayer.schema.queries import Query
@@ -35,6 +35,7 @@ from tracklayer.tracing import OPERATION
 
 log = logging.getLogger(__name__)
 
+MAX_TEXT = 64 * 1024  # characters of a document: what is no token (commas, comments) is read all the same
 MAX_TOKENS = 5000
 STRANGER_TOKENS = 600  # twice what asks for the whole schema
 MAX_ERRORS = 20  # of one document: whoever has more has the wrong one
@@ -113,20 +114,34 @@ class _Gate(SchemaExtension):
     def on_parse(self) -> Iterator[None]:
         operation = self.execution_context
         context: Context = operation.context
+        text = operation.query or ""
+        refuse_long(text)
+        limits, checks = context.house.limits, 0
         if context.holder is not None:
-            context.house.limits.admit_text(context.holder)
+            limits.admit_text(context.holder)
         try:
-            document = parse(operation.query or "", max_tokens=MAX_TOKENS if context.holder else STRANGER_TOKENS)
+            document, measured = self._measured(text)
+            checks = measured.checks
+            context.admit(measured, operation.variables or {})
+        finally:
+            if context.holder is not None:
+                limits.count_text(context.holder, text, checks)
+        operation.graphql_document = document
+        yield
+
+    def _measured(self, text: str) -> tuple[DocumentNode, Measured]:
+        """Raises GraphQLError for what is no GraphQL, too complex, or a subscription where nothing can follow."""
+        operation = self.execution_context
+        context: Context = operation.context
+        try:
+            document = parse(text, max_tokens=MAX_TOKENS if context.holder else STRANGER_TOKENS)
             measured = measure(schema._schema, document, operation._provided_operation_name)
         except GraphQLError:
             _count_mistake(operation)
             raise
-        is_subscription = measured.operation.operation is OperationType.SUBSCRIPTION
-        if is_subscription and not context.is_stream:
+        if measured.operation.operation is OperationType.SUBSCRIPTION and not context.is_stream:
             raise errors.refused(WHERE_TO_SUBSCRIBE, errors.BAD_REQUEST)
-        context.admit(measured, operation.variables or {})
-        operation.graphql_document = document
-        yield
+        return document, measured
 
     def on_validate(self) -> Iterator[None]:
         operation = self.execution_context
@@ -142,6 +157,13 @@ class _Gate(SchemaExtension):
             scope[OPERATION] = operation.operation_type.value, operation.operation_name
         with operation.context.reading(only_reads=operation.operation_type is Kind.QUERY):
             yield
+
+
+def refuse_long(text: str) -> None:
+    """Before a document is read. Raises GraphQLError where it is longer than any may be."""
+    if len(text) > MAX_TEXT:
+        message = f"A document may have {MAX_TEXT:,} characters: send what varies in `variables`, which may be as long as the body."
+        raise errors.refused(message, errors.TOO_LARGE)
 
 
 def _count_mistake(operation: ExecutionContext) -> None:

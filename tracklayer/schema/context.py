@@ -18,6 +18,7 @@ from tracklayer.db.connection import bounded_read, run_for_merchant
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import MerchantRow
 from tracklayer.db.standby import Standby, read_for_merchant, reading_from
+from tracklayer.domain.address import caller_at
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
 from tracklayer.schema.access import Scopes
@@ -168,9 +169,9 @@ class Context:
 
 
 def address_of(scope: Scope) -> str:
-    """Where a request came from; the address of a proxy that tells no better."""
+    """Where a request came from, as its requests are counted; the address of a proxy that tells no better."""
     client = scope.get("client")
-    return client[0] if client else ""
+    return caller_at(client[0]) if client else ""
 
 
 def is_free(scopes: tuple[Scopes, ...]) -> bool:

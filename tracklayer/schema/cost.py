@@ -53,6 +53,7 @@ MAX_ALIASES = 30
 # Whether fields of one name can be merged is asked of every two of them, and of every two fragments.
 MAX_FRAGMENTS = 60
 MAX_INLINE = 100
+MAX_CHECKS = 25_000  # of two fields with each other: some take 10 microseconds
 MAX_REPEATS = 100  # of a field that its selection set has already
 # Values within what is sent for a variable: each use of it after the first is answered anew, and costs an object for so many.
 VALUES_AN_OBJECT = 10
@@ -138,16 +139,26 @@ class _Sum:
     once: Amount = 0
     an_item: Amount = 0
     depth: int = 0
+    fields: int = 0  # in it and below
     parts: list[tuple[str, Amount, _Sum]] = field(default_factory=list)  # by field: what it adds to once, or to an_item
+
+
+@dataclass(slots=True)
+class _Level:
+    """What stands on one level of a selection set, its inline fragments included: all of it is checked with each other."""
+
+    keys: dict[str, int] = field(default_factory=dict)  # of its fields, and how many have each
+    spreads: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """``scopes``: the caller needs one of each. ``name`` of None: the only operation of its document."""
+    """``scopes``: the caller needs one of each. ``checks``: about how many pairs of fields the rules look at."""
 
     operation: OperationDefinitionNode
     cost: Cost
     scopes: tuple[Scopes, ...]
+    checks: int
     _sum: _Sum = field(repr=False)
 
     def refuse_above(self, limit: int, variables: Mapping[str, Any]) -> int:
@@ -201,10 +212,11 @@ def measure(schema: GraphQLSchema, document: DocumentNode, operation_name: str |
         (len(pass_.fragments), MAX_FRAGMENTS, "fragments"),
         (pass_.inline, MAX_INLINE, "inline fragments"),
         (pass_.repeats, MAX_REPEATS, "fields that stand twice in one selection"),
+        (pass_.checks, MAX_CHECKS, "pairs of fields that might be one, in fragments or under one name"),
     ):
         if count > most:
-            raise errors.refused(f"This operation has {count} {what}; {most} is the most.", errors.TOO_COMPLEX)
-    return Measured(operation, Cost(found.once, tuple(pass_.steps)), tuple(pass_.scopes), found)
+            raise errors.refused(f"This operation has {count:,} {what}; {most:,} is the most.", errors.TOO_COMPLEX)
+    return Measured(operation, Cost(found.once, tuple(pass_.steps)), tuple(pass_.scopes), pass_.checks, found)
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
@@ -239,6 +251,7 @@ class _Pass:
         self.aliases = 0
         self.inline = 0
         self.repeats = 0
+        self.checks = 0
 
     def operation(self, operation: OperationDefinitionNode, root: Any) -> _Sum:
         for node in operation.variable_definitions or ():
@@ -281,33 +294,44 @@ class _Pass:
                 stack.extend((inner, False) for inner in spread[name])
         return order
 
-    def _set(self, parent: Any, selection_set: SelectionSetNode | None, keys: set[str] | None = None) -> _Sum:
-        """``keys``: of the fields that the set has already, where this is an inline part of it."""
+    def _set(self, parent: Any, selection_set: SelectionSetNode | None) -> _Sum:
+        level = _Level()
+        found = self._part(parent, selection_set, level)
+        # Each fragment is checked with each other one, and with the fields beside it.
+        self.checks = min(self.checks + len(level.spreads) * found.fields // 2, ENDLESS)
+        return found
+
+    def _part(self, parent: Any, selection_set: SelectionSetNode | None, level: _Level) -> _Sum:
+        """Of a set: all of it, or an inline part."""
         found = _Sum()
-        keys = set() if keys is None else keys
         spread: set[str] = set()
         for node in selection_set.selections if selection_set is not None else ():
             if isinstance(node, FieldNode):
                 key = node.alias.value if node.alias is not None else node.name.value
-                self.repeats += key in keys
-                keys.add(key)
+                before = level.keys.get(key, 0)
+                level.keys[key] = before + 1
+                self.repeats += before > 0
+                fields = found.fields
                 self._field(found, parent, node)
+                self.checks = min(self.checks + before * (found.fields - fields), ENDLESS)
                 continue
             if isinstance(node, FragmentSpreadNode):
                 name = node.name.value
                 if name in spread:  # a fragment twice in one set answers once
                     continue
                 spread.add(name)
+                level.spreads.add(name)
                 inner = self.fragments.get(name, _Sum())
             else:
                 assert isinstance(node, InlineFragmentNode)
                 self.inline += 1
                 on = node.type_condition
                 inner_type = parent if on is None else self._schema.get_type(on.name.value)
-                inner = self._set(inner_type, node.selection_set, keys)
+                inner = self._part(inner_type, node.selection_set, level)
             found.once = self._plus(found.once, inner.once)
             found.an_item = self._plus(found.an_item, inner.an_item)
             found.depth = max(found.depth, inner.depth)
+            found.fields = min(found.fields + inner.fields, ENDLESS)
             found.parts += inner.parts if len(found.parts) + len(inner.parts) <= MAX_SPREADS else inner.parts[:1]
         return found
 
@@ -318,11 +342,13 @@ class _Pass:
         definition = self._definition(parent, name)
         if definition is None:
             below = self._set(None, node.selection_set)
+            found.fields = min(found.fields + 1 + below.fields, ENDLESS)
             found.depth = max(found.depth, below.depth + 1)
             return
         self.scopes[scopes_of(definition)] = None
         type_, is_list = _named(definition.type)
         below = self._set(type_, node.selection_set)
+        found.fields = min(found.fields + 1 + below.fields, ENDLESS)
         if not name.startswith("__"):
             found.depth = max(found.depth, below.depth + (node.selection_set is not None))
         weight = self._plus(weight_of(definition), self._bulk(node))

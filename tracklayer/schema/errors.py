@@ -54,8 +54,8 @@ BAD_REQUEST = _code(
 )
 TOO_LARGE = _code(
     "TOO_LARGE",
-    "The body is larger than whoever sent it may send.",
-    "Send fewer events at once; with a key, 4 MiB.",
+    "The body, or the query in it, is larger than it may be.",
+    "Send fewer events at once; with a key, 4 MiB. In a query, use variables.",
     413,
 )
 PARSE_FAILED = _code(
@@ -80,7 +80,7 @@ TOO_DEEP = _code("TOO_DEEP", "The operation goes too many fields deep.", "Ask fo
 TOO_MANY_ALIASES = _code("TOO_MANY_ALIASES", "The operation has too many aliases.", "Ask in several operations.", 400)
 TOO_COMPLEX = _code(
     "TOO_COMPLEX",
-    "The operation has too many fragments, inline fragments, or fields that stand twice.",
+    "The operation has too many fragments, inline fragments, fields that stand twice, or pairs of fields to compare.",
     "Ask in several operations.",
     400,
 )

@@ -7,6 +7,7 @@ handed to Strawberry's view, with the body that was read. Both give the same ans
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -28,7 +29,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.domain.wire import STRANGER_BODY, STREAM_BODY
 from tracklayer.runtime import Runtime
-from tracklayer.schema import errors, ids, schema
+from tracklayer.schema import errors, ids, refuse_long, schema
 from tracklayer.schema.bodies import (
     MAX_ADMIN_BODY,
     MAX_BODY,
@@ -53,8 +54,12 @@ from tracklayer.tracing import OPERATION
 RETRY_AFTER_SECONDS = 2
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
 UNKNOWN_ENCODING = "A body may be compressed with gzip or deflate, as its Content-Encoding says, or not at all."
+NO_REQUEST = 'The body is no GraphQL request: send an object, {"query": ..., "variables": {...}}.'
 DAMAGED = "The body is not what its Content-Encoding says, or ends too soon."
 GRAPHQL_JSON = "application/graphql-response+json"
+# What the view is done with hangs together in cycles, a body and all that was read of it. They are few objects however long
+# it is, and Python's collector counts objects: after so many bytes of bodies it is called.
+COLLECT_BYTES = 32 * 1024 * 1024
 EVENT_STREAM = b"text/event-stream"
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 TELL_COST = b"tracklayer-cost"  # the header that asks for extensions.cost
@@ -86,6 +91,7 @@ class GraphQLDoor(LiveDoor):
         self._plans = plans
         self._bodies = Bodies()
         self._long = LongRequests()
+        self._left_behind = 0  # bytes of bodies, since the last time that it was cleared away
 
     async def close(self) -> None:
         """Stores what was taken in, before the process ends."""
@@ -112,7 +118,7 @@ class GraphQLDoor(LiveDoor):
                 if not is_stream:
                     await self._post(scope, headers, holder, body, receive, send)
                     return
-            await self._view(scope, _again(body, receive), send)
+            await self._view(scope, receive, send, body)
         except ClientGoneError:
             pass
         except (DamagedBodyError, UnknownEncodingError) as error:
@@ -150,7 +156,7 @@ class GraphQLDoor(LiveDoor):
         send: Send,
     ) -> None:
         if self._plans is None or holder is None or not _is_json(headers.get(b"content-type", b"")):
-            await self._view(scope, _again(body, receive), send)
+            await self._view(scope, receive, send, body)
             return
         answer = partial(self._answer, self._plans, holder, scope, headers, body)
         if len(body) > LONG_BODY:
@@ -188,10 +194,13 @@ class GraphQLDoor(LiveDoor):
             media_type = GRAPHQL_JSON if strict else "application/json"
             await self._response(answer, media_type, strict=strict)(scope, receive, send)
         else:
-            await self._view(scope, _again(body, receive), send)
+            await self._view(scope, receive, send, body)
 
-    async def _view(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What Strawberry's view answers; an error of the request is JSON with a code, as any other is."""
+    async def _view(self, scope: Scope, receive: Receive, send: Send, body: bytes | None = None) -> None:
+        """What Strawberry's view answers; an error of the request is JSON with a code, as any other is. ``body``: if it was read."""
+        if body is not None:
+            self._collect_after(len(body))
+            receive = _again(body, receive)
         # Media types know no case; Strawberry's view does.
         lowered = [(name, value.lower() if name in _MEDIA_TYPES else value) for name, value in scope["headers"]]
         request = Request({**scope, "headers": lowered}, receive)
@@ -200,6 +209,13 @@ class GraphQLDoor(LiveDoor):
         except HTTPException as error:
             response = _problem(error.status_code, error.reason)
         await response(scope, receive, send)
+
+    def _collect_after(self, size: int) -> None:
+        """Counts the body of one more request, and clears away what those before it have left behind, where it is due."""
+        self._left_behind += size
+        if self._left_behind >= COLLECT_BYTES:
+            self._left_behind = 0
+            gc.collect()  # of all ages: what was in hand the last time has grown old by it
 
     async def _compiled(
         self,
@@ -221,7 +237,12 @@ class GraphQLDoor(LiveDoor):
         query, variables, name = sent.get("query"), sent.get("variables"), sent.get("operationName")
         if type(query) is not str or not isinstance(variables, dict | None) or not isinstance(name, str | None):
             return None
-        plan = plans.find(holder.merchant_id, query, name)
+        limits = self.house.limits
+        try:
+            refuse_long(query)
+            plan = plans.find(holder.merchant_id, query, name, partial(limits.admit_compilation, holder))
+        except GraphQLError as error:
+            return {"errors": [masked(error).formatted]}
         if plan is None or not may(holder, plan.scopes):
             return None
         if takes_in and not is_free(plan.scopes):
@@ -230,7 +251,7 @@ class GraphQLDoor(LiveDoor):
         if cost > MAX_COST:
             return None
         if not is_free(plan.scopes):
-            self.house.limits.admit(holder, cost)
+            limits.admit(holder, cost)
         if self.house.runtime.tracer is not None:
             scope[OPERATION] = plan.operation
         context = self._context(HTTPConnection(scope), None, holder)
@@ -267,10 +288,14 @@ class GraphQLDoor(LiveDoor):
         return data
 
     def decode_json(self, data: str | bytes) -> object:
+        """``data``: a body; as text, a parameter of an address."""
         try:
-            return read_json(data)
+            found = read_json(data)
         except ValueError as error:
             raise HTTPException(400, "The body is not JSON.") from error
+        if isinstance(data, bytes) and not isinstance(found, dict | list):  # of a list Strawberry says that it is none
+            raise HTTPException(400, NO_REQUEST)
+        return found
 
     def encode_json(self, data: object) -> bytes:
         return write_json(data)

@@ -1,6 +1,7 @@
 """How much may be asked for in a time: token buckets of this process, by whoever asks.
 
-Taking events in costs nothing here; the waiting room bounds it (``services.intake``). What is refused is told with how
+Taking events in costs nothing here; the waiting room bounds it (``services.intake``). Reading a text that has no plan does,
+whatever it asks for: who sends the same few texts again and again pays for each twice. What is refused is told with how
 long to wait. Several API processes limit each for itself.
 """
 
@@ -20,7 +21,11 @@ STRANGERS, ALL_STRANGERS = 5, 10
 STRANGERS_AT_ONCE, ALL_STRANGERS_AT_ONCE = 200, 400  # a tool that tries what the API can do asks a hundred times
 # What all of them together may be answered with, in objects: a usual introspection is nearly 40,000.
 STRANGERS_COST, STRANGERS_COST_AT_ONCE = 20_000, 400_000
-CHARACTERS_AN_OBJECT = 2  # of a text that is read and refused
+# What it costs to read a text that has no plan, in objects: what a merchant may read in a second pays for less than half
+# a second of it.
+TEXT_COST = 600  # of any: some milliseconds, however short it is
+CHARACTER_COST = 2
+CHECK_COST = 4  # of two fields with each other (``cost.Measured``)
 # Look-ups of keys that this process has not seen, a second: what those who guess may cost the database.
 UNKNOWN_KEYS, ALL_UNKNOWN_KEYS = 50, 500  # from one address, and from all
 
@@ -49,16 +54,26 @@ class Limits:
             raise _limited(f"This merchant has read {self.reads.burst:,.0f} objects in too short a time", wait)
 
     def admit_text(self, holder: KeyHolder) -> None:
-        """Before a text is read that has no plan. Raises GraphQLError while the merchant's mistakes are not paid for."""
+        """Before a text is read that has no plan. Raises GraphQLError while those before it are not paid for."""
         if not self.reads.rate:
             return
         left = self.reads.left(holder.merchant_id, self.now())
         if left < 0:
-            raise _limited("This merchant has sent too many operations that are refused", -left / self.reads.rate)
+            what = "This merchant has sent too many operations that are new or refused; send what varies in `variables`"
+            raise _limited(what, -left / self.reads.rate)
+
+    def count_text(self, holder: KeyHolder, text: str, checks: int) -> None:
+        """A text that has no plan: the next one waits until it is paid for, and not this one."""
+        self.reads.charge(holder.merchant_id, cost_of_text(text) + CHECK_COST * checks, self.now())
+
+    def admit_compilation(self, holder: KeyHolder, text: str) -> None:
+        """Counts a text whose plan is about to be made. Raises GraphQLError as ``admit_text`` does."""
+        self.admit_text(holder)
+        self.count_text(holder, text, 0)
 
     def count_mistake(self, holder: KeyHolder, text: str) -> None:
-        """An operation that was refused: reading it took as long as answering with some objects."""
-        self.reads.charge(holder.merchant_id, len(text) / CHARACTERS_AN_OBJECT, self.now())
+        """An operation that was refused: to find and to say what is wrong takes as long again as reading it."""
+        self.reads.charge(holder.merchant_id, cost_of_text(text), self.now())
 
     def admit_stranger(self, address: str) -> None:
         """Counts a request without a key. Raises GraphQLError where it has to wait."""
@@ -79,6 +94,11 @@ class Limits:
         wait = self.unknown_keys.take(address, 1, now) or self.all_unknown_keys.take("", 1, now)
         if wait:
             raise _limited("Too many API keys that this server does not know", wait)
+
+
+def cost_of_text(text: str) -> int:
+    """In objects."""
+    return TEXT_COST + CHARACTER_COST * len(text)
 
 
 def build_limits(reads: float, requests: float) -> Limits:

@@ -30,6 +30,7 @@ from starlette.types import Receive, Scope, Send
 
 from tracklayer.buckets import Buckets
 from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.domain.address import networks
 from tracklayer.domain.collector import (
     COOKIE,
     REFUSED,
@@ -178,7 +179,7 @@ class CollectorDoor:
         if scope["method"] != "POST":
             raise RefusedError(405, (b"allow", b"POST"))
         asked = _read(scope)
-        own, network = _networks(asked.address)
+        own, network = networks(asked.address)
         _limit(self._addresses.take(own, 1, self._now()))
         text = await _body(asked.length, receive)
         if asked.is_speculative or _is_no_visitor(asked.agent):
@@ -403,19 +404,6 @@ def _looked_at(text: str) -> str | None:
 @lru_cache(maxsize=4096)
 def _is_no_visitor(agent: str) -> bool:
     return not agent or _BOTS.search(agent) is not None
-
-
-def _networks(address: str) -> tuple[str, str]:
-    """Whose calls are counted together: one IPv6 machine has as many addresses as it likes, and who rents a network has all of
-    it. ``address``: as ``machine_address`` has it; empty: none, all of which are counted as one.
-    """
-    return _networks_of_ipv6(address) if ":" in address else (address, address.rpartition(".")[0])
-
-
-@lru_cache(maxsize=4096)
-def _networks_of_ipv6(address: str) -> tuple[str, str]:
-    found = ipaddress.ip_address(address)
-    return tuple(str(ipaddress.ip_network((found, bits), strict=False)) for bits in (64, 48))  # type: ignore[return-value]
 
 
 def _limit(wait: float) -> None:

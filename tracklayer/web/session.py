@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from tracklayer.buckets import Buckets
 from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, run_in_db_thread
+from tracklayer.domain.address import caller_at
 from tracklayer.domain.json_text import read_json
 from tracklayer.domain.node_id import node_id
 from tracklayer.domain.text import without_invisible
@@ -195,7 +196,7 @@ def _cookie(request: Request, value: str, lifetime: int) -> str:
 
 
 def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else ""
+    return caller_at(request.client.host) if request.client is not None else ""
 
 
 def _limited(what: str, wait: float) -> RefusedError:

@@ -54,6 +54,10 @@ class _Owner:
     size: int = 0
 
 
+def _nothing(text: str) -> None:
+    """Nobody has to pay."""
+
+
 class Plans:
     """The plans by text and operation name, the most recently used ones, counted in bytes.
 
@@ -80,10 +84,13 @@ class Plans:
         self._owners: OrderedDict[Hashable, _Owner] = OrderedDict()
         self.size = 0  # bytes of all plans
 
-    def find(self, owner: Hashable, text: str, operation_name: str | None) -> Plan | None:
+    def find(
+        self, owner: Hashable, text: str, operation_name: str | None, pay: Callable[[str], None] = _nothing
+    ) -> Plan | None:
         """The plan of an operation, made where it is time to; or None: then the stock executor answers.
 
-        Any thread may ask. None waits for another's compilation, which takes a tenth of a second.
+        ``pay`` is called with a text before its plan is made, and may raise what is raised here. Any thread may ask. None waits for
+        another's compilation, which takes a tenth of a second.
         """
         key = (text, operation_name)
         with self._lock:
@@ -93,6 +100,7 @@ class Plans:
             if not self._is_due(owner, key) or not self._making.acquire(blocking=False):
                 return None
         try:
+            pay(text)
             plan = self._compile(text, operation_name)
             with self._lock:
                 self._keep(owner, key, plan)
