@@ -14,7 +14,7 @@ from tests.servers import wait_until
 from tests.services.test_deliver import ingest
 from tracklayer.actors import together as together_module
 from tracklayer.actors.lanes import Lanes
-from tracklayer.actors.together import FEW_AT_ONCE, OF_DESTINATION, Together, _Threads
+from tracklayer.actors.together import BEGUN_AT_ONCE, FEW_AT_ONCE, OF_DESTINATION, Together, _Threads
 from tracklayer.actors.waker import MOST, Waker
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
@@ -172,7 +172,7 @@ def test_what_waits_for_its_thread_does_not_count_as_sent(
         wait_until(lambda: gate.waiting >= FEW_AT_ONCE, "the first ones to leave")
         with in_transaction():
             begun = rows("SELECT count(*) FILTER (WHERE sending <> '{}'), count(*) FROM claims")[0]
-        assert begun[0] <= 2 * FEW_AT_ONCE < begun[1]
+        assert begun[0] == BEGUN_AT_ONCE < begun[1]
         gate.opened.set()
         until(40)
 

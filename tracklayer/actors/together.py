@@ -39,14 +39,17 @@ log = logging.getLogger(__name__)
 
 LOOKS = 2  # at once: while one's statements run, the other maps
 REQUESTS_A_THREAD = 8  # on their way, for each thread of the worker: platforms take a fraction of a second to answer
-FEW_AT_ONCE = 8  # threads that work, as long as they keep the processor busy; and requests that are begun together
+FEW_AT_ONCE = 8  # threads that work, as long as they keep the processor busy
+BEGUN_AT_ONCE = (
+    32  # requests that are noted as sent by one commit: those that wait then count as sent where this process dies
+)
 BUSY = 0.5  # of a processor: above it, more threads would deliver no more
 LOOK_SECONDS = 0.01  # in which that is found out, while something waits
 LONG_SECONDS = 0.05  # after which whoever works waits for an answer: computing takes a few milliseconds
 OF_DESTINATION = 4  # requests on their way: behind them its events gather, and go in one
 
 Work = Callable[[], None]
-Begun = tuple[Work, list[int]]  # and the numbers under which it is at work
+Begun = tuple[Work, int]  # and the number under which it is at work
 
 
 class Together:
@@ -128,17 +131,18 @@ class Together:
         self._send_all(ready)
 
     def _send_all(self, errands: Sequence[Errand]) -> None:
-        for start in range(0, len(errands), FEW_AT_ONCE):
-            some = errands[start : start + FEW_AT_ONCE]
-            self._threads.submit(partial(self._send_some, some), worth=len(some))
+        if errands:
+            self._threads.submit(partial(self._send_some, errands))
 
     def _send_some(self, errands: Sequence[Errand]) -> None:
-        """Notes of some that they are sent, and sends them all at once."""
+        """Notes of some that they are sent, and sends them; of the others when all these have their threads."""
+        some, rest = errands[:BEGUN_AT_ONCE], errands[BEGUN_AT_ONCE:]
         with self._guarded("noting what many destinations are sent"):
-            begin_together(self._runtime, errands)
-        for errand in errands[1:]:
-            self._threads.submit(partial(self._send, errand), at_once=True)
-        self._send(errands[0])
+            begin_together(self._runtime, some)
+        for errand in reversed(some[1:]):
+            self._threads.submit(partial(self._send, errand), first=True)
+        self._send_all(rest)
+        self._send(some[0])
 
     def _send(self, errand: Errand) -> None:
         answered = None
@@ -200,7 +204,7 @@ class _Slot:
 class _Threads:
     """Started as they are needed, ``most`` at most. The one that worked last works next: its connections are open still.
 
-    About ``FEW_AT_ONCE`` work at a time: where answers come at once, more only take the interpreter from each other, and a fifth
+    ``FEW_AT_ONCE`` work at a time: where answers come at once, more only take the interpreter from each other, and a fifth
     of what the process does is changing threads. Where they wait for answers instead, more are let in: one for each that has been
     at it for ``LONG_SECONDS``, and as long as the processor has time left, twice as many again and again, until nothing waits.
     What is submitted raises nothing.
@@ -210,22 +214,22 @@ class _Threads:
         self._most, self._name = most, name
         self._lock = threading.Condition()
         self._idle: list[_Slot] = []
-        self._todo: deque[tuple[Work, int]] = deque()
+        self._todo: deque[Work] = deque()
         self._count = 0
         self._since: dict[int, float] = {}  # number of what is at work -> when it began, oldest first
         self._numbers = count()
         self._room = min(most, FEW_AT_ONCE)  # for how many that work, besides those that have been at it for long
         self._usher: threading.Thread | None = None
 
-    def submit(self, work: Work, *, worth: int = 1, at_once: bool = False) -> None:
-        """Does it soon. ``worth``: as how many it counts, since it brings the others along. ``at_once``: however many work already."""
+    def submit(self, work: Work, *, first: bool = False, at_once: bool = False) -> None:
+        """Does it soon. ``first``: before all that waits. ``at_once``: however many work already."""
         with self._lock:
             if not self._has_room(at_once=at_once):
-                self._todo.append((work, worth))
+                (self._todo.appendleft if first else self._todo.append)(work)
                 self._lock.notify()
                 self._start_usher()
                 return
-            begun = self._note_begin(work, worth)
+            begun = self._note_begin(work)
         self._begin(begun)
 
     def _has_room(self, *, at_once: bool = False) -> bool:
@@ -239,14 +243,10 @@ class _Threads:
         until = time.monotonic() - LONG_SECONDS
         return sum(1 for _ in takewhile(lambda since: since <= until, self._since.values()))
 
-    def _note_begin(self, work: Work, worth: int) -> Begun:
-        numbers = [next(self._numbers) for _ in range(worth)]
-        self._since.update(dict.fromkeys(numbers, time.monotonic()))
-        return work, numbers
-
-    def _note_end(self, begun: Begun) -> None:
-        for number in begun[1]:
-            del self._since[number]
+    def _note_begin(self, work: Work) -> Begun:
+        number = next(self._numbers)
+        self._since[number] = time.monotonic()
+        return work, number
 
     def _start_usher(self) -> None:
         if self._usher is None:
@@ -269,9 +269,9 @@ class _Threads:
                 self._count -= 1
                 if self._wake_idle(begun):
                     return
-                self._note_end(begun)
+                del self._since[begun[1]]
                 if self._count:
-                    self._todo.append((begun[0], len(begun[1])))
+                    self._todo.append(begun[0])
                     return
             begun[0]()
 
@@ -289,10 +289,10 @@ class _Threads:
         while begun is not None:
             begun[0]()
             with self._lock:
-                self._note_end(begun)
+                del self._since[begun[1]]
                 if not self._todo:
                     self._room = max(min(self._most, FEW_AT_ONCE), len(self._since))
-                begun = self._note_begin(*self._todo.popleft()) if self._todo and self._has_room() else None
+                begun = self._note_begin(self._todo.popleft()) if self._todo and self._has_room() else None
                 if begun is None:
                     self._idle.append(slot)
             if begun is None:
@@ -312,6 +312,6 @@ class _Threads:
                 if self._todo and not is_busy:
                     self._room = min(self._most, 2 * self._room)
                 while self._todo and self._has_room():
-                    let_in.append(self._note_begin(*self._todo.popleft()))
+                    let_in.append(self._note_begin(self._todo.popleft()))
             for begun in let_in:
                 self._begin(begun)
