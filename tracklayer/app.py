@@ -43,7 +43,8 @@ from tracklayer.web.metrics import metrics_route
 from tracklayer.web.session import session_routes
 from tracklayer.web.well_known import well_known_routes
 
-# Objects: requests in hand hold hardly a cycle, and what holds much is counted in bytes (COLLECT_BYTES), so the collector need not look after every few hundred.
+# Objects: requests in hand hold hardly a cycle, and what holds much is counted in bytes (``schema.http``, COLLECT_BYTES), so the
+# collector need not look after every few hundred.
 GC_THRESHOLD = 50_000
 COLLECTED = ("/t", "/tl.js")
 NOTHING_HERE = PlainTextResponse("Not found\n", 404, {"cache-control": "no-store"})

@@ -25,7 +25,8 @@ LIMITS = httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_
 
 class PlatformClient(httpx.Client):
     """httpx's client without what no call to a platform needs, which is half of what a request costs: no cookies, redirects,
-    authentication or hooks; and a request leaves in one piece. Proxies of the environment, time-outs and errors are httpx's own.
+    authentication or hooks; a request leaves in one piece, and all of its answer has an end. Proxies of the environment, time-outs
+    of each part and errors are httpx's own.
     """
 
     def __init__(self, trusted: ssl.SSLContext, timeout: httpx.Timeout) -> None:
@@ -104,22 +105,23 @@ class _Backend(httpcore.SyncBackend):
             raise httpcore.ConnectError("the name has no address") from error
         addresses = list(dict.fromkeys(str(one[4][0]) for one in found))[:MOST_ADDRESSES]
         ends = time.monotonic() + (timeout or 0)
-        for left in range(len(addresses), 1, -1):
-            seconds = None if timeout is None else max(SHORTEST_CONNECT, (ends - time.monotonic()) / left)
-            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return self._connect(addresses[-left], port, seconds, local_address, socket_options)
-        seconds = None if timeout is None else max(SHORTEST_CONNECT, ends - time.monotonic())
-        return self._connect(addresses[-1], port, seconds, local_address, socket_options)
-
-    def _connect(self, address: str, port: int, seconds: float | None, *more: Any) -> _Gathering:
-        return _Gathering(super().connect_tcp(address, port, seconds, *more))
+        last: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
+        for place, address in enumerate(addresses):
+            left = (ends - time.monotonic()) / (len(addresses) - place)
+            seconds = None if timeout is None else max(SHORTEST_CONNECT, left)
+            try:
+                return _Gathering(super().connect_tcp(address, port, seconds, local_address, socket_options))
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                last = error
+        assert last is not None
+        raise last
 
 
 class _Gathering(httpcore.NetworkStream):
     """httpcore writes a request's head, then its body. Each would be a system call, a packet or two, and a turn of the
     interpreter that other threads take meanwhile.
 
-    And it bounds each read, and so not an answer that comes a byte at a time, or never gets to its head.
+    It bounds all reads of an answer together, too: also of one that comes a byte at a time, or never gets to its head.
     """
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:

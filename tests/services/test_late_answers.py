@@ -240,14 +240,20 @@ def told(merchant: Merchant, event_ids: Sequence[str]) -> dict[str, int]:
     return {event_id: row(merchant, event_id).attempts for event_id in event_ids}
 
 
-def test_of_a_batch_only_what_is_on_its_way_goes_out_twice(
-    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
-) -> None:
+def given_up(runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock) -> tuple[Sender, Sender]:
+    """(a worker that sent the events a and b and was taken for lost, one that is alive)."""
     ingest(runtime, merchant, draft("a"), draft("b"))
     one, two = Sender(runtime, merchant, GONE), Sender(runtime, merchant, worker)
     one.go()
     clock.move(timedelta(seconds=2))
     assert sweep(runtime).taken_back == 2
+    return one, two
+
+
+def test_of_a_batch_only_what_is_on_its_way_goes_out_twice(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    one, two = given_up(runtime, merchant, worker, clock)
     ingest(runtime, merchant, draft("c"))
     two.claim()
     two.todo = deque(sorted([[item] for item in two.todo[0]], key=lambda items: items[0].claim.key.event_id))
@@ -264,11 +270,7 @@ def test_of_a_batch_only_what_is_on_its_way_goes_out_twice(
 def test_a_request_that_is_refused_as_a_whole_does_not_go_out_again_with_what_is_settled(
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
 ) -> None:
-    ingest(runtime, merchant, draft("a"), draft("b"))
-    one, two = Sender(runtime, merchant, GONE), Sender(runtime, merchant, worker)
-    one.go()
-    clock.move(timedelta(seconds=2))
-    assert sweep(runtime).taken_back == 2
+    one, two = given_up(runtime, merchant, worker, clock)
     ingest(runtime, merchant, draft("c"), draft("d"))
     two.claim()
     two.begin()
@@ -284,11 +286,7 @@ def test_an_answer_that_is_written_twice_adds_one_attempt(
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
 ) -> None:
     """As after a commit whose own answer was lost: what follows in the lease lets it be written again."""
-    ingest(runtime, merchant, draft("a"), draft("b"))
-    one, two = Sender(runtime, merchant, GONE), Sender(runtime, merchant, worker)
-    one.go()
-    clock.move(timedelta(seconds=2))
-    assert sweep(runtime).taken_back == 2
+    one, two = given_up(runtime, merchant, worker, clock)
     two.claim()
     two.todo = deque([item] for item in two.todo[0])
     first, following = (items[0].claim.key.event_id for items in two.todo)

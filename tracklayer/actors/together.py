@@ -128,7 +128,8 @@ class Together:
         with self._guarded("stitching"):
             ready = stitch_together(self._runtime, errands)
         self._leave({errand.queue for errand in errands} - {errand.queue for errand in ready})
-        self._send_all(ready)
+        if ready:
+            self._send_some(ready)
 
     def _send_all(self, errands: Sequence[Errand]) -> None:
         if errands:

@@ -23,7 +23,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.retry import MAX_ATTEMPTS, MOST_MS
 
-# More than the longest a request may take (half a minute, see ``transport.PATIENCE``) with its mapping before and its settlement
+# More than the longest a request may take (half a minute, see ``platform_client.PATIENCE``) with its mapping before and its settlement
 # after: what a worker that is alive but stuck is given before others take over.
 LEASE = timedelta(minutes=2)
 WORKER_LOCK = 7_301_002  # first key of the advisory lock that a worker's session holds on its number

@@ -104,7 +104,8 @@ def start_sending(leases: Sequence[Lease], now: datetime, lock_ms: int) -> dict[
     """Notes that all that is in these leases is about to leave, and renews them; what that is, by the numbers of those that were
     not lost.
 
-    It is less than was claimed where a late answer has settled some of it. ``lock_ms``: how long this transaction waits for each of its locks.
+    It is less than was claimed where a late answer has settled some of it. ``lock_ms``: how long this transaction waits for each
+    of its locks.
     """
     execute(BY_KEY, (str(lock_ms),))
     params: Any = {**_keys(leases), "now": now, "lease": now + LEASE}

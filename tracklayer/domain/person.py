@@ -23,6 +23,7 @@ from tracklayer.domain import normalise
 from tracklayer.domain.email_address import OTHER_SPELLINGS, other_spellings
 from tracklayer.domain.normalise import digest_in, sha256_hex
 from tracklayer.domain.personal import contacts_within, holds_contact
+from tracklayer.domain.text import decimal_digits
 
 _STRICT = ("basic", "google", *OTHER_SPELLINGS)
 _GMAIL = ("gmail.com", "googlemail.com")  # two names of the same mailboxes
@@ -171,13 +172,9 @@ def _at_home(shown: str, own: str | None) -> list[str]:
     text = shown.strip()
     if text[:1] == "+" or (own is not None and normalise.phone_at_home(text, own)):
         return []
-    digits = _digits_of(text)
+    digits = decimal_digits(text)
     ends = [digits.lstrip("0"), *(digits[len(one) :] for one in _TRUNK if digits.startswith(one))]
     return [_of_end(end) for end in ends if len(end) >= _FEWEST_DIGITS]
-
-
-def _digits_of(text: str) -> str:
-    return "".join([str(int(sign)) for sign in text if sign.isdecimal()])
 
 
 def _of_end(digits: str) -> str:
@@ -213,7 +210,9 @@ def tokens_of_phone(value: str, countries: frozenset[str]) -> set[str]:
     found = normalise.phone_digests(value, countries)
     tokens = _stored_phone(value, found, countries, None)
     numbers = {normalise.phone_e164(value, country) for country in countries} | {normalise.phone_e164(value)}
-    whole = {_digits_of(number) for number in numbers if number} or {_digits_of(value).lstrip("0")[-_MOST_DIGITS:]}
+    whole = {decimal_digits(number) for number in numbers if number} or {
+        decimal_digits(value).lstrip("0")[-_MOST_DIGITS:]
+    }
     return tokens | {
         f"{_END}{_of_end(digits[start:])}"
         for digits in whole

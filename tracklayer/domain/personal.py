@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import Enum, IntEnum, auto
 from functools import cache, lru_cache
@@ -47,7 +47,7 @@ from urllib.parse import unquote
 import phonenumbers
 
 from tracklayer.domain.identifiers import is_ip
-from tracklayer.domain.text import with_few_marks
+from tracklayer.domain.text import decimal_digits, with_few_marks
 
 MAX_URL = 32 * 1024  # characters: browsers and servers give up before
 
@@ -115,12 +115,9 @@ def contacts_within(text: str) -> tuple[list[str], list[str]]:
     """
     plain = _decoded(text)
     emails = [
-        before[0] + plain[found.start() : found.end()]
-        for found in (_ADDRESS.finditer(plain) if "@" in plain else ())
-        if found[1].lower() not in _FILES and (before := _LOCAL_PART.search(plain[: found.start()]))
+        before[0] + found[0] for found in _hosts_in(plain) if (before := _LOCAL_PART.search(plain[: found.start()]))
     ]
-    numbers = [_phone_of(found[0]) for found in _PHONE.finditer(plain)] if "+" in plain else []
-    return emails, [number for number in numbers if number is not None]
+    return emails, list(_phones_in(plain))
 
 
 def may_hold_contact(text: str) -> bool:
@@ -502,9 +499,23 @@ def _holds_contact(text: str) -> bool:
 
 
 def _holds_address_or_number(text: str) -> bool:
-    if "@" in text and any(found[1].lower() not in _FILES for found in _ADDRESS.finditer(text)):
-        return True
-    return "+" in text and any(_phone_of(found[0]) is not None for found in _PHONE.finditer(text))
+    return any(True for _ in _hosts_in(text)) or any(True for _ in _phones_in(text))
+
+
+def _hosts_in(text: str) -> Iterator[re.Match[str]]:
+    """Of each address in a text the part from its @ on."""
+    if "@" in text:
+        for found in _ADDRESS.finditer(text):
+            if found[1].lower() not in _FILES:
+                yield found
+
+
+def _phones_in(text: str) -> Iterator[str]:
+    """Each valid number with + in a text, without what stands behind it."""
+    if "+" in text:
+        for found in _PHONE.finditer(text):
+            if (number := _phone_of(found[0])) is not None:
+                yield number
 
 
 def _phone_of(found: str) -> str | None:
@@ -512,7 +523,7 @@ def _phone_of(found: str) -> str | None:
     if _COORDINATE.match(found):
         return None
     while True:
-        digits = "".join([str(int(sign)) for sign in found if sign.isdecimal()])
+        digits = decimal_digits(found)
         if _is_valid_phone(digits):
             return f"+{digits}"
         shorter = _LAST_GROUP.sub("", found)

@@ -40,6 +40,11 @@ def with_few_marks(text: str) -> str:
     return "".join(kept)
 
 
+def decimal_digits(text: str) -> str:
+    """The decimal digits that stand in a text, of whatever script, as ASCII has them."""
+    return "".join([str(int(sign)) for sign in text if sign.isdecimal()])
+
+
 def is_storable(text: str) -> bool:
     return _NOT_STORABLE.search(text) is None
 

@@ -36,7 +36,7 @@ from tracklayer.domain.delivery import (
 from tracklayer.tokens import AccessToken, TokenCache
 
 MAX_REPLY = 4 * 1024 * 1024  # bytes; a thousand items' worth of errors is far below
-ALL_PATIENCE = 6  # times the same limit: what a call may take with its tokens, so that its lease lasts longer
+ALL_PATIENCE = 6  # times the client's limit for one part of an answer: what a call may take with its tokens, so that its lease lasts longer
 USER_AGENT = "TrackLayer/0.1"
 DEFAULT_LIFETIME = 3600  # seconds, where a token endpoint does not say (RFC 6749, 5.1 recommends that it does)
 LONGEST_LIFETIME = 24 * 3600  # seconds; whatever it says, a token that is good no more is refused and fetched anew
