@@ -40,9 +40,10 @@ class Vocabulary:
     def known(self, merchant_id: int, word: str, hour: int) -> str:
         """The word, or ``OTHERS``. ``hour``: that runs, counted from anywhere."""
         words = self._words.get(merchant_id)
-        if (words is None or word not in words) and not _PLAIN.match(word):
-            return OTHERS
-        return word if self.has(merchant_id, word, hour) else OTHERS
+        if words is not None and word in words:
+            words[word] = hour
+            return word
+        return word if _PLAIN.match(word) and self.has(merchant_id, word, hour) else OTHERS
 
     def has(self, merchant_id: int, word: Hashable, hour: int) -> bool:
         """Whether it is counted by itself, as ``known``; of what is plain already."""

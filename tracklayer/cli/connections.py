@@ -12,7 +12,12 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
@@ -91,14 +96,10 @@ class Connection(HttpToolsProtocol):
         self.opened = self.since
         self.arriving = False  # the headers of a request have begun and not ended
         self.last_one: RequestResponseCycle | None = None  # whose answer says that this connection is closed behind it
-        self.gathered = Gathered(transport, self.loop)
         has_room = len(self.connections) < self.most or _made_room(self.connections)
-        super().connection_made(self.gathered)  # type: ignore[arg-type]
+        super().connection_made(transport)
         if not has_room:
             self.refuse(503, "This server has more connections than it may hold.")
-
-    def eof_received(self) -> None:
-        self.gathered.let_go()  # the loop closes its own transport next, without a word to ours
 
     def data_received(self, data: bytes) -> None:
         self.chunk = len(data)
@@ -139,6 +140,7 @@ class Connection(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
+            self.cycle.__class__ = Exchange  # uvicorn has no setting for it; nothing of the request is done yet
             self.requests = [request for request in self.requests if not request.response_complete]
             self.requests.append(self.cycle)
             if self.transport.is_closing():
@@ -158,8 +160,6 @@ class Connection(HttpToolsProtocol):
         elif not self.is_idle or self.transport.is_closing():
             self.hang_up()
         else:
-            self.gathered.let_go()
-            self.transport = self.gathered.transport
             super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -262,48 +262,63 @@ class Connection(HttpToolsProtocol):
                 request.message_event.set()
 
 
-class Gathered:
-    """A connection's transport, but that what is written in one turn of the loop leaves in one piece.
+class Exchange(RequestResponseCycle):
+    """A request and its answer, but that an answer whose length is known leaves in one piece.
 
     uvicorn writes an answer's head, then its body. Each would be a system call, a packet, and a wake-up of whoever reads.
-    Whoever writes on the connection, or closes it, does so here, or else an answer that waits for the turn's end is
-    overtaken. All but that is the transport's own.
+    Whatever is out of the ordinary is uvicorn's own: it gets the head when the body, or its first part, is there.
     """
 
-    __slots__ = ("_held", "_loop", "transport")
+    head: Any = None  # that waits for its body: until then nothing of the answer has begun
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self.transport = transport
-        self._loop = loop
-        self._held: bytes | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.transport, name)
-
-    def write(self, data: Any) -> None:
-        if self._held is None:
-            self._held = data
-            self._loop.call_soon(self.let_go)
+    async def send(self, message: Any) -> None:
+        head, self.head = self.head, None
+        if head is not None:
+            if not self._send_whole(head, message):
+                await super().send(head)
+                await super().send(message)
+        elif message["type"] == "http.response.start" and not self.response_started and _is_measured(message):
+            self.head = message
         else:
-            held, self._held = self._held, None
-            self.transport.writelines((held, data))
+            await super().send(message)
 
-    def writelines(self, data: Iterable[Any]) -> None:
-        self.write(b"".join(data))
+    def _send_whole(self, head: Any, message: Any) -> bool:
+        """Whether this is an everyday answer, and on its way."""
+        if self.disconnected or self.flow.write_paused or message.get("more_body", False):
+            return False
+        body = message.get("body", b"")
+        values = [value for _, value in self.default_headers]
+        written = [STATUS_LINE[head["status"]], *[b"%b: %b\r\n" % header for header in self.default_headers]]
+        for header in head["headers"]:
+            name, value = header
+            if name not in _EVERYDAY_HEADERS or (name == b"content-length" and value != b"%d" % len(body)):
+                return False
+            values.append(value)
+            written.append(b"%b: %b\r\n" % (name, value))
+        if self.scope["method"] == "HEAD" or HEADER_VALUE_RE.search(b"".join(values)):
+            return False
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        written += (b"\r\n", body) if self.keep_alive else (b"connection: close\r\n\r\n", body)
+        self.transport.write(b"".join(written))
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+        return True
 
-    def is_closing(self) -> bool:
-        return self.transport.is_closing()
 
-    def close(self) -> None:
-        self.let_go()
-        self.transport.close()
+def _is_measured(head: Any) -> bool:
+    for name, _ in head.get("headers", ()):  # noqa: SIM110 - all() of a generator takes twice as long, for every answer
+        if name == b"content-length":
+            return True
+    return False
 
-    def let_go(self) -> None:
-        """Writes what waits for the turn's end."""
-        if self._held is not None:
-            held, self._held = self._held, None
-            if not self.transport.is_closing():
-                self.transport.write(held)
+
+# As uvicorn writes them: in lower case.
+_EVERYDAY_HEADERS = frozenset(
+    (b"content-length", b"content-type", b"x-request-id", b"cache-control", b"retry-after", b"vary", b"etag")
+)
 
 
 class ConnectionAside(Connection):

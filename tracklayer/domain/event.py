@@ -358,8 +358,7 @@ def _may_hold_contact(written: bytes, draft: Mapping[str, Any], event: Event) ->
     if b"\xef" in written:  # the first byte of full-width signs
         return True
     person = vars(event.user_data)
-    # A digest has no such sign.
-    email, phone = [(one is not None and one.plain) or "" for one in (person.get("email"), person.get("phone"))]
+    email, phone = _signs_of(person.get("email")), _signs_of(person.get("phone"))
     # Nearly every event has one address and one number in plain, and no other sign.
     if written.count(b"@") == email.count("@") and written.count(b"+") == phone.count("+") and b"%" not in written:
         return False
@@ -373,6 +372,11 @@ def _may_hold_contact(written: bytes, draft: Mapping[str, Any], event: Event) ->
         or written.count(b"+") > own.count("+")
         or written.count(b"%") > own.count("%")
     )
+
+
+def _signs_of(one: Matchable | None) -> str:
+    """A digest has none."""
+    return one.plain or "" if one is not None else ""
 
 
 # Fields in which no address and no number belongs, and which leave in plain, or may: nobody gets one that holds such.
