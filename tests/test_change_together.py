@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,15 @@ from tracklayer.domain.alert import QUIET, AlertKind, Severity
 from tracklayer.domain.alert_chart import ChartUnit, SeriesRole
 from tracklayer.domain.channel import ChannelKind, EventTopic
 from tracklayer.domain.delivery import AttemptOutcome, DeliveryStatus, DestinationState, DropReason
-from tracklayer.domain.event import MATCHABLE_LISTS, USER_FIELDS
+from tracklayer.domain.event import (
+    _LINES_WITHOUT_CONTACT,
+    _PERSON_WITHOUT_CONTACT,
+    _TEXTS,
+    MATCHABLE_LISTS,
+    USER_FIELDS,
+    Content,
+    CustomData,
+)
 from tracklayer.domain.facts import FACTS, NO_IDENTIFIERS
 from tracklayer.domain.identifiers import WORDS
 from tracklayer.domain.standing import GivenUpBy
@@ -57,6 +66,20 @@ MAY_BE_PLAIN = {
     "twclid",
     "lead_id",
 }
+# Hashed before they leave, of a form that is checked, or looked at by themselves.
+NO_PLACE_OF_A_CONTACT = {
+    *(
+        "first_name",
+        "last_name",
+        "date_of_birth",
+        "gender",
+        "street",
+        "country",
+        "client_ip",
+        "browser_id",
+        "external_id",
+    ),
+}
 HASHED = {"email", "phone", "emails", "phones"}
 # Places in stored numbers: one that moved would have all that was counted before say something else.
 PLACES = (
@@ -89,6 +112,15 @@ def test_each_field_of_a_person_is_a_fact_and_no_stored_place_moves() -> None:
 
 
 @pytest.mark.usefixtures("database")
+def test_in_each_text_that_leaves_in_plain_contacts_are_looked_for() -> None:
+    def texts(kind: type) -> set[str]:
+        return {one.name for one in fields(kind) if one.type in ("str", "str | None")}
+
+    assert set(_TEXTS) == texts(CustomData) - {"currency"}
+    assert set(_LINES_WITHOUT_CONTACT) == texts(Content)
+    assert set(_PERSON_WITHOUT_CONTACT) == set(USER_FIELDS) - HASHED - NO_PLACE_OF_A_CONTACT
+
+
 def test_the_days_that_events_may_be_kept_for_are_the_same_for_services_the_api_and_the_table() -> None:
     with in_transaction():
         found = rows(

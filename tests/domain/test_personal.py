@@ -345,6 +345,22 @@ def test_what_only_looks_alike_stays(name: str, value: str) -> None:
 
 # Any text ----------------------------------------------------------------------------------------------------------
 
+
+@pytest.mark.parametrize(
+    "sign", "\u00ad\u034f\u061c\u180e\u200b\u200f\u202a\u2060\u206f\u3164\ufe00\ufe0f\ufeff\U000e0001"
+)
+def test_what_nobody_sees_hides_no_contact(sign: str) -> None:
+    """As emoji, and what is copied from a page, leave such characters behind: an address with one is the same mailbox."""
+    address = f"jane.doe{sign}@example.com"
+    assert holds_contact(address)
+    assert holds_contact(f"call +49{sign}151 12345678")
+    kept, taken = without_personal_properties({"note": address, "gift": "yes"})
+    assert (kept, taken) == ({"gift": "yes"}, ("note",))
+    assert (
+        without_personal_url(f"https://shop.example/?note={quote(address)}&page=2")[0] == "https://shop.example/?page=2"
+    )
+
+
 SIGNS = st.text("ab1@%+=&?#;:/.-_ \"'{}[]()\u202a\u200b＠＋é\ud800\n", max_size=60)
 WORDS = st.lists(
     st.sampled_from(

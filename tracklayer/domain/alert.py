@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from tracklayer.domain.personal import holds_contact
+
 
 class AlertKind(StrEnum):
     PLATFORM_DOWN = "platform_down"
@@ -26,6 +28,7 @@ class AlertKind(StrEnum):
 _UNSEEN = re.compile(r"[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 _ADDRESS = re.compile(r"[^\s@`'\"(<]+@[^\s@`'\")>]+")
 _PHONE = re.compile(r"\+\d(?:[ ./-]?\d){6,}")
+_SIGN = re.compile(r"[@+%\ufe50-\ufe6f\uff00-\uffef]")
 MASKED = "\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -36,6 +39,9 @@ def told(text: str, most: int) -> str:
     """
     text = " ".join(_UNSEEN.sub(" ", text).split())
     text = _PHONE.sub(MASKED, _ADDRESS.sub(MASKED, text)) if "@" in text or "+" in text else text
+    if holds_contact(text):  # in a notation that these two do not know: from its first sign on
+        sign = _SIGN.search(text)
+        text = f"{text[: sign.start() if sign else 0].rpartition(' ')[0]} {MASKED}".strip()
     return text if len(text) <= most else text[: most - 1] + MASKED
 
 

@@ -379,8 +379,8 @@ def _signs_of(one: Matchable | None) -> str:
     return one.plain or "" if one is not None else ""
 
 
-# Fields in which no address and no number belongs, and which leave in plain, or may: nobody gets one that holds such.
-_TEXTS_WITHOUT_CONTACT = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+# Fields in which no address and no number belongs, and which leave in plain, or may: nobody gets one that holds such. As do
+# all ``_TEXTS``.
 _LINES_WITHOUT_CONTACT = ("id", "title", "brand", "category", "variant", "coupon")
 _PERSON_WITHOUT_CONTACT = tuple(
     "city state zip client_user_agent fbp fbc fbclid ttp ttclid gclid gbraid wbraid ga_client_id ga_session_id epik sc_click_id "
@@ -405,9 +405,7 @@ def contacts_in(event: Event) -> list[tuple[str, ...]]:
         found.append(("user_data", "external_id"))
     custom = event.custom_data
     given = vars(custom)
-    found += [
-        ("custom_data", name) for name in _TEXTS_WITHOUT_CONTACT if (text := given.get(name)) and holds_contact(text)
-    ]
+    found += [("custom_data", name) for name in _TEXTS if (text := given.get(name)) and holds_contact(text)]
     for place, line in enumerate(custom.contents):
         given = vars(line)
         found += [

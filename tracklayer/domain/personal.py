@@ -47,7 +47,7 @@ from urllib.parse import unquote
 import phonenumbers
 
 from tracklayer.domain.identifiers import is_ip
-from tracklayer.domain.text import decimal_digits, with_few_marks
+from tracklayer.domain.text import decimal_digits, with_few_marks, without_invisible
 
 MAX_URL = 32 * 1024  # characters: browsers and servers give up before
 
@@ -267,14 +267,13 @@ _ON_SHEET = frozenset({"city", "state", "country"})
 _MOST_OF_NAME = 100  # characters: a longer one says nothing
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 _MARKS = re.compile(r"[\u0300-\u036f\u3099\u309a]")
-_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 def _folded(text: str) -> str:
     """Without accents and invisible characters, in plain forms of full-width and the like."""
     if text.isascii():
         return text
-    apart = unicodedata.normalize("NFKD", with_few_marks(_INVISIBLE.sub("", text)))
+    apart = unicodedata.normalize("NFKD", with_few_marks(without_invisible(text)))
     letters = _MARKS.sub("", apart).replace("ß", "ss").replace("ł", "l").replace("ø", "o")
     return unicodedata.normalize("NFC", letters)
 
