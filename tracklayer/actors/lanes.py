@@ -1,7 +1,8 @@
-"""How many threads of this process one destination, one merchant or one platform may occupy.
+"""How many places of this process one destination, one merchant or one platform may occupy.
 
-A destination that hangs leaves room for the others; so do platforms that hang for every merchant at once, and a merchant
-whose backlogs on many platforms would take every thread for as long as they last.
+A place is a thread that works on a backlog, or a request of a single delivery that is on its way. A destination that hangs
+leaves room for the others; so do platforms that hang for every merchant at once, and a merchant whose backlogs on many
+platforms would take every place for as long as they last.
 """
 
 from __future__ import annotations
@@ -13,27 +14,27 @@ from contextlib import contextmanager
 from itertools import count
 
 Destination = tuple[int, str]  # merchant id, platform
-HOUSEKEEPERS = 2  # threads
+HOUSEKEEPERS = 2  # places
 FRESH = 4  # lanes that backlogs leave to whoever keeps up while there is somebody, however many backlogs there are
-LAST = 2  # lanes that no platform gets which has a quarter of the threads
+LAST = 2  # lanes that no platform gets which has a quarter of the places
 _ALL, _BACKLOGS = "all", "backlogs"
 
 
 class Lanes:
-    """``threads``: of the process. A destination gets a quarter of them, if nothing else is said, a merchant or a platform
+    """``places``: of the process. A destination gets a quarter of them, if nothing else is said, a merchant or a platform
     half. The ``LAST`` ones go to platforms that have less than a quarter, so that two that hang leave some to the others.
 
-    Deliveries together leave ``HOUSEKEEPERS`` of them to the sweep and the other periodic jobs, and backlogs together
-    ``FRESH`` of the rest to others. Whoever finds no room stands in line, and each lane that becomes free is offered to the
+    Deliveries together leave ``HOUSEKEEPERS`` of them free, where threads work for the sweep and the other periodic jobs, and
+    backlogs together ``FRESH`` of the rest to others. Whoever finds no room stands in line, and each lane that becomes free is offered to the
     one that has stood there longest and fits.
     """
 
-    def __init__(self, threads: int, of_destination: int | None = None) -> None:
-        self._threads = threads
-        self._of_destination = of_destination or max(1, threads // 4)
-        self._of_merchant = max(1, threads // 2)
-        self._of_all = max(1, threads - HOUSEKEEPERS)
-        self._of_backlogs = max(1, threads - HOUSEKEEPERS - FRESH)
+    def __init__(self, places: int, of_destination: int | None = None) -> None:
+        self._all_places = places
+        self._of_destination = of_destination or max(1, places // 4)
+        self._of_merchant = max(1, places // 2)
+        self._of_all = max(1, places - HOUSEKEEPERS)
+        self._of_backlogs = max(1, places - HOUSEKEEPERS - FRESH)
         self._lock = threading.Lock()
         self._taken: Counter[object] = Counter()
         self._places = count()
@@ -114,7 +115,7 @@ class Lanes:
 
     def _limits(self, taken: int) -> tuple[int, ...]:
         """Of a destination, a merchant, a platform, all deliveries and all backlogs, while so many are taken."""
-        of_platform = max(1, self._threads // (4 if taken >= self._of_all - LAST else 2))
+        of_platform = max(1, self._all_places // (4 if taken >= self._of_all - LAST else 2))
         return self._of_destination, self._of_merchant, of_platform, self._of_all, self._of_backlogs
 
 

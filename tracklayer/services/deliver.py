@@ -278,8 +278,8 @@ def _claim(
             limit = min(limit, max(1, int(condition.pace * RELEASE_REQUEST.total_seconds())))
         is_probe = isinstance(condition, Held)
         spare = _policy(runtime).delay(MAX_ATTEMPTS, 0.0) if is_probe else None
-        alone = isinstance(condition, Held | Recovering)
-        since = None if alone else turn.reached()
+        is_single = isinstance(condition, Held | Recovering)
+        since = None if is_single else turn.reached()
         taken = db.claim_due(merchant_id, platform, limit, now, worker, spare=spare, since=since)
         claimed = taken[1] if taken else []
         size = sum([len(found.event.custom_data) + len(found.event.user_data) for found in claimed])
@@ -291,11 +291,11 @@ def _claim(
             if is_probe:
                 db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
             return None
-        if alone:
+        if is_single:
             db_destinations.take_turn(merchant_id, platform, now + LEASE)  # as the lease, until it is renewed
-    is_full = len(claimed) == limit and not alone
+    is_full = len(claimed) == limit and not is_single
     turn.note_reached(since, claimed[-1].claim.due_at if is_full else None)
-    batch = batch_of(runtime, taken[0], row, turn, now, now + LEASE if alone else None)
+    batch = batch_of(runtime, taken[0], row, turn, now, now + LEASE if is_single else None)
     return None if batch is None else (batch, claimed)
 
 

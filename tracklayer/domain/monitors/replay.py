@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Known, Step, next_step
 from tracklayer.domain.delivery import DestinationState
-from tracklayer.domain.health import UNANSWERED
+from tracklayer.domain.health import HOLD_AFTER_FAILURES, UNANSWERED
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination, judge_merchant
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
 from tracklayer.domain.monitors.spans import Minute, spans_of
@@ -34,8 +34,7 @@ from tracklayer.domain.monitors.views import (
 # Of whole merchants and of destinations. What the others are judged by is kept by the minute for two days.
 REPLAYED = (*OF_DESTINATIONS, AlertKind.TRACKING_STOPPED)
 MINUTE = timedelta(minutes=1)
-WINDOW = timedelta(hours=24)  # a delivery's
-HELD_AFTER = 3  # requests in a row without an answer
+WINDOW = timedelta(hours=24)  # a delivery's, where no setting says otherwise: replays know of none
 
 
 @dataclass(slots=True)
@@ -200,7 +199,7 @@ class _Inferred:
             self.reason = "credentials refused"
         else:
             self.reason = UNANSWERED if span.unknown * 2 > unanswered else "unreachable"
-        self.is_held = self.is_held or bool(span.credentials_refused) or self._unanswered >= HELD_AFTER
+        self.is_held = self.is_held or bool(span.credentials_refused) or self._unanswered >= HOLD_AFTER_FAILURES
 
     def _note_queue(self, span: Span) -> None:
         if span.arrived:
