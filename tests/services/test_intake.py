@@ -304,6 +304,33 @@ async def test_a_draft_that_cannot_be_read_is_its_callers_alone(intake: Intake, 
     assert isinstance((await intake.ingest(holder, [draft("order_6")]))[0], Accepted)
 
 
+async def test_what_is_refused_of_a_long_call_is_counted_once_however_many_batches_store_it(
+    intake: Intake, holder: KeyHolder
+) -> None:
+    wrong = [draft(f"wrong_{n}", custom_data={"value": "1.00", "currency": "EURO"}) for n in range(5)]
+    outcomes = await intake.ingest(holder, [*wrong, *(draft(f"order_{n}") for n in range(2 * LONG_BATCH + 1))])
+    assert Counter(type(one) for one in outcomes) == {Rejected: 5, Accepted: 2 * LONG_BATCH + 1}
+    assert select("SELECT count(DISTINCT xmin::text) FROM events") == [(3,)]
+    assert select("SELECT sum(accepted), sum(rejected) FROM minutes WHERE platform = ''") == [(2 * LONG_BATCH + 1, 5)]
+    assert select("SELECT code, sum(events) FROM rejections GROUP BY code") == [("INVALID_CURRENCY", 5)]
+
+
+class Unreadable(dict[str, Any]):
+    """As if reading it met a fault of ours."""
+
+    def keys(self) -> Any:
+        raise RuntimeError("a fault")
+
+
+async def test_a_long_call_that_cannot_be_read_leaves_the_waiting_room(intake: Intake, holder: KeyHolder) -> None:
+    for _ in range(3):  # as often as would fill a merchant's half of the room
+        drafts = [draft(f"order_{n}") for n in range(MAX_WAITING // 4)]
+        with pytest.raises(RuntimeError, match="a fault"):
+            await intake.ingest(holder, [*drafts[:-1], Unreadable(drafts[-1])])
+        assert intake.events == 0
+    assert select("SELECT count(*) FROM events") == [(0,)]
+
+
 async def test_while_a_batch_is_stuck_all_who_wait_and_all_who_come_are_told_so(
     runtime: Runtime, holder: KeyHolder, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
