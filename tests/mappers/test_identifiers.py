@@ -10,7 +10,7 @@ import pytest
 
 from tracklayer.domain.event import ACTION_SOURCES, ReadEvent, read_event
 from tracklayer.domain.facts import IDENTIFIERS
-from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers import PLATFORMS, mapper_for, outgoing
 from tracklayer.mappers.base import Mapped
 from tracklayer.services.destinations import example_settings
 
@@ -108,3 +108,67 @@ def test_there_is_a_value_of_each_identifier() -> None:
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_a_mapper_declares_the_identifiers_that_it_uses(platform: str) -> None:
     assert mapper_for(platform).identifiers == used(platform)
+
+
+# Platform, field of user_data, the parameter of a page's URL, what no platform could read as such an id.
+CLICK_IDS = [
+    ("meta", "fbclid", "fbclid", "a b"),
+    ("tiktok", "ttclid", "ttclid", "a b"),
+    *[("google_ads", name, name, "a b") for name in ("gclid", "gbraid", "wbraid")],
+    ("pinterest", "epik", "epik", "a b"),
+    ("snapchat", "sc_click_id", "ScCid", "a b"),
+    ("linkedin", "li_fat_id", "li_fat_id", "x y"),
+    ("reddit", "rdt_cid", "rdt_cid", "a b"),
+    ("microsoft_ads", "msclkid", "msclkid", "xyz"),
+    ("x_ads", "twclid", "twclid", "a b"),
+]
+
+
+def mapped(platform: str, query: str, **user: str) -> Mapped:
+    event = {
+        "event_name": "Purchase",
+        "event_id": "order_1",
+        "occurred_at": "2026-11-20T14:59:00Z",
+        "event_source_url": f"https://shop.example.com/thanks?{query}",
+        "user_data": {"email": "jane@example.com", **user},
+        "custom_data": {"value": 129.99, "currency": "USD", "order_id": "order_1"},
+        "consent": {"ad_user_data": "granted", "ad_personalization": "granted"},
+    }
+    read = read_event(event, NOW)
+    assert isinstance(read, ReadEvent), read
+    mapper = mapper_for(platform)
+    found = outgoing.map_event(mapper, read.event, example_settings(mapper), NOW)
+    assert isinstance(found, Mapped), found
+    return found
+
+
+@pytest.mark.parametrize(("platform", "field", "parameter", "malformed"), CLICK_IDS)
+@pytest.mark.parametrize("of_urls", ["once", "twice"])
+def test_a_malformed_click_id_does_not_hide_the_good_one_of_the_url(
+    platform: str, field: str, parameter: str, malformed: str, of_urls: str
+) -> None:
+    good = VALUES[field]
+    query = f"{parameter}={good}" + (f"&{parameter}={good[:-1]}0" if of_urls == "twice" else "")
+    given = mapped(platform, query, **{field: good})
+    assert good in str(given.item)
+    assert mapped(platform, query).item == given.item  # the first of two
+    bad = mapped(platform, query, **{field: malformed})
+    assert bad.item == given.item
+    if platform != "tiktok":  # which takes the URL's before any other
+        assert [verdict.field for verdict in bad.verdicts if not verdict.ok] == [f"user_data.{field}"]
+
+
+@pytest.mark.parametrize(("platform", "field", "parameter", "malformed"), CLICK_IDS)
+def test_a_click_id_that_is_malformed_everywhere_is_left_out_and_told_once(
+    platform: str, field: str, parameter: str, malformed: str
+) -> None:
+    bad = mapped(platform, f"{parameter}=a%20b", **{field: malformed})
+    assert bad.item | mapped(platform, f"{parameter}=a%20b").item == mapped(platform, f"{parameter}=a%20b").item
+    assert [verdict.field for verdict in bad.verdicts if not verdict.ok] == [f"user_data.{field}"]
+
+
+@pytest.mark.parametrize(("platform", "field", "parameter", "malformed"), CLICK_IDS)
+def test_a_plus_in_the_click_id_of_a_url_is_one(platform: str, field: str, parameter: str, malformed: str) -> None:
+    if field == "msclkid":
+        return  # hexadecimal digits
+    assert "AbCdEfGh+1234" in str(mapped(platform, f"{parameter}=AbCdEfGh+1234").item)

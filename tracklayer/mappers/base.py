@@ -10,7 +10,7 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -403,7 +403,10 @@ def advertising_id(device: Device, verdicts: Verdicts) -> tuple[str, str] | None
 
 
 def url_parameter(url: str | None, name: str) -> str | None:
-    """A query parameter, percent-decoded once, case kept; None where the URL has none or cannot be taken apart."""
+    """A click id in the query, the first of its name: percent-decoded once, case kept.
+
+    No click id holds a blank, so a ``+`` in it is one. None where the URL has none or cannot be taken apart.
+    """
     if url is None or f"{name}=" not in url:
         return None
     try:
@@ -413,8 +416,36 @@ def url_parameter(url: str | None, name: str) -> str | None:
     for part in query.split("&"):
         key, _, value = part.partition("=")
         if key == name and value:
-            return unquote_plus(value)
+            return unquote(value)
     return None
+
+
+def click_id(
+    person: UserData,
+    name: str,
+    url: str | None,
+    rule: Callable[[str], str | None],
+    verdicts: Verdicts,
+    why: str,
+    parameter: str | None = None,
+) -> str | None:
+    """A click id as given; where there is none, or ``rule`` makes nothing of it, that of the page's URL.
+
+    ``why`` is said where something was left out. ``parameter``: its name in the URL, where it has another one there.
+    """
+    given = getattr(person, name)
+    if given is not None:
+        found = rule(given)
+        if found is not None:
+            return found
+        verdicts.left_out(name, f"user_data.{name}", why)
+    of_url = url_parameter(url, parameter or name)
+    if of_url is None:
+        return None
+    found = rule(of_url)
+    if found is None and given is None:
+        verdicts.left_out(name, f"user_data.{name}", why)
+    return found
 
 
 def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcome:

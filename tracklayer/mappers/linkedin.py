@@ -45,6 +45,7 @@ from tracklayer.mappers.base import (
     Verdicts,
     advertising_id,
     by_status,
+    click_id,
     first_email,
     no_answer_of_the_platform,
     omit_empty,
@@ -56,7 +57,6 @@ from tracklayer.mappers.base import (
     retry_after,
     safe_message,
     unix_milliseconds,
-    url_parameter,
     whole_number,
 )
 
@@ -115,7 +115,7 @@ def _ipv4(value: str, settings: Settings) -> str | None:
     return address if address and ":" not in address else None
 
 
-def _click_id(value: str, settings: Settings) -> str | None:
+def _click_id(value: str) -> str | None:
     return opaque_id("li_fat_id", value)
 
 
@@ -126,7 +126,7 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "country": _country,
     "external_id": lambda value, settings: plain_id(value),
     "client_ip": _ipv4,
-    "li_fat_id": _click_id,
+    "li_fat_id": lambda value, settings: _click_id(value),
     "job_title": _name,
     "company_name": _name,
 }
@@ -333,10 +333,11 @@ def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any
         _add_id(ids, verdicts, "SHA256_EMAIL", "email", first_email(person, "basic"))
     if person.emails:
         only_the_first(person, "LinkedIn", verdicts, ("emails",))
-    click_id = person.li_fat_id or url_parameter(event.event_source_url, "li_fat_id")
-    if click_id is not None:
-        name = "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID"
-        _add_id(ids, verdicts, name, "li_fat_id", _click_id(click_id, settings))
+    kind = "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID"
+    why = f"left out: nothing that LinkedIn takes as {kind}"
+    click = click_id(person, "li_fat_id", event.event_source_url, _click_id, verdicts, why)
+    if click is not None:
+        ids.append({"idType": kind, "idValue": click})
     if person.client_ip is not None:
         _add_id(ids, verdicts, "PLAINTEXT_IP_ADDRESS", "client_ip", _ipv4(person.client_ip, settings))
     device = _android_id(event, verdicts)

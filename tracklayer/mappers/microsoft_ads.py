@@ -42,6 +42,7 @@ from tracklayer.mappers.base import (
     Verdicts,
     advertising_id,
     by_status,
+    click_id,
     first_email,
     first_phone,
     no_answer_of_the_platform,
@@ -53,7 +54,6 @@ from tracklayer.mappers.base import (
     plain_words,
     safe_message,
     unix_seconds,
-    url_parameter,
     whole_number,
 )
 
@@ -108,7 +108,7 @@ def _ip(value: str, settings: Settings) -> str | None:
     return machine_address(value)
 
 
-def _click_id(value: str, settings: Settings) -> str | None:
+def _click_id(value: str) -> str | None:
     """32 hexadecimal digits with or without hyphens; the cookie's prefix is off."""
     return value.strip().removeprefix("_uet") if FORMATS["msclkid"].is_right(value) else None
 
@@ -119,7 +119,7 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "external_id": lambda value, settings: plain_id(value),
     "client_ip": _ip,
     "client_user_agent": lambda value, settings: plain_text(value),
-    "msclkid": _click_id,
+    "msclkid": lambda value, settings: _click_id(value),
 }
 
 _RENEW = "Copy the token of this UET tag again (UET tags, Use Conversions API) and set it on the destination."
@@ -341,9 +341,10 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts, *, is_denie
     visitor = _text(properties, "uetvid") if properties else None
     if visitor and (visitor := plain_text(visitor)):
         found["anonymousId"] = visitor
-    click_id = person.msclkid or url_parameter(event.event_source_url, "msclkid")
-    if click_id is not None:
-        _put(found, verdicts, "msclkid", "msclkid", _click_id(click_id, settings))
+    why = "left out: nothing that Microsoft takes as msclkid"
+    click = click_id(person, "msclkid", event.event_source_url, _click_id, verdicts, why)
+    if click is not None:
+        found["msclkid"] = click
     found |= _advertising_ids(event, verdicts)
     if person.client_ip is not None:
         _put(found, verdicts, "clientIpAddress", "client_ip", _ip(person.client_ip, settings))

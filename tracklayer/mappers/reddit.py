@@ -44,6 +44,7 @@ from tracklayer.mappers.base import (
     Verdicts,
     advertising_id,
     by_status,
+    click_id,
     first_email,
     first_phone,
     no_answer_of_the_platform,
@@ -55,7 +56,6 @@ from tracklayer.mappers.base import (
     plain_words,
     safe_message,
     unix_milliseconds,
-    url_parameter,
 )
 
 EVENT_NAMES = {
@@ -116,7 +116,7 @@ def _uuid(value: str, settings: Settings) -> str | None:
     return value.strip().rpartition(".")[2] if FORMATS["rdt_uuid"].is_right(value) else None
 
 
-def _opaque(value: str, settings: Settings) -> str | None:
+def _click_id(value: str) -> str | None:
     return opaque_id("rdt_cid", value)
 
 
@@ -145,7 +145,7 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "client_ip": _ip,
     "client_user_agent": lambda value, settings: plain_text(value),
     "rdt_uuid": _uuid,
-    "rdt_cid": _opaque,
+    "rdt_cid": lambda value, settings: _click_id(value),
     # Country and state go out with limited data use only.
     "country": _country,
     "state": lambda value, settings: _region(value, None),
@@ -243,11 +243,12 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if url is not None and not event.has_plain_url and not is_web_url(url):
         verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
-    click_id = _click_id(event, settings, verdicts)
+    why = "left out: nothing that Reddit takes as a click id"
+    click = click_id(event.user_data, "rdt_cid", event.event_source_url, _click_id, verdicts, why)
     user = _user(event.user_data, settings, verdicts)
     if event.device is not NO_DEVICE:
         user |= _device(event.device, verdicts)
-    if not (click_id or user.keys() & _IDENTITY or {"ip_address", "user_agent"} <= user.keys()):
+    if not (click or user.keys() & _IDENTITY or {"ip_address", "user_agent"} <= user.keys()):
         return verdicts.refuse(
             DropReason.MISSING_IDENTIFIERS,
             "identifiers",
@@ -262,8 +263,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if url is not None:
         item["event_source_url"] = url
     item["type"] = kind
-    if click_id:
-        item["click_id"] = click_id
+    if click:
+        item["click_id"] = click
     if user:
         item["user"] = user
     details = _metadata(event.custom_data, kind["tracking_type"], verdicts)
@@ -360,19 +361,6 @@ def _age_limit(action_source: str, settings: Settings) -> timedelta:
 def _custom_name(given: str, settings: Settings) -> str:
     names = settings.get("custom_event_names") or {}
     return str(names.get(given) or names.get("*") or given)
-
-
-def _click_id(event: Event, settings: Settings, verdicts: Verdicts) -> str | None:
-    """The click id as given, else ``rdt_cid`` of the page's URL, percent-decoded once, case kept."""
-    given = event.user_data.rdt_cid
-    if given is None:
-        given = url_parameter(event.event_source_url, "rdt_cid")
-    if given is None:
-        return None
-    click_id = _opaque(given, settings)
-    if click_id is None:
-        verdicts.left_out("rdt_cid", "user_data.rdt_cid", "left out: nothing that Reddit takes as a click id")
-    return click_id
 
 
 def _user(person: UserData, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:

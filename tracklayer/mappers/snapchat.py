@@ -24,7 +24,7 @@ from tracklayer.domain.delivery import (
     Rejected,
     Verdict,
 )
-from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event, UserData
+from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event
 from tracklayer.domain.event_names import is_refund
 from tracklayer.domain.identifiers import FORMATS, is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
@@ -40,6 +40,7 @@ from tracklayer.mappers.base import (
     Settings,
     Verdicts,
     by_status,
+    click_id,
     has_fractions,
     no_answer_of_the_platform,
     number,
@@ -48,7 +49,6 @@ from tracklayer.mappers.base import (
     retry_after,
     safe_message,
     unix_seconds,
-    url_parameter,
     whole_number,
 )
 from tracklayer.mappers.snapchat_app import APP_PROPERTIES, app_data, put_device_ids
@@ -134,6 +134,10 @@ def _opaque(name: str) -> Callable[[str, Settings], str | None]:
         return value.strip() if is_right(value) and not is_placeholder(value) else None
 
     return opaque
+
+
+def _click_id(value: str) -> str | None:
+    return NORMALISE["sc_click_id"](value, {})
 
 
 def _ip(value: str, settings: Settings) -> str | None:
@@ -429,9 +433,10 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
             found[key] = plain
         else:
             verdicts.left_out(name, f"user_data.{name}", "left out: not of the form that Snapchat gives or takes")
-    click_id = _click_id(person, event.event_source_url, verdicts)
-    if click_id is not None:
-        found["sc_click_id"] = click_id
+    why = "left out: not of the form that Snapchat gives or takes"
+    click = click_id(person, "sc_click_id", event.event_source_url, _click_id, verdicts, why, "ScCid")
+    if click is not None:
+        found["sc_click_id"] = click
     return found
 
 
@@ -450,20 +455,6 @@ def _put_all(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, dig
     if None in digests:
         which = f"{digests.count(None)} of {len(digests)} " if len(digests) > 1 else ""
         verdicts.left_out(name, f"user_data.{name}", f"{which}left out: nothing that Snapchat could match as {key}")
-
-
-def _click_id(person: UserData, url: str | None, verdicts: Verdicts) -> str | None:
-    """The click id as given where that is one, else ``ScCid`` of the page's URL, percent-decoded once, case kept."""
-    well_formed = NORMALISE["sc_click_id"]
-    if person.sc_click_id is not None:
-        given = well_formed(person.sc_click_id, {})
-        if given is not None:
-            return given
-        verdicts.left_out(
-            "sc_click_id", "user_data.sc_click_id", "left out: not of the form that Snapchat gives or takes"
-        )
-    in_url = url_parameter(url, "ScCid")
-    return well_formed(in_url, {}) if in_url is not None else None
 
 
 def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
