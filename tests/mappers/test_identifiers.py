@@ -172,3 +172,11 @@ def test_a_plus_in_the_click_id_of_a_url_is_one(platform: str, field: str, param
     if field == "msclkid":
         return  # hexadecimal digits
     assert "AbCdEfGh+1234" in str(mapped(platform, f"{parameter}=AbCdEfGh+1234").item)
+
+
+@pytest.mark.parametrize("platform", ["meta", "tiktok", "pinterest", "snapchat"])
+@pytest.mark.parametrize("country", [{"country": "US"}, {}])
+def test_a_state_by_its_whole_code_is_the_one_without_its_country(platform: str, country: dict[str, str]) -> None:
+    short = mapped(platform, "", **country, state="CA").item
+    assert mapped(platform, "", **country, state="US-CA").item == short
+    assert mapped(platform, "", **country).item != short

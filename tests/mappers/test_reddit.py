@@ -649,11 +649,38 @@ def test_metadata_holds_what_the_type_takes(name: str, custom_data: dict[str, An
         ),
         pytest.param(
             {"country": "DE", "state": "Bayern"},
-            {"modes": ["LDU"], "country": "DE"},
-            ["user_data.state"],
-            id="state that is no code",
+            {"modes": ["LDU"], "country": "DE", "region": "DE-BY"},
+            [],
+            id="a German state by its name",
         ),
-        pytest.param({"state": "CA"}, {"modes": ["LDU"]}, [], id="state of an unknown country"),
+        pytest.param(
+            {"country": "CA", "state": " ontario"},
+            {"modes": ["LDU"], "country": "CA", "region": "CA-ON"},
+            [],
+            id="a Canadian province by its name",
+        ),
+        pytest.param(
+            {"country": "IN", "state": "Haryana"},
+            {"modes": ["LDU"], "country": "IN", "region": "IN-HR"},
+            [],
+            id="a name without its accents",
+        ),
+        *(
+            pytest.param(
+                {"country": country, "state": state},
+                {"modes": ["LDU"], "country": country},
+                ["user_data.state"],
+                id=f"{state} in {country}",
+            )
+            for country, state in (("DE", "Utopia"), ("ES", "Cantabria"), ("CA", "US-NB"), ("DE", "."))
+        ),
+        pytest.param({"state": "CA"}, {"modes": ["LDU"]}, ["user_data.state"], id="state of an unknown country"),
+        pytest.param(
+            {"state": "us-ca"},
+            {"modes": ["LDU"], "country": "US", "region": "US-CA"},
+            [],
+            id="a whole code without a country",
+        ),
         pytest.param(
             {"country": "USA", "state": "CA"},
             {"modes": ["LDU"], "country": "US", "region": "US-CA"},

@@ -10,10 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
-
-import pycountry
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -128,14 +125,11 @@ def _country(value: str, settings: Settings) -> str | None:
 def _region(value: str, country: str | None) -> str | None:
     """ISO 3166-2, such as US-CA; None unless it is an assigned code."""
     text = value.strip().upper()
-    if country is not None and not text.startswith(f"{country}-"):
-        text = f"{country}-{(normalise.state(value, country) or '').upper()}"
-    return text if text in _regions() else None
-
-
-@cache
-def _regions() -> frozenset[str]:
-    return frozenset(area.code for area in pycountry.subdivisions)
+    if text in normalise.regions():
+        return text if country is None or text.startswith(f"{country}-") else None
+    if country is None:
+        return None
+    return normalise.region(value, country) or normalise.region(normalise.state(value, country) or "", country)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -415,7 +409,15 @@ def _limited_use(person: UserData, verdicts: Verdicts) -> dict[str, Any]:
         if region is not None:
             options["region"] = region
         elif person.state is not None:
-            verdicts.left_out("state", "user_data.state", "left out: not a region code of the country")
+            verdicts.left_out("state", "user_data.state", "left out: not a region of the country")
+    elif person.state is not None:
+        region = _region(person.state, None)  # its code names the country as well
+        if region is not None:
+            options |= {"country": region[:2], "region": region}
+        else:
+            verdicts.left_out(
+                "state", "user_data.state", "left out: a region goes out with its country, and none is given"
+            )
     return options
 
 

@@ -121,7 +121,7 @@ def _city(value: str) -> str | None:
 
 def _state(value: str, country: str | None = None) -> str | None:
     """Lower-case letters only; in the US the two-letter code."""
-    letters = normalise.city(value)
+    letters = normalise.city(normalise.without_country(value))
     return normalise.state(letters, country) if letters else None
 
 
