@@ -22,6 +22,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.reddit import MAPPER
@@ -442,7 +443,6 @@ def test_action_source_becomes_reddits_and_decides_on_the_url(source: str, expec
                 "name and place only": {"first_name": "Jane", "country": "US", "state": "CA"},
                 "address without a name": {"email": "+x@example.com"},
                 "no address": {"email": "sam"},
-                "external id as MD5": {"external_id": SHA1[:32]},
                 "broken cookie": {"rdt_uuid": "abc"},
                 "broken click id": {"rdt_cid": "a b"},
                 "phone without a country": {"phone": "415 555 0132"},
@@ -711,7 +711,6 @@ def test_limited_data_use_names_the_place_by_its_codes(
             pytest.param({"user_data": {"email": "sam@example.com", name: value}}, f"user_data.{name}", id=name)
             for name, value in {
                 "phone": "415 555 0132",
-                "external_id": SHA1,
                 "client_ip": "203.0.113",
                 "rdt_uuid": "1732112345678",
                 "rdt_cid": "a b",
@@ -774,7 +773,10 @@ def test_what_reddit_would_not_take_is_left_out_and_the_event_goes(changes: dict
             id="external id keeps its case",
         ),
         pytest.param("external_id", SAM.upper(), SAM, id="digest in capitals"),
-        pytest.param("external_id", SHA1, None, id="SHA-1"),
+        pytest.param("external_id", SHA1, sha256_hex(SHA1), id="id of 40 hexadecimal digits"),
+        pytest.param("external_id", SHA1[:32], sha256_hex(SHA1[:32]), id="id of 32 hexadecimal digits"),
+        pytest.param("external_id", " Jane@Shop.example ", sha256_hex("Jane@Shop.example"), id="id that is an e-mail"),
+        pytest.param("external_id", "+14155550132", sha256_hex("+14155550132"), id="id that is a phone"),
         pytest.param("client_ip", "203.0.113.24", IP, id="IP"),
         pytest.param("client_ip", IP.upper(), IP, id="IP hashed before"),
         pytest.param("client_ip", "localhost", None, id="no IP"),

@@ -92,7 +92,8 @@ def _phone(value: str, settings: Settings) -> str | None:
 
 
 def _external_id(value: str, settings: Settings) -> str | None:
-    return None if normalise.is_foreign_digest(value) else hashed(value, plain_text)
+    """Also of an id that looks like an MD5, an address or a number: it is an id all the same, and leaves as a digest."""
+    return None if normalise.is_placeholder(value) else hashed(value, normalise.trimmed)
 
 
 def _ip(value: str, settings: Settings) -> str | None:
