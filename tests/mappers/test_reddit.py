@@ -522,7 +522,7 @@ AAID = "8c9644afb96dfda75c5ebd6f011779b85a23c6d032554cb910fc8979e62321c6"  # of 
             [],
             id="screen",
         ),
-        pytest.param({"os": "iOS", "screen_width": 390}, {}, [], id="half a screen"),
+        pytest.param({"os": "iOS", "screen_width": 390}, {}, ["device.screen_width"], id="half a screen"),
         pytest.param(
             {"os": "iOS", "vendor_id": UUID, "app_id": "1", "app_version": "2.1", "model": "x"}, {}, [], id="the rest"
         ),
@@ -717,6 +717,10 @@ def test_limited_data_use_names_the_place_by_its_codes(
             }.items()
         ),
         pytest.param({"event_source_url": "shop.example.com"}, "event_source_url", id="URL"),
+        *(
+            pytest.param({"device": {name: 1080}}, f"device.{name}", id=name)
+            for name in ("screen_width", "screen_height")
+        ),
         pytest.param({"event_name": "Search", "custom_data": {"currency": "USD"}}, "custom_data.value", id="value"),
         pytest.param({"event_name": "Lead", "custom_data": {"num_items": 2}}, "custom_data.num_items", id="count"),
     ],

@@ -303,6 +303,11 @@ class Verdicts(list[RuleVerdict]):
         return Refused(reason, message, field, tuple(self))
 
 
+def is_given(value: Any) -> bool:
+    """Whether a property says anything: a blank text says as much as none."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
 def omit_empty(item: Mapping[str, Any]) -> dict[str, Any]:
     """Without None, "", [] and {}: platforms take a missing key for unknown, and an empty one for a fault."""
     return {key: value for key, value in item.items() if value or value == 0}

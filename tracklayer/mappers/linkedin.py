@@ -350,9 +350,13 @@ def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any
     info = _user_info(event, settings, verdicts)
     if info:
         found["userInfo"] = info
-    external_id = plain_id(person.external_id) if person.external_id is not None else None
-    if external_id:
-        found["externalIds"] = [external_id]
+    if person.external_id is not None:
+        external_id = plain_id(person.external_id)
+        if external_id is not None:
+            found["externalIds"] = [external_id]
+        else:
+            message = "left out: LinkedIn takes it in plain text, so it may hold no e-mail and no phone"
+            verdicts.left_out("external_id", "user_data.external_id", message)
     lead = _lead(event, verdicts)
     if lead:
         found["lead"] = lead

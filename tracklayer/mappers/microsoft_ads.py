@@ -45,6 +45,7 @@ from tracklayer.mappers.base import (
     click_id,
     first_email,
     first_phone,
+    is_given,
     no_answer_of_the_platform,
     number,
     omit_empty,
@@ -428,6 +429,8 @@ def _custom_data(event: Event, verdicts: Verdicts, *, is_page: bool) -> dict[str
         verdicts.left_out("page_type", field, "left out: not one of Microsoft's page types")
         kind = None
     goal_value = read_decimal(properties.get("event_value"))
+    if goal_value is None and is_given(properties.get("event_value")):
+        verdicts.left_out("event_value", "custom_data.properties.event_value", "left out: not a number")
     return omit_empty(
         {
             "value": value,

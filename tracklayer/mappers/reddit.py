@@ -387,6 +387,10 @@ def _device(device: Device, verdicts: Verdicts) -> dict[str, Any]:
             verdicts.left_out("advertising_id", "device.advertising_id", message)
     if device.screen_width and device.screen_height:
         found["screen_dimensions"] = {"width": device.screen_width, "height": device.screen_height}
+    elif device.screen_width or device.screen_height:
+        given_one = "screen_width" if device.screen_width else "screen_height"
+        message = "left out: Reddit takes the screen's width and height together"
+        verdicts.left_out("screen_dimensions", f"device.{given_one}", message)
     return found
 
 

@@ -16,7 +16,16 @@ from tracklayer.domain import normalise
 from tracklayer.domain.event import CustomData, Event, read_decimal
 from tracklayer.domain.identifiers import FORMATS, machine_address
 from tracklayer.domain.normalise import Matchable
-from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, click_id, has_fractions, number, omit_empty
+from tracklayer.mappers.base import (
+    RuleVerdict,
+    Settings,
+    Verdicts,
+    click_id,
+    has_fractions,
+    is_given,
+    number,
+    omit_empty,
+)
 
 CLICK_IDS = ("gclid", "gbraid", "wbraid")
 _CUSTOMER_TYPES = ("NEW", "RETURNING", "REENGAGED")
@@ -179,8 +188,8 @@ def cart_of(event: Event, settings: Settings, clicks: Mapping[str, str], verdict
                 )
                 for content in given.contents
             ],
-            "couponCodes": _coupons(given),
-            "transactionDiscount": number(_discount(given)),
+            "couponCodes": _coupons(given, verdicts),
+            "transactionDiscount": number(_discount(given, verdicts)),
         }
     )
     if not cart:
@@ -194,16 +203,22 @@ def cart_of(event: Event, settings: Settings, clicks: Mapping[str, str], verdict
     )
 
 
-def _coupons(given: CustomData) -> list[str]:
+def _coupons(given: CustomData, verdicts: Verdicts) -> list[str]:
     """The order's own, then those of its lines, each once."""
-    coupons = [given.properties.get("coupon"), *[content.coupon for content in given.contents]]
-    found = [coupon for coupon in coupons if isinstance(coupon, str) and coupon]
+    whole = given.properties.get("coupon")
+    if not isinstance(whole, str) and is_given(whole):
+        verdicts.left_out("coupon", "custom_data.properties.coupon", "left out: must be text")
+    coupons = [whole, *[content.coupon for content in given.contents]]
+    found = [coupon for coupon in coupons if isinstance(coupon, str) and coupon.strip()]
     return list(dict.fromkeys(found)) if len(found) > 1 else found
 
 
-def _discount(given: CustomData) -> Decimal | None:
+def _discount(given: CustomData, verdicts: Verdicts) -> Decimal | None:
     """As given for the order, else the sum of its lines' discounts, which are of one unit each."""
     whole = read_decimal(given.properties.get("discount"))
+    if whole is None and is_given(given.properties.get("discount")):
+        message = "left out: must be a number, or one written as text: 4.50"
+        verdicts.left_out("discount", "custom_data.properties.discount", message)
     of_lines = [content.discount * content.quantity for content in given.contents if content.discount is not None]
     return whole if whole is not None or not of_lines else sum(of_lines, Decimal(0))
 
