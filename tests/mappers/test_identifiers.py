@@ -13,6 +13,7 @@ from tracklayer.domain.facts import IDENTIFIERS
 from tracklayer.mappers import PLATFORMS, mapper_for, outgoing
 from tracklayer.mappers.base import Mapped
 from tracklayer.services.destinations import example_settings
+from tracklayer.services.preview import normalise_value
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 VALUES = {
@@ -180,3 +181,73 @@ def test_a_state_by_its_whole_code_is_the_one_without_its_country(platform: str,
     short = mapped(platform, "", **country, state="CA").item
     assert mapped(platform, "", **country, state="US-CA").item == short
     assert mapped(platform, "", **country).item != short
+
+
+# As they arrive; of some the reader makes another text, of some no platform gets anything.
+AS_SENT = [
+    *VALUES.items(),
+    *[(name, f" {value} ") for name, value in VALUES.items() if name != "browser_id"],
+    ("gclid", "GCL.1794000000.Cj0KCQiA_exampleGclid"),
+    ("gclid", "1.1.k9GCL.1794000000.Cj0KCQiA_exampleGclid"),
+    ("fbclid", "fbclid=IwAR2F4dqqXyZ"),
+    ("client_ip", "unknown, 203.0.113.42:80"),
+    ("client_ip", "203.0.113.256"),
+    ("client_user_agent", "Mozilla/5.0 jane@example.com"),
+    ("client_user_agent", "Mozilla/5.0 +14155550132"),
+    ("city", "jane@example.com"),
+    ("state", "US-CA"),
+    ("zip", "jane@example.com"),
+    *[
+        (name, "jane@example.com")
+        for name in ("ttclid", "gclid", "epik", "sc_click_id", "li_fat_id", "rdt_cid", "twclid")
+    ],
+    *[(name, "a b") for name in ("ttclid", "gclid", "epik", "sc_click_id", "li_fat_id", "rdt_cid", "twclid", "ttp")],
+    *[(name, "null") for name in VALUES],
+    ("external_id", "jane@example.com"),
+    ("external_id", "5f4dcc3b5aa765d61d8327deb882cf99"),
+    ("gclid", "G" * 3000),
+]
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_normalize_says_what_is_sent(platform: str) -> None:
+    mapper = mapper_for(platform)
+    settings = example_settings(mapper)
+    base = {"email": "sam@example.com", "first_name": "Sam", "last_name": "Poe", "country": "US", "zip": "10001"}
+    if platform == "ga4":
+        base["ga_client_id"] = VALUES["ga_client_id"]
+    told = 0
+    for field, value in AS_SENT:
+        if field not in mapper.normalise or field in base:
+            continue
+        out = normalise_value(platform, field, value, settings)
+        without = leaves(mapped(platform, "", **base).item)
+        there = leaves(mapped(platform, "", **{**base, field: value}).item) - without
+        if out is None:
+            assert not there, (field, value, there)
+        elif field in PLAINLY.get(platform, ()):
+            assert out in there, (field, value, out, there)
+            told += 1
+    assert told or platform not in PLAINLY
+
+
+# Fields that stand as such in an item of a website's event by these settings.
+PLAINLY = {
+    "google_ads": ("gclid", "gbraid", "wbraid", "client_ip", "client_user_agent"),
+    "pinterest": ("client_ip", "client_user_agent", "epik", "state", "city", "external_id"),
+    "tiktok": ("client_ip", "client_user_agent", "ttp", "ttclid", "state", "city", "external_id"),
+    "snapchat": ("client_ip", "client_user_agent", "sc_click_id", "state", "city", "external_id"),
+    "meta": ("client_ip", "client_user_agent", "state", "city", "external_id"),
+    "linkedin": ("li_fat_id", "client_ip", "external_id"),
+    "reddit": ("rdt_cid", "client_ip", "client_user_agent", "external_id"),
+    "microsoft_ads": ("msclkid", "client_ip", "client_user_agent", "external_id"),
+    "x_ads": ("twclid", "client_ip", "client_user_agent"),
+}
+
+
+def leaves(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set().union(*map(leaves, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(leaves, value))
+    return {str(value)}

@@ -423,6 +423,12 @@ def contacts_in(event: Event) -> list[tuple[str, ...]]:
     return found
 
 
+def read_identifier(name: str, value: str) -> str | None:
+    """A text in a field of ``user_data`` as a mapper gets it: None for what is absent, or holds a contact where none belongs."""
+    text = _Reader(False, 0)._identifier(("user_data", name), name, value)
+    return None if text is None or (name in _PERSON_WITHOUT_CONTACT and holds_contact(text)) else text
+
+
 def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> ReadEvent | list[Problem]:
     read = read_event(misfit.draft, now, default_countries)
     found = read if isinstance(read, list) else []
