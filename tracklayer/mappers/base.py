@@ -524,9 +524,17 @@ def http_date(text: str) -> datetime | None:
         return None
 
 
-_TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-]{40,}")
-_ADDRESS_LIKE = re.compile(r"[^\s@\"'<>]+@[^\s@\"'<>]+")
-_NUMBER_LIKE = re.compile(r"\+?\d[\d ()-]{7,}\d")
+# What platforms' words may repeat of what was sent, whichever platform it is: one rule for all of them.
+_REPEATED = re.compile(
+    r"(?<=[A-Za-z0-9/])[?#][^\s?#\"'<>]*=[^\s\"'<>]*"  # the query of a URL: where a page is, tells nobody's name
+    r"|[A-Za-z0-9_\-]{40,}"  # a token or a digest
+    r"|[^\s@\"'<>]+(?:@|%40)[^\s@\"'<>]+"  # an e-mail address
+    r"|\b[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}\b"  # the id of a device, a browser or a click
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}\b|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"  # an address of a machine
+    r"|(?<![\w:])(?:[0-9A-Fa-f]{1,4}:)*[0-9A-Fa-f]{0,4}::[0-9A-Fa-f:.]*[0-9A-Fa-f]"
+)
+_NUMBER_LIKE = re.compile(r"\+\d(?:[ ()./-]{0,3}\d){6,}|\+?\d[\d ()-]{7,}\d|\d(?:[ ().-]{0,3}\d){8,}")
+_QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|https?://\S+")
 
 
 LONGEST_WORDS = 1000  # characters that are looked at: nobody reads more, and a reply may have millions
@@ -552,11 +560,15 @@ def plain_words(value: Any) -> str:
 
 
 def safe_message(text: Any, limit: int = 200) -> str:
-    """A platform's own words, without anything that could be a token, an address or a phone number."""
-    words = plain_words(text)
-    for pattern in (_TOKEN_LIKE, _ADDRESS_LIKE, _NUMBER_LIKE):
-        words = pattern.sub("…", words)
-    return words[:limit]
+    """A platform's own words, without anything that could be a token, an e-mail or IP address, a phone number, the id of a
+    device or a click, or what stands in the query of a URL.
+    """
+    return _NUMBER_LIKE.sub("…", _REPEATED.sub("…", plain_words(text)))[:limit]
+
+
+def quiet_message(text: Any) -> str:
+    """``safe_message`` of a platform that quotes what was sent: also without quotations and URLs."""
+    return safe_message(_QUOTED.sub("…", plain_words(text)))
 
 
 def whole_number(value: Any) -> int | None:

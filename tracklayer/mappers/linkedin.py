@@ -53,9 +53,8 @@ from tracklayer.mappers.base import (
     opaque_id,
     plain_id,
     plain_text,
-    plain_words,
+    quiet_message,
     retry_after,
-    safe_message,
     unix_milliseconds,
     whole_number,
 )
@@ -314,15 +313,9 @@ def _unconfirmed(reply: PlatformReply) -> Outcome:
     return Unreachable("the answer does not confirm every event", reply.status, code="unconfirmed")
 
 
-_ECHOED = re.compile(
-    r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|https?://\S+|\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"
-    r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-)
-
-
 def _quiet(text: Any) -> str:
     """LinkedIn's words may repeat what was sent: without quotations, addresses and ids."""
-    return safe_message(_ECHOED.sub("…", plain_words(text))) or "LinkedIn gave no reason"
+    return quiet_message(text) or "LinkedIn gave no reason"
 
 
 def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:

@@ -52,8 +52,7 @@ from tracklayer.mappers.base import (
     only_the_first,
     plain_id,
     plain_text,
-    plain_words,
-    safe_message,
+    quiet_message,
     unix_seconds,
     whole_number,
 )
@@ -298,15 +297,9 @@ def _message(detail: Mapping[str, Any]) -> str:
     return f"{field}: {words}" if isinstance(field, str) and re.fullmatch(r"[\w.\[\]]{1,80}", field) else words
 
 
-_ECHOED = re.compile(
-    r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|https?://\S+|\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"
-    r"|\b[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}\b"
-)
-
-
 def _quiet(text: Any) -> str:
     """Microsoft's words may repeat what was sent: without quotations, addresses and ids."""
-    return safe_message(_ECHOED.sub("…", plain_words(text))) or "Microsoft gave no reason"
+    return quiet_message(text) or "Microsoft gave no reason"
 
 
 def _consent(event: Event, settings: Settings) -> str | None:

@@ -532,15 +532,12 @@ def _objects(value: Any) -> list[Mapping[str, Any]]:
     return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
 
 
-_ECHOED = re.compile(
-    r"https?://\S+|\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"
-    r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-)
+_URL = re.compile(r"https?://\S+")
 
 
 def _quiet(text: Any) -> str:
-    """Snap's words may repeat what was sent: also without URLs, IP addresses and cookie ids."""
-    return safe_message(_ECHOED.sub("…", plain_words(text)))
+    """Snap's words may repeat the page that was sent: also without URLs."""
+    return safe_message(_URL.sub("…", plain_words(text)))
 
 
 def _uuid(value: Any) -> str | None:

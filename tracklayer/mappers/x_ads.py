@@ -58,6 +58,7 @@ from tracklayer.mappers.base import (
     opaque_id,
     plain_text,
     plain_words,
+    quiet_message,
     retry_after,
     safe_message,
     seconds_until,
@@ -275,14 +276,9 @@ def _message(errors: Sequence[Mapping[str, Any]]) -> str:
     return safe_message("; ".join(sayings)) or "X gave no reason"
 
 
-_ECHOED = re.compile(
-    r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|https?://\S+|\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"
-)
-
-
 def _quiet(text: Any) -> str:
     """X's words repeat what was sent: without quotations, addresses and ids."""
-    return safe_message(_ECHOED.sub("…", plain_words(text))) or "X gave no reason"
+    return quiet_message(text) or "X gave no reason"
 
 
 def _until_reset(reply: PlatformReply) -> float | None:
