@@ -935,6 +935,36 @@ def test_what_is_left_blank_or_stands_for_nothing_in_a_basket_is_absent() -> Non
     assert weights.num_items == 2
 
 
+TEXTS_OF_CUSTOM = ("content_name", "content_category", "content_type", "search_string", "status")
+TEXTS_OF_LINES = ("title", "brand", "category", "variant", "coupon")
+
+
+@pytest.mark.parametrize("printed", ["null", "undefined", "NaN", "None", "[object Object]"])
+def test_a_text_that_a_program_printed_for_nothing_is_absent(printed: str) -> None:
+    line = {"id": "A", **dict.fromkeys(TEXTS_OF_LINES, printed)}
+    read = taken(draft(custom_data={**dict.fromkeys(TEXTS_OF_CUSTOM, printed), "contents": [line]}))
+    assert read.event.custom_data == CustomData(contents=(Content("A"),))
+    assert {(one.code, one.field) for one in read.warnings} == {
+        *[("IDENTIFIER_PLACEHOLDER", ("custom_data", name)) for name in TEXTS_OF_CUSTOM],
+        *[("IDENTIFIER_PLACEHOLDER", ("custom_data", "contents", "0", name)) for name in TEXTS_OF_LINES],
+    }
+
+
+@pytest.mark.parametrize("text", ["N/A", "none", "Null", "NULL", "nil", "-", "0", "False", "None of us", "Undefined"])
+def test_a_text_that_may_be_a_name_is_one(text: str) -> None:
+    line: dict[str, Any] = {"id": "A", **dict.fromkeys(TEXTS_OF_LINES, text)}
+    texts: dict[str, Any] = dict.fromkeys(TEXTS_OF_CUSTOM, text)
+    read = taken(draft(custom_data={**texts, "contents": [line]}))
+    assert read.event.custom_data == CustomData(**texts, contents=(Content(**line),))
+    assert read.warnings == ()
+
+
+def test_a_basket_of_nothing_but_placeholders_is_warned_of_in_few_words() -> None:
+    read = taken(draft(custom_data={"contents": [{"id": f"A{line}", "title": "null"} for line in range(300)]}))
+    assert len(read.event.custom_data.contents) == 300
+    assert len(read.warnings) == 20
+
+
 def test_a_google_click_id_is_read_out_of_its_cookie() -> None:
     read = taken(draft(user_data={"gclid": "GCL.1712345678.Cj0KCQiA-5a9"}))
     assert (read.event.user_data.gclid, read.warnings) == ("Cj0KCQiA-5a9", ())

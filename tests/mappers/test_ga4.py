@@ -1156,6 +1156,7 @@ def test_debug_mode_marks_every_event() -> None:
         ("city", "St. Louis 2", "st louis"),
         ("city", JANE, None),
         ("state", "CA", "ca"),
+        ("state", "US-CA", "ca"),
         ("zip", " 94107. ", "94107"),
         ("zip", "SW1A 1AA", "SW1A 1AA"),
         ("zip", MD5, None),

@@ -1078,6 +1078,32 @@ def test_what_google_has_no_place_for_is_left_out(changed: dict[str, Any], rule:
     assert result.item.keys() & {"customVariables", "userProperties", "cartData"} == set()
 
 
+@pytest.mark.parametrize(
+    ("properties", "fields"),
+    [
+        ({"coupon": 2024}, ["coupon"]),
+        ({"coupon": True, "discount": "4,50"}, ["coupon", "discount"]),
+        ({"discount": True}, ["discount"]),
+        ({"coupon": " ", "discount": ""}, []),
+        ({"coupon": None, "discount": None}, []),
+    ],
+)
+def test_a_coupon_or_a_discount_that_is_none_is_left_out_and_told(
+    properties: dict[str, Any], fields: list[str]
+) -> None:
+    contents = [{"id": "A", "coupon": "SPRING", "discount": 1.5}]
+    result = mapped(lead(custom_data={"contents": contents, "properties": properties}))
+
+    assert [found for found, _ in left_out(result)] == fields
+    items = [{"merchantProductId": "A", "quantity": "1"}]
+    assert result.item["cartData"] == {"items": items, "couponCodes": ["SPRING"], "transactionDiscount": 1.5}
+
+
+def test_a_state_by_its_whole_code_is_the_one_without_its_country_in_the_old_upload() -> None:
+    whole = PURCHASE | {"user_data": PURCHASE["user_data"] | {"state": "US-CA"}}
+    assert mapped(whole, **OLD, **TAGGED).item == mapped(PURCHASE, **OLD, **TAGGED).item
+
+
 def test_order_id_stands_before_the_event_id() -> None:
     assert mapped(lead(custom_data={"order_id": "10042"})).item["transactionId"] == "10042"
     assert mapped(lead()).item["transactionId"] == "lead-1"

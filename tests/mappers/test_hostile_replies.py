@@ -290,3 +290,68 @@ def test_a_long_text_is_read_quickly_and_its_end_tells_nobodys_address() -> None
     assert safe_message(long) == "no …"
     cut_in_the_address = "words " * 165 + "jane.doe@example.com " * 20
     assert "jane" not in safe_message(cut_in_the_address, 5000)
+
+
+ECHOED = (
+    "203.0.113.42",
+    "198.51.100.7:8080",
+    "2001:db8::7",
+    "2001:db8:0:0:8:800:200c:417a",
+    "::1",
+    "+1 415 555 0132",
+    "415.555.0132",
+    "+1/415/555/0132",
+    "jane@example.com",
+    "jane%40example.com",
+    "4a1f0c9e2b7d4e3f8a6b5c4d3e2f1a0b",
+    "F5C2A1D0-8b7e-4c3d-9a21-0e6b5d4c3b2a",
+    "https://shop.example.com/thanks?name=jane",
+    "https://shop.example.com/#token=secret",
+)
+
+
+def saying(words: str) -> dict[str, tuple[int, Any]]:
+    """By platform, an answer in which it says something of an event that it refuses: status and body."""
+    fault = {"@type": "x.BadRequest", "fieldViolations": [{"field": "events.events[0].x", "description": words}]}
+    return {
+        "meta": (400, {"error": {"code": 100, "message": words}}),
+        "tiktok": (200, {"code": 40002, "message": words}),
+        "google_ads": (
+            400,
+            {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": words, "details": [fault]}},
+        ),
+        "ga4": (200, {"validationMessages": [{"description": words, "validationCode": "VALUE_INVALID"}]}),
+        "pinterest": (422, {"events": [{"status": "failed", "error_message": words}]}),
+        "snapchat": (400, {"status": "INVALID", "reason": words}),
+        "linkedin": (422, {"status": 422, "message": words}),
+        "reddit": (400, {"error": {"code": 400, "message": words}}),
+        "microsoft_ads": (400, {"error": {"code": "ValidationError", "message": words}}),
+        "x_ads": (400, {"errors": [{"code": "INVALID", "message": words}]}),
+    }
+
+
+@pytest.mark.parametrize("platform", saying(""))
+@pytest.mark.parametrize("echoed", ECHOED)
+def test_no_platforms_words_repeat_what_was_sent(platform: str, echoed: str) -> None:
+    status, body = saying(f"badly written {echoed} here")[platform]
+    found = mapper_for(platform).read_reply(PlatformReply(status, body, {}, orjson.dumps(body).decode()), 1)
+    assert isinstance(found, list)
+    (outcome,) = found
+    assert not isinstance(outcome, Acknowledged)
+    message = outcome.message
+    assert "badly written" in message, message
+    assert "…" in message
+    private = (echoed, "203.0.113", "198.51", "db8", "0132", "jane", "secret", "2b7d", "8b7e")
+    assert [part for part in private if part in message] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Field user_data.em at 14:03:12 is no SHA-256, see https://example.com/docs/v26.0/events#hashing",
+        "Version 26.0.1 wants 12.50 USD, not 3,00; events 1, 2 and 17 of 2026 (code 100/2804019)",
+        "std::vector of Error::Field",
+    ],
+)
+def test_words_that_repeat_nothing_stay_as_they_are(words: str) -> None:
+    assert safe_message(words) == words

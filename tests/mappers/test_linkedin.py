@@ -445,6 +445,7 @@ def test_malformed_identifiers_are_named_and_the_event_goes_without_them() -> No
             "first_name": "Mike",
             "last_name": "Smith",
             "country": "Utopia",
+            "external_id": "mike@example.com",
         },
         custom_data={"properties": {"gaid": "00000000-0000-0000-0000-000000000000", "lead_urn": "lead 7"}},
     )
@@ -454,6 +455,7 @@ def test_malformed_identifiers_are_named_and_the_event_goes_without_them() -> No
         "user_data.client_ip",
         "custom_data.properties.gaid",
         "user_data.country",
+        "user_data.external_id",
         "custom_data.properties.lead_urn",
     ]
     assert mapped(event).item["user"] == {

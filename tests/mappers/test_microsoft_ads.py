@@ -608,7 +608,7 @@ def test_page_type_and_total_follow_the_event(name: str, page_type: str | None, 
             "Search",
             {"properties": {"page_type": "basket", "event_value": "many"}},
             {"pageType": "searchresults"},
-            ["custom_data.properties.page_type"],
+            ["custom_data.properties.page_type", "custom_data.properties.event_value"],
             id="unknown page type",
         ),
     ],
@@ -666,6 +666,7 @@ def test_malformed_values_are_named_and_the_event_goes_without_them() -> None:
                 "idfa": "x",
                 "referrer_url": "back",
                 "page_load_id": "7a1b2c3d-4e5f-1a6b-8c7d-9e0f1a2b3c4d",
+                "event_value": "abc",
             }
         },
     )
@@ -679,6 +680,7 @@ def test_malformed_values_are_named_and_the_event_goes_without_them() -> None:
         "user_data.client_ip",
         "custom_data.properties.referrer_url",
         "custom_data.properties.page_load_id",
+        "custom_data.properties.event_value",
     ]
     assert mapped(event).item == {
         "eventType": "custom",

@@ -615,7 +615,7 @@ def test_test_mode_is_in_the_query_and_every_event_travels_alone() -> None:
         pytest.param("https://a.example/?epik=null", "cookie", "cookie", id="of the cookie, nothing in the URL"),
         pytest.param("https://a.example/?epik=url", "null", "url", id="of the URL, nothing in the cookie"),
         pytest.param("https://a.example/?pepik=x#epik=y", None, None, id="another parameter"),
-        pytest.param("a.example/?epik=x", None, None, id="of no URL"),
+        pytest.param("a.example/?epik=x", None, "x", id="of a URL without a scheme"),
     ],
 )
 def test_click_id_is_taken_from(url: str, epik: str | None, sent: str | None) -> None:

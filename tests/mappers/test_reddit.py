@@ -22,6 +22,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.reddit import MAPPER
@@ -442,7 +443,6 @@ def test_action_source_becomes_reddits_and_decides_on_the_url(source: str, expec
                 "name and place only": {"first_name": "Jane", "country": "US", "state": "CA"},
                 "address without a name": {"email": "+x@example.com"},
                 "no address": {"email": "sam"},
-                "external id as MD5": {"external_id": SHA1[:32]},
                 "broken cookie": {"rdt_uuid": "abc"},
                 "broken click id": {"rdt_cid": "a b"},
                 "phone without a country": {"phone": "415 555 0132"},
@@ -522,7 +522,7 @@ AAID = "8c9644afb96dfda75c5ebd6f011779b85a23c6d032554cb910fc8979e62321c6"  # of 
             [],
             id="screen",
         ),
-        pytest.param({"os": "iOS", "screen_width": 390}, {}, [], id="half a screen"),
+        pytest.param({"os": "iOS", "screen_width": 390}, {}, ["device.screen_width"], id="half a screen"),
         pytest.param(
             {"os": "iOS", "vendor_id": UUID, "app_id": "1", "app_version": "2.1", "model": "x"}, {}, [], id="the rest"
         ),
@@ -649,11 +649,38 @@ def test_metadata_holds_what_the_type_takes(name: str, custom_data: dict[str, An
         ),
         pytest.param(
             {"country": "DE", "state": "Bayern"},
-            {"modes": ["LDU"], "country": "DE"},
-            ["user_data.state"],
-            id="state that is no code",
+            {"modes": ["LDU"], "country": "DE", "region": "DE-BY"},
+            [],
+            id="a German state by its name",
         ),
-        pytest.param({"state": "CA"}, {"modes": ["LDU"]}, [], id="state of an unknown country"),
+        pytest.param(
+            {"country": "CA", "state": " ontario"},
+            {"modes": ["LDU"], "country": "CA", "region": "CA-ON"},
+            [],
+            id="a Canadian province by its name",
+        ),
+        pytest.param(
+            {"country": "IN", "state": "Haryana"},
+            {"modes": ["LDU"], "country": "IN", "region": "IN-HR"},
+            [],
+            id="a name without its accents",
+        ),
+        *(
+            pytest.param(
+                {"country": country, "state": state},
+                {"modes": ["LDU"], "country": country},
+                ["user_data.state"],
+                id=f"{state} in {country}",
+            )
+            for country, state in (("DE", "Utopia"), ("ES", "Cantabria"), ("CA", "US-NB"), ("DE", "."))
+        ),
+        pytest.param({"state": "CA"}, {"modes": ["LDU"]}, ["user_data.state"], id="state of an unknown country"),
+        pytest.param(
+            {"state": "us-ca"},
+            {"modes": ["LDU"], "country": "US", "region": "US-CA"},
+            [],
+            id="a whole code without a country",
+        ),
         pytest.param(
             {"country": "USA", "state": "CA"},
             {"modes": ["LDU"], "country": "US", "region": "US-CA"},
@@ -684,13 +711,16 @@ def test_limited_data_use_names_the_place_by_its_codes(
             pytest.param({"user_data": {"email": "sam@example.com", name: value}}, f"user_data.{name}", id=name)
             for name, value in {
                 "phone": "415 555 0132",
-                "external_id": SHA1,
                 "client_ip": "203.0.113",
                 "rdt_uuid": "1732112345678",
                 "rdt_cid": "a b",
             }.items()
         ),
         pytest.param({"event_source_url": "shop.example.com"}, "event_source_url", id="URL"),
+        *(
+            pytest.param({"device": {name: 1080}}, f"device.{name}", id=name)
+            for name in ("screen_width", "screen_height")
+        ),
         pytest.param({"event_name": "Search", "custom_data": {"currency": "USD"}}, "custom_data.value", id="value"),
         pytest.param({"event_name": "Lead", "custom_data": {"num_items": 2}}, "custom_data.num_items", id="count"),
     ],
@@ -747,7 +777,10 @@ def test_what_reddit_would_not_take_is_left_out_and_the_event_goes(changes: dict
             id="external id keeps its case",
         ),
         pytest.param("external_id", SAM.upper(), SAM, id="digest in capitals"),
-        pytest.param("external_id", SHA1, None, id="SHA-1"),
+        pytest.param("external_id", SHA1, sha256_hex(SHA1), id="id of 40 hexadecimal digits"),
+        pytest.param("external_id", SHA1[:32], sha256_hex(SHA1[:32]), id="id of 32 hexadecimal digits"),
+        pytest.param("external_id", " Jane@Shop.example ", sha256_hex("Jane@Shop.example"), id="id that is an e-mail"),
+        pytest.param("external_id", "+14155550132", sha256_hex("+14155550132"), id="id that is a phone"),
         pytest.param("client_ip", "203.0.113.24", IP, id="IP"),
         pytest.param("client_ip", IP.upper(), IP, id="IP hashed before"),
         pytest.param("client_ip", "localhost", None, id="no IP"),

@@ -21,6 +21,7 @@ _MOST = 254  # characters of an address: RFC 5321
 _MOST_AROUND = 1000  # characters of a text that is searched for an address: a name, quotes, invisible ones
 _NAMED = re.compile(r"[^<>@]*<([^<>]*)>[\s.,;]*")  # Jane Doe <jane@example.com>
 _BLANKS_AROUND_AT = re.compile(r"\s*@\s*")
+_WORDS_BEHIND = re.compile(r"\.[^.\s]+\.?\s+(?![\s.])")  # a whole host: jane@example.com or so
 # What no address begins or ends with; an apostrophe may begin one, so it goes only where one stands at the end too.
 _QUOTES = '"\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a'
 _BEFORE = re.compile(rf"[\s{_QUOTES}<(\[]+")
@@ -35,7 +36,8 @@ def email(value: str) -> str | None:
     """Lower case, and nothing around it; dots and +tag stay. Meta, TikTok, Pinterest, Snapchat, LinkedIn, X.
 
     What comes along when one copies goes: blanks at the ends and around the @, invisible characters, quotes, angle
-    brackets, mailto:, a comma or dot at the end. A blank inside makes it no address: nobody knows what was meant.
+    brackets, mailto:, a comma or dot at the end. Blanks inside go too, as Google, LinkedIn, Pinterest and Snapchat have it: but not
+    where two addresses may be meant, or where words stand behind a whole one.
     """
     text = value.strip().lower()
     if _EVERYDAY_EMAIL.fullmatch(text):
@@ -47,7 +49,7 @@ def email(value: str) -> str | None:
 
 
 def holds_email(text: str) -> bool:
-    """Whether an address stands anywhere in a text; also one that is split by a blank, of which ``email`` says None."""
+    """Whether an address stands anywhere in a text; also one that is split by a blank."""
     if text.isascii():
         return "@" in text and _HELD.search(text) is not None
     return _HELD.search(without_invisible(text).translate(_FULL_WIDTH)) is not None
@@ -65,7 +67,10 @@ def _bare_address(text: str) -> str:
     text = _without_quotes(text)
     if text.startswith("mailto:"):
         text = _without_quotes(text.removeprefix("mailto:").partition("?")[0])
-    return _BLANKS_AROUND_AT.sub("@", text)
+    text = _BLANKS_AROUND_AT.sub("@", text)
+    if text.count("@") == 1 and len(words := text.split()) > 1 and not _WORDS_BEHIND.search(text.partition("@")[2]):
+        return "".join(words)
+    return text
 
 
 def _without_quotes(text: str) -> str:

@@ -294,6 +294,8 @@ EVENT_FIELDS = tuple(f.name for f in fields(Event))
 _TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
 _TEXTS_OF_CUSTOM = frozenset(_TEXTS)
 _AMOUNTS = frozenset({"value", "predicted_ltv"})
+# Of texts that people read: a product may be called N/A or Nil, and a category Other or 0.
+_PRINTED_FOR_NOTHING = frozenset({"null", "undefined", "NaN", "None", "[object Object]"})
 
 
 def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = frozenset()) -> ReadEvent | list[Problem]:
@@ -419,6 +421,12 @@ def contacts_in(event: Event) -> list[tuple[str, ...]]:
         given = vars(event.device)
         found += [("device", name) for name, text in given.items() if isinstance(text, str) and holds_contact(text)]
     return found
+
+
+def read_identifier(name: str, value: str) -> str | None:
+    """A text in a field of ``user_data`` as a mapper gets it: None for what is absent, or holds a contact where none belongs."""
+    text = _Reader(False, 0)._identifier(("user_data", name), name, value)
+    return None if text is None or (name in _PERSON_WITHOUT_CONTACT and holds_contact(text)) else text
 
 
 def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str]) -> ReadEvent | list[Problem]:
@@ -686,6 +694,7 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
                     clean
                     and value
                     and not value.isspace()
+                    and value not in _PRINTED_FOR_NOTHING
                     and (name != "order_id" or identifiers.is_everyday_id(value))
                 ):
                     continue
@@ -759,7 +768,7 @@ def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content | 
             values[name] = reader.decimal(at, item, name)
     for name in ("title", "brand", "category", "variant", "coupon"):
         if name in item:
-            values[name] = reader.text(at, item, name)
+            values[name] = reader.words(at, item, name)
     return made_of(Content, values)
 
 
@@ -1137,6 +1146,15 @@ class _Reader:
             return None
         return text
 
+    def words(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> str | None:
+        """A text for people to read; None, with a warning, for what a program printed where it had none."""
+        text = self.text(at, given, name)
+        if text in _PRINTED_FOR_NOTHING:
+            if len(self.warnings) < MAX_PROBLEMS:
+                self.absent((*at, name))
+            return None
+        return text
+
     def product_id(self, path: tuple[str, ...], value: Any) -> str | None:
         """As it stands in the catalogue, without blanks around it; None, with a warning, for what only stands for one."""
         text = self.text_of(path, value)
@@ -1267,7 +1285,7 @@ def _is_text(value: Any) -> bool:
 
 
 _CUSTOM_READERS: Mapping[str, Callable[[_Reader, tuple[str, ...], Mapping[str, Any], str], Any]] = {
-    **dict.fromkeys(_TEXTS, _Reader.text),
+    **dict.fromkeys(_TEXTS, _Reader.words),
     "currency": _Reader.currency,
     "value": _Reader.decimal,
     "predicted_ltv": _Reader.decimal,

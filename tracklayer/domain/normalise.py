@@ -221,11 +221,20 @@ def letters_and_digits(value: str) -> str | None:
 
 
 def state(value: str, country_code: str | None = None) -> str | None:
-    """Lower case, no punctuation or spaces; a US state's full name becomes its code, unless it lies in another country."""
-    text = _only("LMN", value)
+    """Lower case, no punctuation or spaces; a US state's full name becomes its code, unless it lies in another country.
+
+    Of a code of ISO 3166-2, such as ``US-CA``, what is behind the country's.
+    """
+    text = _only("LMN", without_country(value))
     if text and (not country_code or country(country_code) == "us"):
         return _us_states().get(text, text)
     return text
+
+
+def without_country(value: str) -> str:
+    """Of a code of ISO 3166-2, such as ``US-CA``, what is behind the country's; any other text as it is."""
+    text = value.strip().upper()
+    return text[3:] if text[2:3] == "-" and text in regions() else value
 
 
 def zip_code(value: str, country_code: str | None = None) -> str | None:
@@ -254,7 +263,7 @@ def zip_code_in(country_code: str | None) -> Rule:
 
 
 def _state_abroad(value: str) -> str | None:
-    return letters_and_digits(value)
+    return letters_and_digits(without_country(value))
 
 
 def _zip_code_in_us(value: str) -> str | None:
@@ -381,6 +390,37 @@ _NO_MONEY = frozenset("XXX XTS XAG XAU XPD XPT XBA XBB XBC XBD XSU XUA".split())
 def monies() -> frozenset[str]:
     """ISO 4217 codes of what somebody can pay in."""
     return currencies() - _NO_MONEY
+
+
+@cache
+def regions() -> frozenset[str]:
+    """Codes of ISO 3166-2 in upper case: ``US-CA``."""
+    return frozenset(area.code for area in pycountry.subdivisions)
+
+
+def region(value: str, country_code: str) -> str | None:
+    """The code of ISO 3166-2, such as ``CA-ON``, of a region of a country: of that code, of what is behind the country's in it,
+    or of the name that the standard has for it. None where nothing is meant by it, or more than one region.
+    """
+    code = country_code.upper()
+    text = value.strip().upper()
+    if not text.startswith(f"{code}-"):
+        text = f"{code}-{text}"
+    return text if text in regions() else _regions_by_name().get((code, _without_accents(value)))
+
+
+@cache
+def _regions_by_name() -> dict[tuple[str, str], str | None]:
+    """By country and name; None where several regions of a country have one name."""
+    found: dict[tuple[str, str], str | None] = {}
+    for area in pycountry.subdivisions:
+        key = (area.country_code, _without_accents(area.name))
+        found[key] = None if key in found else area.code
+    return found
+
+
+def _without_accents(value: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFD", _only("LMN", value) or "") if not unicodedata.combining(c))
 
 
 @cache

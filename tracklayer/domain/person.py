@@ -193,7 +193,7 @@ def tokens_of_email(value: str) -> set[str]:
         return {f"email:{digest}", f"email_given:{digest}"}
     basic = normalise.email(value) or ""
     local, _, domain = basic.partition("@")
-    digests = set[str]()
+    digests = {_of_text(value)}  # as versions stored it that took no address with a blank inside
     for spelling in [f"{local}@{other}" for other in _GMAIL] if domain in _GMAIL else [basic]:
         found = normalise.email_digests(spelling)
         digests |= {found[rule] for rule in _STRICT if found.get(rule)}

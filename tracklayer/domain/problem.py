@@ -142,7 +142,7 @@ CODES: dict[str, Meaning] = {
     "EVENT_TOO_OLD": Meaning("A test event is older than the platform takes.", "Send a fresh one."),
     "CONSENT_DENIED": Meaning("The person of a test event refused.", "Send one with consent."),
     "IDENTIFIER_PLACEHOLDER": Meaning(
-        "An identifier only stands for a value (null, undefined, {gclid}), or is the digest of one. It counts as absent.",
+        "An identifier or a text only stands for a value (null, undefined, {gclid}), or is the digest of one. It counts as absent.",
         "Leave the field out where there is nothing to send.",
         is_warning=True,
     ),

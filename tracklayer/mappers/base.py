@@ -10,7 +10,7 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -303,6 +303,11 @@ class Verdicts(list[RuleVerdict]):
         return Refused(reason, message, field, tuple(self))
 
 
+def is_given(value: Any) -> bool:
+    """Whether a property says anything: a blank text says as much as none."""
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
 def omit_empty(item: Mapping[str, Any]) -> dict[str, Any]:
     """Without None, "", [] and {}: platforms take a missing key for unknown, and an empty one for a fault."""
     return {key: value for key, value in item.items() if value or value == 0}
@@ -403,7 +408,10 @@ def advertising_id(device: Device, verdicts: Verdicts) -> tuple[str, str] | None
 
 
 def url_parameter(url: str | None, name: str) -> str | None:
-    """A query parameter, percent-decoded once, case kept; None where the URL has none or cannot be taken apart."""
+    """A click id in the query, the first of its name: percent-decoded once, case kept.
+
+    No click id holds a blank, so a ``+`` in it is one. None where the URL has none or cannot be taken apart.
+    """
     if url is None or f"{name}=" not in url:
         return None
     try:
@@ -413,8 +421,36 @@ def url_parameter(url: str | None, name: str) -> str | None:
     for part in query.split("&"):
         key, _, value = part.partition("=")
         if key == name and value:
-            return unquote_plus(value)
+            return unquote(value)
     return None
+
+
+def click_id(
+    person: UserData,
+    name: str,
+    url: str | None,
+    rule: Callable[[str], str | None],
+    verdicts: Verdicts,
+    why: str,
+    parameter: str | None = None,
+) -> str | None:
+    """A click id as given; where there is none, or ``rule`` makes nothing of it, that of the page's URL.
+
+    ``why`` is said where something was left out. ``parameter``: its name in the URL, where it has another one there.
+    """
+    given = getattr(person, name)
+    if given is not None:
+        found = rule(given)
+        if found is not None:
+            return found
+        verdicts.left_out(name, f"user_data.{name}", why)
+    of_url = url_parameter(url, parameter or name)
+    if of_url is None:
+        return None
+    found = rule(of_url)
+    if found is None and given is None:
+        verdicts.left_out(name, f"user_data.{name}", why)
+    return found
 
 
 def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcome:
@@ -488,9 +524,17 @@ def http_date(text: str) -> datetime | None:
         return None
 
 
-_TOKEN_LIKE = re.compile(r"[A-Za-z0-9_\-]{40,}")
-_ADDRESS_LIKE = re.compile(r"[^\s@\"'<>]+@[^\s@\"'<>]+")
-_NUMBER_LIKE = re.compile(r"\+?\d[\d ()-]{7,}\d")
+# What platforms' words may repeat of what was sent, whichever platform it is: one rule for all of them.
+_REPEATED = re.compile(
+    r"(?<=[A-Za-z0-9/])[?#][^\s?#\"'<>]*=[^\s\"'<>]*"  # the query of a URL: where a page is, tells nobody's name
+    r"|[A-Za-z0-9_\-]{40,}"  # a token or a digest
+    r"|[^\s@\"'<>]+(?:@|%40)[^\s@\"'<>]+"  # an e-mail address
+    r"|\b[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}\b"  # the id of a device, a browser or a click
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}\b|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"  # an address of a machine
+    r"|(?<![\w:])(?:[0-9A-Fa-f]{1,4}:)*[0-9A-Fa-f]{0,4}::[0-9A-Fa-f:.]*[0-9A-Fa-f]"
+)
+_NUMBER_LIKE = re.compile(r"\+\d(?:[ ()./-]{0,3}\d){6,}|\+?\d[\d ()-]{7,}\d|\d(?:[ ().-]{0,3}\d){8,}")
+_QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|https?://\S+")
 
 
 LONGEST_WORDS = 1000  # characters that are looked at: nobody reads more, and a reply may have millions
@@ -516,11 +560,15 @@ def plain_words(value: Any) -> str:
 
 
 def safe_message(text: Any, limit: int = 200) -> str:
-    """A platform's own words, without anything that could be a token, an address or a phone number."""
-    words = plain_words(text)
-    for pattern in (_TOKEN_LIKE, _ADDRESS_LIKE, _NUMBER_LIKE):
-        words = pattern.sub("…", words)
-    return words[:limit]
+    """A platform's own words, without anything that could be a token, an e-mail or IP address, a phone number, the id of a
+    device or a click, or what stands in the query of a URL.
+    """
+    return _NUMBER_LIKE.sub("…", _REPEATED.sub("…", plain_words(text)))[:limit]
+
+
+def quiet_message(text: Any) -> str:
+    """``safe_message`` of a platform that quotes what was sent: also without quotations and URLs."""
+    return safe_message(_QUOTED.sub("…", plain_words(text)))
 
 
 def whole_number(value: Any) -> int | None:

@@ -45,6 +45,7 @@ from tracklayer.mappers.base import (
     Verdicts,
     advertising_id,
     by_status,
+    click_id,
     first_email,
     no_answer_of_the_platform,
     omit_empty,
@@ -52,11 +53,9 @@ from tracklayer.mappers.base import (
     opaque_id,
     plain_id,
     plain_text,
-    plain_words,
+    quiet_message,
     retry_after,
-    safe_message,
     unix_milliseconds,
-    url_parameter,
     whole_number,
 )
 
@@ -115,7 +114,7 @@ def _ipv4(value: str, settings: Settings) -> str | None:
     return address if address and ":" not in address else None
 
 
-def _click_id(value: str, settings: Settings) -> str | None:
+def _click_id(value: str) -> str | None:
     return opaque_id("li_fat_id", value)
 
 
@@ -126,7 +125,7 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "country": _country,
     "external_id": lambda value, settings: plain_id(value),
     "client_ip": _ipv4,
-    "li_fat_id": _click_id,
+    "li_fat_id": lambda value, settings: _click_id(value),
     "job_title": _name,
     "company_name": _name,
 }
@@ -314,15 +313,9 @@ def _unconfirmed(reply: PlatformReply) -> Outcome:
     return Unreachable("the answer does not confirm every event", reply.status, code="unconfirmed")
 
 
-_ECHOED = re.compile(
-    r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|https?://\S+|\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"
-    r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-)
-
-
 def _quiet(text: Any) -> str:
     """LinkedIn's words may repeat what was sent: without quotations, addresses and ids."""
-    return safe_message(_ECHOED.sub("…", plain_words(text))) or "LinkedIn gave no reason"
+    return quiet_message(text) or "LinkedIn gave no reason"
 
 
 def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
@@ -333,10 +326,11 @@ def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any
         _add_id(ids, verdicts, "SHA256_EMAIL", "email", first_email(person, "basic"))
     if person.emails:
         only_the_first(person, "LinkedIn", verdicts, ("emails",))
-    click_id = person.li_fat_id or url_parameter(event.event_source_url, "li_fat_id")
-    if click_id is not None:
-        name = "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID"
-        _add_id(ids, verdicts, name, "li_fat_id", _click_id(click_id, settings))
+    kind = "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID"
+    why = f"left out: nothing that LinkedIn takes as {kind}"
+    click = click_id(person, "li_fat_id", event.event_source_url, _click_id, verdicts, why)
+    if click is not None:
+        ids.append({"idType": kind, "idValue": click})
     if person.client_ip is not None:
         _add_id(ids, verdicts, "PLAINTEXT_IP_ADDRESS", "client_ip", _ipv4(person.client_ip, settings))
     device = _android_id(event, verdicts)
@@ -349,9 +343,13 @@ def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any
     info = _user_info(event, settings, verdicts)
     if info:
         found["userInfo"] = info
-    external_id = plain_id(person.external_id) if person.external_id is not None else None
-    if external_id:
-        found["externalIds"] = [external_id]
+    if person.external_id is not None:
+        external_id = plain_id(person.external_id)
+        if external_id is not None:
+            found["externalIds"] = [external_id]
+        else:
+            message = "left out: LinkedIn takes it in plain text, so it may hold no e-mail and no phone"
+            verdicts.left_out("external_id", "user_data.external_id", message)
     lead = _lead(event, verdicts)
     if lead:
         found["lead"] = lead

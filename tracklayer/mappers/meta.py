@@ -29,11 +29,11 @@ from tracklayer.mappers.base import (
     Setting,
     Settings,
     Verdicts,
+    click_id,
     has_fractions,
     number,
     omit_empty,
     unix_seconds,
-    url_parameter,
 )
 from tracklayer.mappers.meta_answers import EXPLANATIONS, read_reply
 
@@ -410,6 +410,12 @@ def _with_its_time_told(name: str, cookie: str, verdicts: Verdicts) -> str:
     return cookie
 
 
+def _click_id(value: str) -> str | None:
+    """What a cookie can be built of."""
+    click = value.strip()
+    return click if is_meta_cookie(f"fb.1.0.{click}") else None
+
+
 def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) -> str | None:
     """The cookie; or built from the click id where there is no good cookie, or one of another click."""
     cookie = person.fbc
@@ -418,14 +424,10 @@ def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) ->
     is_usual = cookie is not None and _is_usual_cookie(cookie) is not None
     if cookie is not None and not is_usual:
         cookie = cookie.strip() if is_meta_cookie(cookie) else None
-    click = (person.fbclid or "").strip() or url_parameter(url, "fbclid")
-    if click and (cookie is None or cookie.split(".")[3] != click):
-        built = fbc_of(click, event.occurred_at)
-        if is_meta_cookie(built):
-            verdicts.ok(_FBC_BUILT)
-            return built
-        if person.fbclid:
-            verdicts.left_out("fbclid", "user_data.fbclid", "left out: not a click id that Meta could read")
+    click = click_id(person, "fbclid", url, _click_id, verdicts, "left out: not a click id that Meta could read")
+    if click is not None and (cookie is None or cookie.split(".")[3] != click):
+        verdicts.ok(_FBC_BUILT)
+        return fbc_of(click, event.occurred_at)
     if cookie is None and person.fbc is not None:
         verdicts.left_out("fbc", "user_data.fbc", "left out: not of the form fb.1.<milliseconds>.<click id>")
     return cookie if cookie is None or is_usual else _with_its_time_told("fbc", cookie, verdicts)

@@ -42,18 +42,18 @@ from tracklayer.mappers.base import (
     Verdicts,
     advertising_id,
     by_status,
+    click_id,
     first_email,
     first_phone,
+    is_given,
     no_answer_of_the_platform,
     number,
     omit_empty,
     only_the_first,
     plain_id,
     plain_text,
-    plain_words,
-    safe_message,
+    quiet_message,
     unix_seconds,
-    url_parameter,
     whole_number,
 )
 
@@ -108,7 +108,7 @@ def _ip(value: str, settings: Settings) -> str | None:
     return machine_address(value)
 
 
-def _click_id(value: str, settings: Settings) -> str | None:
+def _click_id(value: str) -> str | None:
     """32 hexadecimal digits with or without hyphens; the cookie's prefix is off."""
     return value.strip().removeprefix("_uet") if FORMATS["msclkid"].is_right(value) else None
 
@@ -119,7 +119,7 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "external_id": lambda value, settings: plain_id(value),
     "client_ip": _ip,
     "client_user_agent": lambda value, settings: plain_text(value),
-    "msclkid": _click_id,
+    "msclkid": lambda value, settings: _click_id(value),
 }
 
 _RENEW = "Copy the token of this UET tag again (UET tags, Use Conversions API) and set it on the destination."
@@ -297,15 +297,9 @@ def _message(detail: Mapping[str, Any]) -> str:
     return f"{field}: {words}" if isinstance(field, str) and re.fullmatch(r"[\w.\[\]]{1,80}", field) else words
 
 
-_ECHOED = re.compile(
-    r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|https?://\S+|\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"
-    r"|\b[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}\b"
-)
-
-
 def _quiet(text: Any) -> str:
     """Microsoft's words may repeat what was sent: without quotations, addresses and ids."""
-    return safe_message(_ECHOED.sub("…", plain_words(text))) or "Microsoft gave no reason"
+    return quiet_message(text) or "Microsoft gave no reason"
 
 
 def _consent(event: Event, settings: Settings) -> str | None:
@@ -341,9 +335,10 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts, *, is_denie
     visitor = _text(properties, "uetvid") if properties else None
     if visitor and (visitor := plain_text(visitor)):
         found["anonymousId"] = visitor
-    click_id = person.msclkid or url_parameter(event.event_source_url, "msclkid")
-    if click_id is not None:
-        _put(found, verdicts, "msclkid", "msclkid", _click_id(click_id, settings))
+    why = "left out: nothing that Microsoft takes as msclkid"
+    click = click_id(person, "msclkid", event.event_source_url, _click_id, verdicts, why)
+    if click is not None:
+        found["msclkid"] = click
     found |= _advertising_ids(event, verdicts)
     if person.client_ip is not None:
         _put(found, verdicts, "clientIpAddress", "client_ip", _ip(person.client_ip, settings))
@@ -427,6 +422,8 @@ def _custom_data(event: Event, verdicts: Verdicts, *, is_page: bool) -> dict[str
         verdicts.left_out("page_type", field, "left out: not one of Microsoft's page types")
         kind = None
     goal_value = read_decimal(properties.get("event_value"))
+    if goal_value is None and is_given(properties.get("event_value")):
+        verdicts.left_out("event_value", "custom_data.properties.event_value", "left out: not a number")
     return omit_empty(
         {
             "value": value,

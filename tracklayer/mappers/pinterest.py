@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BearerToken, DropReason, PlatformRequest
@@ -29,8 +28,10 @@ from tracklayer.mappers.base import (
     Setting,
     Settings,
     Verdicts,
+    click_id,
     has_fractions,
     omit_empty,
+    opaque_id,
     unix_seconds,
     wrong_with_flag,
 )
@@ -131,8 +132,11 @@ _HASHED: Mapping[str, tuple[str, _Rule]] = {
 _PLAIN: Mapping[str, tuple[str, _Rule]] = {
     "client_ip": ("client_ip_address", lambda value, country: machine_address(value)),
     "client_user_agent": ("client_user_agent", _trimmed),
-    "epik": ("click_id", _trimmed),
 }
+
+
+def _click_id(value: str) -> str | None:
+    return opaque_id("epik", value)
 
 
 def _email(given: Matchable) -> str | None:
@@ -153,6 +157,7 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "email": lambda value, settings: _email(Matchable.read(value)),
     "phone": lambda value, settings: _phone(Matchable.read(value), settings),
     **{name: _alone(rule) for name, (_, rule) in (*_HASHED.items(), *_PLAIN.items())},
+    "epik": lambda value, settings: _click_id(value),
 }
 
 _CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
@@ -340,9 +345,10 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
             found[key] = plain
         else:
             _leave_out(verdicts, key, name)
-    of_url = _parameter(event.event_source_url, "epik") if person.epik is None else ""
-    if of_url and not normalise.is_placeholder(of_url):
-        found["click_id"] = of_url
+    why = "left out: nothing that Pinterest could use as click_id"
+    click = click_id(person, "epik", event.event_source_url, _click_id, verdicts, why)
+    if click is not None:
+        found["click_id"] = click
     if event.device is not NO_DEVICE and event.device.advertising_id is not None:
         _put_advertising_id(found, event.device, event.device.advertising_id, verdicts)
     return found
@@ -378,17 +384,6 @@ def _put_advertising_id(found: dict[str, Any], device: Device, given: str, verdi
         found["hashed_maids"] = [normalise.sha256_hex(given.strip().lower())]
         return
     verdicts.left_out("advertising_id", "device.advertising_id", message)
-
-
-def _parameter(url: str | None, name: str) -> str:
-    """The first value of a query parameter, percent-decoded, case kept; empty where there is none."""
-    if url is None or f"{name}=" not in url or not is_web_url(url):
-        return ""
-    for part in urlsplit(url).query.split("&"):
-        key, _, value = part.partition("=")
-        if key == name and value:
-            return unquote(value).strip()
-    return ""
 
 
 # Fields of ours that have the same name and form at Pinterest.

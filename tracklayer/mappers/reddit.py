@@ -10,10 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
-
-import pycountry
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -44,6 +41,7 @@ from tracklayer.mappers.base import (
     Verdicts,
     advertising_id,
     by_status,
+    click_id,
     first_email,
     first_phone,
     no_answer_of_the_platform,
@@ -55,7 +53,6 @@ from tracklayer.mappers.base import (
     plain_words,
     safe_message,
     unix_milliseconds,
-    url_parameter,
 )
 
 EVENT_NAMES = {
@@ -95,7 +92,8 @@ def _phone(value: str, settings: Settings) -> str | None:
 
 
 def _external_id(value: str, settings: Settings) -> str | None:
-    return None if normalise.is_foreign_digest(value) else hashed(value, plain_text)
+    """Also of an id that looks like an MD5, an address or a number: it is an id all the same, and leaves as a digest."""
+    return None if normalise.is_placeholder(value) else hashed(value, normalise.trimmed)
 
 
 def _ip(value: str, settings: Settings) -> str | None:
@@ -116,7 +114,7 @@ def _uuid(value: str, settings: Settings) -> str | None:
     return value.strip().rpartition(".")[2] if FORMATS["rdt_uuid"].is_right(value) else None
 
 
-def _opaque(value: str, settings: Settings) -> str | None:
+def _click_id(value: str) -> str | None:
     return opaque_id("rdt_cid", value)
 
 
@@ -128,14 +126,11 @@ def _country(value: str, settings: Settings) -> str | None:
 def _region(value: str, country: str | None) -> str | None:
     """ISO 3166-2, such as US-CA; None unless it is an assigned code."""
     text = value.strip().upper()
-    if country is not None and not text.startswith(f"{country}-"):
-        text = f"{country}-{(normalise.state(value, country) or '').upper()}"
-    return text if text in _regions() else None
-
-
-@cache
-def _regions() -> frozenset[str]:
-    return frozenset(area.code for area in pycountry.subdivisions)
+    if text in normalise.regions():
+        return text if country is None or text.startswith(f"{country}-") else None
+    if country is None:
+        return None
+    return normalise.region(value, country) or normalise.region(normalise.state(value, country) or "", country)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -145,7 +140,7 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "client_ip": _ip,
     "client_user_agent": lambda value, settings: plain_text(value),
     "rdt_uuid": _uuid,
-    "rdt_cid": _opaque,
+    "rdt_cid": lambda value, settings: _click_id(value),
     # Country and state go out with limited data use only.
     "country": _country,
     "state": lambda value, settings: _region(value, None),
@@ -243,11 +238,12 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if url is not None and not event.has_plain_url and not is_web_url(url):
         verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
-    click_id = _click_id(event, settings, verdicts)
+    why = "left out: nothing that Reddit takes as a click id"
+    click = click_id(event.user_data, "rdt_cid", event.event_source_url, _click_id, verdicts, why)
     user = _user(event.user_data, settings, verdicts)
     if event.device is not NO_DEVICE:
         user |= _device(event.device, verdicts)
-    if not (click_id or user.keys() & _IDENTITY or {"ip_address", "user_agent"} <= user.keys()):
+    if not (click or user.keys() & _IDENTITY or {"ip_address", "user_agent"} <= user.keys()):
         return verdicts.refuse(
             DropReason.MISSING_IDENTIFIERS,
             "identifiers",
@@ -262,8 +258,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if url is not None:
         item["event_source_url"] = url
     item["type"] = kind
-    if click_id:
-        item["click_id"] = click_id
+    if click:
+        item["click_id"] = click
     if user:
         item["user"] = user
     details = _metadata(event.custom_data, kind["tracking_type"], verdicts)
@@ -362,19 +358,6 @@ def _custom_name(given: str, settings: Settings) -> str:
     return str(names.get(given) or names.get("*") or given)
 
 
-def _click_id(event: Event, settings: Settings, verdicts: Verdicts) -> str | None:
-    """The click id as given, else ``rdt_cid`` of the page's URL, percent-decoded once, case kept."""
-    given = event.user_data.rdt_cid
-    if given is None:
-        given = url_parameter(event.event_source_url, "rdt_cid")
-    if given is None:
-        return None
-    click_id = _opaque(given, settings)
-    if click_id is None:
-        verdicts.left_out("rdt_cid", "user_data.rdt_cid", "left out: nothing that Reddit takes as a click id")
-    return click_id
-
-
 def _user(person: UserData, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if person.email is not None or person.emails:
@@ -404,6 +387,10 @@ def _device(device: Device, verdicts: Verdicts) -> dict[str, Any]:
             verdicts.left_out("advertising_id", "device.advertising_id", message)
     if device.screen_width and device.screen_height:
         found["screen_dimensions"] = {"width": device.screen_width, "height": device.screen_height}
+    elif device.screen_width or device.screen_height:
+        given_one = "screen_width" if device.screen_width else "screen_height"
+        message = "left out: Reddit takes the screen's width and height together"
+        verdicts.left_out("screen_dimensions", f"device.{given_one}", message)
     return found
 
 
@@ -427,7 +414,15 @@ def _limited_use(person: UserData, verdicts: Verdicts) -> dict[str, Any]:
         if region is not None:
             options["region"] = region
         elif person.state is not None:
-            verdicts.left_out("state", "user_data.state", "left out: not a region code of the country")
+            verdicts.left_out("state", "user_data.state", "left out: not a region of the country")
+    elif person.state is not None:
+        region = _region(person.state, None)  # its code names the country as well
+        if region is not None:
+            options |= {"country": region[:2], "region": region}
+        else:
+            verdicts.left_out(
+                "state", "user_data.state", "left out: a region goes out with its country, and none is given"
+            )
     return options
 
 

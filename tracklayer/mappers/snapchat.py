@@ -24,7 +24,7 @@ from tracklayer.domain.delivery import (
     Rejected,
     Verdict,
 )
-from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event, UserData
+from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event
 from tracklayer.domain.event_names import is_refund
 from tracklayer.domain.identifiers import FORMATS, is_web_url, machine_address
 from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
@@ -40,6 +40,7 @@ from tracklayer.mappers.base import (
     Settings,
     Verdicts,
     by_status,
+    click_id,
     has_fractions,
     no_answer_of_the_platform,
     number,
@@ -48,7 +49,6 @@ from tracklayer.mappers.base import (
     retry_after,
     safe_message,
     unix_seconds,
-    url_parameter,
     whole_number,
 )
 from tracklayer.mappers.snapchat_app import APP_PROPERTIES, app_data, put_device_ids
@@ -121,7 +121,7 @@ def _city(value: str) -> str | None:
 
 def _state(value: str, country: str | None = None) -> str | None:
     """Lower-case letters only; in the US the two-letter code."""
-    letters = normalise.city(value)
+    letters = normalise.city(normalise.without_country(value))
     return normalise.state(letters, country) if letters else None
 
 
@@ -134,6 +134,10 @@ def _opaque(name: str) -> Callable[[str, Settings], str | None]:
         return value.strip() if is_right(value) and not is_placeholder(value) else None
 
     return opaque
+
+
+def _click_id(value: str) -> str | None:
+    return NORMALISE["sc_click_id"](value, {})
 
 
 def _ip(value: str, settings: Settings) -> str | None:
@@ -429,9 +433,10 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
             found[key] = plain
         else:
             verdicts.left_out(name, f"user_data.{name}", "left out: not of the form that Snapchat gives or takes")
-    click_id = _click_id(person, event.event_source_url, verdicts)
-    if click_id is not None:
-        found["sc_click_id"] = click_id
+    why = "left out: not of the form that Snapchat gives or takes"
+    click = click_id(person, "sc_click_id", event.event_source_url, _click_id, verdicts, why, "ScCid")
+    if click is not None:
+        found["sc_click_id"] = click
     return found
 
 
@@ -450,20 +455,6 @@ def _put_all(found: dict[str, Any], verdicts: Verdicts, key: str, name: str, dig
     if None in digests:
         which = f"{digests.count(None)} of {len(digests)} " if len(digests) > 1 else ""
         verdicts.left_out(name, f"user_data.{name}", f"{which}left out: nothing that Snapchat could match as {key}")
-
-
-def _click_id(person: UserData, url: str | None, verdicts: Verdicts) -> str | None:
-    """The click id as given where that is one, else ``ScCid`` of the page's URL, percent-decoded once, case kept."""
-    well_formed = NORMALISE["sc_click_id"]
-    if person.sc_click_id is not None:
-        given = well_formed(person.sc_click_id, {})
-        if given is not None:
-            return given
-        verdicts.left_out(
-            "sc_click_id", "user_data.sc_click_id", "left out: not of the form that Snapchat gives or takes"
-        )
-    in_url = url_parameter(url, "ScCid")
-    return well_formed(in_url, {}) if in_url is not None else None
 
 
 def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
@@ -541,15 +532,12 @@ def _objects(value: Any) -> list[Mapping[str, Any]]:
     return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
 
 
-_ECHOED = re.compile(
-    r"https?://\S+|\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"
-    r"|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-)
+_URL = re.compile(r"https?://\S+")
 
 
 def _quiet(text: Any) -> str:
-    """Snap's words may repeat what was sent: also without URLs, IP addresses and cookie ids."""
-    return safe_message(_ECHOED.sub("…", plain_words(text)))
+    """Snap's words may repeat the page that was sent: also without URLs."""
+    return safe_message(_URL.sub("…", plain_words(text)))
 
 
 def _uuid(value: Any) -> str | None:

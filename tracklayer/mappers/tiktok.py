@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -48,6 +47,7 @@ from tracklayer.mappers.base import (
     retry_after,
     safe_message,
     unix_seconds,
+    url_parameter,
     whole_number,
     wrong_with_flag,
 )
@@ -368,7 +368,7 @@ def _user(event: Event, url: str | None, settings: Settings, verdicts: Verdicts)
         else:
             verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that TikTok could use as {key}")
 
-    of_url = _click_id(_parameter(url, "ttclid"))
+    of_url = _click_id(url_parameter(url, "ttclid") or "")
     if of_url:
         found["ttclid"] = of_url
         if person.ttclid is not None and person.ttclid.strip() != of_url:
@@ -405,17 +405,6 @@ def _put_several(found: dict[str, Any], person: UserData, settings: Settings, ve
         if None in digests:
             message = f"{digests.count(None)} of {len(digests)} left out: nothing that TikTok could use as {key}"
             verdicts.left_out(key, f"user_data.{key}", message)
-
-
-def _parameter(url: str | None, name: str) -> str:
-    """The first value of a query parameter, percent-decoded, case kept; empty where there is none."""
-    if url is None or f"{name}=" not in url:
-        return ""
-    for part in urlsplit(url).query.split("&"):
-        key, _, value = part.partition("=")
-        if key == name and value:
-            return unquote(value)
-    return ""
 
 
 def _properties(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:

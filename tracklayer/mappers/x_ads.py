@@ -49,6 +49,7 @@ from tracklayer.mappers.base import (
     Settings,
     Verdicts,
     by_status,
+    click_id,
     first_email,
     first_phone,
     no_answer_of_the_platform,
@@ -57,10 +58,10 @@ from tracklayer.mappers.base import (
     opaque_id,
     plain_text,
     plain_words,
+    quiet_message,
     retry_after,
     safe_message,
     seconds_until,
-    url_parameter,
     whole_number,
 )
 
@@ -104,7 +105,7 @@ def _ipv4(value: str, settings: Settings) -> str | None:
     return address if address and ":" not in address else None
 
 
-def _click_id(value: str, settings: Settings) -> str | None:
+def _click_id(value: str) -> str | None:
     return opaque_id("twclid", value)
 
 
@@ -113,7 +114,7 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "phone": _phone,
     "client_ip": _ipv4,
     "client_user_agent": lambda value, settings: plain_text(value),
-    "twclid": _click_id,
+    "twclid": lambda value, settings: _click_id(value),
 }
 
 _RENEW = "Make a new token in Events Manager (Install Pixel, Manual, Conversions API) and set it on the destination."
@@ -275,14 +276,9 @@ def _message(errors: Sequence[Mapping[str, Any]]) -> str:
     return safe_message("; ".join(sayings)) or "X gave no reason"
 
 
-_ECHOED = re.compile(
-    r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|https?://\S+|\d{1,3}(?:\.\d{1,3}){3}|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"
-)
-
-
 def _quiet(text: Any) -> str:
     """X's words repeat what was sent: without quotations, addresses and ids."""
-    return safe_message(_ECHOED.sub("…", plain_words(text))) or "X gave no reason"
+    return quiet_message(text) or "X gave no reason"
 
 
 def _until_reset(reply: PlatformReply) -> float | None:
@@ -307,9 +303,10 @@ def _identifiers(event: Event, settings: Settings, verdicts: Verdicts) -> list[d
     """One object an identifier. IP and user agent need a second one: each other, or the first of the rest."""
     person = event.user_data
     found: list[dict[str, str]] = []
-    click_id = person.twclid or url_parameter(event.event_source_url, "twclid")
-    if click_id is not None:
-        _add(found, verdicts, "twclid", "twclid", _click_id(click_id, settings))
+    why = "left out: nothing that X takes as twclid"
+    click = click_id(person, "twclid", event.event_source_url, _click_id, verdicts, why)
+    if click is not None:
+        found.append({"twclid": click})
     if person.email is not None or person.emails:
         _add(found, verdicts, "hashed_email", "email", first_email(person, "basic"))
     if person.phone is not None or person.phones:

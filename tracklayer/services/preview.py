@@ -8,9 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from tracklayer.domain.delivery import DropReason, PlatformRequest
-from tracklayer.domain.event import read_event
-from tracklayer.domain.identifiers import WORDS
-from tracklayer.domain.normalise import is_nobodys, is_placeholder
+from tracklayer.domain.event import read_event, read_identifier
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import KEEPS_PLAIN, Mapped, Mapper, RuleVerdict
@@ -102,8 +100,8 @@ def as_json(request: PlatformRequest) -> dict[str, Any]:
 def normalise_value(platform: str, field: str, value: str, settings: Mapping[str, Any]) -> str | None:
     """The value of a ``user_data`` field as the platform would get it, hash or plain; None where it is dropped."""
     rule = mapper_for(platform).normalise.get(field)
-    is_none = is_placeholder if field in WORDS else is_nobodys
-    return rule(value, settings) if rule is not None and not is_none(value) else None
+    known = read_identifier(field, value) if rule is not None else None
+    return rule(known, settings) if rule is not None and known is not None else None
 
 
 def _as_verdict(problem: Problem, message: str) -> RuleVerdict:

@@ -141,7 +141,7 @@ _ADDRESS_PARTS: tuple[tuple[str, str, normalise.Rule], ...] = (
     ("sha256_last_name", "last_name", _name_sha256),
     ("sha256_street", "street", _street_sha256),
     ("city", "city", _place),
-    ("region", "state", _place),
+    ("region", "state", lambda value: _place(normalise.without_country(value))),
     ("postal_code", "zip", _zip),
     ("country", "country", _country),
 )

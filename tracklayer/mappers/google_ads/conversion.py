@@ -11,13 +11,21 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
-from urllib.parse import unquote_plus, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.event import CustomData, Event, read_decimal
 from tracklayer.domain.identifiers import FORMATS, machine_address
 from tracklayer.domain.normalise import Matchable
-from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, has_fractions, number, omit_empty
+from tracklayer.mappers.base import (
+    RuleVerdict,
+    Settings,
+    Verdicts,
+    click_id,
+    has_fractions,
+    is_given,
+    number,
+    omit_empty,
+)
 
 CLICK_IDS = ("gclid", "gbraid", "wbraid")
 _CUSTOMER_TYPES = ("NEW", "RETURNING", "REENGAGED")
@@ -80,7 +88,7 @@ def _zip(value: str, country: str | None) -> str | None:
     return None if country == "US" and not _US_ZIP.fullmatch(text) else text or None
 
 
-def _click_id(value: str, settings: Settings) -> str | None:
+def _click_id(value: str) -> str | None:
     """As it is. What a template left where it had none is no click id."""
     return value.strip() if FORMATS["gclid"].is_right(value) and not normalise.is_placeholder(value) else None
 
@@ -98,13 +106,14 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "country": lambda value, settings: _country(value),
     "client_ip": lambda value, settings: machine_address(value),
     "client_user_agent": lambda value, settings: normalise.trimmed(value),
-    **dict.fromkeys(CLICK_IDS, _click_id),
+    **dict.fromkeys(CLICK_IDS, lambda value, settings: _click_id(value)),
 }
 
 IDENTIFIERS_OK = RuleVerdict("identifiers", True, "a click id or customer data to match", "user_data")
 _WHOLE_PIECES = RuleVerdict(
     "contents", True, "quantities with a fraction are sent as whole pieces", "custom_data.contents.quantity"
 )
+_NO_CLICK = "left out: a click id has no spaces, and is no placeholder"
 _NO_CART = RuleVerdict(
     "contents", False, "left out: Google drops cart data that comes with gbraid or wbraid", "custom_data.contents"
 )
@@ -121,31 +130,11 @@ class Sale(NamedTuple):
 def clicks_of(event: Event, verdicts: Verdicts) -> dict[str, str]:
     """Click ids as given, else from the page's URL; their case counts and they are never cut."""
     found = {}
-    of_url = _parameters(event.event_source_url)
     for name in CLICK_IDS:
-        given = getattr(event.user_data, name)
-        if given is None:
-            given = of_url.get(name)
-        if given is None or normalise.is_placeholder(given):
-            continue
-        click_id = _click_id(given, {})
-        if click_id is None:
-            verdicts.left_out(name, f"user_data.{name}", "left out: a click id has no spaces")
-        else:
-            found[name] = click_id
+        click = click_id(event.user_data, name, event.event_source_url, _click_id, verdicts, _NO_CLICK)
+        if click is not None:
+            found[name] = click
     return found
-
-
-def _parameters(url: str | None) -> dict[str, str]:
-    """Query parameters of a URL that may hold a click id, percent-decoded once."""
-    if url is None or ("gclid=" not in url and "braid=" not in url):
-        return {}
-    try:
-        query = urlsplit(url).query
-    except ValueError:
-        return {}
-    pairs = (part.partition("=") for part in query.split("&"))
-    return {name: unquote_plus(value) for name, _, value in pairs if value}
 
 
 def contacts_of(event: Event, settings: Settings, verdicts: Verdicts, most: int) -> list[tuple[str, str]]:
@@ -215,8 +204,8 @@ def cart_of(event: Event, settings: Settings, clicks: Mapping[str, str], verdict
                 )
                 for content in given.contents
             ],
-            "couponCodes": _coupons(given),
-            "transactionDiscount": number(_discount(given)),
+            "couponCodes": _coupons(given, verdicts),
+            "transactionDiscount": number(_discount(given, verdicts)),
         }
     )
     if not cart:
@@ -230,16 +219,22 @@ def cart_of(event: Event, settings: Settings, clicks: Mapping[str, str], verdict
     )
 
 
-def _coupons(given: CustomData) -> list[str]:
+def _coupons(given: CustomData, verdicts: Verdicts) -> list[str]:
     """The order's own, then those of its lines, each once."""
-    coupons = [given.properties.get("coupon"), *[content.coupon for content in given.contents]]
-    found = [coupon for coupon in coupons if isinstance(coupon, str) and coupon]
+    whole = given.properties.get("coupon")
+    if not isinstance(whole, str) and is_given(whole):
+        verdicts.left_out("coupon", "custom_data.properties.coupon", "left out: must be text")
+    coupons = [whole, *[content.coupon for content in given.contents]]
+    found = [coupon for coupon in coupons if isinstance(coupon, str) and coupon.strip()]
     return list(dict.fromkeys(found)) if len(found) > 1 else found
 
 
-def _discount(given: CustomData) -> Decimal | None:
+def _discount(given: CustomData, verdicts: Verdicts) -> Decimal | None:
     """As given for the order, else the sum of its lines' discounts, which are of one unit each."""
     whole = read_decimal(given.properties.get("discount"))
+    if whole is None and is_given(given.properties.get("discount")):
+        message = "left out: must be a number, or one written as text: 4.50"
+        verdicts.left_out("discount", "custom_data.properties.discount", message)
     of_lines = [content.discount * content.quantity for content in given.contents if content.discount is not None]
     return whole if whole is not None or not of_lines else sum(of_lines, Decimal(0))
 

@@ -126,7 +126,7 @@ def _legacy_address(event: Event, verdicts: Verdicts) -> dict[str, str] | None:
             "hashedLastName": last,
             "hashedStreetAddress": street_sha256(person.street) if person.street else None,
             "city": _place(person.city),
-            "state": _place(person.state),
+            "state": _place(normalise.without_country(person.state)) if person.state else None,
             "countryCode": country,
             "postalCode": code,
         }
