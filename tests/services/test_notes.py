@@ -14,14 +14,17 @@ from tests.factories import Api, Merchant, draft
 from tests.services.test_late_answers import GONE, Sender, TogetherSender
 from tests.services.test_transport import Platform, answered
 from tracklayer.clock import FrozenClock
+from tracklayer.db.advice import advice_of
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.deliveries import DeliveryRow, deliveries_by_key
+from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due, sweep
 from tracklayer.services.destinations import Changed, example_settings, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
+from tracklayer.services.monitor import Watch
 from tracklayer.services.trial import try_destination
 
 NOTES = """
@@ -179,6 +182,48 @@ def test_of_one_request_each_event_has_its_own_note(
     found = [row(merchant, "pinterest", event_id) for event_id in ("order_1", "order_2")]
     assert [one.status for one in found] == ["delivered"] * 2
     assert sorted(str(one.attempt_log[0].get("note")) for one in found) == ["None", "no click_id"]
+
+
+def advice(merchant: Merchant) -> list[Advice]:
+    with in_transaction():
+        found = advice_of([merchant.merchant_id])
+    return [one for of_one in found.values() for one in of_one if one.code is AdviceCode.TAKEN_WITH_NOTES]
+
+
+@pytest.mark.parametrize(("noted", "plain", "is_told"), [(9, 0, False), (10, 0, True), (10, 40, True), (10, 41, False)])
+def test_of_many_notes_the_merchant_is_advised_until_they_end(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    platform: Platform,
+    noted: int,
+    plain: int,
+    is_told: bool,
+) -> None:
+    set_up(runtime, merchant, "tiktok")
+    watch = Watch(runtime)
+    for body, count in (({"code": 0, "message": "OK"}, plain), (PARTIAL, noted)):
+        platform.answer = answer(body)
+        ingest_events(runtime, merchant.holder, [draft(f"{body['code']}_{n}") for n in range(count)])
+        deliver(runtime, merchant, worker, "tiktok")
+    watch.look()
+    found = advice(merchant)
+    assert bool(found) is is_told
+    if not found:
+        return
+    (one,) = found
+    assert (one.platform, one.count, one.details["code"]) == ("tiktok", noted, "20001")
+    assert one.sentence == (
+        f"Of the last {noted + plain} events that TikTok took within a day, {noted} came with a note, such as: {SAID}. They "
+        "count as delivered."
+    )
+    assert one.next_step == mapper_for("tiktok").explanations["20001"].next_step
+    assert (one.example_event_id or "").startswith("20001_")
+    for hours in (25, 1, 1):
+        clock.move(timedelta(hours=hours, minutes=1))
+        watch.look()
+    assert advice(merchant) == []
 
 
 def test_a_trial_shows_the_note_and_explains_it(runtime: Runtime, merchant: Merchant, platform: Platform) -> None:
