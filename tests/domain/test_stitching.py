@@ -9,6 +9,7 @@ import pytest
 
 from tracklayer.domain.event import Consent, CustomData, Event, UserData
 from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.shown import PARAMETERS
 from tracklayer.domain.stitching import (
     KINDS,
     MOST_BROWSERS,
@@ -396,6 +397,59 @@ def test_of_two_clicks_metas_cookie_is_of_the_newer_one() -> None:
     earlier = signal("fbc", "fb.1.1700000000000.other", 4 * HOUR)
     built = f"fb.1.{int(clicked.first_seen_at.timestamp() * 1000)}.old"
     assert given(stitch(event(browser_id=BROWSER), Known(Browser(BROWSER, [clicked, earlier])))) == {"fbc": built}
+
+
+OLD = {
+    **{form.kind: "Old1" for form in PARAMETERS.values()},
+    "fbc": "fb.1.1700000000000.Old1",
+    "msclkid": "0" * 31 + "1",
+}
+NEW = {name: "2" * 32 if name == "msclkid" else "New2" for name in PARAMETERS}
+SAME = [{"gclid", "gbraid", "wbraid"}, {"fbclid", "fbc"}]
+
+
+@pytest.mark.parametrize("by", ["browser_id", "email"])
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_click_in_the_pages_address_is_the_events_own(name: str, by: str) -> None:
+    kind = PARAMETERS[name].kind
+    of_page = next((group for group in SAME if kind in group), {kind})
+    browser = Browser(BROWSER, [signal(kind, value, HOUR) for kind, value in OLD.items()], [person()])
+    known = Known(browser) if by == "browser_id" else Known(browsers=[browser], person=DIGEST)
+    named = event(browser_id=BROWSER) if by == "browser_id" else event(email=Matchable.read("x@example.com"))
+    without = given(stitch(replace(named, event_source_url="https://shop.example.com/x?q=1"), known))
+    found = given(stitch(replace(named, event_source_url=f"https://shop.example.com/x?q=1&{name}={NEW[name]}"), known))
+    assert found == {kind: value for kind, value in without.items() if kind not in of_page}
+    assert len(found) < len(without) or kind in ("gbraid", "gclid", "wbraid")
+    assert not of_page & found.keys()
+
+
+@pytest.mark.parametrize(
+    "page", ["", "?twclid=", "?twclid={twclid}", "?twclid=a%20b", "?TWCLID=New2", "#?twclid=New2", "?q=twclid=New2"]
+)
+def test_what_is_no_click_in_the_pages_address_keeps_none_away(page: str) -> None:
+    browser = Browser(BROWSER, [signal("twclid", "Old1", HOUR)])
+    named = replace(event(browser_id=BROWSER), event_source_url=f"https://shop.example.com/{page}")
+    assert given(stitch(named, Known(browser))) == {"twclid": "Old1"}
+
+
+@pytest.mark.parametrize("by", ["browser_id", "email"])
+def test_metas_click_in_the_pages_address_gets_the_time_at_which_that_very_click_was_first_seen(by: str) -> None:
+    clicked = signal("fbclid", "AbC", 3 * HOUR)
+    cookie, old = signal("fbc", "fb.1.1700000000000.AbC.AQ", HOUR), signal("fbc", "fb.1.1700000000000.Old1", HOUR)
+    built = f"fb.1.{int(clicked.first_seen_at.timestamp() * 1000)}.AbC"
+    own = {"browser_id": BROWSER} if by == "browser_id" else {"email": Matchable.read("x@example.com")}
+    named = replace(event(**own), event_source_url="https://shop.example.com/?fbclid=AbC")
+    for signals, expected in (
+        ([clicked], {"fbc": built}),
+        ([clicked, old], {"fbc": built}),
+        ([old, clicked, cookie], {"fbc": cookie.value}),
+        ([old], {}),
+    ):
+        browser = Browser(BROWSER, signals, [replace(person(), first_seen_at=NOW - DAY)])
+        known = Known(browser) if by == "browser_id" else Known(browsers=[browser], person=DIGEST)
+        found = [one for one in stitch(named, known) if one.field != "email"]
+        assert given(tuple(found)) == expected
+        assert {one.browser_id for one in found} <= {None if by == "browser_id" else BROWSER}
 
 
 def test_whoever_denied_consent_gets_and_gives_nothing() -> None:

@@ -1294,8 +1294,26 @@ SETUP_CODES = (
         pytest.param(PlatformReply(200, {"requestId": "r-1"}), [Acknowledged(), Acknowledged()], id="taken"),
         pytest.param(
             PlatformReply(200, {"requestId": "r-1", "fieldWarnings": [{"field": "events.events[0].cart_data"}]}),
-            [Acknowledged(), Acknowledged()],
+            [Acknowledged(200, "events.events[0].cart_data: not used", "noted"), Acknowledged()],
             id="taken with warnings",
+        ),
+        pytest.param(
+            PlatformReply(
+                200,
+                {
+                    "requestId": "r-1",
+                    "fieldWarnings": [
+                        {"field": "events.events[1].event_time", "reason": "SHORT", "description": "too short"},
+                        {"field": "encoding", "reason": "UNUSED"},
+                        "odd",
+                    ],
+                },
+            ),
+            [
+                Acknowledged(200, "encoding: UNUSED", "noted"),
+                Acknowledged(200, "events.events[1].event_time: too short; encoding: UNUSED", "noted"),
+            ],
+            id="taken with warnings of one and of all",
         ),
         pytest.param(
             PlatformReply(200, {}),

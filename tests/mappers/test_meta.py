@@ -1665,7 +1665,24 @@ def test_refusal_without_json_is_halved_too(status: int) -> None:
 def test_success_confirms_every_event(count: int) -> None:
     answer = reply(200, {"events_received": count, "messages": ["a warning"], "fbtrace_id": "A1b2"})
 
-    assert MAPPER.read_reply(answer, count) == [Acknowledged(200)] * count
+    assert MAPPER.read_reply(answer, count) == [Acknowledged(200, "a warning", "noted")] * count
+
+
+@pytest.mark.parametrize(
+    ("messages", "note"),
+    [
+        pytest.param([], "", id="none"),
+        pytest.param(None, "", id="null"),
+        pytest.param(["one", "two", "one", ""], "one; two", id="each once"),
+        pytest.param([{"message": "in an object"}, 7, {}, ["x"]], "in an object; 7", id="of another form"),
+        pytest.param("alone", "alone", id="no list"),
+        pytest.param(["w" * 30 + " "] * 2 + ["jane@example.com +43 660 1234567"], "w" * 30 + "; … …", id="masked"),
+    ],
+)
+def test_messages_of_a_success_are_a_note(messages: object, note: str) -> None:
+    answer = reply(200, {"events_received": 1, "messages": messages})
+
+    assert MAPPER.read_reply(answer, 1) == [Acknowledged(200, note, "noted" if note else "")]
 
 
 @pytest.mark.parametrize(

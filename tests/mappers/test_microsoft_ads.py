@@ -923,7 +923,7 @@ REFUSED = Rejected("ValidationError", "userData.em: Must be a SHA-256 string", 2
         pytest.param(
             reply(200, problems(detail(0, isWarning=True), received=2)),
             2,
-            [Acknowledged()] * 2,
+            [Acknowledged(200, "userData.em: Must be a SHA-256 string", "noted"), Acknowledged()],
             id="a warning is no refusal",
         ),
         pytest.param(reply(200, problems(detail(None), received=0)), 1, [REFUSED], id="a lone event without an index"),

@@ -973,7 +973,7 @@ UNCONFIRMED = Unreachable("the answer does not confirm the event", 200, code="un
                     ],
                 },
             ),
-            [Acknowledged(200), Acknowledged(200)],
+            [Acknowledged(200), Acknowledged(200, "no click_id", "noted")],
             id="a warning is no failure",
         ),
         pytest.param(

@@ -1118,7 +1118,7 @@ def answer(code: object, status: int = 200, message: str = "no", wait: str | Non
     ("reply", "outcome"),
     [
         pytest.param(PlatformReply(200, OK), Acknowledged(200), id="accepted"),
-        pytest.param(answer(20001), Acknowledged(200), id="partial success"),
+        pytest.param(answer(20001), Acknowledged(200, "no", "20001"), id="partial success"),
         *(
             pytest.param(answer(code), CredentialsRefused(str(code), "no", 200), id=f"credentials {code}")
             for code in (40001, 40101, 40105, 40110)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.events import EventSearch
 from tracklayer.db.identities import Link, Shown
 from tracklayer.db.workers import WorkerLock
+from tracklayer.domain.shown import PARAMETERS
 from tracklayer.domain.stitching import (
     LINK_GRAIN,
     MOST_BROWSERS,
@@ -29,7 +31,7 @@ from tracklayer.domain.stitching import (
     MOST_VALUES,
     pair_of,
 )
-from tracklayer.mappers import mapper_for
+from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.check import check_destination
@@ -49,7 +51,7 @@ JANE = "8c87b489ce35cf2e2f39f80e282cb2e804932a56a213983eeeb428407d43b52d"
 STITCHED = """
 query($id: String!, $platform: Platform! = META) { event(eventId: $id) {
   enrichment { field value source seenAt } enrichmentNote userData
-  preview(platform: $platform) { request } deliveries { payload }
+  preview(platform: $platform) { request } deliveries { platform payload }
 } }"""
 IDENTIFY = """
 mutation($input: IdentifyInput!) { identify(input: $input) { ok userErrors { field code message } } }"""
@@ -270,6 +272,41 @@ async def test_what_was_added_is_shown_and_sent_and_the_event_stays(
     items = {item["event_id"]: item["user_data"] for body in sent(sandbox) for item in body["data"]}
     assert (items["cart"]["fbc"], items["cart"]["em"]) == (fbc, [JANE])
     assert items["known"]["fbp"] == "fb.1.1700000000000.123"
+
+
+async def test_no_platform_gets_an_old_click_in_place_of_the_one_in_the_pages_address(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    old = {form.kind: "0" * 31 + "1" if name == "msclkid" else "OldClick1" for name, form in PARAMETERS.items()}
+    new = {name: "2" * 32 if name == "msclkid" else "NewClick2" for name in PARAMETERS}
+    page = f"https://shop.example.com/x?{urlencode(new)}"
+    for platform in PLATFORMS:
+        changed = set_destination(runtime, merchant.merchant_id, platform, example_settings(mapper_for(platform)))
+        assert isinstance(changed, Changed)
+    show(merchant, clock.now(), fbc="fb.1.1700000000000.OldClick1", **old)
+    ask_for(runtime, merchant)
+    clock.move(timedelta(minutes=1))
+    ingest(runtime, merchant, "link", browser_id=BROWSER, email="jane@example.com")
+    clock.move(timedelta(minutes=1))
+    at = clock.now().isoformat()
+    ways: dict[str, dict[str, Any]] = {"cookie": {"browser_id": BROWSER}, "email": {"email": "jane@example.com"}}
+    for way, own in ways.items():
+        for shown, url in (("new", page), ("old", "https://shop.example.com/x")):
+            event_id = f"{way}_{shown}"
+            given = draft(event_id, occurred_at=at, event_source_url=url, user_data={**own, **DEVICE})
+            ingest_events(runtime, merchant.holder, [given])
+    for platform in PLATFORMS:
+        deliver(runtime, merchant, worker, platform)
+    for way in ways:
+        for shown in ("new", "old"):
+            found = (await api(STITCHED, id=f"{way}_{shown}"))["event"]
+            got = {}
+            for delivery in found["deliveries"]:
+                body = str(delivery["payload"]).replace(page, "")
+                clicks = {"old": ("OldClick1", old["msclkid"]), "new": ("NewClick2", new["msclkid"])}
+                got[delivery["platform"]] = {age for age, values in clicks.items() if any(v in body for v in values)}
+            # Google Analytics takes no click id.
+            assert got == {platform.upper(): {shown} if platform != "ga4" else set() for platform in PLATFORMS}, way
 
 
 async def test_why_nothing_was_added_is_shown(

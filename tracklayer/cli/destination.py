@@ -201,7 +201,7 @@ def _print_tried(platform: str, tried: Tried, *, taken: bool) -> None:
             [
                 ("outcome", tried.attempt.outcome.value),
                 ("HTTP status", tried.attempt.http_status),
-                ("answer", tried.attempt.error),
+                ("answer", tried.attempt.error or tried.attempt.note),
                 ("took", f"{tried.attempt.duration_ms:,} ms"),
             ]
         )

@@ -97,7 +97,7 @@ def _print(merchant_id: int, shown: dict[str, Any]) -> None:
             entry["outcome"],
             entry["http_status"],
             f"{entry['duration_ms']:,} ms",
-            entry["error"],
+            entry["error"] or entry.get("note"),
         )
         for one in shown["deliveries"]
         for entry in one["attempt_log"]

@@ -19,7 +19,7 @@ from tracklayer.services.alert import alert_url
 from tracklayer.services.channels import told_of
 from tracklayer.services.check import Checked
 from tracklayer.services.credentials import shown_settings
-from tracklayer.services.explain import Explained, explain
+from tracklayer.services.explain import Explained, explain_delivery
 from tracklayer.services.refusals import reason_and_field
 
 
@@ -97,7 +97,7 @@ def standing_delivery_json(
     """With what its destination makes of it, and what to do about it."""
     waits = row.status in WAITING
     health = health_of(destination) if waits and destination is not None else None
-    explained = explain(row.platform, row.error_code, row.drop_reason) if row.status != "delivered" else None
+    explained = explain_delivery(row.platform, row.status, row.error_code, row.drop_reason, row.attempt_log)
     return {
         **delivery_json(row),
         "held": health is not None and health.state is not DestinationState.ACTIVE,
@@ -126,6 +126,7 @@ def attempt_json(logged: LoggedAttempt) -> dict[str, Any]:
         "http_status": logged.http_status,
         "error": logged.error,
         "duration_ms": logged.duration_ms,
+        "note": logged.note,
     }
 
 

@@ -289,15 +289,22 @@ def _key(lease: Lease) -> tuple[int, str, int]:
 # What was stored before its destination took it waited for nobody: it is no part of how fast others were.
 _IN_TIME = "queued_at <= received_at"
 
-# What an acknowledgement makes of a row. ``started``, ``now``, ``at``, ``status``, ``duration`` and ``log``: of the request.
+# What an acknowledgement makes of a row. ``started``, ``now``, ``at``, ``status``, ``duration``, ``said`` and ``log``: of the
+# request; ``said`` is what ``Delivered.said`` gives.
 AS_DELIVERED = """
     SET status = 'delivered', attempts = attempts + 1, due_at = NULL, next_retry_at = NULL,
         last_attempt_at = {started}, delivered_at = %(now)s, finished_at = %(now)s,
         latency_ms = least({most}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))),
         attempt_log = CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END
-            || jsonb_build_object('number', attempts + 1, 'at', {at}, 'outcome', 'acknowledged',
-                                  'http_status', {status}, 'error', NULL, 'duration_ms', {duration})"""
-_OF_ONE = {"started": "%(started)s", "at": "%(at)s::text", "status": "%(status)s::int", "duration": "%(duration)s::int"}
+            || (jsonb_build_object('number', attempts + 1, 'at', {at}, 'outcome', 'acknowledged', 'http_status', {status},
+                                   'error', NULL, 'duration_ms', {duration}) || {said})"""
+_OF_ONE = {
+    "started": "%(started)s",
+    "at": "%(at)s::text",
+    "status": "%(status)s::int",
+    "duration": "%(duration)s::int",
+    "said": "%(said)s::jsonb",
+}
 PLACE = f"CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END"
 
 SETTLE_DELIVERED = f"""
@@ -313,11 +320,21 @@ FROM done GROUP BY minute, place
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What one request brought to its end: the platform acknowledged these, all of them at once."""
+    """What one request brought to its end: the platform acknowledged these, all of them at once, and in the same words.
+
+    ``note`` and ``code``: as of ``Acknowledged``.
+    """
 
     event_ids: Sequence[str]
     http_status: int | None
     started_at: datetime
+    note: str = ""
+    code: str = ""
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What stands of it in the attempt log besides: nothing, or the note and its code."""
+        return {"note": self.note, "code": self.code} if self.note else {}
 
 
 def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes: Changes) -> int:
@@ -335,7 +352,14 @@ def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes:
 def repeats_of(delivered: Delivered, now: datetime) -> list[Repeat]:
     """What is told of an acknowledged request, of each of its deliveries that is delivered already."""
     logged = LoggedAttempt(
-        1, delivered.started_at, AttemptOutcome.ACKNOWLEDGED, delivered.http_status, None, duration_ms(delivered, now)
+        1,
+        delivered.started_at,
+        AttemptOutcome.ACKNOWLEDGED,
+        delivered.http_status,
+        None,
+        duration_ms(delivered, now),
+        delivered.code or None,
+        delivered.note or None,
     )
     return [Repeat(event_id, logged, 1) for event_id in delivered.event_ids]
 
@@ -414,6 +438,7 @@ def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str
         "now": now,
         "status": delivered.http_status,
         "duration": duration_ms(delivered, now),
+        "said": JsonLiteral(delivered.said),
         "log": LOG_LENGTH,
         "bounds": list(LATENCY_BOUNDS),
     }
@@ -446,7 +471,8 @@ WITH before AS (
         latency_ms = CASE WHEN b.was = 'delivered' THEN d.latency_ms ELSE
             least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))) END,
         attempt_log = jsonb_set(attempt_log, ARRAY[b.place::text], attempt_log -> b.place::int || jsonb_build_object(
-            'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int))
+            'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int)
+            || %(said)s::jsonb)
     FROM before b WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = b.event_id
     RETURNING d.event_id, d.received_at, d.latency_ms, d.queued_at, b.is_retry, b.counted_at, b.was, b.drop_reason
 )
@@ -603,6 +629,7 @@ def _log_entry(logged: LoggedAttempt) -> dict[str, Any]:
         "http_status": logged.http_status,
         "error": logged.error,
         "duration_ms": logged.duration_ms,
+        **({"note": logged.note, "code": logged.code} if logged.note else {}),
     }
 
 

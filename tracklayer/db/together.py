@@ -63,12 +63,19 @@ UPDATE claims c SET sending = event_ids, sent_at = %(now)s, lease_ends_at = %(le
 FROM {_OF_LEASES}
 """
 END = f"DELETE FROM claims c USING {_OF_LEASES}"
-_OF_EACH = {"started": "w.started", "at": "w.said", "status": "w.http_status", "duration": "w.duration"}
+_OF_EACH = {
+    "started": "w.started",
+    "at": "w.said",
+    "status": "w.http_status",
+    "duration": "w.duration",
+    "said": "w.noted",
+}
 SETTLE = f"""
 WITH done AS (
     UPDATE deliveries d {AS_DELIVERED.format(most=MOST_MS, **_OF_EACH)}
     FROM json_to_recordset(%(done)s::json) AS w(
-        merchant bigint, name text, event text, started timestamptz, said text, http_status int, duration int)
+        merchant bigint, name text, event text, started timestamptz, said text, http_status int, duration int,
+        noted jsonb)
     WHERE d.merchant_id = w.merchant AND d.event_id = w.event AND d.platform = w.name AND d.{NOT_DONE}
     RETURNING d.merchant_id, d.platform, d.received_at, d.latency_ms, d.attempts, d.queued_at
 )
@@ -130,6 +137,7 @@ def settle_delivered(done: Sequence[tuple[Lease, Delivered]], now: datetime, cha
             "said": delivered.started_at.isoformat(),
             "http_status": delivered.http_status,
             "duration": duration_ms(delivered, now),
+            "noted": delivered.said,
         }
         for lease, delivered in done
         for event_id in delivered.event_ids

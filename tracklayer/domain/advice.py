@@ -30,6 +30,7 @@ class AdviceCode(StrEnum):
     CURRENCY_MISSING = "currency_missing"
     SOURCE_NOT_TAKEN = "source_not_taken"
     EVENT_IDS_REUSED = "event_ids_reused"
+    TAKEN_WITH_NOTES = "taken_with_notes"
 
 
 @dataclass(frozen=True)

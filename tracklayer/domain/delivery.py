@@ -145,7 +145,7 @@ class PlatformRequest(NamedTuple):
 class PlatformReply:
     """An answer read to its end. ``json`` is None where the body is none; header names are lower-case.
 
-    ``received_at``: when it had been read, for what it says of times.
+    ``received_at``: when it had been read, for what it says of times. ``url``: of the request, without credentials.
     """
 
     status: int
@@ -153,6 +153,7 @@ class PlatformReply:
     headers: Mapping[str, str] = field(default_factory=dict)
     text: str = field(default="", repr=False)
     received_at: datetime | None = field(default=None, compare=False)
+    url: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,13 @@ Reply = PlatformReply | NotSent | NoAnswer | TokenRefused
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
+    """The platform took it. ``note``: what it said about that besides, which holds no token, address or payload; ``code``: of
+    that, the platform's own or one of ours; both empty where it said nothing.
+    """
+
     http_status: int | None = 200
+    note: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +244,9 @@ class Unknown:
 
 NO_ANSWER_IN_TIME = "no answer in time"  # what an Unknown says of a request that timed out
 INTERCEPTED = "intercepted"  # code of an Unreachable: something in between answered, such as a proxy
+
+NOTED = "noted"  # code of a note that has none of the platform's
+INTERFACE_VERSION = "interface_version"  # code of a note about the version of the platform's interface
 
 Outcome = Acknowledged | Rejected | RateLimited | CredentialsRefused | Unreachable | Unknown
 
@@ -318,7 +328,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class LoggedAttempt:
-    """One line of a delivery's attempt log."""
+    """One line of a delivery's attempt log. ``note``: what the platform said of what it took; ``code``: of that, or of ``error``."""
 
     number: int
     at: datetime
@@ -327,6 +337,7 @@ class LoggedAttempt:
     error: str | None
     duration_ms: int
     code: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,14 @@ def judge_attempt(
                 delivered_at=now,
                 latency_ms=_ms(now - claim.received_at),
                 logged=LoggedAttempt(
-                    number, started_at, AttemptOutcome.ACKNOWLEDGED, outcome.http_status, None, duration_ms
+                    number,
+                    started_at,
+                    AttemptOutcome.ACKNOWLEDGED,
+                    outcome.http_status,
+                    None,
+                    duration_ms,
+                    outcome.code or None,
+                    outcome.note or None,
                 ),
             )
         case RateLimited() | CredentialsRefused():

@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
+from tracklayer.domain.identifiers import FORMATS
 
 MAX_VALUE = 1024  # bytes
 MAX_KINDS = 20  # of one call
@@ -98,6 +99,26 @@ def seen_in(parameters: Mapping[str, Any], cookies: Mapping[str, Any], now: date
     if session is not None:
         found["ga_session_id"] = Seen("ga_session_id", session, now)
     return list(found.values())[:MAX_KINDS]
+
+
+def clicks_in(url: str | None) -> dict[str, str]:
+    """The click ids in the address of an event's page, by kind, percent-decoded once: of several of one name the first. What
+    its platform's mapper would not take for one is left out: a stored click may stand in for it.
+    """
+    if url is None or "?" not in url:
+        return {}
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        return {}
+    found: dict[str, str] = {}
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if value and (form := PARAMETERS.get(name)) is not None and form.kind not in found:
+            click = unquote(value).strip()
+            if FORMATS[form.kind].is_right(click) and not normalise.is_placeholder(click):
+                found[form.kind] = click
+    return found
 
 
 def _read(form: _Form, raw: Any, now: datetime) -> Seen | None:

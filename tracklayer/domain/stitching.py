@@ -12,7 +12,7 @@ browser and an email (or phone) came together in one authenticated call. From th
 
 A browser that was seen with many people is nobody's: a till, a call centre. It gives nothing to anybody.
 
-An event's own value always wins. Where consent was denied, nothing is added. Nothing that was added is ever linked on.
+An event's own value always wins, and a click id in the address of its page is its own. Where consent was denied, nothing is added. Nothing that was added is ever linked on.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from typing import NamedTuple
 from tracklayer.domain.event import Event, UserData, made_of
 from tracklayer.domain.identifiers import FORMATS
 from tracklayer.domain.normalise import Matchable, is_somebodys_number, phone_at_home, phone_e164
+from tracklayer.domain.shown import clicks_in
 
 COOKIE, EMAIL = "cookie", "email"
 
@@ -333,7 +334,7 @@ def _of_person(event: Event, browser: Browser, late: Sequence[Person], names: fr
 
 def _signals(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enriched, ...]:
     """The newest of each kind that the event has not, and whose time has not passed."""
-    own = event.user_data
+    own, of_page = event.user_data, clicks_in(event.event_source_url)
     newest: dict[str, Signal] = {}
     where: dict[str, str] = {}
     occurred_at, is_by_person = event.occurred_at, source == EMAIL
@@ -355,13 +356,13 @@ def _signals(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enric
     found = []
     for name in sorted(newest, key=_PLACES.__getitem__):
         for other in _GROUP_OF.get(name) or (name,):
-            if getattr(own, other):
+            if other in of_page or getattr(own, other):
                 break
         else:
             signal = newest[name]
             by = where[name] if is_by_person else None
             found.append(Enriched(name, signal.value, source, signal.first_seen_at, by))
-    return (*found, *_own_click(event, shown, source))
+    return (*found, *_own_click(event, own.fbclid or of_page.get("fbclid"), shown, source))
 
 
 def _age(signal: Signal) -> tuple[datetime, str]:
@@ -385,11 +386,9 @@ def _build_fbc(newest: dict[str, Signal]) -> bool:
     cookie = newest.get("fbc")
     if click is None:
         return False
-    if cookie is not None:
-        # The cookie says when the page itself first saw the same click, which may be before we did.
-        of_cookie = "".join(cookie.value.split(".", 3)[3:])
-        if of_cookie == click.value or of_cookie.startswith(f"{click.value}.") or _age(cookie) > _age(click):
-            return False
+    # The cookie says when the page itself first saw the same click, which may be before we did.
+    if cookie is not None and (_is_of_click(cookie, click.value) or _age(cookie) > _age(click)):
+        return False
     newest["fbc"] = click._replace(kind="fbc", value=fbc_of(click.value, click.first_seen_at))
     return True
 
@@ -401,19 +400,27 @@ def fbc_of(fbclid: str, first_seen_at: datetime) -> str:
     return f"fb.1.{ms}.{fbclid}"
 
 
-def _own_click(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enriched, ...]:
-    """Where an event brings a click id alone: since when that very click is known."""
-    own = event.user_data
-    if own.fbclid is None or own.fbc is not None or source != COOKIE:
+def _own_click(event: Event, click: str | None, shown: Sequence[Showing], source: str) -> tuple[Enriched, ...]:
+    """Where an event brings Meta's click id alone: since when that very ``click`` is known, as Meta's cookie or we saw it."""
+    if click is None or event.user_data.fbc is not None:
         return ()
-    for signal, _ in shown:
-        if (
-            signal.kind == "fbclid"
-            and signal.value == own.fbclid
-            and _is_in_time(event.occurred_at, signal, KINDS["fbclid"])
-        ):
-            return (Enriched("fbc", fbc_of(signal.value, signal.first_seen_at), source, signal.first_seen_at),)
+    for kind in ("fbc", "fbclid"):
+        for signal, browser in shown:
+            if signal.kind != kind or not _is_of_click(signal, click):
+                continue
+            if _is_in_time(event.occurred_at, signal, KINDS[kind]):
+                value = signal.value if kind == "fbc" else fbc_of(click, signal.first_seen_at)
+                by = browser.browser_id if source == EMAIL else None
+                return (Enriched("fbc", value, source, signal.first_seen_at, by),)
     return ()
+
+
+def _is_of_click(signal: Signal, click: str) -> bool:
+    """Whether it is Meta's click id itself, or a cookie of it, with the tail of a builder or without."""
+    if signal.kind == "fbclid":
+        return signal.value == click
+    of_cookie = "".join(signal.value.split(".", 3)[3:])
+    return of_cookie == click or of_cookie.startswith(f"{click}.")
 
 
 def _of_late(event: Event, browser: Browser) -> list[Person]:

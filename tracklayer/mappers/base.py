@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
     INTERCEPTED,
+    INTERFACE_VERSION,
+    NOTED,
     Acknowledged,
     CredentialsRefused,
     DropReason,
@@ -470,6 +472,34 @@ def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcom
         message = "something in between answered, such as a proxy: the event has not reached the platform"
         return Unreachable(message, status, retry_after(reply), may_have_arrived=False, code=INTERCEPTED)
     return Rejected(code, message, status)
+
+
+LONGEST_NOTE = 200  # characters: it stands in each delivery that it was said of
+
+
+def taken(status: int, said: Iterable[Any] = (), of_versions: Iterable[Any] = (), code: str = NOTED) -> Acknowledged:
+    """The platform took it, and what it said besides, as far as that is text: ``said`` of what was sent, ``code`` with it, and
+    ``of_versions`` of its interface.
+    """
+    about_events = _each_once(said)
+    about_versions = _each_once(of_versions)
+    if not about_events and not about_versions:
+        return Acknowledged(status)
+    note = safe_message("; ".join([*about_events, *about_versions]), LONGEST_NOTE)
+    return Acknowledged(status, note, code if about_events else INTERFACE_VERSION)
+
+
+def _each_once(said: Iterable[Any]) -> list[str]:
+    return [words for words in dict.fromkeys(map(safe_message, said)) if words]
+
+
+def texts_blanked(value: Any) -> Any:
+    """JSON of a platform whose form nobody has described: its keys, numbers and flags, with dots for every text."""
+    if isinstance(value, Mapping):
+        return {str(key): texts_blanked(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [texts_blanked(inner) for inner in value]
+    return "…" if isinstance(value, str) else value
 
 
 _PAGE = re.compile(r"\s*(?:<!doctype|<html|<head|<body|<\?xml)", re.IGNORECASE)

@@ -24,8 +24,10 @@ from tracklayer.mappers.base import (
     Explanation,
     by_status,
     no_answer_of_the_platform,
+    plain_words,
     retry_after,
     safe_message,
+    taken,
     whole_number,
 )
 
@@ -102,6 +104,10 @@ EXPLANATIONS: Mapping[str, Explanation] = {
 }
 
 
+_OF_VERSIONS = frozenset({"facebook-api-version", "x-ad-api-version-warning"})
+_VERSION = re.compile(r"\Ahttps://[^/]+/(v[0-9]+\.[0-9]+)/")
+
+
 def read_reply(reply: PlatformReply, count: int) -> Verdict:
     """One verdict for the whole request: a bad event fails all of it, and then nothing is stored."""
     body = reply.json if isinstance(reply.json, Mapping) else None
@@ -113,7 +119,7 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
         return [outcome] * count
     if 200 <= reply.status < 300:
         if body is not None and whole_number(body.get("events_received")) == count:
-            return [Acknowledged(reply.status)] * count
+            return [_taken(reply, body)] * count
         page = no_answer_of_the_platform(reply)
         if isinstance(page, Unreachable):  # 200 alone is a code of Meta's own
             return [page] * count
@@ -121,6 +127,24 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     if reply.status in (400, 413) and count > 1:
         return BatchRejected(Rejected(str(reply.status), "the request was refused without a reason", reply.status))
     return [by_status(reply)] * count
+
+
+def _taken(reply: PlatformReply, body: Mapping[str, Any]) -> Acknowledged:
+    """``messages`` are warnings; another version than was asked for answers where that one has ended."""
+    messages = body.get("messages")
+    if not messages and not _OF_VERSIONS & reply.headers.keys():
+        return Acknowledged(reply.status)
+    said = [one.get("message") if isinstance(one, Mapping) else one for one in _listed(messages)]
+    warned = plain_words(reply.headers.get("x-ad-api-version-warning"))
+    asked, answered = _VERSION.search(reply.url), plain_words(reply.headers.get("facebook-api-version"))
+    of_versions = [f"X-Ad-Api-Version-Warning: {warned}"] if warned else []
+    if asked and answered and answered != asked[1]:
+        of_versions.append(f"asked for {asked[1]} of the Graph API, answered by {answered}")
+    return taken(reply.status, said, of_versions)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _read_error(reply: PlatformReply, error: Mapping[str, Any]) -> Outcome:

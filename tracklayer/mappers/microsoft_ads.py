@@ -53,6 +53,7 @@ from tracklayer.mappers.base import (
     plain_id,
     plain_text,
     quiet_message,
+    taken,
     unix_seconds,
     whole_number,
 )
@@ -230,13 +231,11 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     error = body.get("error")
     error = error if isinstance(error, Mapping) else {}
     details = error.get("details")
-    faults = [
-        detail
-        for detail in (details if isinstance(details, list) else [])
-        if isinstance(detail, Mapping) and detail.get("isWarning") is not True
-    ]
+    named = [detail for detail in (details if isinstance(details, list) else []) if isinstance(detail, Mapping)]
+    faults = [detail for detail in named if detail.get("isWarning") is not True]
     if 200 <= reply.status < 300:
-        return _read_received(reply, body, error, faults, count)
+        verdict = _read_received(reply, body, error, faults, count)
+        return _with_notes(verdict, [detail for detail in named if detail.get("isWarning") is True])
     status = reply.status
     code = _code(status, error)
     message = _message(faults[0]) if faults else _quiet(error.get("message") or body.get("message"))
@@ -273,6 +272,18 @@ def _read_received(
     if received < count - len(refused):
         rest = Unreachable("the answer does not confirm every event", reply.status, code="unconfirmed")
     return [refused.get(index, rest) for index in range(count)]
+
+
+def _with_notes(verdict: Verdict, warnings: Sequence[Mapping[str, Any]]) -> Verdict:
+    """Warnings are of fields that were left out of events that were taken: each is told of the event that it names."""
+    if not warnings or isinstance(verdict, BatchRejected):
+        return verdict
+    noted = list(verdict)
+    for index, outcome in enumerate(verdict):
+        of_it = [one for one in warnings if len(noted) == 1 or whole_number(one.get("index")) == index]
+        if of_it and isinstance(outcome, Acknowledged):
+            noted[index] = taken(outcome.http_status or 200, map(_message, of_it))
+    return noted
 
 
 def _code(status: int, error: Mapping[str, Any], default: str = "") -> str:

@@ -20,7 +20,7 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.mappers.base import Explanation, by_status, no_answer_of_the_platform, safe_message, whole_number
+from tracklayer.mappers.base import Explanation, by_status, no_answer_of_the_platform, safe_message, taken, whole_number
 
 _NEW_TOKEN = Explanation(
     "The access token is wrong or expired.",
@@ -92,7 +92,7 @@ def _read_result(result: Any, status: int) -> Outcome:
     """``processed``, also with a warning, or ``failed``."""
     given = result if isinstance(result, Mapping) else {}
     if given.get("status") == "processed":
-        return Acknowledged(status)
+        return taken(status, (given.get("warning_message"),))
     if given.get("status") == "failed":
         return Rejected("failed", safe_message(given.get("error_message")) or "Pinterest gave no reason", status)
     return _unconfirmed(status)

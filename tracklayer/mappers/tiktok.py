@@ -6,6 +6,7 @@ September 2026; TikTok Business Help Centre, "Standard events and parameters". R
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -46,6 +47,8 @@ from tracklayer.mappers.base import (
     omit_empty,
     retry_after,
     safe_message,
+    taken,
+    texts_blanked,
     unix_seconds,
     url_parameter,
     whole_number,
@@ -88,7 +91,8 @@ _RESERVED = frozenset(
     "content_category status predicted_ltv".split()
 )
 _ELSEWHERE = frozenset({"referrer_url", "locale"})  # properties that TikTok takes in page and user
-_TAKEN = frozenset({0, 20001})
+PARTIAL = 20001  # some of a request was not taken; which, no page says
+_TAKEN = frozenset({0, PARTIAL})
 _CREDENTIALS = frozenset({40001, 40101, 40104, 40105, 40110})
 
 
@@ -149,7 +153,10 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
 _RENEW = "Generate an access token in Events Manager (the pixel's Settings, Events API) and set it here."
 _BY_ITSELF = "Nothing to do: it is tried again by itself; a second copy within 48 hours is not counted."
 EXPLANATIONS: Mapping[str, Explanation] = {
-    "20001": Explanation("TikTok took the request only in part.", "Look at the event in Events Manager."),
+    "20001": Explanation(
+        "TikTok took the request only in part, and does not say which events.",
+        "Look in Events Manager whether this event is there. It is not sent again by itself.",
+    ),
     "40001": Explanation(
         "The access token may not send to this pixel.",
         "Compare the pixel code with Events Manager and generate the token on that very pixel.",
@@ -328,6 +335,8 @@ def _outcome(reply: PlatformReply) -> Outcome:
             return Unreachable("the answer holds no code of TikTok", status, retry_after(reply), code="unconfirmed")
         return by_status(reply)
     message = safe_message(body.get("message")) or "TikTok gave no reason"
+    if code == PARTIAL:
+        return taken(status, (message, _form_of(body.get("data"))), code=str(code))
     if code in _TAKEN:
         return Acknowledged(status)
     if code == 40100:
@@ -340,6 +349,14 @@ def _outcome(reply: PlatformReply) -> Outcome:
     if 40000 <= code < 50000 or is_good:
         return Rejected(str(code), message, status)
     return by_status(reply, str(code), message)
+
+
+def _form_of(data: Any) -> str:
+    """What a partial success brings beside its words: no page describes it, so that it is kept, without its texts."""
+    if not data:
+        return ""
+    form = texts_blanked(data)
+    return f"data: {json.dumps(form, ensure_ascii=False, separators=(',', ':'))}"
 
 
 def _name(event_name: str, source: str, settings: Settings) -> tuple[str, RuleVerdict]:

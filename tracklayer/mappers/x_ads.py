@@ -62,6 +62,7 @@ from tracklayer.mappers.base import (
     retry_after,
     safe_message,
     seconds_until,
+    taken,
     whole_number,
 )
 
@@ -238,7 +239,7 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     if is_good and not errors:
         data = body.get("data")
         if isinstance(data, Mapping) and whole_number(data.get("conversions_processed")) == count:
-            return [Acknowledged(status)] * count
+            return [_taken(reply, data)] * count
         unconfirmed = Unreachable("the answer does not confirm every event", status, code="unconfirmed")
         return [no_answer_of_the_platform(reply) or unconfirmed] * count
     code, message = _code(status, errors), _message(errors)
@@ -254,6 +255,17 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     if isinstance(outcome, RateLimited) and outcome.retry_after_seconds is None:
         outcome = replace(outcome, retry_after_seconds=_until_reset(reply))
     return [outcome] * count
+
+
+def _taken(reply: PlatformReply, data: Mapping[str, Any]) -> Acknowledged:
+    """``x-api-warn`` is of a version that ends; ``debug_id`` is what X finds the request by."""
+    warned = plain_words(reply.headers.get("x-api-warn"))
+    if not warned:
+        return Acknowledged(reply.status)
+    version = plain_words(reply.headers.get("x-current-api-version"))
+    told = [f"x-api-warn: {_quiet(warned)}", f"X's current version is {version}" if version else ""]
+    request = plain_words(data.get("debug_id"))
+    return taken(reply.status, (), [*told, f"debug_id {request}" if request else ""])
 
 
 def _code(status: int, errors: Sequence[Mapping[str, Any]]) -> str:

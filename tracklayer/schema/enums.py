@@ -147,6 +147,10 @@ AdviceCode = _enum(
             "event_ids_reused",
             "Most events repeat an event id that was sent before, and are counted once.",
         ),
+        "TAKEN_WITH_NOTES": (
+            "taken_with_notes",
+            "A platform says something of many events that it takes, such as that it took requests only in part.",
+        ),
     },
 )
 AlertSeverity = _enum(

@@ -71,7 +71,7 @@ from tracklayer.services.alert import alert_url
 from tracklayer.services.channels import told_of
 from tracklayer.services.credentials import merchant_settings, settings_to_map, shown_settings
 from tracklayer.services.destinations import demands
-from tracklayer.services.explain import Explained, docs_path, explain
+from tracklayer.services.explain import Explained, docs_path, explain_delivery
 from tracklayer.services.ingest import ErasedRow
 from tracklayer.services.payload import payload_of, preview_stored
 from tracklayer.services.persist import is_left_alone
@@ -155,6 +155,11 @@ class DeliveryAttempt:
     http_status: int | None = _field(READ, "The platform's HTTP status, where there was an answer.")
     error: str | None = _field(READ, "The platform's words, without anything personal or secret.")
     duration_ms: int = _field(READ, "Milliseconds until the answer.")
+    note: str | None = _field(
+        READ,
+        "What the platform said of what it acknowledged, such as that it took a request only in part, without anything "
+        "personal or secret; null: nothing.",
+    )
 
 
 @strawberry.type(description="What a platform's code means and what to do about it.")
@@ -186,6 +191,7 @@ def attempt_node(logged: LoggedAttempt) -> DeliveryAttempt:
         http_status=logged.http_status,
         error=logged.error,
         duration_ms=logged.duration_ms,
+        note=logged.note,
     )
 
 
@@ -198,6 +204,7 @@ def logged_node(entry: Mapping[str, Any]) -> DeliveryAttempt:
         http_status=entry["http_status"],
         error=entry["error"],
         duration_ms=entry["duration_ms"],
+        note=entry.get("note"),
     )
 
 
@@ -534,12 +541,14 @@ class DeliveryNode(Node):
     def may_redeliver(self) -> bool:
         return may_redeliver(self.row.status, self.row.drop_reason)
 
-    @strawberry.field(metadata=READ, description="What the last refusal means and what to do next.")
+    @strawberry.field(
+        metadata=READ,
+        description="What the last refusal means, or what the platform noted of what it took, and what to do next.",
+    )
     def explanation(self, info: Info) -> ErrorExplanation | None:
-        if self.row.status == "delivered":
-            return None
-        url = context_of(info).runtime.settings.public_url
-        return explanation_node(url, explain(self.row.platform, self.row.error_code, self.row.drop_reason))
+        row, url = self.row, context_of(info).runtime.settings.public_url
+        found = explain_delivery(row.platform, row.status, row.error_code, row.drop_reason, row.attempt_log)
+        return explanation_node(url, found)
 
     @strawberry.field(
         metadata=READ | weighs(_LARGE),

@@ -40,7 +40,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -137,6 +137,7 @@ CANNOT_MAP = "TrackLayer could not map this event: its operator has the trace"
 CANNOT_UNSEAL = "TrackLayer lacks the key that this event's data was sealed with: its operator has to put it back"
 KEY_PUT_OFF = timedelta(seconds=30)
 CANNOT_READ = "TrackLayer could not read the platform's answer: its operator has the trace"
+MOST_NOTES = 3  # of one request that are told
 UNREAD = Unknown(CANNOT_READ)
 UNWRITTEN = Unknown("TrackLayer could not write the platform's answer: its operator has the trace")
 WITHHELD = "what the platform said is not shown: TrackLayer could not tell whether it quotes personal data"
@@ -694,6 +695,7 @@ def settle(
         if verdict[0] != UNREAD:  # that we cannot read an answer says nothing about the platform
             note_outcomes(runtime, batch.destination, verdict, sent_at)
         verdict = _without_sealed(runtime, batch, items, verdict, sent_at)
+        _tell_notes(batch.destination, verdict)
     answer = Answer([item.claim for item in items], verdict, sent_at)
     names = names_of(verdict, len(items)) if batch.steps is not None else []
 
@@ -877,12 +879,12 @@ def _judge_destination(
 
 
 def acknowledged_by(claims: Sequence[Claim], outcomes: Sequence[Outcome], sent_at: datetime) -> list[Delivered]:
-    """Those of one request that the platform took, by the status it said so with."""
-    ids: dict[int | None, list[str]] = {}
+    """Those of one request that the platform took, by the status and the words it said so with."""
+    ids: dict[Acknowledged, list[str]] = {}
     for claim, outcome in zip(claims, outcomes, strict=False):
         if isinstance(outcome, Acknowledged):
-            ids.setdefault(outcome.http_status, []).append(claim.key.event_id)
-    return [Delivered(found, status, sent_at) for status, found in ids.items()]
+            ids.setdefault(outcome, []).append(claim.key.event_id)
+    return [Delivered(found, said.http_status, sent_at, said.note, said.code) for said, found in ids.items()]
 
 
 def _write_late(
@@ -905,9 +907,7 @@ def _without_sealed(
         return _cleaned(runtime, batch, items, outcomes, as_of)
     except Exception as error:  # noqa: BLE001 - an answer that was read is worth more than its words
         _tell_fault(runtime, "cleaning an answer's words", items[0].claim, error)
-        return [
-            outcome if isinstance(outcome, Acknowledged) else replace(outcome, message=WITHHELD) for outcome in outcomes
-        ]
+        return [_reworded(outcome, WITHHELD) if _words_of(outcome) else outcome for outcome in outcomes]
 
 
 def _cleaned(
@@ -915,8 +915,8 @@ def _cleaned(
 ) -> list[Outcome]:
     about: dict[str, list[Item]] = {}
     for item, outcome in zip(items, outcomes, strict=True):
-        if not isinstance(outcome, Acknowledged):
-            about.setdefault(outcome.message, []).append(item)
+        if words := _words_of(outcome):
+            about.setdefault(words, []).append(item)
     if not about:
         return list(outcomes)
     told = {}
@@ -925,10 +925,37 @@ def _cleaned(
         told[words] = without_sealed(
             words, sent, batch.mapper, batch.destination.settings, as_of, runtime.sealer, batch.stitched
         )
-    return [
-        outcome if isinstance(outcome, Acknowledged) else replace(outcome, message=told[outcome.message])
-        for outcome in outcomes
-    ]
+    return [_reworded(outcome, told[words]) if (words := _words_of(outcome)) else outcome for outcome in outcomes]
+
+
+def _words_of(outcome: Outcome) -> str:
+    """What the platform said; empty where it took it and said nothing."""
+    return outcome.note if isinstance(outcome, Acknowledged) else outcome.message
+
+
+def _reworded(outcome: Outcome, words: str) -> Outcome:
+    return replace(outcome, note=words) if isinstance(outcome, Acknowledged) else replace(outcome, message=words)
+
+
+def _tell_notes(destination: Destination, outcomes: Sequence[Outcome]) -> None:
+    """What the platform said of what it took: the merchant finds it with the delivery, and whoever runs this in the log."""
+    notes = Counter(one for one in outcomes if isinstance(one, Acknowledged) and one.note)
+    for one, count in notes.most_common(MOST_NOTES):
+        log.warning(
+            "merchant %s, %s: %s of %s taken with a note (%s): %s",
+            destination.merchant_id,
+            destination.platform,
+            count,
+            len(outcomes),
+            one.code,
+            one.note,
+            extra={
+                "kind": "taken_with_a_note",
+                "merchant_id": destination.merchant_id,
+                "platform": destination.platform,
+                "alike": one.code,
+            },
+        )
 
 
 def _settle_or_lose(

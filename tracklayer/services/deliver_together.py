@@ -228,7 +228,7 @@ def deliver(runtime: Runtime, errand: Errand) -> Answered | None:
         batch, todo = errand.batch, errand.todo
         sent_at = errand.sent_at or begin(runtime, batch, errand.unsent, todo)
         verdict = ask(runtime, batch, todo[0]) if todo and todo[0] else None
-        if isinstance(verdict, list) and len(todo) == 1 and all(isinstance(one, Acknowledged) for one in verdict):
+        if isinstance(verdict, list) and len(todo) == 1 and all(map(_is_plain, verdict)):
             health = batch.destination.health
             if judge_health(health, verdict, runtime.clock.now(), sent_at, had_turn=False) == health:
                 note_outcomes(runtime, batch.destination, verdict, sent_at)
@@ -239,6 +239,11 @@ def deliver(runtime: Runtime, errand: Errand) -> Answered | None:
     except RowsHeldError:
         pass  # what is left to write is kept
     return None
+
+
+def _is_plain(outcome: Outcome) -> bool:
+    """Whether it was taken without a word: those are first looked at for what they quote."""
+    return isinstance(outcome, Acknowledged) and not outcome.note
 
 
 def settle_together(runtime: Runtime, answered: Sequence[Answered]) -> list[Answered]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from tracklayer.domain.delivery import INTERCEPTED, DropReason
+from tracklayer.domain.delivery import INTERCEPTED, INTERFACE_VERSION, NOTED, AttemptOutcome, DeliveryStatus, DropReason
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Explanation
 
@@ -63,6 +65,14 @@ OWN: dict[str, Explanation] = {
         "Something between TrackLayer and the platform answered in its place: a proxy, a firewall or a sign-in page.",
         "The operator lets TrackLayer's requests through to the platform's address. It is tried again by itself.",
     ),
+    NOTED: Explanation(
+        "The platform took the event and said something about it.",
+        "Read its words; what they name is mended at the source for the next events. Nothing is sent again.",
+    ),
+    INTERFACE_VERSION: Explanation(
+        "The platform took the event, and says that the version of its interface that was asked for ends or has ended.",
+        "Where the destination's settings name a version, take it out; else the operator updates TrackLayer.",
+    ),
     "unconfirmed": Explanation(
         "The platform answered without confirming every event.", "Nothing to do: it is sent again with the same id."
     ),
@@ -93,6 +103,19 @@ def explain(platform: str, error_code: str | None, drop_reason: str | None = Non
             "Read the platform's message beside it, and compare the payload with the platform's page.",
         )
     return Explained(code, found.summary, found.next_step, found.field, docs_path(platform))
+
+
+def explain_delivery(
+    platform: str, status: str, error_code: str | None, drop_reason: str | None, attempts: Sequence[Mapping[str, Any]]
+) -> Explained | None:
+    """What a delivery's last refusal means; of a delivered one what the platform noted as it took it, None where that is nothing.
+
+    ``attempts``: as its row keeps them, oldest first; processes of earlier versions wrote no notes.
+    """
+    if status != DeliveryStatus.DELIVERED:
+        return explain(platform, error_code, drop_reason)
+    taken = [one for one in attempts if one["outcome"] == AttemptOutcome.ACKNOWLEDGED]
+    return explain(platform, taken[-1].get("code") or NOTED) if taken and taken[-1].get("note") else None
 
 
 def docs_path(platform: str) -> str:

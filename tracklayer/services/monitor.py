@@ -25,6 +25,7 @@ from tracklayer.services.watches.destinations import Destinations
 from tracklayer.services.watches.gathering import gather
 from tracklayer.services.watches.match_quality import MatchQuality, learn_coverage
 from tracklayer.services.watches.names import learned_names_of, rhythm_json
+from tracklayer.services.watches.notes import Notes
 from tracklayer.services.watches.page import Look, Page
 from tracklayer.services.watches.quality import Quality
 from tracklayer.services.watches.rejections import look_at_rejections
@@ -53,6 +54,7 @@ class Watch:
             MatchQuality(),
             Quality(),
             Sources(),
+            Notes(),
         )
         self._mine: deque[int] = deque(maxlen=PLACES)
 

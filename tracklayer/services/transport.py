@@ -6,6 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -118,7 +119,8 @@ def _call(
     except Exception as error:
         raise NotWrittenError from error
     url = _redirected(sandbox_url, platform, request.url)
-    return _exchange(http, clock, request.method, url, params, content, headers)
+    reply = _exchange(http, clock, request.method, url, params, content, headers)
+    return replace(reply, url=request.url) if isinstance(reply, PlatformReply) else reply
 
 
 def _exchange(

@@ -49,7 +49,7 @@ class TooManyTrialsError(Exception):
 
 @dataclass(frozen=True)
 class Tried:
-    """``request``: as sent, without credentials. ``explanation``: of a refusal. ``verdicts``: the rules it was held against.
+    """``request``: as sent, without credentials. ``explanation``: of a refusal, or of a note. ``verdicts``: the rules it was held against.
 
     Where it was not sent at all, ``attempt`` and ``request`` are None, and ``problems`` say why.
     """
@@ -159,7 +159,7 @@ def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: An
     health = db.health_of(row)
     settled = judge_attempt(claim, outcome, started_at=now, now=ended, policy=policy, jitter=0, health=health)
     assert settled.logged is not None
-    return Tried(settled.logged, as_json(request), explain(platform, settled.error_code), mapped.verdicts)
+    return Tried(settled.logged, as_json(request), explain(platform, settled.logged.code), mapped.verdicts)
 
 
 def _in_test_mode(mapper: Mapper, settings: Mapping[str, Any]) -> dict[str, Any] | Problem:

@@ -7,7 +7,7 @@ google-ads 34.0.0. Read 2026-11-23.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tracklayer.domain.delivery import (
@@ -28,6 +28,7 @@ from tracklayer.mappers.base import (
     plain_words,
     retry_after,
     safe_message,
+    taken,
     whole_number,
 )
 
@@ -228,6 +229,9 @@ EXPLANATIONS: Mapping[str, Explanation] = {
 }
 
 
+_OF_EVENT = re.compile(r"events?\[(\d{1,9})\]")
+
+
 class _Complaint(NamedTuple):
     """One error of an answer. ``field`` is the place it names, ``row`` the index of a row of the old upload."""
 
@@ -253,8 +257,21 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     if body.get("partialFailureError") or "results" in body or "jobId" in body:
         return _read_rows(reply, body, count)
     if body.get("requestId"):
-        return [Acknowledged(reply.status)] * count
+        return _taken(reply.status, _objects(body.get("fieldWarnings")), count)
     return [no_answer_of_the_platform(reply) or _unconfirmed(reply)] * count
+
+
+def _taken(status: int, warnings: Sequence[Mapping[str, Any]], count: int) -> list[Outcome]:
+    """Warnings are of fields that Google did not use; one that names no event is told of all."""
+    if not warnings:
+        return [Acknowledged(status)] * count
+    said: dict[int | None, list[str]] = {}
+    for warning in warnings:
+        field, reason = plain_words(warning.get("field")), plain_words(warning.get("reason"))
+        words = plain_words(warning.get("description")) or reason or "not used"
+        named = _OF_EVENT.search(field)
+        said.setdefault(int(named[1]) if named else None, []).append(f"{field}: {words}" if field else words)
+    return [taken(status, said.get(index, []) + said.get(None, [])) for index in range(count)]
 
 
 def _read_error(reply: PlatformReply, error: Mapping[str, Any], count: int) -> Verdict:
@@ -353,7 +370,7 @@ def _code(given: Any) -> str:
 
 
 def _names_event(complaint: _Complaint) -> bool:
-    return complaint.row is not None or re.search(r"events?\[\d+\]", complaint.field) is not None
+    return complaint.row is not None or _OF_EVENT.search(complaint.field) is not None
 
 
 def _retry_delay(error: Mapping[str, Any]) -> float | None:

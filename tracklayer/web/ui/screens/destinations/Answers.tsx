@@ -38,7 +38,7 @@ export function Answers({ form, destination }: { form: PlatformForm; destination
               <span>
                 {attempt.httpStatus !== null && !attempt.error && `${attempt.httpStatus}, `}
                 {latency(attempt.durationMs)}, <Time at={attempt.at} />
-                {attempt.error && <span class="reason"> {attempt.error}</span>}
+                {(attempt.error ?? attempt.note) && <span class="reason"> {attempt.error ?? attempt.note}</span>}
                 {delivery.dropReason && <span class="quiet"> Given up: {words(delivery.dropReason).toLowerCase()}.</span>}
               </span>
               <a href={eventHref(delivery.event.eventId)}>

@@ -29,7 +29,9 @@ export type AdviceCode =
   /** Events come from a source, such as an app, that the destination is not set up for. */
   | 'SOURCE_NOT_TAKEN'
   /** Most events repeat an event id that was sent before, and are counted once. */
-  | 'EVENT_IDS_REUSED';
+  | 'EVENT_IDS_REUSED'
+  /** A platform says something of many events that it takes, such as that it took requests only in part. */
+  | 'TAKEN_WITH_NOTES';
 
 /** How one attempt ended. */
 export type AttemptOutcome =
@@ -170,7 +172,7 @@ export type AnswersQueryVariables = Exact<{
 
 
 export type AnswersQuery = { node:
-    | { id: string, answers: Array<{ attempt: { at: string, outcome: AttemptOutcome, httpStatus: number | null, error: string | null, durationMs: number }, delivery: { id: string, status: DeliveryStatus, dropReason: DropReason | null, event: { eventId: string, eventName: string } } }> }
+    | { id: string, answers: Array<{ attempt: { at: string, outcome: AttemptOutcome, httpStatus: number | null, error: string | null, durationMs: number, note: string | null }, delivery: { id: string, status: DeliveryStatus, dropReason: DropReason | null, event: { eventId: string, eventName: string } } }> }
     | Record<PropertyKey, never>
    | null };
 
@@ -224,7 +226,7 @@ export type TestDestinationMutation = { testDestination: { request: Json | null,
 
 export const Destinations = "query Destinations{merchant{id destinations{...DestinationFacts}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}standing{lastDeliveredAt deliveredPerMinute waitingSince deadline givenUpBy emptyAt}advice{code sentence nextStep since count eventName exampleEventId}}" as Operation<DestinationsQuery, DestinationsQueryVariables>
 export const PlatformForms = "query PlatformForms{platforms{...PlatformForm}}fragment PlatformForm on PlatformInfo{platform title docsUrl supportsTestEvents testNeeds testEffect insteadOfTest maxEventAgeHours deduplication eventNames settings{name label help required demand unset secret kind choices example keyLabel takesOthers}}" as Operation<PlatformFormsQuery, PlatformFormsQueryVariables>
-export const Answers = "query Answers($destination:ID!){node(id:$destination){...on Destination{id answers{attempt{at outcome httpStatus error durationMs}delivery{id status dropReason event{eventId eventName}}}}}}" as Operation<AnswersQuery, AnswersQueryVariables>
+export const Answers = "query Answers($destination:ID!){node(id:$destination){...on Destination{id answers{attempt{at outcome httpStatus error durationMs note}delivery{id status dropReason event{eventId eventName}}}}}}" as Operation<AnswersQuery, AnswersQueryVariables>
 export const NewestEvents = "query NewestEvents{events(first:10){nodes{id eventId eventName receivedAt}}}" as Operation<NewestEventsQuery, NewestEventsQueryVariables>
 export const DryRun = "query DryRun($eventId:String!$platform:Platform!){event(eventId:$eventId){id eventId eventName receivedAt preview(platform:$platform){wouldSend request verdicts{rule ok message field}}}}" as Operation<DryRunQuery, DryRunQueryVariables>
 export const SetDestination = "mutation SetDestination($input:SetDestinationInput!){setDestination(input:$input){destination{...DestinationFacts}check{events wouldSend refused{...Refused}}userErrors{...Trouble}}}fragment DestinationFacts on Destination{id platform state stateReason eventNames settings waiting createdAt windowSeconds release{waiting perSecond fullPerSecond fullAfterSeconds seconds}standing{lastDeliveredAt deliveredPerMinute waitingSince deadline givenUpBy emptyAt}advice{code sentence nextStep since count eventName exampleEventId}}fragment Refused on RefusedGroup{reason count field exampleEventId}fragment Trouble on UserError{field code message}" as Operation<SetDestinationMutation, SetDestinationMutationVariables>

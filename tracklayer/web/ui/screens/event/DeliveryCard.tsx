@@ -32,6 +32,7 @@ export function DeliveryCard({
   const title = titleOf(delivery.platform)
   const facts = factsOf(delivery.platform)
   const found = delivery.explanation
+  const said = delivery.status === 'DELIVERED' ? delivery.attemptLog.findLast((one) => one.note)?.note : delivery.lastError
   const taken = facts?.maxEventAgeHours == null ? null : Date.parse(event.occurredAt) + facts.maxEventAgeHours * 3_600_000
   return (
     <article class="delivery" aria-label={title}>
@@ -57,9 +58,9 @@ export function DeliveryCard({
           <p>
             <strong>{found.summary}</strong> {found.field && <>It is about <code>{found.field}</code>.</>}
           </p>
-          {delivery.lastError && (
+          {said && (
             <p>
-              {delivery.attemptLog.length > 0 ? `In ${title}'s words` : 'Why'}: <q class="verbatim">{delivery.lastError}</q>
+              {delivery.attemptLog.length > 0 ? `In ${title}'s words` : 'Why'}: <q class="verbatim">{said}</q>
             </p>
           )}
           <p>

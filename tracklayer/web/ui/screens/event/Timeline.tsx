@@ -41,8 +41,8 @@ export function wordsOf(point: Point): string {
     return `${title}: given up ${length(point.to)} after the arrival, ${point.delivery.attemptLog.length ? 'between attempts' : 'before anything was sent'}. ${point.delivery.lastError ?? ''}`
   if (!point.attempt)
     return `${title}: the next attempt, ${length(point.to)} after the arrival${point.delivery.held ? '; its destination is held' : ''}.`
-  const { number, outcome, httpStatus, error, durationMs, at } = point.attempt
-  const answer = [httpStatus, error].filter(Boolean).join(' ')
+  const { number, outcome, httpStatus, error, note, durationMs, at } = point.attempt
+  const answer = [httpStatus, error ?? note].filter(Boolean).join(' ')
   return (
     `${title}, attempt ${number}: ${OUTCOMES[outcome] ?? outcome} after ${length(durationMs)}, ` +
     `${length(point.from)} after the arrival (${exactTime(at)}).${answer ? ` ${answer}` : ''}`

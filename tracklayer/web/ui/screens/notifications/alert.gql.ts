@@ -29,7 +29,9 @@ export type AdviceCode =
   /** Events come from a source, such as an app, that the destination is not set up for. */
   | 'SOURCE_NOT_TAKEN'
   /** Most events repeat an event id that was sent before, and are counted once. */
-  | 'EVENT_IDS_REUSED';
+  | 'EVENT_IDS_REUSED'
+  /** A platform says something of many events that it takes, such as that it took requests only in part. */
+  | 'TAKEN_WITH_NOTES';
 
 /** What the values of an alert's chart are. */
 export type AlertChartUnit =
