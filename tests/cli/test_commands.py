@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import socketserver
@@ -406,6 +407,20 @@ def test_preview_takes_a_batch_and_answers_in_order(
     shown = [orjson.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert [answer.get("refused") for answer in shown] == [None, "EVENT_TOO_OLD", "INVALID_LINE", "INVALID_LINE"]
     assert shown[0]["request"]["body"]["data"][0]["event_id"] == "order_12345"
+
+
+def test_preview_keeps_the_digits_of_an_id_that_is_a_number(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    settings = {"pixel_id": "1234567890", "access_token": "x"}
+    custom = {**PURCHASE["custom_data"], "order_id": 2**64 + 1, "contents": [{"id": 4711}]}
+    line = json.dumps(
+        {"platform": "meta", "settings": settings, "event": {**PURCHASE, "custom_data": custom}, "now": NOW}
+    )
+    type_in(monkeypatch, line.encode())
+    assert main(["preview", "--batch"]) == 0
+    sent = orjson.loads(capfdbinary.readouterr().out)["request"]["body"]["data"][0]["custom_data"]
+    assert (sent["order_id"], [one["id"] for one in sent["contents"]]) == ("18446744073709551617", ["4711"])
 
 
 def test_normalize_shows_what_a_platform_would_get(

@@ -292,6 +292,7 @@ CONSENT_FIELDS = tuple(f.name for f in fields(Consent))
 DEVICE_FIELDS = tuple(f.name for f in fields(Device))
 EVENT_FIELDS = tuple(f.name for f in fields(Event))
 _TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+_OWN_IDS = ("event_id", "order_id", "id")  # the merchant's own, which many a shop keeps as numbers
 _TEXTS_OF_CUSTOM = frozenset(_TEXTS)
 _AMOUNTS = frozenset({"value", "predicted_ltv"})
 
@@ -436,6 +437,7 @@ def readable_event_id(draft: Any, problems: Sequence[Problem]) -> str | None:
     if isinstance(draft, Misfit):
         draft = draft.draft
     found = draft.get("event_id") if isinstance(draft, Mapping) else None
+    found = _digits_of(found) or found
     is_good = isinstance(found, str) and 0 < len(found) <= MAX_EVENT_ID and not _UNUSABLE.search(found)
     return found if is_good and not any(problem.field[:1] == ("event_id",) for problem in problems) else None
 
@@ -922,7 +924,7 @@ class _Reader:
             return value
         if value is None:
             return ()
-        if isinstance(value, str if name == "product_ids" else Mapping):
+        if isinstance(value, (str, *_NUMBERS) if name == "product_ids" else Mapping):
             return (value,)
         if isinstance(value, str) or not isinstance(value, Sequence):
             self.problem((*at, name), "INVALID_TYPE", "must be a list")
@@ -954,13 +956,20 @@ class _Reader:
         return value
 
     def text_of(self, path: tuple[str, ...], value: Any) -> str | None:
-        """Text as sent; None for what is absent or blank. A blank optional field is the same as none."""
+        """Text as sent, of a number in the place of a merchant's own id its digits; None for what is absent or blank. A blank
+        optional field is the same as none.
+        """
         if self.clean and type(value) is str and value and not value.isspace():
             return value
         if value is None:
             return None
         if not isinstance(value, str):
-            self.problem(path, "INVALID_TYPE", "must be text")
+            is_id = path[-1] in _OWN_IDS or path[1:2] == ("product_ids",)
+            if is_id and (digits := _digits_of(value)) is not None:
+                if may_hold_card_number(int(digits)):
+                    self.may_hold_card = True
+                return digits
+            self.problem(path, "INVALID_TYPE", "must be text or a whole number" if is_id else "must be text")
             return None
         if self._is_unusable(value):
             self.problem(path, "INVALID_CHARACTER", "holds a control character or half a character")
@@ -1237,17 +1246,18 @@ _CONTACT_IN = {
     "event_name": f" The event is taken, and platforms that it would go to under its own name get {UNNAMED}.",
 }
 _CONTACT_AS_ID = " The event is taken, and platforms get it as SHA-256 only, or not at all."
+_LONGEST = 10**MAX_EVENT_ID  # of numbers that are read as ids
 _GCLID_COOKIE = re.compile(r"(?:1\.[0-9]\.k?)?GCL\.[0-9]{10}\.([!-~]+)")  # _gcl_aw, as gtag writes it
 
 
 def _digits_of(value: Any) -> str | None:
-    """Of a whole JSON number that no reader has rounded; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not 0 <= value < 2**63:
+    """Of a whole JSON number that no reader has rounded, however long; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not 0 <= value < _LONGEST:
         return None
     if isinstance(value, int):
         return str(value)
     whole = int(value)
-    return str(whole) if whole == value and whole < 2**53 else None
+    return str(whole) if whole == value and (whole < 2**53 or isinstance(value, Decimal)) else None
 
 
 def _is_blank(value: Any) -> bool:
