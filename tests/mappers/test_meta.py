@@ -902,6 +902,7 @@ def test_meta_has_no_field_of_its_own_for(field: str) -> None:
         pytest.param({"state": "California", "country": "us"}, "st", "ca", id="American state by its name"),
         pytest.param({"state": "New South Wales", "country": "AU"}, "st", "newsouthwales", id="other state"),
         pytest.param({"zip": "941071234", "country": "US"}, "zp", "94107", id="ZIP+4 without dash"),
+        pytest.param({"zip": "94107 1234", "country": "US"}, "zp", "94107", id="ZIP+4 with a space"),
         pytest.param({"zip": "10115", "country": "DE"}, "zp", "10115", id="German postal code"),
     ],
 )

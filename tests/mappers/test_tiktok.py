@@ -1093,6 +1093,9 @@ def test_value_is_normalised_to(field: str, value: str, settings: dict[str, Any]
     [
         pytest.param("941071234", "US", "c884a209ebe08750a7d13db63bd02233b375bd79786cbe329ab11586cc35dead", id="US"),
         pytest.param(
+            "94107 1234", "US", "c884a209ebe08750a7d13db63bd02233b375bd79786cbe329ab11586cc35dead", id="US with a space"
+        ),
+        pytest.param(
             "941071234",
             "DE",
             "c711389868997b7f3f747e95fbce358e2ac994a8b4e838142a4e968c2cfc8b22",

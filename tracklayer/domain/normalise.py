@@ -41,7 +41,6 @@ is_plain_digest = re.compile(r"[0-9a-f]{64}").fullmatch
 _TAGGED_SHA256 = re.compile(r"([0-9a-fA-F]{64})\.(?:AQ|Ag|Aw|BA|BQ|Bg|[A-Za-z0-9_-]{8})")
 _OTHER_DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}")  # MD5 and SHA-1: no platform takes them
 _ZIP_PLUS_4 = re.compile(r"\d{5}-\d{4}")
-_US_ZIP = re.compile(r"(\d{5})(-?\d{4})?")
 _ISO_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 _SLASH_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 
@@ -229,12 +228,12 @@ def state(value: str, country_code: str | None = None) -> str | None:
 
 
 def zip_code(value: str, country_code: str | None = None) -> str | None:
-    """Lower case, no spaces or dashes; a US code keeps its first five digits."""
-    text = value.strip().lower()
-    us = _US_ZIP.fullmatch(text)
-    if us and (_ZIP_PLUS_4.fullmatch(text) or (country_code and country(country_code) == "us")):
-        return us[1]
-    return _only("LMN", text)
+    """Lower case, letters and digits only; of the nine digits of a US code, whatever stands between, the first five."""
+    text = _only("LMN", value)
+    if text and len(text) == 9 and text.isdecimal():
+        is_us = _ZIP_PLUS_4.fullmatch(value.strip()) or (country_code and country(country_code) == "us")
+        return text[:5] if is_us else text
+    return text
 
 
 def country(value: str) -> str | None:
