@@ -94,7 +94,9 @@ _PROPERTIES = frozenset({"sign_up_method", "delivery_category"}) | APP_PROPERTIE
 _LIMITED_USE = ("LMU", "LDU")
 _REFUSED = frozenset({"INVALID", "FAILED", "ERROR"})
 MOST_ERRORS = 20  # of one event that are read
-_NO_PAGE = "/no_page"  # at the end of a group: should Snap refuse these, it refuses the whole request
+# At the end of a group: should Snap refuse these, it refuses the whole request.
+_NO_PAGE = "/no_page"
+_NO_SYSTEM = "/no_system"
 
 
 def _email(value: str, settings: Settings) -> str | None:
@@ -278,7 +280,11 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if url is not None and not event.has_plain_url and not is_web_url(url):
         verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
-    if url is None and source == "WEB":
+    if source == "MOBILE_APP":
+        if url is not None:
+            verdicts.left_out("event_source_url", "event_source_url", "left out: Snapchat has no page of an app event")
+        url = None
+    elif url is None and source == "WEB":
         verdicts.ok(_PAGE_MISSING)
         group += _NO_PAGE
     if name == "PURCHASE":
@@ -320,12 +326,14 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         item["custom_data"] = custom_data
     if source == "MOBILE_APP":
         item["app_data"] = app_data(event.device, event.custom_data.properties, settings, verdicts)
+        if "extinfo" not in item["app_data"]:
+            group += _NO_SYSTEM
     return Mapped(item, tuple(verdicts), group)
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
     """``{"data": [...]}``. ``group`` begins with the setting of the asset: a pixel and an app have their own URLs."""
-    asset = group.removesuffix(_NO_PAGE) or "pixel_id"
+    asset = group.removesuffix(_NO_PAGE).removesuffix(_NO_SYSTEM) or "pixel_id"
     return PlatformRequest(
         f"https://tr.snapchat.com/v3/{settings[asset]}/events",
         {"data": list(items)},
