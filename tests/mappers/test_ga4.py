@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 
 from tracklayer.domain.delivery import (
@@ -894,6 +895,30 @@ def test_more_than_200_items_are_left_out() -> None:
     result = mapped(lead(custom_data={"product_ids": [str(number) for number in range(201)]}))
 
     assert len(params(result)["items"]) == 200
+    assert left_out(result) == [("contents", "custom_data.product_ids")]
+
+
+@pytest.mark.parametrize("settings", [{}, {"analytics_360": True}, {"validate_only": True}])
+def test_lines_beyond_what_a_body_may_have_are_left_out_from_the_end(settings: dict[str, Any]) -> None:
+    texts = {"title": "日" * 100, "brand": "本" * 100, "category": "語" * 100, "variant": "品" * 100}
+    contents = [{"id": f"sku-{n}", **texts} for n in range(190)]
+    result = mapped(lead(custom_data={"contents": contents}), **settings)
+
+    items = params(result)["items"]
+    assert [item["item_id"] for item in items] == [f"sku-{n}" for n in range(len(items))]
+    body = MAPPER.build_request(result.group, [result.item], {**SETTINGS, **settings}).body
+    size, line = len(orjson.dumps(body)), len(orjson.dumps(items[-1])) + 3
+    assert 130_000 - 200 - line < size < 130_000
+    assert left_out(result) == [("contents", "custom_data.contents")]
+    told = f"left out: all but the first {len(items)}, which fill the 130,000 bytes that GA4 takes"
+    assert told in [verdict.message for verdict in result.verdicts]
+
+
+def test_long_product_ids_beyond_what_a_body_may_have_are_left_out_too() -> None:
+    ids = [f"{n:03}" + "日" * 200 for n in range(190)] + ["last"]
+    result = mapped(lead(custom_data={"product_ids": ids[:190]}), analytics_360=True)
+    assert [item["item_id"] for item in params(result)["items"]] == ids[:190]
+    result = mapped(lead(custom_data={"product_ids": [f"{n:03}" + "日" * 400 for n in range(190)]}), analytics_360=True)
     assert left_out(result) == [("contents", "custom_data.product_ids")]
 
 

@@ -50,7 +50,16 @@ from tracklayer.mappers.base import (
     whole_number,
     wrong_with_flag,
 )
-from tracklayer.mappers.ga4.parameters import MAX_VALUE, MAX_VALUE_360, NAME, POINTS, mended_name, params_of
+from tracklayer.mappers.ga4.parameters import (
+    MAX_BODY_BYTES,
+    MAX_VALUE,
+    MAX_VALUE_360,
+    NAME,
+    POINTS,
+    mended_name,
+    params_of,
+    without_what_is_too_much,
+)
 from tracklayer.mappers.ga4.person import NORMALISE, app_instance_id, client_id, shared_by_the_request
 
 EVENT_NAMES = {
@@ -82,7 +91,6 @@ _RESERVED_PREFIXES_IN_WEB_STREAMS = ("query_id",)
 
 MAX_AGE = timedelta(hours=72)
 MAX_EVENTS = 25
-MAX_BODY_BYTES = 130_000
 
 _TEMPORARY = Explanation(
     "A temporary fault at Google.",
@@ -178,6 +186,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "params": params_of(event, settings, name, transaction, limit, verdicts),
         }
     ]
+    without_what_is_too_much(body, event, verdicts)
     return Mapped(body, tuple(verdicts), group)
 
 
