@@ -594,6 +594,16 @@ def test_event_name_is_sent_as(name: str, sent: str) -> None:
     assert result.item["events"][0]["name"] == sent
 
 
+@pytest.mark.parametrize("name", ["Refund", "refund", "REFUND", "Refunded", "Order Refunded", "refunds/create"])
+def test_a_refund_takes_back_a_purchase_however_a_shop_writes_it(name: str) -> None:
+    custom_data = {"order_id": "order_1", "value": 10, "currency": "USD"}
+    result = mapped(lead(event_name=name, custom_data=custom_data))
+    assert result.item["events"][0]["name"] == "refund"
+    assert left_out(result) == []
+    assert refused(lead(event_name=name)).field == "custom_data.order_id"
+    assert ("taken for a refund" in str(result.verdicts)) == (name not in ("Refund", "refund"))
+
+
 def test_mended_name_is_told() -> None:
     result = mapped(lead(event_name="Quiz finished!"))
 
