@@ -852,7 +852,7 @@ def test_settings_mark_test_events_and_name_the_limited_use() -> None:
 
     assert item["test_event_code"] == "TEST12345"
     assert item["data_processing_options"] == ["LDU"]
-    assert MAPPER.supports_test_events is True
+    assert (MAPPER.supports_test_events, MAPPER.marks_of_tests) == (True, ("test_event_code",))
 
 
 def test_phone_without_country_code_is_read_in_the_default_country() -> None:

@@ -97,6 +97,7 @@ MOST_ERRORS = 20  # of one event that are read
 # At the end of a group: should Snap refuse these, it refuses the whole request.
 _NO_PAGE = "/no_page"
 _NO_SYSTEM = "/no_system"
+_VALIDATE = "validate_only"  # no setting of a merchant's: of a trial alone. Snap looks at the event and records none
 
 
 def _email(value: str, settings: Settings) -> str | None:
@@ -334,8 +335,9 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
     """``{"data": [...]}``. ``group`` begins with the setting of the asset: a pixel and an app have their own URLs."""
     asset = group.removesuffix(_NO_PAGE).removesuffix(_NO_SYSTEM) or "pixel_id"
+    path = "events/validate" if settings.get(_VALIDATE) is True else "events"
     return PlatformRequest(
-        f"https://tr.snapchat.com/v3/{settings[asset]}/events",
+        f"https://tr.snapchat.com/v3/{settings[asset]}/{path}",
         {"data": list(items)},
         QueryToken("access_token", str(settings.get("access_token", ""))),
     )
@@ -686,7 +688,8 @@ MAPPER = Mapper(
     copy_memory=lambda event_name, action_source: timedelta(hours=24),
     age_limit=_age_limit,
     supports_test_events=True,
-    test_mode={"test_event_code": None},
+    test_mode={_VALIDATE: True},
+    marks_of_tests=("test_event_code",),
     check_settings=check_settings,
     max_batch_bytes=MAX_BATCH_BYTES,
     max_ahead=MAX_AHEAD,
