@@ -204,7 +204,8 @@ def test_trimming_keeps_or_lowers_the_case() -> None:
 
 def test_currencies_are_iso_4217_in_capitals() -> None:
     assert {"USD", "EUR", "JPY", "KWD"} <= normalise.currencies()
-    assert not {"usd", "US", "BTC", "EURO"} & normalise.currencies()
+    assert {"BGN", "HRK"} <= normalise.monies()
+    assert not {"usd", "US", "BTC", "EURO", "DEM"} & normalise.currencies()
 
 
 # Digests -----------------------------------------------------------------------------------------------------------

@@ -546,6 +546,13 @@ def test_app_event_needs_no_page() -> None:
     assert left_out(event, APP) == []
 
 
+@pytest.mark.parametrize("currency", ["BGN", "HRK", "USD"])
+def test_purchase_in_a_currency_of_snaps_list_is_taken_and_sent(currency: str) -> None:
+    event = draft(event_name="Purchase", custom_data={"value": 10, "currency": currency})
+
+    assert mapped(event).item["custom_data"] == {"value": 10, "currency": currency}
+
+
 def test_purchase_without_currency_is_sent_in_the_default_one() -> None:
     event = read(draft(event_name="Purchase", custom_data={"value": 5}))
     found = map_event(MAPPER, event, {**SETTINGS, "default_currency": "EUR"}, NOW)
