@@ -546,6 +546,26 @@ def test_app_event_needs_no_page() -> None:
     assert left_out(event, APP) == []
 
 
+def test_no_amount_goes_out_in_a_currency_that_snapchat_does_not_take() -> None:
+    custom_data = {
+        "value": 3,
+        "currency": "BOB",
+        "predicted_ltv": 90,
+        "contents": [{"id": "a", "item_price": 5, "brand": "b"}, {"id": "c"}],
+    }
+    event = draft(custom_data=custom_data)
+
+    assert mapped(event).item["custom_data"] == {
+        "content_ids": ["a", "c"],
+        "contents": [{"id": "a", "brand": "b", "quantity": 1}, {"id": "c", "quantity": 1}],
+    }
+    assert left_out(event) == [
+        "custom_data.currency",
+        "custom_data.predicted_ltv",
+        "custom_data.contents.item_price",
+    ]
+
+
 @pytest.mark.parametrize("currency", ["BGN", "HRK", "USD"])
 def test_purchase_in_a_currency_of_snaps_list_is_taken_and_sent(currency: str) -> None:
     event = draft(event_name="Purchase", custom_data={"value": 10, "currency": currency})
