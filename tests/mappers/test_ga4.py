@@ -932,6 +932,18 @@ def test_long_product_ids_beyond_what_a_body_may_have_are_left_out_too() -> None
     assert left_out(result) == [("contents", "custom_data.product_ids")]
 
 
+@pytest.mark.parametrize("properties", [{"a.b": 1, "a_b": 2}, {"a_b": 2, "a.b": 1}])
+def test_property_that_is_spelt_right_goes_before_one_that_is_mended(properties: dict[str, Any]) -> None:
+    result = mapped(lead(custom_data={"properties": properties}))
+    assert params(result) == {"a_b": 2}
+    assert left_out(result) == [("properties", "custom_data.properties.a.b")]
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_mended_property_stands_in_where_the_one_spelt_right_is_none(empty: Any) -> None:
+    assert params(mapped(lead(custom_data={"properties": {"a.b": 1, "a_b": empty}}))) == {"a_b": 1}
+
+
 def test_list_among_the_properties_is_left_out() -> None:
     event = read(QUIZ)
     custom_data = replace(event.custom_data, properties={"answers": ["a", "c"], "score": Decimal("87.5")})

@@ -117,6 +117,8 @@ def params_of(
         field = f"custom_data.properties.{key}"
         mended = mended_name(key)
         wrong = _wrong_property(key, mended, value, params)
+        if wrong is None and mended != key and _can_be_sent(right := given.properties.get(mended)) and right != "":
+            wrong = _TAKEN_NAME  # by the one that is spelt so, wherever it stands
         if wrong:
             verdicts.left_out("properties", field, f"left out: {wrong}")
             continue
@@ -130,12 +132,19 @@ def params_of(
     return params
 
 
+_TAKEN_NAME = "the name belongs to a field of TrackLayer, or to another property"
+
+
+def _can_be_sent(value: Any) -> bool:
+    return isinstance(value, str | int | float | Decimal)
+
+
 def _wrong_property(key: str, name: str, value: Any, params: Mapping[str, Any]) -> str | None:
     """Why GA4 would not take a property, as the end of a sentence. ``name`` is the key as it would be sent."""
-    if value is None or not isinstance(value, str | int | float | Decimal):
+    if not _can_be_sent(value):
         return "GA4 takes text, numbers, true and false"
     if name in _OURS or name in params:
-        return "the name belongs to a field of TrackLayer, or to another property"
+        return _TAKEN_NAME
     if key.startswith(_RESERVED):
         return "the name is reserved by Google"
     if not NAME.fullmatch(name):
