@@ -251,13 +251,14 @@ class Misfit:
 
 class ReadEvent(NamedTuple):
     """``size``: bytes of JSON that the event came in. ``unusable``: paths of what stands in the event, was warned of, and is of no
-    use to any platform.
+    use to any platform; ``gone``: of what was sent and warned of, and does not stand in it.
     """
 
     event: Event
     warnings: tuple[Problem, ...]
     size: int = 0
     unusable: tuple[tuple[str, ...], ...] = ()
+    gone: tuple[tuple[str, ...], ...] = ()
 
 
 Made = TypeVar("Made", UserData, CustomData, Content, Device, Event)
@@ -334,8 +335,9 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
         else:
             vars(event)["may_hold_contact"] = False
     if not reader.warnings:
-        return _tuple(ReadEvent, (event, (), size, ()))
-    return _tuple(ReadEvent, (event, tuple(_in_order(reader.warnings)), size, tuple(reader.unusable)))
+        return _tuple(ReadEvent, (event, (), size, (), ()))
+    warnings = tuple(_in_order(reader.warnings))
+    return _tuple(ReadEvent, (event, warnings, size, tuple(reader.unusable), tuple(reader.gone)))
 
 
 def _without(draft: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> Mapping[str, Any]:
@@ -838,6 +840,7 @@ class _Reader:
 
     __slots__ = (
         "clean",
+        "gone",
         "left_out",
         "may_hold_card",
         "may_hold_contact",
@@ -857,6 +860,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.unusable: list[tuple[str, ...]] = []  # of what is kept all the same
+        self.gone: list[tuple[str, ...]] = []  # of what is not kept
         self.left_out: list[tuple[str, ...]] = []  # what is so long that it is not even searched
 
     def problem(self, path: tuple[str, ...], code: str, *what: Part) -> None:
@@ -870,6 +874,7 @@ class _Reader:
 
     def left(self, path: tuple[str, ...], what: str) -> None:
         rest = f" {what}. The event is taken without it."
+        self.gone.append(path)
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
 
     def personal(self, path: tuple[str, ...], what: str) -> None:
@@ -892,11 +897,13 @@ class _Reader:
 
     def too_long(self, path: tuple[str, ...], most: int) -> None:
         rest = f" may have {most:,} characters. The event is taken without it."
+        self.gone.append(path)
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
         self.left_out.append(path)
 
     def absent(self, path: tuple[str, ...]) -> None:
         rest = " stands for no value, or is the digest of one. The event is taken without it."
+        self.gone.append(path)
         self.warnings.append(Problem.said(path, "IDENTIFIER_PLACEHOLDER", Name(path), rest))
 
     def known(self, at: tuple[str, ...], given: Mapping[str, Any], names: Sequence[str]) -> None:
