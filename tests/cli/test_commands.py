@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import socketserver
@@ -406,6 +407,49 @@ def test_preview_takes_a_batch_and_answers_in_order(
     shown = [orjson.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
     assert [answer.get("refused") for answer in shown] == [None, "EVENT_TOO_OLD", "INVALID_LINE", "INVALID_LINE"]
     assert shown[0]["request"]["body"]["data"][0]["event_id"] == "order_12345"
+
+
+def test_preview_keeps_the_digits_of_an_id_that_is_a_number(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    settings = {"pixel_id": "1234567890", "access_token": "x"}
+    custom = {**PURCHASE["custom_data"], "order_id": 2**64 + 1, "contents": [{"id": 4711}]}
+    line = json.dumps(
+        {"platform": "meta", "settings": settings, "event": {**PURCHASE, "custom_data": custom}, "now": NOW}
+    )
+    type_in(monkeypatch, line.encode())
+    assert main(["preview", "--batch"]) == 0
+    sent = orjson.loads(capfdbinary.readouterr().out)["request"]["body"]["data"][0]["custom_data"]
+    assert (sent["order_id"], [one["id"] for one in sent["contents"]]) == ("18446744073709551617", ["4711"])
+
+
+@pytest.mark.parametrize(
+    ("platform", "person", "told"),
+    [
+        pytest.param("meta", {"client_user_agent": "x" * 2049}, ["identifier_malformed"], id="too long"),
+        pytest.param("meta", {"client_user_agent": "x" * 2048}, [], id="as long as it may be"),
+        pytest.param("meta", {"client_user_agent": 1.5}, ["identifier_malformed"], id="no text"),
+        pytest.param("meta", {"client_user_agent": "undefined"}, ["identifier_placeholder"], id="nothing"),
+        pytest.param("linkedin", {"client_user_agent": "x" * 2049}, [], id="what the platform has no place for"),
+    ],
+)
+def test_preview_says_what_an_event_was_taken_without(
+    platform: str,
+    person: dict[str, Any],
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    settings = example_settings(mapper_for(platform))
+    event = {**PURCHASE, "user_data": {"email": "jane@example.com", **person}}
+    type_in(monkeypatch, {"platform": platform, "settings": settings, "event": event, "now": NOW})
+    assert main(["preview", "--batch"]) == 0
+    found = orjson.loads(capfdbinary.readouterr().out)
+    assert "request" in found
+    said = [one for one in found["verdicts"] if one["rule"].startswith("identifier_")]
+    assert [(one["rule"], one["field"], one["ok"]) for one in said] == [
+        (rule, "user_data.client_user_agent", False) for rule in told
+    ]
 
 
 def test_normalize_shows_what_a_platform_would_get(

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
@@ -216,6 +217,27 @@ def test_a_destination_is_tested_in_the_platforms_own_test_mode(
     assert [one["code"] for one in found["user_errors"]] == ["EVENT_TOO_OLD"]
     with in_transaction():
         assert rows("SELECT count(*) FROM events") == [(0,)]
+
+
+def test_snapchat_is_tested_where_it_records_nothing_with_a_code_and_without(
+    environ: str,
+    ask: Callable[..., Any],
+    runtime: Runtime,
+    merchant: Merchant,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRACKLAYER_SANDBOX_URL", sandbox.url)
+    pixel = "1ec32188-754e-4be2-8e55-c949a984a39f"
+    settings: dict[str, Any] = {"pixel_id": pixel, "access_token": "token"}
+    for code in ({}, {"test_event_code": "TEST123"}):
+        set_destination(runtime, merchant.merchant_id, "snapchat", settings | code)
+        found = ask("destination", "test", "--platform", "snapchat")
+        assert (found["attempt"]["outcome"], found["attempt"]["http_status"]) == ("acknowledged", 200)
+        assert found["request"]["url"].endswith(f"/v3/{pixel}/events/validate")
+        assert found["request"]["body"]["data"][0].get("test_event_code") == code.get("test_event_code")
+    seen = httpx.get(f"{sandbox.url}/_accepted", params={"platform": "snapchat"}).json()
+    assert seen["received"] == 0
 
 
 def test_what_the_sandbox_invented_is_not_sent_to_a_real_platform(

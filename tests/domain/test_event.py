@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -36,6 +36,7 @@ from tracklayer.domain.event import (
     read_decimal,
     read_event,
     read_instant,
+    readable_event_id,
 )
 from tracklayer.domain.normalise import Matchable, sha256_hex
 from tracklayer.domain.problem import Problem
@@ -347,7 +348,7 @@ def test_everything_that_is_required_is_named_at_once() -> None:
                 "2026-01-19T10:00:60Z",
             )
         ),
-        pytest.param("event_id", 12345, "INVALID_TYPE", id="event_id a number"),
+        pytest.param("event_id", 1.5, "INVALID_TYPE", id="event_id a fraction"),
         pytest.param("event_id", ["x"], "INVALID_TYPE", id="event_id a list"),
         pytest.param("event_id", "x" * 256, "TOO_LONG", id="event_id of 256 characters"),
         pytest.param("event_id", "a\x00b", "INVALID_CHARACTER", id="event_id with NUL"),
@@ -372,7 +373,7 @@ def test_everything_that_is_required_is_named_at_once() -> None:
         pytest.param("custom_data.currency", "$", "INVALID_CURRENCY", id="currency as a sign"),
         pytest.param("custom_data.currency", "dollar", "INVALID_CURRENCY", id="currency as a word"),
         pytest.param("custom_data.currency", 840, "INVALID_TYPE", id="currency as a number"),
-        pytest.param("custom_data.order_id", 5, "INVALID_TYPE", id="order_id a number"),
+        pytest.param("custom_data.order_id", 5.5, "INVALID_TYPE", id="order_id a fraction"),
         pytest.param("custom_data.order_id", "a\x08", "INVALID_CHARACTER", id="order_id with backspace"),
         pytest.param("custom_data.num_items", -2.0, "INVALID_NUMBER", id="num_items below zero"),
         pytest.param("custom_data.num_items", "two", "INVALID_NUMBER", id="num_items a word"),
@@ -411,7 +412,7 @@ def test_a_wrong_field_is_refused_with_its_path_and_code(path: str, value: Any, 
     ("path", "value", "problems"),
     [
         pytest.param(
-            "custom_data.product_ids", ["a", 5, "\x00"],
+            "custom_data.product_ids", ["a", 5.5, "\x00"],
             [("INVALID_TYPE", "custom_data.product_ids.1"), ("INVALID_CHARACTER", "custom_data.product_ids.2")],
             id="product ids",
         ),
@@ -421,7 +422,7 @@ def test_a_wrong_field_is_refused_with_its_path_and_code(path: str, value: Any, 
             "custom_data.contents", [{"id": "a"}, {"id": " "}], [("REQUIRED", "custom_data.contents.1.id")],
             id="a blank id",
         ),
-        pytest.param("custom_data.contents", [{"id": 5}], [("INVALID_TYPE", "custom_data.contents.0.id")], id="number"),
+        pytest.param("custom_data.contents", [{"id": .5}], [("INVALID_TYPE", "custom_data.contents.0.id")], id="number"),
         pytest.param(
             "custom_data.contents", [{"id": "a", "quantity": -1, "item_price": "x", "title": 1, "brand": [], "category": {}}],
             [
@@ -467,7 +468,8 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
     [
         pytest.param({"event_id": " "}, "event_id is required and must not be empty.", id="required"),
         pytest.param({"event_id": "x" * 256}, "event_id may have 255 characters, this has 256.", id="too long"),
-        pytest.param({"event_id": 5}, "event_id must be text.", id="type"),
+        pytest.param({"event_id": 5.5}, "event_id must be text or a whole number.", id="type of an id"),
+        pytest.param({"event_name": 5}, "event_name must be text.", id="type"),
         pytest.param({"event_id": "\x00"}, "event_id holds a control character or half a character.", id="character"),
         pytest.param(
             {"occurred_at": "2026-11-20T14:59:00"},
@@ -1581,7 +1583,7 @@ def test_an_id_of_digits_or_signs_is_no_personal_data(event_id: str) -> None:
         ("phone", 1e300),
         ("phone", math.nan),
         ("external_id", True),
-        ("external_id", 2**80),
+        ("external_id", 10**255),
         ("first_name", "Jane \ud83d"),
         ("client_user_agent", "Mozilla/5.0\x07"),
         ("gclid", []),
@@ -1627,6 +1629,56 @@ def test_a_number_is_read_as_its_digits(name: str, value: Any, text: str, warns:
     assert [(one.code, one.field) for one in read.warnings] == (
         [("IDENTIFIER_MALFORMED", ("user_data", name))] if warns else []
     )
+
+
+OWN_IDS = [
+    ("event_id", lambda event: event.event_id),
+    ("custom_data.order_id", lambda event: event.custom_data.order_id),
+    ("custom_data.product_ids.0", lambda event: event.custom_data.product_ids[0]),
+    ("custom_data.contents.0.id", lambda event: event.custom_data.contents[0].id),
+    ("user_data.external_id", lambda event: event.user_data.external_id),
+]
+
+
+def draft_with_id(path: str, value: Any) -> dict[str, Any]:
+    if path == "event_id":
+        return {**draft(), "event_id": value}
+    room: dict[str, Any] = {"product_ids.0": [value], "contents.0.id": [{"id": value}]}
+    section, name = path.split(".", 1)
+    return draft_with(f"{section}.{name.split('.')[0]}", room.get(name, value))
+
+
+@pytest.mark.parametrize(("path", "found"), OWN_IDS)
+@pytest.mark.parametrize("digits", ["4711", "9007199254740993", "18446744073709551617", "9" * 40, "4111111111111111"])
+def test_a_number_in_the_place_of_an_id_of_the_merchants_own_is_its_digits(
+    path: str, found: Callable[[Event], str], digits: str
+) -> None:
+    as_text, as_number = (read_event(draft_with_id(path, value), NOW) for value in (digits, int(digits)))
+    assert isinstance(as_text, ReadEvent)
+    assert isinstance(as_number, ReadEvent), as_number
+    assert (found(as_number.event), as_number.warnings) == (digits, ())
+    assert as_number.event == as_text.event
+
+
+@pytest.mark.parametrize(("path", "_"), OWN_IDS[:-1])
+@pytest.mark.parametrize("value", [True, 1.5, -1, 2.0**60, {"id": 1}, [1], 10**255])
+def test_what_is_no_whole_number_is_no_id_of_the_merchants_own(path: str, _: Any, value: Any) -> None:
+    assert refused(draft_with_id(path, value)) == [("INVALID_TYPE", path)]
+
+
+def test_nothing_is_no_id_as_a_number_either() -> None:
+    read = taken(draft_with("custom_data.order_id", 0))
+    assert read.event.custom_data.order_id is None
+    assert [(one.code, one.field) for one in read.warnings] == [("IDENTIFIER_PLACEHOLDER", ("custom_data", "order_id"))]
+
+
+def test_one_product_that_is_a_number_is_a_list_of_one() -> None:
+    assert taken(draft_with("custom_data.product_ids", 4711)).event.custom_data.product_ids == ("4711",)
+
+
+def test_a_refused_event_whose_id_is_a_number_is_named_by_it() -> None:
+    wrong = {**draft(), "event_id": 77, "occurred_at": "never"}
+    assert readable_event_id(wrong, problems_of(wrong)) == "77"
 
 
 def test_a_phone_that_is_a_number_is_read_and_told() -> None:

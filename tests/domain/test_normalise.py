@@ -133,6 +133,14 @@ def test_a_state_of_the_us_becomes_its_code(raw: str, country: str | None, norma
         pytest.param("94107-1234", None, "94107", id="nine digits with a dash"),
         pytest.param("941071234", "US", "94107", id="nine digits in the US"),
         pytest.param("941071234", None, "941071234", id="nine digits of nowhere"),
+        pytest.param("94107 1234", "US", "94107", id="nine digits with a space in the US"),
+        pytest.param("94107 1234", None, "941071234", id="nine digits with a space of nowhere"),
+        pytest.param("94107 - 1234", "United States", "94107", id="a dash and spaces in the US"),
+        pytest.param("94107\u20131234", "us", "94107", id="a long dash in the US"),
+        pytest.param("94107_1234", "USA", "94107", id="an underscore in the US"),
+        pytest.param("94107\u00a01234", "US", "94107", id="a space that does not break in the US"),
+        pytest.param("94107 1234", "DE", "941071234", id="nine digits with a space elsewhere"),
+        pytest.param("9410712345", "US", "9410712345", id="ten digits in the US"),
         pytest.param("01234", "us", "01234", id="a leading zero"),
         pytest.param("01234", "DE", "01234", id="a German leading zero"),
         pytest.param("m1 1ae", "GB", "m11ae", id="a British postcode"),
@@ -200,7 +208,8 @@ def test_trimming_keeps_or_lowers_the_case() -> None:
 
 def test_currencies_are_iso_4217_in_capitals() -> None:
     assert {"USD", "EUR", "JPY", "KWD"} <= normalise.currencies()
-    assert not {"usd", "US", "BTC", "EURO"} & normalise.currencies()
+    assert {"BGN", "HRK"} <= normalise.monies()
+    assert not {"usd", "US", "BTC", "EURO", "DEM"} & normalise.currencies()
 
 
 # Digests -----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 
 from tracklayer.domain.delivery import (
@@ -593,6 +594,16 @@ def test_event_name_is_sent_as(name: str, sent: str) -> None:
     assert result.item["events"][0]["name"] == sent
 
 
+@pytest.mark.parametrize("name", ["Refund", "refund", "REFUND", "Refunded", "Order Refunded", "refunds/create"])
+def test_a_refund_takes_back_a_purchase_however_a_shop_writes_it(name: str) -> None:
+    custom_data = {"order_id": "order_1", "value": 10, "currency": "USD"}
+    result = mapped(lead(event_name=name, custom_data=custom_data))
+    assert result.item["events"][0]["name"] == "refund"
+    assert left_out(result) == []
+    assert refused(lead(event_name=name)).field == "custom_data.order_id"
+    assert ("taken for a refund" in str(result.verdicts)) == (name not in ("Refund", "refund"))
+
+
 def test_mended_name_is_told() -> None:
     result = mapped(lead(event_name="Quiz finished!"))
 
@@ -895,6 +906,42 @@ def test_more_than_200_items_are_left_out() -> None:
 
     assert len(params(result)["items"]) == 200
     assert left_out(result) == [("contents", "custom_data.product_ids")]
+
+
+@pytest.mark.parametrize("settings", [{}, {"analytics_360": True}, {"validate_only": True}])
+def test_lines_beyond_what_a_body_may_have_are_left_out_from_the_end(settings: dict[str, Any]) -> None:
+    texts = {"title": "日" * 100, "brand": "本" * 100, "category": "語" * 100, "variant": "品" * 100}
+    contents = [{"id": f"sku-{n}", **texts} for n in range(190)]
+    result = mapped(lead(custom_data={"contents": contents}), **settings)
+
+    items = params(result)["items"]
+    assert [item["item_id"] for item in items] == [f"sku-{n}" for n in range(len(items))]
+    body = MAPPER.build_request(result.group, [result.item], {**SETTINGS, **settings}).body
+    size, line = len(orjson.dumps(body)), len(orjson.dumps(items[-1])) + 3
+    assert 130_000 - 200 - line < size < 130_000
+    assert left_out(result) == [("contents", "custom_data.contents")]
+    told = f"left out: all but the first {len(items)}, which fill the 130,000 bytes that GA4 takes"
+    assert told in [verdict.message for verdict in result.verdicts]
+
+
+def test_long_product_ids_beyond_what_a_body_may_have_are_left_out_too() -> None:
+    ids = [f"{n:03}" + "日" * 200 for n in range(190)] + ["last"]
+    result = mapped(lead(custom_data={"product_ids": ids[:190]}), analytics_360=True)
+    assert [item["item_id"] for item in params(result)["items"]] == ids[:190]
+    result = mapped(lead(custom_data={"product_ids": [f"{n:03}" + "日" * 400 for n in range(190)]}), analytics_360=True)
+    assert left_out(result) == [("contents", "custom_data.product_ids")]
+
+
+@pytest.mark.parametrize("properties", [{"a.b": 1, "a_b": 2}, {"a_b": 2, "a.b": 1}])
+def test_property_that_is_spelt_right_goes_before_one_that_is_mended(properties: dict[str, Any]) -> None:
+    result = mapped(lead(custom_data={"properties": properties}))
+    assert params(result) == {"a_b": 2}
+    assert left_out(result) == [("properties", "custom_data.properties.a.b")]
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_mended_property_stands_in_where_the_one_spelt_right_is_none(empty: Any) -> None:
+    assert params(mapped(lead(custom_data={"properties": {"a.b": 1, "a_b": empty}}))) == {"a_b": 1}
 
 
 def test_list_among_the_properties_is_left_out() -> None:

@@ -902,6 +902,7 @@ def test_meta_has_no_field_of_its_own_for(field: str) -> None:
         pytest.param({"state": "California", "country": "us"}, "st", "ca", id="American state by its name"),
         pytest.param({"state": "New South Wales", "country": "AU"}, "st", "newsouthwales", id="other state"),
         pytest.param({"zip": "941071234", "country": "US"}, "zp", "94107", id="ZIP+4 without dash"),
+        pytest.param({"zip": "94107 1234", "country": "US"}, "zp", "94107", id="ZIP+4 with a space"),
         pytest.param({"zip": "10115", "country": "DE"}, "zp", "10115", id="German postal code"),
     ],
 )
@@ -1117,6 +1118,55 @@ def test_fbc_is_the_cookie_or_built_from_the_click(given: dict[str, str], url: s
     )
 
     assert mapped(event).item["user_data"].get("fbc") == fbc
+
+
+@pytest.mark.parametrize(
+    ("given", "url", "fbc"),
+    [
+        pytest.param({}, PAGE, "fb.1.1795183865250.REF_aB", id="no click id elsewhere"),
+        pytest.param({}, ..., "fb.1.1795183865250.REF_aB", id="no page"),
+        pytest.param({}, f"{PAGE}?fbclid=IwAR0_page", "fb.1.1795183865250.IwAR0_page", id="the page's own goes first"),
+        pytest.param({"fbclid": "IwAR0_given"}, PAGE, "fb.1.1795183865250.IwAR0_given", id="a given one goes first"),
+        pytest.param({"fbc": COOKIE}, PAGE, "fb.1.1795183865250.REF_aB", id="a cookie of another click"),
+        pytest.param({"fbc": "fb.1.1795100000456.REF_aB"}, PAGE, "fb.1.1795100000456.REF_aB", id="its own cookie"),
+    ],
+)
+def test_fbc_is_built_from_the_referrers_click_where_the_page_has_none(
+    given: dict[str, str], url: Any, fbc: str
+) -> None:
+    referrer = "https://ref.example.com/?fbclid=REF_aB&x=1"
+    event = draft(
+        user_data={"email": "ANNA@example.org", **given},
+        event_source_url=url,
+        occurred_at="2026-11-20T14:11:05.250Z",
+        custom_data={"properties": {"referrer_url": referrer, "k": 1}},
+    )
+    item = mapped(event).item
+    assert (item["user_data"]["fbc"], item["referrer_url"], item["custom_data"]) == (fbc, referrer, {"k": 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        pytest.param("https://a.example/?email=jane@example.com&x=1", "https://a.example/?x=1", id="personal data"),
+        pytest.param(" a.example/p?x=1", "https://a.example/p?x=1", id="no scheme"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_a_referrer_is_sent_beside_the_page(given: str, sent: str | None) -> None:
+    found = map_event(MAPPER, read(draft(custom_data={"properties": {"referrer_url": given}})), SETTINGS, NOW)
+    assert isinstance(found, Mapped)
+    assert (found.item.get("referrer_url"), "custom_data" in found.item) == (sent, False)
+
+
+@pytest.mark.parametrize("given", ["back", 5, True])
+def test_a_referrer_that_is_no_address_is_left_out_and_named(given: Any) -> None:
+    found = mapped(draft(custom_data={"properties": {"referrer_url": given}}))
+    assert ("referrer_url" in found.item, "custom_data" in found.item) == (False, False)
+    told = RuleVerdict(
+        "referrer_url", False, "left out: not an absolute http(s) URL", "custom_data.properties.referrer_url"
+    )
+    assert told in found.verdicts
 
 
 def test_a_built_fbc_is_named_in_the_verdicts() -> None:

@@ -546,6 +546,33 @@ def test_app_event_needs_no_page() -> None:
     assert left_out(event, APP) == []
 
 
+def test_no_amount_goes_out_in_a_currency_that_snapchat_does_not_take() -> None:
+    custom_data = {
+        "value": 3,
+        "currency": "BOB",
+        "predicted_ltv": 90,
+        "contents": [{"id": "a", "item_price": 5, "brand": "b"}, {"id": "c"}],
+    }
+    event = draft(custom_data=custom_data)
+
+    assert mapped(event).item["custom_data"] == {
+        "content_ids": ["a", "c"],
+        "contents": [{"id": "a", "brand": "b", "quantity": 1}, {"id": "c", "quantity": 1}],
+    }
+    assert left_out(event) == [
+        "custom_data.currency",
+        "custom_data.predicted_ltv",
+        "custom_data.contents.item_price",
+    ]
+
+
+@pytest.mark.parametrize("currency", ["BGN", "HRK", "USD"])
+def test_purchase_in_a_currency_of_snaps_list_is_taken_and_sent(currency: str) -> None:
+    event = draft(event_name="Purchase", custom_data={"value": 10, "currency": currency})
+
+    assert mapped(event).item["custom_data"] == {"value": 10, "currency": currency}
+
+
 def test_purchase_without_currency_is_sent_in_the_default_one() -> None:
     event = read(draft(event_name="Purchase", custom_data={"value": 5}))
     found = map_event(MAPPER, event, {**SETTINGS, "default_currency": "EUR"}, NOW)
@@ -630,7 +657,7 @@ def test_app_event_goes_to_the_app_with_what_its_device_told() -> None:
 def test_ids_of_a_device_go_where_tracking_is_allowed(
     device: dict[str, Any], ids: dict[str, str], allowed: int, fields: list[str]
 ) -> None:
-    event = draft(action_source="app", device=device)
+    event = draft(action_source="app", event_source_url=..., device={"os": "Android", **device})
 
     item = mapped(event, APP).item
     assert item["user_data"] == {"em": [PERSON], **ids}
@@ -641,19 +668,43 @@ def test_ids_of_a_device_go_where_tracking_is_allowed(
 @pytest.mark.parametrize(
     ("app_id", "device", "first"),
     [
-        pytest.param("com.example.shop", {}, ["a2", "com.example.shop"], id="app of Google Play"),
-        pytest.param("1234567890", {}, ["i2", ""], id="app of the App Store"),
+        pytest.param("com.example.shop", {"os": "Android"}, ["a2", "com.example.shop"], id="package of the settings"),
+        pytest.param("1234567890", {"os": "iPadOS"}, ["i2", ""], id="number of the App Store"),
         pytest.param(
-            "1234567890", {"os": "Android", "app_id": "com.shop"}, ["a2", "com.shop"], id="the device says it"
+            "1234567890", {"os": "Android", "app_id": "com.shop"}, ["a2", "com.shop"], id="package of the device"
         ),
     ],
 )
-def test_system_of_an_app_is_known_by_its_device_or_its_id(
-    app_id: str, device: dict[str, str], first: list[str]
-) -> None:
+def test_system_of_an_app_is_what_its_device_tells(app_id: str, device: dict[str, str], first: list[str]) -> None:
     item = mapped(draft(action_source="app", device=device), {**APP, "app_id": app_id}).item
 
     assert item["app_data"]["extinfo"][:2] == first
+
+
+@pytest.mark.parametrize("app_id", ["com.shop.ios", "1234567890"])
+@pytest.mark.parametrize(
+    "device", [{}, {"model": "iPhone15,2", "os_version": "17.1"}, {"os": "HarmonyOS", "app_id": "com.shop"}]
+)
+def test_no_system_is_invented_of_an_app(app_id: str, device: dict[str, str]) -> None:
+    settings = {**APP, "app_id": app_id}
+    event = draft(action_source="app", event_source_url=..., device=device)
+    found = mapped(event, settings)
+
+    assert found.item["app_data"] == {"app_id": app_id, "advertiser_tracking_enabled": 0}
+    assert left_out(event, settings) == ["device.os"]
+    known = mapped({**event, "device": {"os": "iOS"}}, settings)
+    assert found.group != known.group
+    urls = {MAPPER.build_request(one.group, [one.item], settings).url for one in (found, known)}
+    assert urls == {"https://tr.snapchat.com/v3/snap-app-1/events"}
+
+
+def test_page_of_an_app_event_is_left_out_and_its_click_id_kept() -> None:
+    url = "https://shop.example.com/?ScCid=aB"
+    event = draft(action_source="app", event_source_url=url, device={"os": "iOS"})
+
+    item = mapped(event, APP).item
+    assert ("event_source_url" in item, item["user_data"]["sc_click_id"]) == (False, "aB")
+    assert left_out(event, APP) == ["event_source_url"]
 
 
 def test_advertising_id_is_enough_for_an_app_and_no_other() -> None:
@@ -711,7 +762,9 @@ def test_app_that_tells_its_device_in_properties_is_understood_as_before() -> No
     ],
 )
 def test_malformed_app_data_is_left_out(properties: dict[str, Any], field: str) -> None:
-    event = draft(action_source="app", custom_data={"properties": properties})
+    event = draft(
+        action_source="app", event_source_url=..., device={"os": "Android"}, custom_data={"properties": properties}
+    )
 
     assert left_out(event, APP) == [field]
     assert mapped(event, APP).item["app_data"] == {
@@ -826,7 +879,7 @@ def test_settings_mark_test_events_and_name_the_limited_use() -> None:
 
     assert item["test_event_code"] == "TEST12345"
     assert item["data_processing_options"] == ["LDU"]
-    assert MAPPER.supports_test_events is True
+    assert (MAPPER.supports_test_events, MAPPER.marks_of_tests) == (True, ("test_event_code",))
 
 
 def test_phone_without_country_code_is_read_in_the_default_country() -> None:

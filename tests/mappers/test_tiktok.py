@@ -929,6 +929,26 @@ def test_purchase_in_a_currency_that_tiktok_does_not_take_is_sent_without_it() -
     assert left_out(result) == [("currency", "custom_data.currency")]
 
 
+def test_no_amount_goes_out_in_a_currency_that_tiktok_does_not_take() -> None:
+    custom_data = {
+        "value": 5,
+        "currency": "XAF",
+        "predicted_ltv": 90,
+        "contents": [{"id": "a", "item_price": 5, "brand": "b"}, {"id": "c"}],
+    }
+    result = mapped(lead(custom_data=custom_data))
+
+    assert result.item["properties"] == {
+        "content_type": "product",
+        "contents": [{"content_id": "a", "brand": "b", "quantity": 1}, {"content_id": "c", "quantity": 1}],
+    }
+    assert left_out(result) == [
+        ("currency", "custom_data.currency"),
+        ("currency", "custom_data.predicted_ltv"),
+        ("currency", "custom_data.contents.item_price"),
+    ]
+
+
 def test_locale_and_referrer_have_places_of_their_own() -> None:
     properties = {"locale": "de-AT", "referrer_url": "https://a.example/"}
     result = mapped(lead(custom_data={"properties": properties}))
@@ -1092,6 +1112,9 @@ def test_value_is_normalised_to(field: str, value: str, settings: dict[str, Any]
     ("zip_code", "country", "digest"),
     [
         pytest.param("941071234", "US", "c884a209ebe08750a7d13db63bd02233b375bd79786cbe329ab11586cc35dead", id="US"),
+        pytest.param(
+            "94107 1234", "US", "c884a209ebe08750a7d13db63bd02233b375bd79786cbe329ab11586cc35dead", id="US with a space"
+        ),
         pytest.param(
             "941071234",
             "DE",

@@ -35,7 +35,7 @@ def without(*names: str) -> Callable[[dict[str, Any]], Any]:
 
 WRONG = [
     pytest.param(
-        changed(customData={"orderId": 12345}), [(["customData", "orderId"], "INVALID_TYPE")], id="a number for text"
+        changed(customData={"status": 12345}), [(["customData", "status"], "INVALID_TYPE")], id="a number for text"
     ),
     pytest.param(
         changed(userData={"emial": "jane@example.com"}),
@@ -157,9 +157,9 @@ async def test_one_wrong_event_by_itself_is_refused_and_counted_as_in_a_list(
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        pytest.param({"eventId": 5}, ["eventId"], id="id"),
-        pytest.param({"customData": {"contents": [{"id": 5}]}}, ["customData", "contents", "0", "id"], id="product"),
-        pytest.param({"customData": {"productIds": [5]}}, ["customData", "productIds", "0"], id="products"),
+        pytest.param({"eventId": 5.5}, ["eventId"], id="id"),
+        pytest.param({"customData": {"contents": [{"id": True}]}}, ["customData", "contents", "0", "id"], id="product"),
+        pytest.param({"customData": {"productIds": [-5]}}, ["customData", "productIds", "0"], id="products"),
         pytest.param({"customData": {"currency": 840}}, ["customData", "currency"], id="currency"),
         pytest.param({"customData": {"orderID": "x"}}, ["customData", "orderID"], id="renamed"),
         pytest.param({"consent": "granted"}, ["consent"], id="consent"),
@@ -330,11 +330,44 @@ async def test_an_identifier_that_is_no_text_costs_no_event(
     assert set(warned) <= set(odd)
 
 
+async def test_ids_of_the_merchants_own_may_be_numbers(runtime: Runtime) -> None:
+    big = 2**64 + 1
+    numbers = {
+        **camel(draft()),
+        "eventId": 77,
+        "userData": {"externalId": 991},
+        "customData": {"orderId": big, "productIds": [1, "2"], "contents": [{"id": 4711, "quantity": 2}]},
+    }
+    custom = {"orderId": str(big), "productIds": ["1", "2"], "contents": [{"id": "4711", "quantity": 2}]}
+    texts = {**numbers, "eventId": "77", "userData": {"externalId": "991"}, "customData": custom}
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled):
+            for in_list in (False, True):
+                api = Api(client, new_merchant(runtime).key)
+                outcomes = []
+                for event in (texts, numbers, texts, numbers):  # with a plan, where there are plans
+                    if in_list:
+                        (found,) = (await api(INGEST_ALL, inputs=[event]))["ingestEvents"]["results"]
+                        assert found["event"]["eventId"] == "77"
+                    else:
+                        found = (await api(INGEST_ONE, input=event))["ingestEvent"]
+                    assert found["userErrors"] == []
+                    outcomes.append(found["outcome"])
+                assert outcomes == ["ACCEPTED", "COALESCED", "COALESCED", "COALESCED"]
+                await api(INGEST_ALL, inputs=[{**numbers, "eventId": 78}])
+                stored = await api(
+                    '{ a: event(eventId: "77") { customData } b: event(eventId: "78") { customData userData } }'
+                )
+                kept = {"order_id": str(big), "product_ids": ["1", "2"], "contents": [{"id": "4711", "quantity": 2}]}
+                assert stored["a"]["customData"] == stored["b"]["customData"] == kept
+                assert stored["b"]["userData"]["external_id"] == "991"
+
+
 async def test_events_in_variables_of_their_own_are_judged_alone_too(api: Api, merchant: Merchant) -> None:
     text = """mutation($a: IngestEventInput!, $b: IngestEventInput!) { ingestEvents(inputs: [$a, $b]) {
       accepted rejected results { outcome eventId userErrors { field code } } } }"""
     for n in range(3):
-        wrong = {**camel(draft(f"b{n}")), "customData": {"orderId": 5}}
+        wrong = {**camel(draft(f"b{n}")), "customData": {"orderId": 5.5}}
         found = (await api(text, a=camel(draft(f"a{n}")), b=wrong))["ingestEvents"]
         assert (found["accepted"], found["rejected"]) == (1, 1)
         assert found["results"][1] == {

@@ -22,7 +22,7 @@ def set_meta(runtime: Runtime, merchant: Merchant, **settings: Any) -> None:
     assert isinstance(set_destination(runtime, merchant.merchant_id, "meta", settings), Changed)
 
 
-async def of_meta(api: Api) -> list[tuple[str, str]]:
+async def of_only(api: Api) -> list[tuple[str, str]]:
     """(code, since) of the advice on the only destination."""
     [destination] = (await api(ADVICE))["merchant"]["destinations"]
     return [(advice["code"], advice["since"]) for advice in destination["advice"]]
@@ -34,13 +34,13 @@ async def test_a_test_code_that_was_forgotten_is_told_a_day_later(
     clock.move(timedelta(days=30))
     set_at = clock.now()
     set_meta(runtime, merchant, test_event_code="TEST12345")
-    assert await of_meta(api) == []
+    assert await of_only(api) == []
     clock.move(timedelta(hours=12))
     set_meta(runtime, merchant, test_event_code="TEST12345", ldu_country=0)
     clock.move(timedelta(hours=13))
-    assert await of_meta(api) == [("TEST_MODE_ON", f"{set_at:%Y-%m-%dT%H:%M:%S.000Z}")]
+    assert await of_only(api) == [("TEST_MODE_ON", f"{set_at:%Y-%m-%dT%H:%M:%S.000Z}")]
     set_meta(runtime, merchant, test_event_code=None)
-    assert await of_meta(api) == []
+    assert await of_only(api) == []
 
 
 async def test_a_test_mode_that_an_older_version_set_is_told_too(
@@ -50,7 +50,20 @@ async def test_a_test_mode_that_an_older_version_set_is_told_too(
     with in_transaction():
         execute("UPDATE destinations SET setting_times = '{}'")
     clock.move(timedelta(hours=25))
-    assert [code for code, _ in await of_meta(api)] == ["TEST_MODE_ON"]
+    assert [code for code, _ in await of_only(api)] == ["TEST_MODE_ON"]
+
+
+async def test_a_code_that_marks_tests_is_told_where_no_trial_needs_it(
+    runtime: Runtime, merchant: Merchant, api: Api, clock: FrozenClock
+) -> None:
+    remove_destination(runtime, merchant.merchant_id, "meta")
+    settings = {"pixel_id": "1ec32188-754e-4be2-8e55-c949a984a39f", "access_token": "a-token-of-somebody"}
+    changed = set_destination(runtime, merchant.merchant_id, "snapchat", {**settings, "test_event_code": "TEST12345"})
+    assert isinstance(changed, Changed)
+    clock.move(timedelta(hours=25))
+    assert [code for code, _ in await of_only(api)] == ["TEST_MODE_ON"]
+    set_destination(runtime, merchant.merchant_id, "snapchat", {"test_event_code": None})
+    assert await of_only(api) == []
 
 
 async def test_a_token_that_ends_in_five_days_is_told_without_the_token(
@@ -58,7 +71,7 @@ async def test_a_token_that_ends_in_five_days_is_told_without_the_token(
 ) -> None:
     secret = token({"exp": int((clock.now() + timedelta(days=19)).timestamp())})
     set_meta(runtime, merchant, access_token=secret)
-    assert await of_meta(api) == []
+    assert await of_only(api) == []
     clock.move(timedelta(days=14))
     answer = await api(ADVICE)
     [advice] = answer["merchant"]["destinations"][0]["advice"]
@@ -66,7 +79,7 @@ async def test_a_token_that_ends_in_five_days_is_told_without_the_token(
     assert "ends in 5 d" in advice["sentence"]
     assert secret[:10] not in str(answer)
     set_meta(runtime, merchant, access_token=META["access_token"])
-    assert await of_meta(api) == []
+    assert await of_only(api) == []
 
 
 async def test_the_age_of_a_secret_counts_from_when_it_was_set_last(
@@ -79,9 +92,9 @@ async def test_the_age_of_a_secret_counts_from_when_it_was_set_last(
     set_linkedin(access_token="first-token-of-somebody", conversion_rules={"*": 14488340})
     clock.move(timedelta(days=55))
     set_linkedin(access_token="first-token-of-somebody", conversion_rules={"*": 14488341})
-    assert [code for code, _ in await of_meta(api)] == ["CREDENTIALS_EXPIRE_SOON"]
+    assert [code for code, _ in await of_only(api)] == ["CREDENTIALS_EXPIRE_SOON"]
     set_linkedin(access_token="second-token-of-somebody")
-    assert await of_meta(api) == []
+    assert await of_only(api) == []
 
 
 def misspelt(merchant: Merchant, clock: FrozenClock, **changes: Any) -> Advice:
@@ -127,7 +140,7 @@ async def test_what_a_watch_found_stays_since_it_was_first_found_until_it_is_ove
     assert (answer["advice"], len(answer["destinations"][0]["advice"])) == ([], 1)
     clock.move(timedelta(minutes=10))
     look()
-    assert await of_meta(api) == []
+    assert await of_only(api) == []
 
 
 def test_advice_on_a_destination_that_is_removed_goes_with_it(

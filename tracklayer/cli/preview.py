@@ -14,6 +14,7 @@ import orjson
 
 from tracklayer.cli.process import CommandError, print_json, read_json
 from tracklayer.clock import SystemClock
+from tracklayer.domain import json_text
 from tracklayer.domain.event import read_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.mappers.base import RuleVerdict
@@ -64,12 +65,9 @@ def _batch() -> int:
         if not line.strip():
             continue
         try:
-            given = _object(orjson.loads(line))
+            given = _object(_read(line))
             now = _now(str(given["now"])) if given.get("now") else clock.now()
             lines.append(written(preview(given.get("event"), _prepared(given, prepared), now)))
-        except orjson.JSONDecodeError:
-            lines.append(_wrong_line(number, "is not JSON"))
-            status = 1
         except CommandError as error:
             lines.append(_wrong_line(number, str(error)))
             status = 1
@@ -79,12 +77,22 @@ def _batch() -> int:
     return status
 
 
+def _read(line: bytes) -> Any:
+    try:
+        return json_text.read_json(line)  # long numbers as they were written
+    except ValueError:
+        raise CommandError("is not JSON") from None
+
+
 def _prepared(given: dict[str, Any], known: dict[bytes, Prepared]) -> Prepared:
     """Of the line's platform and settings, which are the same on most lines."""
     platform, settings = given.get("platform"), given.get("settings") or {}
     if platform not in PLATFORMS:
         raise CommandError(f"platform must be one of {', '.join(PLATFORMS)}")
-    key = orjson.dumps([platform, settings])
+    try:
+        key = orjson.dumps([platform, settings])
+    except TypeError:  # a number beyond 64 bits, half a character
+        return prepare(platform, _object(settings))
     found = known.get(key)
     if found is None:
         if len(known) >= MAX_PREPARED:

@@ -251,13 +251,14 @@ class Misfit:
 
 class ReadEvent(NamedTuple):
     """``size``: bytes of JSON that the event came in. ``unusable``: paths of what stands in the event, was warned of, and is of no
-    use to any platform.
+    use to any platform; ``gone``: of what was sent and warned of, and does not stand in it.
     """
 
     event: Event
     warnings: tuple[Problem, ...]
     size: int = 0
     unusable: tuple[tuple[str, ...], ...] = ()
+    gone: tuple[tuple[str, ...], ...] = ()
 
 
 Made = TypeVar("Made", UserData, CustomData, Content, Device, Event)
@@ -292,6 +293,7 @@ CONSENT_FIELDS = tuple(f.name for f in fields(Consent))
 DEVICE_FIELDS = tuple(f.name for f in fields(Device))
 EVENT_FIELDS = tuple(f.name for f in fields(Event))
 _TEXTS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+_OWN_IDS = ("event_id", "order_id", "id")  # the merchant's own, which many a shop keeps as numbers
 _TEXTS_OF_CUSTOM = frozenset(_TEXTS)
 _AMOUNTS = frozenset({"value", "predicted_ltv"})
 # Of texts that people read: a product may be called N/A or Nil, and a category Other or 0.
@@ -335,8 +337,9 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
         else:
             vars(event)["may_hold_contact"] = False
     if not reader.warnings:
-        return _tuple(ReadEvent, (event, (), size, ()))
-    return _tuple(ReadEvent, (event, tuple(_in_order(reader.warnings)), size, tuple(reader.unusable)))
+        return _tuple(ReadEvent, (event, (), size, (), ()))
+    warnings = tuple(_in_order(reader.warnings))
+    return _tuple(ReadEvent, (event, warnings, size, tuple(reader.unusable), tuple(reader.gone)))
 
 
 def _without(draft: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> Mapping[str, Any]:
@@ -442,6 +445,7 @@ def readable_event_id(draft: Any, problems: Sequence[Problem]) -> str | None:
     if isinstance(draft, Misfit):
         draft = draft.draft
     found = draft.get("event_id") if isinstance(draft, Mapping) else None
+    found = _digits_of(found) or found
     is_good = isinstance(found, str) and 0 < len(found) <= MAX_EVENT_ID and not _UNUSABLE.search(found)
     return found if is_good and not any(problem.field[:1] == ("event_id",) for problem in problems) else None
 
@@ -843,6 +847,7 @@ class _Reader:
 
     __slots__ = (
         "clean",
+        "gone",
         "left_out",
         "may_hold_card",
         "may_hold_contact",
@@ -862,6 +867,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.unusable: list[tuple[str, ...]] = []  # of what is kept all the same
+        self.gone: list[tuple[str, ...]] = []  # of what is not kept
         self.left_out: list[tuple[str, ...]] = []  # what is so long that it is not even searched
 
     def problem(self, path: tuple[str, ...], code: str, *what: Part) -> None:
@@ -875,6 +881,7 @@ class _Reader:
 
     def left(self, path: tuple[str, ...], what: str) -> None:
         rest = f" {what}. The event is taken without it."
+        self.gone.append(path)
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
 
     def personal(self, path: tuple[str, ...], what: str) -> None:
@@ -897,11 +904,13 @@ class _Reader:
 
     def too_long(self, path: tuple[str, ...], most: int) -> None:
         rest = f" may have {most:,} characters. The event is taken without it."
+        self.gone.append(path)
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
         self.left_out.append(path)
 
     def absent(self, path: tuple[str, ...]) -> None:
         rest = " stands for no value, or is the digest of one. The event is taken without it."
+        self.gone.append(path)
         self.warnings.append(Problem.said(path, "IDENTIFIER_PLACEHOLDER", Name(path), rest))
 
     def known(self, at: tuple[str, ...], given: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -929,7 +938,7 @@ class _Reader:
             return value
         if value is None:
             return ()
-        if isinstance(value, str if name == "product_ids" else Mapping):
+        if isinstance(value, (str, *_NUMBERS) if name == "product_ids" else Mapping):
             return (value,)
         if isinstance(value, str) or not isinstance(value, Sequence):
             self.problem((*at, name), "INVALID_TYPE", "must be a list")
@@ -961,13 +970,20 @@ class _Reader:
         return value
 
     def text_of(self, path: tuple[str, ...], value: Any) -> str | None:
-        """Text as sent; None for what is absent or blank. A blank optional field is the same as none."""
+        """Text as sent, of a number in the place of a merchant's own id its digits; None for what is absent or blank. A blank
+        optional field is the same as none.
+        """
         if self.clean and type(value) is str and value and not value.isspace():
             return value
         if value is None:
             return None
         if not isinstance(value, str):
-            self.problem(path, "INVALID_TYPE", "must be text")
+            is_id = path[-1] in _OWN_IDS or path[1:2] == ("product_ids",)
+            if is_id and (digits := _digits_of(value)) is not None:
+                if may_hold_card_number(int(digits)):
+                    self.may_hold_card = True
+                return digits
+            self.problem(path, "INVALID_TYPE", "must be text or a whole number" if is_id else "must be text")
             return None
         if self._is_unusable(value):
             self.problem(path, "INVALID_CHARACTER", "holds a control character or half a character")
@@ -1253,17 +1269,18 @@ _CONTACT_IN = {
     "event_name": f" The event is taken, and platforms that it would go to under its own name get {UNNAMED}.",
 }
 _CONTACT_AS_ID = " The event is taken, and platforms get it as SHA-256 only, or not at all."
+_LONGEST = 10**MAX_EVENT_ID  # of numbers that are read as ids
 _GCLID_COOKIE = re.compile(r"(?:1\.[0-9]\.k?)?GCL\.[0-9]{10}\.([!-~]+)")  # _gcl_aw, as gtag writes it
 
 
 def _digits_of(value: Any) -> str | None:
-    """Of a whole JSON number that no reader has rounded; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not 0 <= value < 2**63:
+    """Of a whole JSON number that no reader has rounded, however long; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not 0 <= value < _LONGEST:
         return None
     if isinstance(value, int):
         return str(value)
     whole = int(value)
-    return str(whole) if whole == value and whole < 2**53 else None
+    return str(whole) if whole == value and (whole < 2**53 or isinstance(value, Decimal)) else None
 
 
 def _is_blank(value: Any) -> bool:

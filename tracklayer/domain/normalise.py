@@ -41,7 +41,6 @@ is_plain_digest = re.compile(r"[0-9a-f]{64}").fullmatch
 _TAGGED_SHA256 = re.compile(r"([0-9a-fA-F]{64})\.(?:AQ|Ag|Aw|BA|BQ|Bg|[A-Za-z0-9_-]{8})")
 _OTHER_DIGEST = re.compile(r"[0-9a-f]{32}|[0-9a-f]{40}")  # MD5 and SHA-1: no platform takes them
 _ZIP_PLUS_4 = re.compile(r"\d{5}-\d{4}")
-_US_ZIP = re.compile(r"(\d{5})(-?\d{4})?")
 _ISO_DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 _SLASH_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 
@@ -238,12 +237,12 @@ def without_country(value: str) -> str:
 
 
 def zip_code(value: str, country_code: str | None = None) -> str | None:
-    """Lower case, no spaces or dashes; a US code keeps its first five digits."""
-    text = value.strip().lower()
-    us = _US_ZIP.fullmatch(text)
-    if us and (_ZIP_PLUS_4.fullmatch(text) or (country_code and country(country_code) == "us")):
-        return us[1]
-    return _only("LMN", text)
+    """Lower case, letters and digits only; of the nine digits of a US code, whatever stands between, the first five."""
+    text = _only("LMN", value)
+    if text and len(text) == 9 and text.isdecimal():
+        is_us = _ZIP_PLUS_4.fullmatch(value.strip()) or (country_code and country(country_code) == "us")
+        return text[:5] if is_us else text
+    return text
 
 
 def country(value: str) -> str | None:
@@ -378,8 +377,13 @@ def _country_words() -> dict[str, str]:
 
 @cache
 def currencies() -> frozenset[str]:
-    """ISO 4217 codes in upper case."""
-    return frozenset(found.alpha_3 for found in pycountry.currencies)
+    """ISO 4217 codes in upper case: list one, and the withdrawn ones that a platform still takes."""
+    return frozenset(found.alpha_3 for found in pycountry.currencies) | _WITHDRAWN
+
+
+# Codes of list three (withdrawn: the kuna since 2023, the lev since 2026) that stand on Snapchat's list. A shop's books may
+# have them still, and what a platform takes is not refused here.
+_WITHDRAWN = frozenset({"BGN", "HRK"})
 
 
 # Codes of ISO 4217 (list one, 2026-01) that nobody pays in: none and a test, metals, and units of the bond markets and banks.

@@ -172,7 +172,8 @@ NO_DELETION = (
 class Mapper:
     """One platform, declared: what it wants, how an event becomes its item, how its answer is read.
 
-    ``test_mode``: settings that turn a request into a test; None: the merchant must have set it. Where
+    ``test_mode``: settings that turn a request into a test; None: the merchant must have set it. ``marks_of_tests``: others that
+    make every event one where they are set. Where
     ``supports_test_events`` is False, ``instead_of_test`` says in a sentence how else to try a destination.
     ``normalise``: field of ``user_data`` -> rule(value, settings) giving what the platform would get (hash or plain).
     ``explanations``: platform code -> Explanation. ``max_event_age`` None: the platform names no limit. ``age_limit``:
@@ -208,6 +209,7 @@ class Mapper:
     check_settings: Callable[[Settings], list[Problem]] | None = None
     max_batch_bytes: int | None = None
     test_mode: Mapping[str, Any] = field(default_factory=dict)
+    marks_of_tests: tuple[str, ...] = ()
     instead_of_test: str = ""
     test_effect: str = "it shows such events among its tests, and they may not count."
     lifetimes: Mapping[str, Lifetime] = field(default_factory=dict)

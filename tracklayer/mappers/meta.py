@@ -16,8 +16,9 @@ from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BodyToken, DropReason, PlatformRequest
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event, UserData
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, is_web_url, machine_address
+from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, is_web_url, machine_address, web_url
 from tracklayer.domain.normalise import hashed, hashed_once
+from tracklayer.domain.personal import without_personal_url
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.stitching import fbc_of
 from tracklayer.mappers.base import (
@@ -34,6 +35,7 @@ from tracklayer.mappers.base import (
     number,
     omit_empty,
     unix_seconds,
+    url_parameter,
 )
 from tracklayer.mappers.meta_answers import EXPLANATIONS, read_reply
 
@@ -72,6 +74,7 @@ _FROM_PROPERTIES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         "left out: Meta takes a number",
     ),
 }
+_REFERRER = "referrer_url"  # a property that Meta takes beside the page
 WITHOUT_APP_DATA = "app"  # the group of apps' events that Meta might refuse, and with them all others of their request
 _EXTINFO_VERSIONS = {"android": "a2", "ios": "i2"}
 _ZONE_ABBREVIATION = re.compile(r"[A-Z]{2,5}")
@@ -184,7 +187,10 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         return verdicts.refuse(
             DropReason.INVALID_FIELD, name, f"custom_data.{name}", f"Meta refuses a Purchase without {name}"
         )
-    user_data = _user_data(event, url, settings, verdicts)
+    referrer = _referrer(custom, verdicts) if custom.properties else None
+    # The page's own click is the newer one; Meta's parameter builder looks at the referrer where it has none.
+    clicked = referrer if referrer is not None and not url_parameter(url, "fbclid") else url
+    user_data = _user_data(event, clicked, settings, verdicts)
     # Most have something that is in none of the vague groups, and are done with the first comparison.
     if user_data.keys() <= _VAGUE and any(user_data.keys() <= group for group in _TOO_VAGUE):
         return verdicts.refuse(
@@ -202,6 +208,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     }
     if url is not None:
         item["event_source_url"] = url
+    if referrer is not None:
+        item["referrer_url"] = referrer
     item["user_data"] = user_data
     custom_data = _custom_data(custom, verdicts)
     if custom_data:
@@ -238,6 +246,19 @@ def build_request(group: str, items: Sequence[dict[str, Any]], settings: Setting
 
 def _age_limit(action_source: str, settings: Settings) -> timedelta:
     return MAX_AGE_IN_STORE if action_source == "physical_store" else MAX_AGE
+
+
+def _referrer(given: CustomData, verdicts: Verdicts) -> str | None:
+    """Where the page was reached from, which the data model has a property for."""
+    referrer = given.properties.get(_REFERRER)
+    if referrer is None or referrer == "":
+        return None
+    url = web_url(referrer) if isinstance(referrer, str) else None
+    if url is None:
+        verdicts.left_out(_REFERRER, f"custom_data.properties.{_REFERRER}", "left out: not an absolute http(s) URL")
+    elif url != referrer:  # as what is no address it was searched otherwise
+        url = without_personal_url(url)[0]
+    return url
 
 
 def _user_data(event: Event, url: str | None, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
@@ -456,7 +477,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
                 found[key] = value
             else:
                 verdicts.left_out("properties", f"custom_data.properties.{key}", why_not)
-        elif value is not None and value != "":
+        elif value is not None and value != "" and key != _REFERRER:
             found[key] = value
     return found
 

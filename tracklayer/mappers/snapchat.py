@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -94,7 +95,10 @@ _PROPERTIES = frozenset({"sign_up_method", "delivery_category"}) | APP_PROPERTIE
 _LIMITED_USE = ("LMU", "LDU")
 _REFUSED = frozenset({"INVALID", "FAILED", "ERROR"})
 MOST_ERRORS = 20  # of one event that are read
-_NO_PAGE = "/no_page"  # at the end of a group: should Snap refuse these, it refuses the whole request
+# At the end of a group: should Snap refuse these, it refuses the whole request.
+_NO_PAGE = "/no_page"
+_NO_SYSTEM = "/no_system"
+_VALIDATE = "validate_only"  # no setting of a merchant's: of a trial alone. Snap looks at the event and records none
 
 
 def _email(value: str, settings: Settings) -> str | None:
@@ -282,7 +286,11 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if url is not None and not event.has_plain_url and not is_web_url(url):
         verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
-    if url is None and source == "WEB":
+    if source == "MOBILE_APP":
+        if url is not None:
+            verdicts.left_out("event_source_url", "event_source_url", "left out: Snapchat has no page of an app event")
+        url = None
+    elif url is None and source == "WEB":
         verdicts.ok(_PAGE_MISSING)
         group += _NO_PAGE
     if name == "PURCHASE":
@@ -324,14 +332,17 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         item["custom_data"] = custom_data
     if source == "MOBILE_APP":
         item["app_data"] = app_data(event.device, event.custom_data.properties, settings, verdicts)
+        if "extinfo" not in item["app_data"]:
+            group += _NO_SYSTEM
     return Mapped(item, tuple(verdicts), group)
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
     """``{"data": [...]}``. ``group`` begins with the setting of the asset: a pixel and an app have their own URLs."""
-    asset = group.removesuffix(_NO_PAGE) or "pixel_id"
+    asset = group.removesuffix(_NO_PAGE).removesuffix(_NO_SYSTEM) or "pixel_id"
+    path = "events/validate" if settings.get(_VALIDATE) is True else "events"
     return PlatformRequest(
-        f"https://tr.snapchat.com/v3/{settings[asset]}/events",
+        f"https://tr.snapchat.com/v3/{settings[asset]}/{path}",
         {"data": list(items)},
         QueryToken("access_token", str(settings.get("access_token", ""))),
     )
@@ -462,6 +473,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     if currency is not None and currency not in _CURRENCIES:
         verdicts.left_out("currency", "custom_data.currency", "left out with the value: Snapchat does not take it")
         value = currency = None
+        given = _without_amounts(given, verdicts)
     content_type = given.content_type
     if content_type is not None and content_type not in _CONTENT_TYPES:
         verdicts.left_out("content_type", "custom_data.content_type", "left out: not product or product_group")
@@ -491,6 +503,17 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
             "predicted_ltv": number(given.predicted_ltv),
         }
     )
+
+
+def _without_amounts(given: CustomData, verdicts: Verdicts) -> CustomData:
+    """Without what Snapchat would read in another currency, besides the value."""
+    message = "left out: Snapchat does not take its currency"
+    if given.predicted_ltv is not None:
+        verdicts.left_out("currency", "custom_data.predicted_ltv", message)
+    if any(line.item_price is not None for line in given.contents):
+        verdicts.left_out("currency", "custom_data.contents.item_price", message)
+    lines = tuple([replace(line, item_price=None) for line in given.contents])
+    return replace(given, predicted_ltv=None, contents=lines)
 
 
 def _contents(given: Sequence[Content], delivery_category: Any, verdicts: Verdicts) -> list[dict[str, Any]]:
@@ -666,7 +689,8 @@ MAPPER = Mapper(
     copy_memory=lambda event_name, action_source: timedelta(hours=24),
     age_limit=_age_limit,
     supports_test_events=True,
-    test_mode={"test_event_code": None},
+    test_mode={_VALIDATE: True},
+    marks_of_tests=("test_event_code",),
     check_settings=check_settings,
     max_batch_bytes=MAX_BATCH_BYTES,
     max_ahead=MAX_AHEAD,

@@ -26,9 +26,10 @@ def advice_of_settings(sealer: Sealer, row: DestinationRow, now: datetime) -> li
 
 
 def _test_mode(mapper: Mapper, row: DestinationRow, now: datetime) -> list[Advice | None]:
+    modes = {**mapper.test_mode, **dict.fromkeys(mapper.marks_of_tests)}
     return [
         test_mode_advice(row.platform, mapper.title, name, mapper.test_effect, _set_at(row, name), row.created_at, now)
-        for name, value in mapper.test_mode.items()
+        for name, value in modes.items()
         if (row.settings.get(name) == value if value is not None else row.settings.get(name))
     ]
 

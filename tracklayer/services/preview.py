@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from tracklayer.domain.delivery import DropReason, PlatformRequest
-from tracklayer.domain.event import read_event, read_identifier
+from tracklayer.domain.event import MATCHABLE_LISTS, read_event, read_identifier
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import KEEPS_PLAIN, Mapped, Mapper, RuleVerdict
@@ -85,6 +85,10 @@ def preview(
     mapper = prepared.mapper
     mapped = map_event(mapper, read.event, prepared.settings, now)
     verdicts = [*prepared.verdicts, *mapped.verdicts] if prepared.verdicts else list(mapped.verdicts)
+    if read.gone:
+        verdicts[:0] = [
+            _as_verdict(found, word(found)) for found in read.warnings if _is_missed(mapper, found, read.gone)
+        ]
     if not isinstance(mapped, Mapped):
         return Preview(None, verdicts, mapped.reason.value.upper())
     request = as_json(mapper.build_request(mapped.group, [mapped.item], prepared.settings))
@@ -102,6 +106,14 @@ def normalise_value(platform: str, field: str, value: str, settings: Mapping[str
     rule = mapper_for(platform).normalise.get(field)
     known = read_identifier(field, value) if rule is not None else None
     return rule(known, settings) if rule is not None and known is not None else None
+
+
+def _is_missed(mapper: Mapper, warning: Problem, gone: Sequence[tuple[str, ...]]) -> bool:
+    """Whether it tells of something that was left out before the platform's rules could say so, and that the platform wants."""
+    path = warning.field
+    if path not in gone:
+        return False
+    return path[0] != "user_data" or path[1] in mapper.identifiers or path[1] in MATCHABLE_LISTS
 
 
 def _as_verdict(problem: Problem, message: str) -> RuleVerdict:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import orjson
+
 from tracklayer.domain import normalise
 from tracklayer.domain.email_address import holds_email
 from tracklayer.domain.event import Content, Event
@@ -23,6 +25,9 @@ MAX_NAME = 40  # characters, of an event and of a parameter
 MAX_VALUE = 100
 MAX_VALUE_360 = 500
 MAX_ITEMS = 200
+MAX_BODY_BYTES = 130_000
+_ROOM = MAX_BODY_BYTES - 100  # for what the validation server wants besides
+_FEW_ITEMS = 10  # as many have 6 texts of 500 characters, of 4 bytes at most, and their numbers: they fit
 POINTS = frozenset({"earn_virtual_currency", "spend_virtual_currency"})  # their value counts points, of no currency
 _MAX_OF = {"page_location": 1000, "page_referrer": 420, "page_title": 300}
 _RESERVED = ("firebase_", "ga_", "google_", "gtag.", "_")  # prefixes; firebase_conversion is one of them
@@ -112,6 +117,8 @@ def params_of(
         field = f"custom_data.properties.{key}"
         mended = mended_name(key)
         wrong = _wrong_property(key, mended, value, params)
+        if wrong is None and mended != key and _can_be_sent(right := given.properties.get(mended)) and right != "":
+            wrong = _TAKEN_NAME  # by the one that is spelt so, wherever it stands
         if wrong:
             verdicts.left_out("properties", field, f"left out: {wrong}")
             continue
@@ -125,12 +132,19 @@ def params_of(
     return params
 
 
+_TAKEN_NAME = "the name belongs to a field of TrackLayer, or to another property"
+
+
+def _can_be_sent(value: Any) -> bool:
+    return isinstance(value, str | int | float | Decimal)
+
+
 def _wrong_property(key: str, name: str, value: Any, params: Mapping[str, Any]) -> str | None:
     """Why GA4 would not take a property, as the end of a sentence. ``name`` is the key as it would be sent."""
-    if value is None or not isinstance(value, str | int | float | Decimal):
+    if not _can_be_sent(value):
         return "GA4 takes text, numbers, true and false"
     if name in _OURS or name in params:
-        return "the name belongs to a field of TrackLayer, or to another property"
+        return _TAKEN_NAME
     if key.startswith(_RESERVED):
         return "the name is reserved by Google"
     if not NAME.fullmatch(name):
@@ -138,6 +152,22 @@ def _wrong_property(key: str, name: str, value: Any, params: Mapping[str, Any]) 
     if name.startswith(_RESERVED):
         return "the name is reserved by Google"
     return f"GA4 takes {MAX_PARAMETERS} parameters of an event" if len(params) >= MAX_PARAMETERS else None
+
+
+def without_what_is_too_much(body: dict[str, Any], event: Event, verdicts: Verdicts) -> None:
+    """Takes lines of the basket off the end of a body's only event, until GA4 takes it; the rest of it always fits."""
+    params = body["events"][0]["params"]
+    items: list[dict[str, Any]] = params.get("items", [])
+    if len(items) < _FEW_ITEMS:
+        return
+    size = len(orjson.dumps(body))
+    if size < _ROOM:
+        return
+    while items and size >= _ROOM:
+        size -= len(orjson.dumps(items.pop())) + 1  # and a comma
+    field = "custom_data.contents" if event.custom_data.contents else "custom_data.product_ids"
+    message = f"left out: all but the first {len(items)}, which fill the {MAX_BODY_BYTES:,} bytes that GA4 takes"
+    verdicts.left_out("contents", field, message)
 
 
 def _items(event: Event, limit: int, verdicts: Verdicts) -> list[dict[str, Any]]:
