@@ -144,7 +144,8 @@ def is_not_there(error: BaseException) -> bool:
     return _starts(error, _NOT_THERE)
 
 
-_WRITES_REFUSED = ("53100", READ_ONLY)  # a full disk, and a server or a session that only reads
+DISK_FULL = "53100"
+_WRITES_REFUSED = (DISK_FULL, READ_ONLY)  # a server or a session that only reads
 _refused: dict[str, float] = {}  # SQLSTATE -> when this process met it last, on the monotonic clock
 
 
@@ -157,6 +158,11 @@ def note_refusal(error: BaseException) -> None:
 
 def forget_refusals() -> None:
     _refused.clear()
+
+
+def forget_full_disk() -> None:
+    """It has room again."""
+    _refused.pop(DISK_FULL, None)
 
 
 def last_refusal() -> tuple[str, float] | None:
