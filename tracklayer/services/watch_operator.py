@@ -27,6 +27,7 @@ from tracklayer.db import destinations as db_destinations
 from tracklayer.db import heartbeats as db_beats
 from tracklayer.db import operator_alerts as db
 from tracklayer.db import outages as db_outages
+from tracklayer.db.connect_faults import DISK_FULL, is_disk_full
 from tracklayer.db.connection import (
     DatabaseAwayError,
     ReadTimeoutError,
@@ -578,7 +579,7 @@ _REPEATS = (
 
 
 def state_of(error: DatabaseAwayError) -> str | None:
-    return code_of(error)
+    return DISK_FULL if is_disk_full(error) else code_of(error)
 
 
 def place_of(database_url: str) -> str:
