@@ -8,11 +8,12 @@ from typing import Any
 
 from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
 from tracklayer.cli.process import (
-    CommandError,
     print_json,
     read_json,
     runtime_of,
     settings_with_log,
+    told,
+    wrong,
 )
 from tracklayer.cli.shapes import attempt_json, check_json, destination_json, explanation_json
 from tracklayer.cli.table import print_fields, print_table, text_of
@@ -108,7 +109,7 @@ def run_set(args: argparse.Namespace) -> int:
 
 def _changed(found: Changed | list[Any]) -> DestinationRow:
     if isinstance(found, list):
-        raise CommandError(" ".join(problem.message for problem in found))
+        raise wrong(found)
     return found.row
 
 
@@ -171,7 +172,7 @@ def run_test(args: argparse.Namespace) -> int:
         tried = try_destination(runtime, merchant_id, args.platform, draft)
         url = runtime.settings.public_url
     if isinstance(tried, list):
-        raise CommandError(" ".join(problem.message for problem in tried))
+        raise wrong(tried)
     taken = tried.attempt is not None and tried.attempt.outcome is AttemptOutcome.ACKNOWLEDGED
     if args.json:
         print_json(_tried_json(url, tried))
@@ -194,7 +195,7 @@ def _tried_json(url: str, tried: Tried) -> dict[str, Any]:
 
 def _print_tried(platform: str, tried: Tried, *, taken: bool) -> None:
     for problem in tried.problems:
-        print(problem.message)
+        print(told(problem))
     if tried.attempt is not None:
         print(f"{platform} took the test event." if taken else f"{platform} did not take the test event.")
         print_fields(
