@@ -321,6 +321,17 @@ def test_a_destination_is_checked_against_the_last_events(
     assert found == {"events": 3, "would_send": 1, "refused": [group]}
 
 
+def test_invented_settings_are_told_at_once(environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    merchant = create(capsys)["merchant_id"]
+    path = write(tmp_path / "meta.json", example_settings(mapper_for("meta")))
+    command = ["destination", "set", "--merchant", merchant, "--platform", "meta", "--settings", path]
+    assert main(command) == 0
+    assert capsys.readouterr().err.startswith("These are invented settings, as `tracklayer up --sandbox` has them")
+    write(tmp_path / "meta.json", {"pixel_id": "2468013579246801"})
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_each_wrong_setting_is_named(environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     merchant = create(capsys)["merchant_id"]
     settings = {"pixel_id": "1234567890", "access_token": "EAAB1234567890abcd", "acess_token": "x", "shade": "red"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ from tracklayer.services.credentials import shown_settings
 from tracklayer.services.destinations import (
     KEEP,
     Changed,
+    is_invented,
     pause_destination,
     remove_destination,
     resume_destination,
@@ -37,6 +39,10 @@ from tracklayer.services.destinations import (
 from tracklayer.services.trial import Tried, try_destination
 
 _WORST_FIRST = {DestinationState.HELD: 0, DestinationState.PAUSED: 1, DestinationState.ACTIVE: 2}
+_INVENTED = (
+    "These are invented settings, as `tracklayer up --sandbox` has them: without the sandbox nothing is sent there, and the "
+    "destination is held. Set the ones of your own account."
+)
 # What is done -> the service that does it, and what it is called afterwards.
 _CHANGES: dict[str, tuple[Callable[[Runtime, int, str], Any], str, str]] = {
     "pause": (pause_destination, "keep its deliveries back until it is resumed", "is paused"),
@@ -93,6 +99,9 @@ def run_set(args: argparse.Namespace) -> int:
         found = _changed(set_destination(runtime, merchant_id, args.platform, settings, names))
         shown = shown_settings(runtime.sealer, found)
         checked = check_destination(runtime, found)
+        has_sandbox = runtime.settings.sandbox_url is not None
+    if is_invented(found) and not has_sandbox:
+        print(_INVENTED, file=sys.stderr)
     if args.json:
         check = check_json(checked) if checked is not None else None
         print_json({"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown, "check": check})
