@@ -541,6 +541,58 @@ def test_a_full_disk_is_told_by_those_who_met_it(runtime: Runtime, told: Receive
     assert [body["title"] for body in told.bodies] == ["PostgreSQL's disk is full"]
 
 
+@contextmanager
+def without_room(database: str, *tables: str) -> Iterator[None]:
+    """For the length of the block no row is added to these tables, as on a full disk; those that there are can be changed."""
+    with closing(psycopg2.connect(database)) as admin:
+        admin.autocommit = True
+        with admin.cursor() as cursor:
+            cursor.execute(
+                "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = '53100'; END $$"
+            )
+            for table in tables:
+                cursor.execute(f"CREATE TRIGGER no_room BEFORE INSERT ON {table} EXECUTE FUNCTION no_room()")
+            try:
+                yield
+            finally:
+                cursor.execute("DROP FUNCTION no_room CASCADE")
+
+
+@pytest.mark.parametrize("table", ["operator_alerts", "operator_messages"])
+def test_a_full_disk_that_takes_heartbeats_and_no_alert_is_told_while_it_lasts(
+    table: str, runtime: Runtime, told: Receiver, merchant: Merchant, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    roles = ["api", "worker", "scheduler"]
+    with Watchman(
+        runtime,
+        StubBroker(),
+        roles,
+        "1.0",
+        None,
+        beat_seconds=0.5,
+        look_seconds=0.1,
+        settled_seconds=3.0,
+        away_seconds=1.0,
+    ):
+        with without_room(database, "events", table):
+            with pytest.raises(DatabaseAwayError):
+                ingest_events(runtime, merchant.holder, [draft()])
+            wait_until(lambda: bool(told.bodies), "it to be told while there is no room")
+            assert kinds(told) == [("database_full", "open")]
+            assert "PostgreSQL's disk is full" in caplog.text
+
+        def is_over() -> bool:
+            with in_transaction():  # so long that nobody saw it is long enough
+                execute("UPDATE operator_alerts SET seen_at = seen_at - interval '1 min'")
+            return told.told("database_full")[-1] == "resolved"
+
+        wait_until(is_over, "its end to be told")
+    assert kinds(told) == [("database_full", "open"), ("database_full", "resolved")]
+    assert told.bodies[0]["id"] == told.bodies[1]["id"]
+    assert _rows("SELECT count(*) FROM operator_alerts") == [(1,)]
+
+
 def make_old(merchant: Merchant, runtime: Runtime, age: str = "10 min") -> None:
     """A delivery that has been due for so long."""
     ingest_events(runtime, merchant.holder, [draft()])

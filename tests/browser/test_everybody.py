@@ -180,3 +180,14 @@ def test_axe_would_tell(visit: Visitors) -> None:
     page = visit()
     page.set_content("<html lang=en><title>T</title><main><h1>T</h1><img src=data:,><input></main>")
     assert [line.partition(" ")[0] for line in violations(page)] == ["image-alt", "label"]
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_a_property_with_the_longest_name_scrolls_nothing_sideways(visit: Visitors, house: LivedIn, width: int) -> None:
+    name = "shelf" * 40
+    house.shop.send(f"long_name_{width}", customData={"value": 1, "currency": "EUR", "properties": {name: "7"}})
+    page = visit(house.shop.key, viewport={"width": width, "height": 640})
+    arrive(page, f"/events/long_name_{width}")
+    page.evaluate(UNFOLD)
+    expect(page.get_by_text(name).first).to_be_attached()
+    assert page.evaluate(SIDEWAYS) == []

@@ -322,6 +322,27 @@ def test_a_destination_is_checked_against_the_last_events(
     assert found == {"events": 3, "would_send": 1, "refused": [group]}
 
 
+def test_invented_settings_are_told_at_once(environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    merchant = create(capsys)["merchant_id"]
+    path = write(tmp_path / "meta.json", example_settings(mapper_for("meta")))
+    command = ["destination", "set", "--merchant", merchant, "--platform", "meta", "--settings", path]
+    assert main(command) == 0
+    assert capsys.readouterr().err.startswith("These are invented settings, as `tracklayer up --sandbox` has them")
+    write(tmp_path / "meta.json", {"pixel_id": "2468013579246801"})
+    assert main(command) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_each_wrong_setting_is_named(environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    merchant = create(capsys)["merchant_id"]
+    settings = {"pixel_id": "1234567890", "access_token": "EAAB1234567890abcd", "acess_token": "x", "shade": "red"}
+    path = write(tmp_path / "meta.json", settings)
+    assert main(["destination", "set", "--merchant", merchant, "--platform", "meta", "--settings", path]) == 1
+    message = capsys.readouterr().err
+    assert "settings.acess_token: This is not a setting of Meta, did you mean access_token?" in message
+    assert "settings.shade: This is not a setting of Meta: it takes pixel_id, access_token" in message
+
+
 def test_a_destination_is_set_from_a_file(environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     merchant = create(capsys)["merchant_id"]
     path = write(tmp_path / "meta.json", {"pixel_id": "1234567890", "access_token": "EAAB1234567890abcd"})
@@ -331,7 +352,7 @@ def test_a_destination_is_set_from_a_file(environ: str, tmp_path: Path, capsys: 
     write(tmp_path / "meta.json", {"pixel_id": "abc"})
     assert main(command) == 1
     message = capsys.readouterr().err
-    assert "pixel_id" in message
+    assert message.startswith("tracklayer: settings.pixel_id: ")
     assert "access_token" not in message  # it was set before, and stays
     write(tmp_path / "meta.json", {"access_token": "EAAB1234567890wxyz", "default_country": "DE"})
     assert main(command) == 0

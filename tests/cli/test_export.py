@@ -248,6 +248,10 @@ def test_a_directory_is_one_exports_alone(
     ingest_events(runtime, merchant.holder, [draft()])
     to = ("--to", str(tmp_path))
     say("export", "events", *to, "--since", "30d")
+    noted = tmp_path / "events.state.json"
+    noted.write_bytes(
+        orjson.dumps(orjson.loads(noted.read_bytes()) | {"complete": False})
+    )  # as when it was ended early
     say("export", "events", *to, "--since", "30d")  # the thirty days of when it began
     say("export", "deliveries", *to)
     for words in (("--since", "2026-11-01"), ("--format", "parquet"), ("--until", "2026-11-20")):
@@ -266,6 +270,19 @@ def test_a_directory_is_one_exports_alone(
         )
     assert (other.returncode, other.stderr.count("\n")) == (1, 1)
     assert "another export of events is writing into" in other.stderr
+
+
+def test_how_long_ago_is_no_second_time_what_a_complete_export_was_begun_with(
+    say: Callable[..., tuple[str, str]], runtime: Runtime, merchant: Merchant, tmp_path: Path
+) -> None:
+    ingest_events(runtime, merchant.holder, [draft("order")])
+    weekly = ("export", "events", "--merchant", str(merchant.merchant_id), "--to", str(tmp_path), "--since", "7d")
+    say(*weekly)
+    before = names(tmp_path)
+    _, error = say(*weekly, status=1)
+    assert error.startswith(f"tracklayer: {tmp_path} holds a complete export of events, of what was received before 20")
+    assert error.endswith("choose another directory\n")
+    assert names(tmp_path) == before
 
 
 def test_where_nothing_can_be_written_is_one_sentence(

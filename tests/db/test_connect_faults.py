@@ -151,6 +151,7 @@ def refusal(words: str, state: str, severity: str = "FATAL") -> bytes:
     [
         pytest.param("the database system is starting up", "57P03", "PostgreSQL is starting up", id="starting"),
         pytest.param("sorry, too many clients already", "53300", "no connection left", id="full"),
+        pytest.param("could not write init file: No space left on device", "53100", "PostgreSQL's disk is full", id="full disk"),
         pytest.param("unsupported startup parameter: options", "08P01", "ignore_startup_parameters", id="a pooler"),
         pytest.param(
             'no pg_hba.conf entry for host "192.0.2.1", user "u", database "x", no encryption', "28000",

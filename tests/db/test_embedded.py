@@ -336,12 +336,19 @@ def test_a_character_that_postgresql_cannot_take_is_named_at_once(folder: Path, 
 @pytest.fixture
 def small_disk(folder: Path) -> Iterator[Path]:
     """A directory on a disk of 30 MB, less than initdb writes."""
-    disk = folder / "small"
+    with disk_of("30m", folder / "small") as disk:
+        yield disk
+
+
+@contextlib.contextmanager
+def disk_of(size: str, disk: Path) -> Iterator[Path]:
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "none", disk], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], capture_output=True).returncode:
         pytest.skip("only root may mount a small disk")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_full_disk_at_the_first_start_is_told_at_once(small_disk: Path) -> None:
@@ -351,6 +358,31 @@ def test_a_full_disk_at_the_first_start_is_told_at_once(small_disk: Path) -> Non
     assert said.startswith(f"PostgreSQL cannot make its files in {small_disk}/pg; it says: could not ")
     assert said.endswith("No space left on device")
     assert {path.name for path in (small_disk / "pg").iterdir()} == set()
+
+
+def test_a_full_disk_under_a_server_that_runs_is_told_at_once_and_leaves_it_running(folder: Path) -> None:
+    with disk_of("200m", folder / "d") as disk:
+        server = EmbeddedPostgres(disk)
+        server.start()
+        try:
+            for kept in (disk / "pg").rglob("pg_internal.init"):
+                kept.unlink()  # as after any change of a table: the next session writes it anew
+            with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+                while ballast.write(bytes(2**20)):
+                    pass
+            said = subprocess.run(
+                [sys.executable, "-m", "tracklayer", "doctor"],
+                env=os.environ | {"TRACKLAYER_DATA_DIR": str(disk)},
+                capture_output=True,
+                text=True,
+            )
+            assert "PostgreSQL's disk is full, so it lets nobody in: make room there" in said.stdout
+            assert said.returncode == 1
+            (disk / "ballast").unlink()
+            with contextlib.closing(psycopg2.connect(server.find())):
+                pass
+        finally:
+            server.stop()
 
 
 def test_what_would_be_so_at_the_next_try_is_told_at_once(folder: Path, pid_file: bytes) -> None:

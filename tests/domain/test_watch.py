@@ -100,8 +100,9 @@ TEXTS = [
         facts(crew(refused="53100", refused_seconds=3)),
         "database_full",
         "PostgreSQL's disk is full",
-        "Events are refused with 503 until it takes writes again: what callers do not send again is lost, and nothing is "
-        "delivered. Make room on its disk. The worker on worker-1 finds it so.",
+        "It refused a write 8 s ago, and this is said until none was refused for a minute. While it refuses them events get "
+        "503, what callers do not send again is lost, and nothing is delivered. Make room on its disk. The worker on "
+        "worker-1 found it so.",
         id="a full disk",
     ),
     pytest.param(

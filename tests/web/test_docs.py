@@ -555,7 +555,7 @@ def test_the_data_model_names_every_field_and_every_reason() -> None:
 
 def test_every_command_and_option_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line for slug in GUIDES for line in shell(slug).splitlines() if line.startswith("tracklayer ")]
-    assert len(lines) == 23
+    assert len(lines) == 24
     for line in lines:
         words = line.split()[1:]
         with pytest.raises(SystemExit) as ended:

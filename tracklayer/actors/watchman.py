@@ -71,6 +71,8 @@ class Watchman:
         self._beat_at = float("-inf")  # when it was written
         self._good_since: float | None = None  # since when heartbeats are written, one after another
         self._unwritten: DatabaseAwayError | None = None  # why the last one was not
+        self._unsaid: DatabaseAwayError | None = None  # why what was found could not be written, or its message not
+        self._open_ids: dict[str, str] = {}  # of the alerts that are written, while messages are not
         self._well = threading.Event()  # set while the last look of this process found all well
         self._troubles: list[Trouble] = []
         self._stop = threading.Event()
@@ -153,7 +155,7 @@ class Watchman:
             try:
                 what()
             except DatabaseAwayError:
-                pass  # whoever looks tells
+                pass  # the next look tells
             except Exception as error:  # noqa: BLE001 - told; in a moment it is tried again
                 if self._stop.is_set():
                     return  # what it stands on is being taken away
@@ -172,18 +174,28 @@ class Watchman:
             self._look()
         except DatabaseAwayError as error:
             away = error
+            self._could_not_say(error)
             if not watch_operator.is_busy(error):
                 self._good_since, self._troubles = None, []
         if away is None or watch_operator.is_busy(away):
             return
         self._well.clear()
         whose = f"The {' and '.join(self._roles)} on {self._host}"
-        found = self._alone.is_away(watch_operator.state_of(away), whose, self._runtime.clock.now())
+        found = self._alone.is_away(watch_operator.state_of(away), whose, self._runtime.clock.now(), self._open_ids)
         if found is not None:
             self._troubles = [found]
 
+    def _could_not_say(self, error: DatabaseAwayError) -> None:
+        """Until something of the kind is written again the database is away, whatever else it takes."""
+        if not watch_operator.is_busy(error):
+            self._unsaid = error
+
     def _look(self) -> None:
         self._well.clear()
+        unsaid = self._unsaid
+        if unsaid is not None:
+            self._open_ids = watch_operator.open_ids()
+            watch_operator.try_to_write()
         if self._is_settled() and watch_operator.take_look():
             facts = watch_operator.facts_now(
                 periodic(self._runtime.settings),
@@ -201,6 +213,9 @@ class Watchman:
             self._troubles = watch_operator.open_troubles()
         if self._beats:  # what only reads is not back
             self._alone.is_back()
+        self._open_ids = {}
+        if self._unsaid is unsaid:
+            self._unsaid = None
 
     def _is_settled(self) -> bool:
         """Whether others may be judged: after an outage, or after a machine stood still, all must have had the time to beat."""
@@ -216,7 +231,13 @@ class Watchman:
         self.ping()
 
     def _tell(self, channels: Sequence[str]) -> None:
-        watch_operator.tell_due(self._teller, channels)
+        if self._unsaid is not None:
+            return  # a look tells, and finds out when messages can be written again
+        try:
+            watch_operator.tell_due(self._teller, channels)
+        except DatabaseAwayError as error:
+            self._could_not_say(error)
+            raise
 
     def ping(self) -> None:
         """Pings the dead man's switch, where all was well at the last look. Raises DatabaseAwayError."""

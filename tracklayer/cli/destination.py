@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
 from tracklayer.cli.process import (
-    CommandError,
     print_json,
     read_json,
     runtime_of,
     settings_with_log,
+    told,
+    wrong,
 )
 from tracklayer.cli.shapes import attempt_json, check_json, destination_json, explanation_json
 from tracklayer.cli.table import print_fields, print_table, text_of
@@ -28,6 +30,7 @@ from tracklayer.services.credentials import shown_settings
 from tracklayer.services.destinations import (
     KEEP,
     Changed,
+    is_invented,
     pause_destination,
     remove_destination,
     resume_destination,
@@ -36,6 +39,10 @@ from tracklayer.services.destinations import (
 from tracklayer.services.trial import Tried, try_destination
 
 _WORST_FIRST = {DestinationState.HELD: 0, DestinationState.PAUSED: 1, DestinationState.ACTIVE: 2}
+_INVENTED = (
+    "These are invented settings, as `tracklayer up --sandbox` has them: without the sandbox nothing is sent there, and the "
+    "destination is held. Set the ones of your own account."
+)
 # What is done -> the service that does it, and what it is called afterwards.
 _CHANGES: dict[str, tuple[Callable[[Runtime, int, str], Any], str, str]] = {
     "pause": (pause_destination, "keep its deliveries back until it is resumed", "is paused"),
@@ -92,6 +99,9 @@ def run_set(args: argparse.Namespace) -> int:
         found = _changed(set_destination(runtime, merchant_id, args.platform, settings, names))
         shown = shown_settings(runtime.sealer, found)
         checked = check_destination(runtime, found)
+        has_sandbox = runtime.settings.sandbox_url is not None
+    if is_invented(found) and not has_sandbox:
+        print(_INVENTED, file=sys.stderr)
     if args.json:
         check = check_json(checked) if checked is not None else None
         print_json({"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown, "check": check})
@@ -108,7 +118,7 @@ def run_set(args: argparse.Namespace) -> int:
 
 def _changed(found: Changed | list[Any]) -> DestinationRow:
     if isinstance(found, list):
-        raise CommandError(" ".join(problem.message for problem in found))
+        raise wrong(found)
     return found.row
 
 
@@ -171,7 +181,7 @@ def run_test(args: argparse.Namespace) -> int:
         tried = try_destination(runtime, merchant_id, args.platform, draft)
         url = runtime.settings.public_url
     if isinstance(tried, list):
-        raise CommandError(" ".join(problem.message for problem in tried))
+        raise wrong(tried)
     taken = tried.attempt is not None and tried.attempt.outcome is AttemptOutcome.ACKNOWLEDGED
     if args.json:
         print_json(_tried_json(url, tried))
@@ -194,7 +204,7 @@ def _tried_json(url: str, tried: Tried) -> dict[str, Any]:
 
 def _print_tried(platform: str, tried: Tried, *, taken: bool) -> None:
     for problem in tried.problems:
-        print(problem.message)
+        print(told(problem))
     if tried.attempt is not None:
         print(f"{platform} took the test event." if taken else f"{platform} did not take the test event.")
         print_fields(

@@ -7,11 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log
+from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log, wrong
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.erasures import GIVEN_UP, ErasureRow, erasure_by_id
 from tracklayer.db.merchants import merchant_by_id
-from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.services.erase import Counted, Request, count_person, erase_person
 from tracklayer.services.erase_jobs import continue_erasures
@@ -186,11 +185,6 @@ def check_merchant(merchant_id: int, given: str) -> None:
     with in_transaction():
         if merchant_by_id(merchant_id) is None:
             raise CommandError(f"there is no merchant {given}")
-
-
-def wrong(problems: list[Problem]) -> CommandError:
-    """All of it in one line."""
-    return CommandError(" ".join(f"{'.'.join(one.field)}: {one.message}".removeprefix(": ") for one in problems))
 
 
 def _bytes_of(name: str) -> bytes:

@@ -201,6 +201,11 @@ def _begun(args: argparse.Namespace, merchant_id: int, now: datetime) -> State:
             raise CommandError(
                 f"{args.to} holds another export of {args.kind}, with --{name} {before or 'left out'}: choose another directory"
             )
+    if state.complete and not all(isinstance(one, datetime | None) for one in (args.since, args.until)):
+        raise CommandError(
+            f"{args.to} holds a complete export of {args.kind}, of what was received before {text_of(_instant(state.until))} "
+            "UTC, and how long ago means another time by now: choose another directory"
+        )
     return state
 
 

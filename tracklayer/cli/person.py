@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tracklayer.cli.erase import check_merchant, request, who, wrong
-from tracklayer.cli.process import merchant_id_of, runtime_of, settings_with_log
+from tracklayer.cli.erase import check_merchant, request, who
+from tracklayer.cli.process import merchant_id_of, runtime_of, settings_with_log, wrong
 from tracklayer.services.access_package import as_json, check_export, export_person
 
 

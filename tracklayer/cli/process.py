@@ -8,7 +8,7 @@ import random
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.db.sessions import DatabaseAwayError, place_of
 from tracklayer.domain import ids, json_text
+from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.keys import KeyLostError, confirm_keys, is_sealed
@@ -36,6 +37,15 @@ SAY_AGAIN_SECONDS = 30  # what a role that cannot start yet waits for
 
 class CommandError(Exception):
     """One clear sentence for whoever typed the command."""
+
+
+def wrong(problems: Sequence[Problem]) -> CommandError:
+    """All of it in one line, each after the field that it is about."""
+    return CommandError(" ".join(told(one) for one in problems))
+
+
+def told(problem: Problem) -> str:
+    return f"{'.'.join(problem.field)}: {problem.message}".removeprefix(": ")
 
 
 @contextmanager

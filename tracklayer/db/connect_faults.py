@@ -32,6 +32,7 @@ class Fault:
     passing: bool
 
 
+DISK_FULL = "53100"
 _BY_STATE = {
     "28P01": Fault(f"the database refuses the password: {_URL}", False),
     "28000": Fault(
@@ -55,7 +56,7 @@ _BY_STATE = {
     "42501": Fault(
         "the role may not do this in the database: make it the owner of the database and of its tables", False
     ),
-    "53100": Fault("PostgreSQL's disk is full: make room there", True),
+    DISK_FULL: Fault("PostgreSQL's disk is full: make room there", True),
     "42P01": Fault(_NOT_THERE, True),
     "3F000": Fault(_NOT_THERE, True),
     "42883": Fault(_NOT_THERE, True),
@@ -76,6 +77,7 @@ _NOT_POSTGRES = Fault(f"what listens there is not PostgreSQL: {_URL}, its host a
 _BY_WORDS = tuple(
     (re.compile(words, re.IGNORECASE), fault)
     for words, fault in (
+        (r"no space left on device", _BY_STATE[DISK_FULL]),  # of a server that cannot write what a session needs
         (r"password authentication failed|no password supplied|auth(entication)? failed", _BY_STATE["28P01"]),
         (
             r"too many connections for role",
@@ -168,6 +170,11 @@ def fault_of(error: BaseException) -> Fault | None:
             # Without a SQLSTATE it never reached the server: a connection that failed, or a bug of ours.
             return _by_words(str(cause)) or (_by_answer(str(cause)) if _is_about_connecting(cause) else None)
     return None
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether it is for a full disk: a statement is refused with its SQLSTATE then, a connection with words alone."""
+    return fault_of(error) is _BY_STATE[DISK_FULL]
 
 
 def sentence_of(error: BaseException) -> str:

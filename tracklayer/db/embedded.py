@@ -24,6 +24,7 @@ import psutil
 import psycopg2
 
 from tracklayer.db.cluster import VERSION, ClusterError, end, is_postmaster, make_cluster, pid_in_file, servers_of
+from tracklayer.db.connect_faults import is_disk_full
 from tracklayer.db.postmaster import LINE_CHARACTERS, NotReadyError, StartError, forget_socket, initdb, serve
 from tracklayer.loading import load
 
@@ -145,6 +146,8 @@ class EmbeddedPostgres:
         """Whether starting again would not mend it."""
         if isinstance(error, OSError):
             return error.errno in FOR_GOOD
+        if isinstance(error, psycopg2.Error):
+            return is_disk_full(error)
         return isinstance(error, subprocess.CalledProcessError) and bool(_NO_TIME_MENDS.search(self._last_words()))
 
     def _is_recovering(self) -> bool:
@@ -251,6 +254,8 @@ class EmbeddedPostgres:
 
     def _why(self, error: Exception) -> str:
         """That it does not start, with the last of what it said itself about starting, or where its log is."""
+        if isinstance(error, psycopg2.Error) and is_disk_full(error) and self._runs():
+            return f"PostgreSQL's disk is full, so it lets nobody in: make room there ({self._data_dir})"
         said = self._last_words()
         log_file = self._data_dir / "log"
         if said:

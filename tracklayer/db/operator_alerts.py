@@ -78,6 +78,26 @@ def open_troubles() -> list[Trouble]:
     return [Trouble(row[0], Severity(row[1]), *row[2:]) for row in found]
 
 
+def open_ids() -> dict[str, str]:
+    """The id of each open alert, by its kind."""
+    return dict(rows("SELECT kind, alert_id FROM operator_alerts WHERE resolved_at IS NULL"))
+
+
+def try_to_write(alert_id: str) -> None:
+    """Writes an alert and a message, and takes them back: to be rolled into one transaction, so that nobody sees them."""
+    execute(
+        "INSERT INTO operator_alerts (alert_id, kind, severity, title, message, opened_at, seen_at, resolved_at) "
+        "VALUES (%s, '', '', '', '', clock_timestamp(), clock_timestamp(), clock_timestamp())",
+        (alert_id,),
+    )
+    execute(
+        "INSERT INTO operator_messages (alert_id, state, channel, next_attempt_at, told_at) "
+        "VALUES (%s, 'open', '', clock_timestamp(), clock_timestamp())",
+        (alert_id,),
+    )
+    execute("DELETE FROM operator_alerts WHERE alert_id = %s", (alert_id,))
+
+
 @dataclass(frozen=True)
 class Message:
     """``state``: ``open`` or ``resolved``. ``until``: when it was over. ``number``: of this attempt, from 1."""

@@ -31,7 +31,7 @@ from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, parse_dsn
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 from psycopg2.extensions import cursor as PsycopgCursor  # noqa: N812
 
-from tracklayer.db.connect_faults import sentence_of
+from tracklayer.db.connect_faults import DISK_FULL, is_disk_full, sentence_of
 
 log = logging.getLogger(__name__)
 
@@ -144,19 +144,24 @@ def is_not_there(error: BaseException) -> bool:
     return _starts(error, _NOT_THERE)
 
 
-_WRITES_REFUSED = ("53100", READ_ONLY)  # a full disk, and a server or a session that only reads
+_WRITES_REFUSED = (DISK_FULL, READ_ONLY)  # a server or a session that only reads
 _refused: dict[str, float] = {}  # SQLSTATE -> when this process met it last, on the monotonic clock
 
 
 def note_refusal(error: BaseException) -> None:
     """Remembers that PostgreSQL answers and yet takes nothing, where it is that: it is everybody's, whoever met it."""
-    code = code_of(error)
+    code = DISK_FULL if is_disk_full(error) else code_of(error)
     if code in _WRITES_REFUSED:
         _refused[code] = time.monotonic()
 
 
 def forget_refusals() -> None:
     _refused.clear()
+
+
+def forget_full_disk() -> None:
+    """It has room again."""
+    _refused.pop(DISK_FULL, None)
 
 
 def last_refusal() -> tuple[str, float] | None:

@@ -334,8 +334,11 @@ _BROKER_ADVICE = {
 }
 
 
-def database_trouble(state: str | None, since: datetime, seen_by: str) -> Trouble:
-    """``state``: the SQLSTATE by which PostgreSQL refused, where it answered at all. ``seen_by``: whom it befell."""
+def database_trouble(state: str | None, since: datetime, seen_by: str, ago: timedelta | None = None) -> Trouble:
+    """``state``: the SQLSTATE by which PostgreSQL refused, where it answered at all. ``seen_by``: whom it befell.
+
+    ``ago``: when a write was refused last, where the database serves again and so may all writes.
+    """
     if state == "53100":
         kind, title = DATABASE_FULL, "PostgreSQL's disk is full"
         do = "Make room on its disk."
@@ -345,14 +348,18 @@ def database_trouble(state: str | None, since: datetime, seen_by: str) -> Troubl
     else:
         kind, title = DATABASE_AWAY, "PostgreSQL does not serve"
         do = "Start it, and check its log, its host and the network; `tracklayer doctor` says more."
-    return Trouble(
-        kind,
-        Severity.CRITICAL,
-        title,
-        "Events are refused with 503 until it takes writes again: what callers do not send again is lost, and nothing is "
-        f"delivered. {do} {seen_by} finds it so.",
-        since,
-    )
+    if ago is None:
+        text = (
+            "Events are refused with 503 until it takes writes again: what callers do not send again is lost, and nothing is "
+            f"delivered. {do} {seen_by} finds it so."
+        )
+    else:
+        text = (
+            f"It refused a write {lasting(ago)} ago, and this is said until none was refused for a minute. While it refuses "
+            "them events get 503, what callers do not send again is lost, and nothing is delivered. "
+            f"{do} {seen_by} found it so."
+        )
+    return Trouble(kind, Severity.CRITICAL, title, text, since)
 
 
 def _database(facts: Facts) -> list[Trouble]:
@@ -364,7 +371,7 @@ def _database(facts: Facts) -> list[Trouble]:
         ]
         if those:
             last = min(_seconds(beat, "refused_seconds") + beat.age for beat in those)
-            found.append(database_trouble(state, facts.now - last, _who(those, lives)))
+            found.append(database_trouble(state, facts.now - last, _who(those, lives), last))
     return found
 
 

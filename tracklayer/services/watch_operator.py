@@ -27,6 +27,7 @@ from tracklayer.db import destinations as db_destinations
 from tracklayer.db import heartbeats as db_beats
 from tracklayer.db import operator_alerts as db
 from tracklayer.db import outages as db_outages
+from tracklayer.db.connect_faults import DISK_FULL, is_disk_full
 from tracklayer.db.connection import (
     DatabaseAwayError,
     ReadTimeoutError,
@@ -34,7 +35,7 @@ from tracklayer.db.connection import (
     in_transaction,
     statements_within,
 )
-from tracklayer.db.sessions import READ_ONLY, code_of, forget_refusals, last_refusal
+from tracklayer.db.sessions import READ_ONLY, code_of, forget_full_disk, forget_refusals, last_refusal
 from tracklayer.domain.alert import Severity
 from tracklayer.domain.retry import doubling
 from tracklayer.domain.watch import (
@@ -171,6 +172,22 @@ def open_troubles() -> list[Trouble]:
     """What the operator has on his hands. Raises DatabaseAwayError."""
     with in_transaction():
         return db.open_troubles()
+
+
+def open_ids() -> dict[str, str]:
+    """Kind -> id of what is open. Raises DatabaseAwayError."""
+    with in_transaction():
+        return db.open_ids()
+
+
+def try_to_write() -> None:
+    """Whether alerts and messages can be written again, after they could not; a full disk then has room. Raises DatabaseAwayError.
+
+    Heartbeats say nothing of it: they change rows that there are, for which a full disk may still have room.
+    """
+    with in_transaction():
+        db.try_to_write(secrets.token_hex(8))
+    forget_full_disk()
 
 
 def tell_due(teller: Teller, channels: Sequence[str]) -> int:
@@ -424,10 +441,13 @@ class Alone:
         """Since when, in seconds, the database does not serve; 0 where it does."""
         return time.monotonic() - self._since if self._since is not None else 0.0
 
-    def is_away(self, state: str | None, whose: str, now: datetime) -> Trouble | None:
+    def is_away(
+        self, state: str | None, whose: str, now: datetime, open_ids: Mapping[str, str] | None = None
+    ) -> Trouble | None:
         """The database did not serve just now: what is wrong, once that lasts; it is told, where it was not yet.
 
-        ``state``: the SQLSTATE it refused with, if any. ``whose``: who found out. Takes as long as one message may.
+        ``state``: the SQLSTATE it refused with, if any. ``whose``: who found out. ``open_ids``: kind -> id of alerts that
+        are open in it, which are told under that id. Takes as long as one message may.
         """
         if self._since is None:
             self._since = time.monotonic()
@@ -439,7 +459,7 @@ class Alone:
             self._kind = found.kind
             more = {"kind": "trouble_opened", "trouble": found.kind, "severity": found.severity.value}
             log.error("%s. %s", found.title, found.message, extra=more)
-        message_id = self._id_of(found)
+        message_id = self._id_of(found, open_ids or {})
         self._open[found.kind] = message_id, found
         self._tell_apart(message_id, found)
         return found
@@ -456,10 +476,12 @@ class Alone:
         for thread in self._telling.values():
             thread.join(max(0.0, ends - time.monotonic()))
 
-    def _id_of(self, found: Trouble) -> str:
+    def _id_of(self, found: Trouble, open_ids: Mapping[str, str]) -> str:
         """The one under which this outage is told, whoever tells and whatever the hour."""
         if found.kind in self._open:
             own = self._open[found.kind][0]
+        elif found.kind in open_ids:
+            own = open_ids[found.kind]
         elif self._last_outage is not None:
             own = f"{found.kind}-{self._place}-{self._last_outage}"
         else:
@@ -557,7 +579,7 @@ _REPEATS = (
 
 
 def state_of(error: DatabaseAwayError) -> str | None:
-    return code_of(error)
+    return DISK_FULL if is_disk_full(error) else code_of(error)
 
 
 def place_of(database_url: str) -> str:
