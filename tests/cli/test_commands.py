@@ -27,6 +27,7 @@ from tracklayer.cli import doctor, main
 from tracklayer.clock import SystemClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.domain.event import USER_FIELDS
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.schema import schema
@@ -431,12 +432,56 @@ def test_normalize_shows_what_a_platform_would_get(
     ]
 
 
-def test_normalize_names_the_line_that_is_wrong(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_normalize_answers_a_wrong_line_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    type_in(monkeypatch, {"platform": "meta", "field": "email"})
+    right = {"platform": "meta", "field": "client_ip", "value": "203.0.113.42"}
+    wrong: list[dict[str, Any]] = [
+        {"platform": "meta", "field": "email"},
+        {"platform": "meta", "field": "email", "value": None},
+        {"platform": "meta", "field": "phone", "value": 16505551212},
+        {"platform": "metta", "field": "email", "value": "jane@example.com"},
+        {"platform": "meta", "field": "emial", "value": "jane@example.com"},
+        {"platform": "meta", "field": "user_data.email", "value": "jane@example.com"},
+        {"platform": "meta", "field": "email", "value": "jane@example.com", "settings": 1},
+        {"platform": "meta", "field": "phone", "value": "6505551212", "settings": {"default_country": 1}},
+    ]
+    type_in(monkeypatch, *wrong, b"{", b"1", {**right, "more": None}, right)
     assert main(["normalize"]) == 1
-    assert capsys.readouterr().err == "tracklayer: line 1 must be an object of platform, field and value, all text\n"
+    caught = capfdbinary.readouterr()
+    assert caught.err == b""
+    shown = [orjson.loads(line) for line in caught.out.splitlines()]
+    names = ", ".join(USER_FIELDS)
+    all_text = "must be an object of platform, field and value, all text: value is not"
+    errors = [
+        f"line 1: {all_text}",
+        f"line 2: {all_text}",
+        f"line 3: {all_text}",
+        f"line 4: platform must be one of {', '.join(PLATFORMS)}",
+        f"line 5: 'emial' is not a field, perhaps email: field must be one of {names}",
+        f"line 6: 'user_data.email' is not a field, perhaps email: field must be one of {names}",
+        "line 7: settings must be an object",
+        "line 8: settings.default_country must be text",
+        "line 9: is not JSON",
+        "line 10: must be an object of platform, field and value",
+    ]
+    assert shown == [
+        *({**line, "out": None, "error": error} for line, error in zip([*wrong, {}, {}], errors, strict=True)),
+        {**right, "more": None, "out": "203.0.113.42"},
+        {**right, "out": "203.0.113.42"},
+    ]
+
+
+def test_normalize_has_null_for_a_field_that_a_platform_does_not_take(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    given = [
+        {"platform": platform, "field": field, "value": "?"} for platform in PLATFORMS for field in ("value", "model")
+    ]
+    type_in(monkeypatch, *given)
+    assert main(["normalize"]) == 0
+    shown = [orjson.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert shown == [{**line, "out": None} for line in given]
 
 
 def test_the_bench_tells_a_rate_for_every_platform(capsys: pytest.CaptureFixture[str]) -> None:
