@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log
+from tracklayer.cli.beside import settings_beside
+from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.erasures import GIVEN_UP, ErasureRow, erasure_by_id
 from tracklayer.db.merchants import merchant_by_id
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if args.merchant is None:
         args.fail("say whose customer it was: --merchant ID")
     asked, merchant_id = request(args), merchant_id_of(args.merchant)
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         check_merchant(merchant_id, args.merchant)
         if args.dry_run:
             counted = count_person(runtime, merchant_id, asked, seconds=3600)
@@ -150,7 +151,7 @@ def run_verify(args: argparse.Namespace) -> int:
         if args.keys is not None:
             keys = read_keys(_bytes_of(args.keys))
         else:
-            with runtime_of(settings_with_log()) as runtime:
+            with runtime_of(settings_beside()) as runtime:
                 keys = {one["key_id"]: bytes.fromhex(one["public_key"]) for one in published_keys(runtime)["keys"]}
         told = verify_receipt(text, keys)
     except ReceiptError as error:
@@ -164,7 +165,7 @@ def run_verify(args: argparse.Namespace) -> int:
 
 def run_rotate(args: argparse.Namespace) -> int:
     """Every process signs with it at once. Receipts that the former key signed verify as before."""
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         key_id = rotate_key(runtime)
     if args.json:
         print_json({"key_id": key_id})

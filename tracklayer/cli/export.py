@@ -20,7 +20,8 @@ import orjson
 from tqdm import tqdm
 
 from tracklayer.cli.arguments import add_json, add_merchant, instant_of, moment, number, the_merchant
-from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
+from tracklayer.cli.beside import settings_beside
+from tracklayer.cli.process import CommandError, print_json, runtime_of
 from tracklayer.cli.shapes import delivery_json
 from tracklayer.cli.table import text_of
 from tracklayer.db.connection import ReadTimeoutError
@@ -121,7 +122,7 @@ class State:
 def run(args: argparse.Namespace) -> int:
     if args.format == "parquet":
         _pyarrow()
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id = the_merchant(args.merchant)
         with _directory(args.to, args.kind):
             state = _begun(args, merchant_id, runtime.clock.now())

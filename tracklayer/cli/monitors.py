@@ -7,7 +7,8 @@ import sys
 
 import orjson
 
-from tracklayer.cli.process import CommandError, merchant_id_of, runtime_of, settings_with_log
+from tracklayer.cli.beside import settings_beside
+from tracklayer.cli.process import CommandError, merchant_id_of, runtime_of
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.domain.alert import AlertKind
@@ -49,7 +50,7 @@ def _days(text: str) -> int:
 def run_backtest(args: argparse.Namespace) -> int:
     only = merchant_id_of(args.merchant) if args.merchant is not None else None
     count = merchants = 0
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         with in_transaction():
             if only is not None and merchant_by_id(only) is None:
                 raise CommandError(f"there is no merchant {args.merchant}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
+from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.erase import check_merchant, request, who, wrong
-from tracklayer.cli.process import merchant_id_of, runtime_of, settings_with_log
+from tracklayer.cli.process import merchant_id_of, runtime_of
 from tracklayer.services.access_package import as_json, check_export, export_person
 
 
@@ -21,7 +22,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Printed as it is found: however much there is, little of it is in memory."""
     asked, merchant_id = request(args), merchant_id_of(args.merchant)
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         check_merchant(merchant_id, args.merchant)
         problems = check_export(runtime, merchant_id, asked)
         if problems:

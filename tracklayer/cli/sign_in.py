@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tracklayer.cli.arguments import port_number
+from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log
 from tracklayer.cli.up import on_port
 from tracklayer.db.connection import in_transaction
@@ -29,7 +30,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with runtime_of(on_port(settings_with_log(), args.port)) as runtime:
+    settings = settings_beside() if args.port is None else on_port(settings_with_log(), args.port)
+    with runtime_of(settings) as runtime:
         merchant_id = _merchant(args.merchant)
         link = link_with(runtime.settings.public_url, make_code(runtime, merchant_id))
         expires_at = runtime.clock.now() + CODE_LIFETIME
