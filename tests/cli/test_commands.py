@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import orjson
+import psycopg2
 import pytest
 import redis
 
@@ -27,6 +28,7 @@ from tracklayer.cli import doctor, main
 from tracklayer.clock import SystemClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.migrate import MIGRATIONS
 from tracklayer.domain.event import USER_FIELDS
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
@@ -130,6 +132,32 @@ def test_migrate_tells_what_it_did(environ: str, capsys: pytest.CaptureFixture[s
     assert main(["migrate", "--check"]) == 0
     assert main(["migrate", "--json"]) == 0
     assert '"applied": []' in capsys.readouterr().out
+
+
+@pytest.fixture
+def bare(postgres: str) -> Iterator[str]:
+    """The URL of a database without a table."""
+    with closing(psycopg2.connect(postgres)) as admin, admin.cursor() as cursor:
+        admin.autocommit = True
+        cursor.execute("CREATE DATABASE bare")
+        yield url_of(postgres, "bare")
+        cursor.execute("DROP DATABASE bare WITH (FORCE)")
+
+
+@pytest.mark.parametrize("role", ["api", "worker", "scheduler"])
+def test_a_role_on_a_database_without_tables_says_one_sentence(bare: str, redis_url: str, role: str) -> None:
+    environ = {
+        "TRACKLAYER_DATABASE_URL": bare,
+        "TRACKLAYER_REDIS_URL": redis_url,
+        "TRACKLAYER_SECRET_KEY": API_KEY_SECRET,
+        "TRACKLAYER_PORT": str(free_port()),
+    }
+    with running(role, environ=environ) as process:
+        wait_until(lambda: not process.is_running(), "it to refuse")
+        assert process.stop() == 1
+        lacks = f"{len(list(MIGRATIONS.glob('0*.py')))} migrations"
+        says = f"the database is older than this version, and lacks {lacks}: run `tracklayer migrate`"
+        assert [line.partition("tracklayer: ")[2] for line in process.output().splitlines()] == [says]
 
 
 def create(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, str]:
@@ -660,7 +688,8 @@ ALL = (("api", "3 s"), ("worker", "3 s"), ("scheduler", "3 s"))
         ),
         pytest.param(ALL, '{"broker": "full", "broker_seconds": 60}', "1 s", 1, "FAULT  redis       Redis takes no", id="Redis"),
         pytest.param(ALL, "{}", "10 min", 1, "FAULT  jobs        Sweep, monitor, fold and purge do not run", id="jobs"),
-        pytest.param(ALL, '{"sandbox": 2}', "1 s", 0, "ok     sandbox     TRACKLAYER_SANDBOX_URL is set beside 2", id="warning"),
+        pytest.param(ALL, '{"sandbox": 2}', "1 s", 1, "FAULT  sandbox     TRACKLAYER_SANDBOX_URL is set beside 2", id="sandbox"),
+        pytest.param(ALL, '{"invented": 2}', "1 s", 0, "ok     sandbox     2 destinations have the invented", id="warning"),
     ],
 )  # fmt: skip
 def test_doctor_names_each_role_that_is_missing_and_what_the_others_say(
@@ -676,6 +705,27 @@ def test_doctor_names_each_role_that_is_missing_and_what_the_others_say(
     jobs_began(ago)
     assert main(["doctor"]) == status
     assert line in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("says", ['{"sandbox": 1}', "{}"])
+@pytest.mark.parametrize("is_set_here", [True, False])
+def test_doctor_has_one_line_on_the_sandbox_whoever_has_it_set(
+    environ: str,
+    runtime: Runtime,
+    merchant: Merchant,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    says: str,
+    is_set_here: bool,
+) -> None:
+    if is_set_here:
+        monkeypatch.setenv("TRACKLAYER_SANDBOX_URL", "http://127.0.0.1:9100")
+    beats_of(*ALL, says=says)
+    jobs_began("1 s")
+    is_fault = is_set_here or says != "{}"
+    assert main(["doctor"]) == int(is_fault)
+    lines = [line.split()[:3] for line in capsys.readouterr().out.splitlines() if "sandbox " in line]
+    assert lines == [["FAULT", "sandbox", "TRACKLAYER_SANDBOX_URL"]] * is_fault
 
 
 def test_doctor_finds_a_queue_that_nobody_serves(
@@ -856,7 +906,7 @@ def test_doctor_finds_what_loses_events_though_it_runs(
         (
             "DELETE FROM schema_migrations WHERE name = '0016_turns'",
             "INSERT INTO schema_migrations (name, applied) VALUES ('0016_turns', now())",
-            "the database is older than this version, and lacks 0016_turns: run `tracklayer migrate`",
+            "the database is older than this version, and lacks 1 migration: run `tracklayer migrate`",
         ),
         (
             "INSERT INTO schema_migrations (name, applied) VALUES ('9999_later', now())",
