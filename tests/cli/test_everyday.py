@@ -658,3 +658,35 @@ async def test_since_when_a_destination_is_there_is_told_as_in_the_api(
     (told,) = (await api("{ merchant { destinations { createdAt } } }"))["merchant"]["destinations"]
     (listed,) = ask("destination", "list")["destinations"]
     assert datetime.fromisoformat(listed["created_at"]) == datetime.fromisoformat(told["createdAt"]) == clock.now()
+
+
+async def test_times_are_written_as_in_the_api(
+    ask: Callable[..., Any],
+    say: Callable[..., str],
+    api: Api,
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+) -> None:
+    clock.move(timedelta(microseconds=72_729))
+    ingest_events(runtime, merchant.holder, [draft()])
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    open_alert(runtime, merchant.merchant_id, Severity.CRITICAL)
+    commands = "merchant show,key list,destination list,event show order_1,deliveries,alerts,sign-in".split(",")
+    said = [json for command in commands for json in instants(ask(*command.split()))]
+    said += instants(orjson.loads(say("person", "export", "--merchant", "1", "--email", "jane@example.com")))
+    assert len(said) > 10
+    assert [text for text in said if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text)] == []
+    (told,) = (await api("{ merchant { destinations { createdAt } } }"))["merchant"]["destinations"]
+    (listed,) = ask("destination", "list")["destinations"]
+    assert listed["created_at"] == told["createdAt"]
+
+
+def instants(value: Any) -> list[str]:
+    """Every text that begins as an instant does."""
+    if isinstance(value, dict):
+        return [text for name, one in value.items() if name != "details" for text in instants(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in instants(one)]
+    return [value] if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT", value) else []

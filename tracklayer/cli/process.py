@@ -209,7 +209,7 @@ def read_json(path: str, what: str) -> Any:
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.write(json_text.write_with_instants(value, orjson.OPT_INDENT_2).decode() + "\n")
 
 
 def print_no_more() -> None:

@@ -25,6 +25,7 @@ from tracklayer.db.merchants import lock_merchant
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.channel import ALL_ALERTS, TOPICS, ChannelKind, EventTopic, wants_alert
 from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.json_text import write_with_instants
 from tracklayer.domain.node_id import node_id
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers import title_of
@@ -389,5 +390,5 @@ def alert_data(row: AlertRow, url: str) -> str:
 
 
 def as_text(data: Mapping[str, Any]) -> str:
-    """JSON as messages have it: instants as RFC 3339 in UTC."""
-    return orjson.dumps(dict(data), option=orjson.OPT_UTC_Z).decode()
+    """JSON as messages have it: instants as GraphQL has them."""
+    return write_with_instants(dict(data)).decode()
