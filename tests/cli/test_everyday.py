@@ -62,8 +62,8 @@ def ask(say: Callable[..., str]) -> Callable[..., Any]:
 def refused(environ: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Types a command that must fail; its one sentence."""
 
-    def typed(*words: str) -> str:
-        assert main(list(words)) == 1
+    def typed(*words: str, status: int = 1) -> str:
+        assert main(list(words)) == status
         told = capsys.readouterr()
         assert told.out == ""
         assert told.err.startswith("tracklayer: ")
@@ -87,9 +87,9 @@ def test_the_only_merchant_needs_no_name(
         "destination set --platform meta"
     )
     for command in commands.split(","):
-        assert refused(*command.split()) == several
+        assert refused(*command.split(), status=2) == several
     assert ask("destination", "list", "--merchant", str(second.merchant_id))["destinations"][0]["platform"] == "meta"
-    assert refused("alerts", "--merchant", "abc") == (
+    assert refused("alerts", "--merchant", "abc", status=2) == (
         "'abc' is not a merchant's id: `tracklayer merchant create` prints it"
     )
     assert refused("alerts", "--merchant", "99") == "there is no merchant 99"
@@ -144,7 +144,10 @@ def test_a_key_is_shown_once_and_worth_nothing_once_revoked(
     assert authenticate(runtime, made["key"]) is None
     for odd in ("0", "x", "9" * 30, ids.encode("ApiKey", merchant.merchant_id + 1, int(number))):
         assert "has no key" in refused("key", "revoke", odd)
-    assert refused("key", "create", "--name", " ", "--scope", "read") == "The name must have 1 to 200 characters."
+    assert (
+        refused("key", "create", "--name", " ", "--scope", "read", status=2)
+        == "The name must have 1 to 200 characters."
+    )
 
 
 def test_a_destination_is_paused_resumed_and_removed(

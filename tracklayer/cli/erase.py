@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of
+from tracklayer.cli.process import CommandError, merchant_id_of, print_json, refused, runtime_of
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.erasures import GIVEN_UP, ErasureRow, erasure_by_id
 from tracklayer.db.merchants import merchant_by_id
@@ -178,8 +178,11 @@ def run_rotate(args: argparse.Namespace) -> int:
 
 
 def request(args: argparse.Namespace) -> Request:
-    """What ``who`` was given."""
-    return Request(args.email, args.phone, args.external_id, args.browser_id, tuple(args.event_id or ()))
+    """What ``who`` was given. Wrong usage where that is nobody."""
+    asked = Request(args.email, args.phone, args.external_id, args.browser_id, tuple(args.event_id or ()))
+    if asked == Request():
+        args.fail("say who is meant: --email, --phone, --external-id, --browser-id or --event-id")
+    return asked
 
 
 def check_merchant(merchant_id: int, given: str) -> None:
@@ -191,7 +194,7 @@ def check_merchant(merchant_id: int, given: str) -> None:
 
 def wrong(problems: list[Problem]) -> CommandError:
     """All of it in one line."""
-    return CommandError(" ".join(f"{'.'.join(one.field)}: {one.message}".removeprefix(": ") for one in problems))
+    return refused(problems, " ".join(f"{'.'.join(one.field)}: {one.message}".removeprefix(": ") for one in problems))
 
 
 def _bytes_of(name: str) -> bytes:

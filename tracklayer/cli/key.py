@@ -6,7 +6,7 @@ import argparse
 
 from tracklayer.cli.arguments import add_json, add_merchant, number_of, the_merchant
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.process import CommandError, print_json, runtime_of
+from tracklayer.cli.process import CommandError, print_json, refused, runtime_of
 from tracklayer.cli.shapes import key_json
 from tracklayer.cli.table import print_table, quoted
 from tracklayer.db.connection import in_transaction
@@ -45,7 +45,7 @@ def run_create(args: argparse.Namespace) -> int:
     with runtime_of(settings_beside()) as runtime:
         created = create_api_key(runtime, the_merchant(args.merchant), args.name, args.scope)
     if isinstance(created, list):
-        raise CommandError(" ".join(problem.message for problem in created))
+        raise refused(created)
     row, key = created
     if args.json:
         print_json({"api_key": key_json(row), "key": key})

@@ -10,6 +10,7 @@ from tracklayer.cli.process import (
     CommandError,
     merchant_id_of,
     print_json,
+    refused,
     runtime_of,
 )
 from tracklayer.cli.shapes import merchant_json, page_json
@@ -70,7 +71,7 @@ def run_create(args: argparse.Namespace) -> int:
     with runtime_of(settings_beside()) as runtime:
         created = create_merchant(runtime, args.name, args.retention_days, not args.no_hashing, args.alert_email)
     if isinstance(created, list):
-        raise CommandError(" ".join(problem.message for problem in created))
+        raise refused(created)
     merchant_id, key = created
     if args.json:
         print_json({"merchant_id": str(merchant_id), "api_key": key})

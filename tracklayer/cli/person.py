@@ -16,7 +16,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     export = actions.add_parser("export", help="print it as JSON, sealed fields opened")
     who(export, required=True)
-    export.set_defaults(run=run)
+    export.set_defaults(run=run, fail=export.error)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import random
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.db.sessions import DatabaseAwayError, place_of
 from tracklayer.domain import ids, json_text
+from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.keys import KeyLostError, confirm_keys, is_sealed
@@ -36,6 +37,24 @@ SAY_AGAIN_SECONDS = 30  # what a role that cannot start yet waits for
 
 class CommandError(Exception):
     """One clear sentence for whoever typed the command."""
+
+    status = 1
+
+
+class UsageError(CommandError):
+    """What was typed is wrong, or lacks something."""
+
+    status = 2
+
+
+_WRONG_VALUES = frozenset({"REQUIRED", "INVALID_VALUE", "TOO_LARGE"})
+
+
+def refused(problems: Sequence[Problem], told: str | None = None) -> CommandError:
+    """What a service says of the arguments it was given, all of it in one line. ``told``: in other words than its own."""
+    is_usage = all(problem.code in _WRONG_VALUES for problem in problems)
+    sentence = told if told is not None else " ".join(problem.message for problem in problems)
+    return UsageError(sentence) if is_usage else CommandError(sentence)
 
 
 @contextmanager
@@ -218,12 +237,12 @@ def print_no_more() -> None:
 
 
 def merchant_id_of(text: str) -> int:
-    """A merchant's id as the commands print it, or as GraphQL shows it. Raises CommandError."""
+    """A merchant's id as the commands print it, or as GraphQL shows it. Raises UsageError."""
     if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
         return int(text)
     parts = ids.parts_of(text, "Merchant", (int,))
     if parts is None:
-        raise CommandError(f"{text!r} is not a merchant's id: `tracklayer merchant create` prints it")
+        raise UsageError(f"{text!r} is not a merchant's id: `tracklayer merchant create` prints it")
     return int(parts[0])
 
 

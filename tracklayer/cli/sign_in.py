@@ -6,7 +6,7 @@ import argparse
 
 from tracklayer.cli.arguments import port_number
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log
+from tracklayer.cli.process import CommandError, UsageError, merchant_id_of, print_json, runtime_of, settings_with_log
 from tracklayer.cli.up import on_port
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id, sole_merchant_id
@@ -48,7 +48,7 @@ def _merchant(given: str | None) -> int:
         if given is None:
             found = sole_merchant_id()
             if found is None:
-                raise CommandError("say whose dashboard: --merchant ID, as `tracklayer merchant create` printed it")
+                raise UsageError("say whose dashboard: --merchant ID, as `tracklayer merchant create` printed it")
             return found
         merchant_id = merchant_id_of(given)
         if merchant_by_id(merchant_id) is None:
