@@ -156,7 +156,7 @@ def _check(runtime: Runtime, wish: Wish, resolve: Resolve) -> list[Problem]:
     if not isinstance(wish.topics, Keep):
         problems += _check_topics(wish.topics)
     if isinstance(wish.url, str):
-        problems += check_url(wish.url, runtime.settings.allow_private_webhooks, resolve)
+        problems += check_url(runtime, wish.url, resolve)
     return problems
 
 
@@ -173,7 +173,7 @@ def _check_topics(topics: Sequence[str]) -> list[Problem]:
     return problems
 
 
-def check_url(url: str, allow_private: bool, resolve: Resolve = addresses_of) -> list[Problem]:
+def check_url(runtime: Runtime, url: str, resolve: Resolve = addresses_of) -> list[Problem]:
     """What is wrong with an address to send to."""
     wrong = [Problem(("url",), "INVALID_VALUE", _ADDRESS)]
     if len(url) > MAX_URL:
@@ -197,7 +197,12 @@ def check_url(url: str, allow_private: bool, resolve: Resolve = addresses_of) ->
     ends = time.monotonic() + LOOK_UP_SECONDS
     try:
         admitted(
-            target.raw_host.decode("ascii"), port, ends - time.monotonic(), allow_private=allow_private, resolve=resolve
+            target.raw_host.decode("ascii"),
+            port,
+            ends - time.monotonic(),
+            allow_private=runtime.settings.allow_private_webhooks,
+            allow_loopback=runtime.settings.is_trial,
+            resolve=resolve,
         )
     except NoAddressError as error:
         if error.is_private:
