@@ -66,6 +66,11 @@ class Settings:
     metrics_port: int | None
     metrics_token: Secret | None
 
+    @property
+    def is_trial(self) -> bool:
+        """All platforms are a sandbox, so webhooks may lead to this machine, as the platforms' traffic does."""
+        return self.sandbox_url is not None
+
 
 @dataclass(frozen=True)
 class SettingSpec:
@@ -463,7 +468,7 @@ SETTINGS = (
         f"{PREFIX}ALLOW_PRIVATE_WEBHOOKS",
         "false",
         "`true`: merchants' webhooks may lead into private networks, this machine's own too; only where all merchants are "
-        "trusted",
+        "trusted; with a sandbox, this machine's loopback addresses are taken anyway",
         _yes_or_no,
     ),
     SettingSpec(

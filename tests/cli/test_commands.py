@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import orjson
+import psycopg2
 import pytest
 import redis
 
@@ -28,6 +29,8 @@ from tracklayer.cli import doctor, main
 from tracklayer.clock import SystemClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.migrate import MIGRATIONS
+from tracklayer.domain.event import USER_FIELDS
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.schema import schema
@@ -63,6 +66,8 @@ def write(path: Path, value: Any) -> str:
             id="options that exclude each other",
         ),
         pytest.param(["sign-in", "--port", "http"], id="a port that is no number, of a link"),
+        pytest.param(["erase", "--merchant", "1"], id="an erasure of nobody"),
+        pytest.param(["person", "export", "--merchant", "1"], id="an export of nobody"),
         pytest.param(["monitors", "backtest", "--days", "60"], id="a backtest of more than is kept"),
     ],
 )
@@ -132,6 +137,32 @@ def test_migrate_tells_what_it_did(environ: str, capsys: pytest.CaptureFixture[s
     assert '"applied": []' in capsys.readouterr().out
 
 
+@pytest.fixture
+def bare(postgres: str) -> Iterator[str]:
+    """The URL of a database without a table."""
+    with closing(psycopg2.connect(postgres)) as admin, admin.cursor() as cursor:
+        admin.autocommit = True
+        cursor.execute("CREATE DATABASE bare")
+        yield url_of(postgres, "bare")
+        cursor.execute("DROP DATABASE bare WITH (FORCE)")
+
+
+@pytest.mark.parametrize("role", ["api", "worker", "scheduler"])
+def test_a_role_on_a_database_without_tables_says_one_sentence(bare: str, redis_url: str, role: str) -> None:
+    environ = {
+        "TRACKLAYER_DATABASE_URL": bare,
+        "TRACKLAYER_REDIS_URL": redis_url,
+        "TRACKLAYER_SECRET_KEY": API_KEY_SECRET,
+        "TRACKLAYER_PORT": str(free_port()),
+    }
+    with running(role, environ=environ) as process:
+        wait_until(lambda: not process.is_running(), "it to refuse")
+        assert process.stop() == 1
+        lacks = f"{len(list(MIGRATIONS.glob('0*.py')))} migrations"
+        says = f"the database is older than this version, and lacks {lacks}: run `tracklayer migrate`"
+        assert [line.partition("tracklayer: ")[2] for line in process.output().splitlines()] == [says]
+
+
 def create(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, str]:
     assert main(["merchant", "create", "--name", "Shop", "--json", *args]) == 0
     made: dict[str, str] = orjson.loads(capsys.readouterr().out)
@@ -159,7 +190,7 @@ def test_a_link_can_be_had_as_json_for_a_merchant_and_a_port(
     environ: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = create(capsys)["merchant_id"], create(capsys)["merchant_id"]
-    assert main(["sign-in", "--json"]) == 1  # whose?
+    assert main(["sign-in", "--json"]) == 2  # whose?
     assert "--merchant" in capsys.readouterr().err
     assert main(["sign-in", "--merchant", second, "--port", "8123", "--json"]) == 0
     told = orjson.loads(capsys.readouterr().out)
@@ -172,8 +203,8 @@ def test_a_link_can_be_had_as_json_for_a_merchant_and_a_port(
     monkeypatch.setenv("TRACKLAYER_PUBLIC_URL", "http://0.0.0.0:8000")  # as it is unset in a container
     assert main(["sign-in", "--merchant", first, "--json"]) == 0
     assert orjson.loads(capsys.readouterr().out)["url"].startswith("http://localhost:8000/#code=")
-    for wrong in ("99", "nonsense"):
-        assert main(["sign-in", "--merchant", wrong]) == 1
+    for wrong, status in (("99", 1), ("nonsense", 2)):
+        assert main(["sign-in", "--merchant", wrong]) == status
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
@@ -194,7 +225,7 @@ def test_a_merchant_is_created_with_its_key(environ: str, capsys: pytest.Capture
         stored = rows("SELECT m::text || k::text FROM merchants m, api_keys k")[0][0]
     assert found == [(int(made["merchant_id"]), 30, False, ["ops@example.com"])]
     assert made["api_key"] not in stored
-    assert main(["merchant", "create", "--name", "x", "--alert-email", "nonsense"]) == 1
+    assert main(["merchant", "create", "--name", "x", "--alert-email", "nonsense"]) == 2
     assert "alert address" in capsys.readouterr().err
 
 
@@ -216,7 +247,7 @@ def test_hostile_arguments_are_one_sentence(
     environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], args: list[str]
 ) -> None:
     file = write(tmp_path / "FILE", [])
-    assert main([file if word == "FILE" else word for word in args]) == 1
+    assert main([file if word == "FILE" else word for word in args]) == 2
     told = capsys.readouterr().err
     assert told.startswith("tracklayer: ")
     assert told.count("\n") == 1
@@ -496,12 +527,56 @@ def test_normalize_shows_what_a_platform_would_get(
     ]
 
 
-def test_normalize_names_the_line_that_is_wrong(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_normalize_answers_a_wrong_line_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    type_in(monkeypatch, {"platform": "meta", "field": "email"})
+    right = {"platform": "meta", "field": "client_ip", "value": "203.0.113.42"}
+    wrong: list[dict[str, Any]] = [
+        {"platform": "meta", "field": "email"},
+        {"platform": "meta", "field": "email", "value": None},
+        {"platform": "meta", "field": "phone", "value": 16505551212},
+        {"platform": "metta", "field": "email", "value": "jane@example.com"},
+        {"platform": "meta", "field": "emial", "value": "jane@example.com"},
+        {"platform": "meta", "field": "user_data.email", "value": "jane@example.com"},
+        {"platform": "meta", "field": "email", "value": "jane@example.com", "settings": 1},
+        {"platform": "meta", "field": "phone", "value": "6505551212", "settings": {"default_country": 1}},
+    ]
+    type_in(monkeypatch, *wrong, b"{", b"1", {**right, "more": None}, right)
     assert main(["normalize"]) == 1
-    assert capsys.readouterr().err == "tracklayer: line 1 must be an object of platform, field and value, all text\n"
+    caught = capfdbinary.readouterr()
+    assert caught.err == b""
+    shown = [orjson.loads(line) for line in caught.out.splitlines()]
+    names = ", ".join(USER_FIELDS)
+    all_text = "must be an object of platform, field and value, all text: value is not"
+    errors = [
+        f"line 1: {all_text}",
+        f"line 2: {all_text}",
+        f"line 3: {all_text}",
+        f"line 4: platform must be one of {', '.join(PLATFORMS)}",
+        f"line 5: 'emial' is not a field, perhaps email: field must be one of {names}",
+        f"line 6: 'user_data.email' is not a field, perhaps email: field must be one of {names}",
+        "line 7: settings must be an object",
+        "line 8: settings.default_country must be text",
+        "line 9: is not JSON",
+        "line 10: must be an object of platform, field and value",
+    ]
+    assert shown == [
+        *({**line, "out": None, "error": error} for line, error in zip([*wrong, {}, {}], errors, strict=True)),
+        {**right, "more": None, "out": "203.0.113.42"},
+        {**right, "out": "203.0.113.42"},
+    ]
+
+
+def test_normalize_has_null_for_a_field_that_a_platform_does_not_take(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    given = [
+        {"platform": platform, "field": field, "value": "?"} for platform in PLATFORMS for field in ("value", "model")
+    ]
+    type_in(monkeypatch, *given)
+    assert main(["normalize"]) == 0
+    shown = [orjson.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert shown == [{**line, "out": None} for line in given]
 
 
 def test_the_bench_tells_a_rate_for_every_platform(capsys: pytest.CaptureFixture[str]) -> None:
@@ -680,7 +755,8 @@ ALL = (("api", "3 s"), ("worker", "3 s"), ("scheduler", "3 s"))
         ),
         pytest.param(ALL, '{"broker": "full", "broker_seconds": 60}', "1 s", 1, "FAULT  redis       Redis takes no", id="Redis"),
         pytest.param(ALL, "{}", "10 min", 1, "FAULT  jobs        Sweep, monitor, fold and purge do not run", id="jobs"),
-        pytest.param(ALL, '{"sandbox": 2}', "1 s", 0, "ok     sandbox     TRACKLAYER_SANDBOX_URL is set beside 2", id="warning"),
+        pytest.param(ALL, '{"sandbox": 2}', "1 s", 1, "FAULT  sandbox     TRACKLAYER_SANDBOX_URL is set beside 2", id="sandbox"),
+        pytest.param(ALL, '{"invented": 2}', "1 s", 0, "ok     sandbox     2 destinations have the invented", id="warning"),
     ],
 )  # fmt: skip
 def test_doctor_names_each_role_that_is_missing_and_what_the_others_say(
@@ -696,6 +772,27 @@ def test_doctor_names_each_role_that_is_missing_and_what_the_others_say(
     jobs_began(ago)
     assert main(["doctor"]) == status
     assert line in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("says", ['{"sandbox": 1}', "{}"])
+@pytest.mark.parametrize("is_set_here", [True, False])
+def test_doctor_has_one_line_on_the_sandbox_whoever_has_it_set(
+    environ: str,
+    runtime: Runtime,
+    merchant: Merchant,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    says: str,
+    is_set_here: bool,
+) -> None:
+    if is_set_here:
+        monkeypatch.setenv("TRACKLAYER_SANDBOX_URL", "http://127.0.0.1:9100")
+    beats_of(*ALL, says=says)
+    jobs_began("1 s")
+    is_fault = is_set_here or says != "{}"
+    assert main(["doctor"]) == int(is_fault)
+    lines = [line.split()[:3] for line in capsys.readouterr().out.splitlines() if "sandbox " in line]
+    assert lines == [["FAULT", "sandbox", "TRACKLAYER_SANDBOX_URL"]] * is_fault
 
 
 def test_doctor_finds_a_queue_that_nobody_serves(
@@ -876,7 +973,7 @@ def test_doctor_finds_what_loses_events_though_it_runs(
         (
             "DELETE FROM schema_migrations WHERE name = '0016_turns'",
             "INSERT INTO schema_migrations (name, applied) VALUES ('0016_turns', now())",
-            "the database is older than this version, and lacks 0016_turns: run `tracklayer migrate`",
+            "the database is older than this version, and lacks 1 migration: run `tracklayer migrate`",
         ),
         (
             "INSERT INTO schema_migrations (name, applied) VALUES ('9999_later', now())",
@@ -926,7 +1023,7 @@ def test_an_operator_may_go_back_to_a_version_that_is_older_than_the_database(
         with connection.session():
             execute("DELETE FROM schema_migrations WHERE name = '0016_turns'")
         assert main(["merchant", "create", "--name", "Shop"]) == 1
-        assert "lacks 0016_turns" in capsys.readouterr().err
+        assert "lacks 1 migration" in capsys.readouterr().err
     finally:
         connection.connect(environ)
         with connection.session():

@@ -63,8 +63,8 @@ def ask(say: Callable[..., str]) -> Callable[..., Any]:
 def refused(environ: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Types a command that must fail; its one sentence."""
 
-    def typed(*words: str) -> str:
-        assert main(list(words)) == 1
+    def typed(*words: str, status: int = 1) -> str:
+        assert main(list(words)) == status
         told = capsys.readouterr()
         assert told.out == ""
         assert told.err.startswith("tracklayer: ")
@@ -88,9 +88,9 @@ def test_the_only_merchant_needs_no_name(
         "destination set --platform meta"
     )
     for command in commands.split(","):
-        assert refused(*command.split()) == several
+        assert refused(*command.split(), status=2) == several
     assert ask("destination", "list", "--merchant", str(second.merchant_id))["destinations"][0]["platform"] == "meta"
-    assert refused("alerts", "--merchant", "abc") == (
+    assert refused("alerts", "--merchant", "abc", status=2) == (
         "'abc' is not a merchant's id: `tracklayer merchant create` prints it"
     )
     assert refused("alerts", "--merchant", "99") == "there is no merchant 99"
@@ -145,7 +145,10 @@ def test_a_key_is_shown_once_and_worth_nothing_once_revoked(
     assert authenticate(runtime, made["key"]) is None
     for odd in ("0", "x", "9" * 30, ids.encode("ApiKey", merchant.merchant_id + 1, int(number))):
         assert "has no key" in refused("key", "revoke", odd)
-    assert refused("key", "create", "--name", " ", "--scope", "read") == "The name must have 1 to 200 characters."
+    assert (
+        refused("key", "create", "--name", " ", "--scope", "read", status=2)
+        == "The name must have 1 to 200 characters."
+    )
 
 
 def test_a_destination_is_paused_resumed_and_removed(
@@ -680,3 +683,35 @@ async def test_since_when_a_destination_is_there_is_told_as_in_the_api(
     (told,) = (await api("{ merchant { destinations { createdAt } } }"))["merchant"]["destinations"]
     (listed,) = ask("destination", "list")["destinations"]
     assert datetime.fromisoformat(listed["created_at"]) == datetime.fromisoformat(told["createdAt"]) == clock.now()
+
+
+async def test_times_are_written_as_in_the_api(
+    ask: Callable[..., Any],
+    say: Callable[..., str],
+    api: Api,
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+) -> None:
+    clock.move(timedelta(microseconds=72_729))
+    ingest_events(runtime, merchant.holder, [draft()])
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    open_alert(runtime, merchant.merchant_id, Severity.CRITICAL)
+    commands = "merchant show,key list,destination list,event show order_1,deliveries,alerts,sign-in".split(",")
+    said = [json for command in commands for json in instants(ask(*command.split()))]
+    said += instants(orjson.loads(say("person", "export", "--merchant", "1", "--email", "jane@example.com")))
+    assert len(said) > 10
+    assert [text for text in said if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", text)] == []
+    (told,) = (await api("{ merchant { destinations { createdAt } } }"))["merchant"]["destinations"]
+    (listed,) = ask("destination", "list")["destinations"]
+    assert listed["created_at"] == told["createdAt"]
+
+
+def instants(value: Any) -> list[str]:
+    """Every text that begins as an instant does."""
+    if isinstance(value, dict):
+        return [text for name, one in value.items() if name != "details" for text in instants(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in instants(one)]
+    return [value] if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT", value) else []

@@ -240,6 +240,32 @@ def test_what_a_trial_left_is_sent_to_no_real_platform_and_goes_on_with_the_sand
         assert process.stop() == 0
 
 
+def test_commands_beside_it_know_its_address_and_its_sandbox(data_dir: Path) -> None:
+    def said(*command: str, **environ: str) -> Any:
+        environ = {**os.environ, "TRACKLAYER_DATA_DIR": str(data_dir), **environ}
+        found = subprocess.run(
+            [sys.executable, "-m", "tracklayer", *command, "--json"], env=environ, capture_output=True, check=False
+        )
+        return orjson.loads(found.stdout) if found.stdout else found.stderr.decode()
+
+    def link(**environ: str) -> str:
+        return str(said("sign-in", **environ)["url"]).partition("/#")[0]
+
+    port = free_port()
+    with up(data_dir, port) as (process, address):
+        tried = said("destination", "test", "--platform", "ga4")
+        assert (tried["attempt"]["outcome"], tried["user_errors"]) == ("acknowledged", [])
+        assert link() == address
+        assert link(TRACKLAYER_PORT="8123") == "http://127.0.0.1:8123"
+        assert link(TRACKLAYER_PUBLIC_URL="https://t.shop.example") == "https://t.shop.example"
+        process.kill()
+    with running("up", "--port", str(port), environ={"TRACKLAYER_DATA_DIR": str(data_dir)}) as process:
+        wait_for_api(process, address)
+        assert link() == address
+        assert "TRACKLAYER_SANDBOX_URL" in said("destination", "test", "--platform", "ga4")
+        assert process.stop() == 0
+
+
 @pytest.mark.parametrize("same_port", [True, False])
 def test_a_second_one_in_a_data_directory_says_where_the_first_is(data_dir: Path, same_port: bool) -> None:
     port = free_port()

@@ -108,8 +108,9 @@ async def test_a_channel_is_created_changed_and_removed(api: Api, receiver: Rece
     ],
 )
 async def test_what_is_wrong_with_a_channel_is_said_with_its_field(
-    api: Api, given: dict[str, Any], errors: list[Any]
+    api: Api, runtime: Runtime, given: dict[str, Any], errors: list[Any]
 ) -> None:
+    runtime.settings = replace(runtime.settings, sandbox_url=None)
     whole = {"kind": "WEBHOOK", "url": "https://8.8.8.8/hook", **given} if given else {}
     answer = await set_channel(api, **whole)
     assert answer["channel"] is None
@@ -118,7 +119,35 @@ async def test_what_is_wrong_with_a_channel_is_said_with_its_field(
     assert (await api(LIST))["merchant"]["alertChannels"] == []
 
 
-async def test_an_error_says_what_to_do_and_quotes_nothing(api: Api) -> None:
+@pytest.mark.parametrize(
+    ("host", "is_taken"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("[::1]", True),
+        ("[::ffff:127.0.0.1]", False),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("192.168.0.1", False),
+        ("169.254.169.254", False),
+        ("[fd00::1]", False),
+    ],
+)
+async def test_in_a_trial_a_channel_may_lead_to_this_machine_and_to_nothing_else_inside(
+    api: Api, runtime: Runtime, receiver: Receiver, host: str, is_taken: bool
+) -> None:
+    answer = await set_channel(api, kind="WEBHOOK", url=f"http://{host}:{receiver.port}/")
+    assert fields(answer) == ([] if is_taken else [(["url"], "PRIVATE_ADDRESS")])
+    if host == "127.0.0.1":
+        tested = (await api(TEST, id=answer["channel"]["id"]))["testAlertChannel"]
+        assert (fields(tested), len(receiver.got)) == ([], 1)
+        runtime.settings = replace(runtime.settings, sandbox_url=None)  # the trial is over
+        tested = (await api(TEST, id=answer["channel"]["id"]))["testAlertChannel"]
+        assert (fields(tested), len(receiver.got)) == ([(["id"], "NOT_TAKEN")], 1)
+
+
+async def test_an_error_says_what_to_do_and_quotes_nothing(api: Api, runtime: Runtime) -> None:
+    runtime.settings = replace(runtime.settings, sandbox_url=None)
     answer = await set_channel(api, kind="WEBHOOK", url="http://127.0.0.1:9/canary", topics=["platform_dawn"])
     said = [error["message"] for error in answer["userErrors"]]
     assert said[0] == "There is no such topic. Did you mean platform_down?"

@@ -68,11 +68,21 @@ async def test_the_answer_has_the_media_type_that_was_asked_for(api: Api) -> Non
 
 async def test_a_form_cannot_send_an_operation(api: Api) -> None:
     """What a page of another origin can send without asking first is refused."""
-    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
         answer = await api.client.post(
             "/graphql", content=b'{"query": "{ platforms { title } }"}', headers={"content-type": kind}
         )
-        assert answer.status_code in (400, 415), kind
+        assert answer.status_code == 415, kind
+        message = "Send JSON: Content-Type: application/json."
+        assert answer.json() == {"errors": [{"message": message, "extensions": {"code": "BAD_REQUEST"}}]}
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", GRAPHQL_JSON])
+async def test_get_without_a_query_is_told_so(api: Api, accept: str) -> None:
+    answer = await api.client.get("/graphql", headers={"accept": accept})
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["extensions"]) == (400, {"code": "BAD_REQUEST"})
+    assert "query" in error["message"]
 
 
 async def test_get_reads_and_never_changes(api: Api) -> None:

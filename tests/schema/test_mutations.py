@@ -489,8 +489,8 @@ def state_of_deliveries() -> list[tuple[Any, ...]]:
 
 
 DELIVER_STORED = """
-mutation($filter: EventFilter!, $dryRun: Boolean) {
-  deliverStored(platform: TIKTOK, filter: $filter, dryRun: $dryRun) {
+mutation($filter: EventFilter!, $all: Boolean, $dryRun: Boolean) {
+  deliverStored(platform: TIKTOK, filter: $filter, all: $all, dryRun: $dryRun) {
     matched requeued complete refused { reason count field exampleEventId } job { id } userErrors { field code }
   }
 }"""
@@ -500,6 +500,8 @@ mutation($filter: EventFilter!, $dryRun: Boolean) {
     ("given", "is_refused"),
     [
         pytest.param({}, True, id="nothing"),
+        pytest.param({"all": None}, True, id="null"),
+        pytest.param({"all": True}, False, id="all"),
         pytest.param({"eventIdPrefix": "", "platforms": [], "receivedSince": None}, True, id="empty filters"),
         pytest.param({"receivedSince": "2026-11-20T00:00:00Z"}, False, id="since when"),
         pytest.param({"platform": "META", "deliveryStatus": "QUEUED"}, False, id="what another platform has"),
@@ -513,8 +515,11 @@ async def test_stored_events_must_be_named_to_get_deliveries(
     assert nowhere["userErrors"] == [{"field": ["platform"], "code": "NOT_FOUND"}]
     await api(SET, input={"platform": "TIKTOK", "settings": example_settings(mapper_for("tiktok"))})
     woken.clear()
+    arguments = {"filter": {name: value for name, value in given.items() if name != "all"}}
+    if "all" in given:
+        arguments["all"] = given["all"]
     for dry_run in (True, False):
-        answer = (await api(DELIVER_STORED, filter=given, dryRun=dry_run))["deliverStored"]
+        answer = (await api(DELIVER_STORED, **arguments, dryRun=dry_run))["deliverStored"]
         errors = [{"field": ["filter"], "code": "EMPTY_FILTER"}] if is_refused else []
         assert (answer["userErrors"], answer["requeued"], answer["complete"]) == (errors, int(not is_refused), True)
     assert woken == ([] if is_refused else [(merchant.merchant_id, "tiktok")])

@@ -107,7 +107,7 @@ def test_an_alert_is_told_as_it_opens_and_as_it_resolves(
     assert opened.json == {
         "id": opened.headers["webhook-id"],
         "type": "alert.opened",
-        "created_at": "2026-11-20T15:00:00Z",
+        "created_at": "2026-11-20T15:00:00.000Z",
         "merchant": {"id": "WyJNZXJjaGFudCIsMV0", "name": "Shop"},
         "data": {
             "alert": {
@@ -122,7 +122,7 @@ def test_an_alert_is_told_as_it_opens_and_as_it_resolves(
                 "message": "It does not answer.",
                 "details": {"since": "2026-11-20T15:00:00+00:00", "failures": 20},
                 "note": None,
-                "opened_at": "2026-11-20T15:00:00Z",
+                "opened_at": "2026-11-20T15:00:00.000Z",
                 "acknowledged_at": None,
                 "resolved_at": None,
             }
@@ -136,7 +136,7 @@ def test_an_alert_is_told_as_it_opens_and_as_it_resolves(
     assert not is_signed(opened, "whsec_" + b64encode(b"x" * 32).decode())
     assert resolved.json["type"] == "alert.resolved"
     assert resolved.json["data"]["alert"]["state"] == "resolved"
-    assert resolved.json["data"]["alert"]["resolved_at"] == "2026-11-20T15:00:30Z"
+    assert resolved.json["data"]["alert"]["resolved_at"] == "2026-11-20T15:00:30.000Z"
 
 
 def test_slack_gets_its_own_form(posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver) -> None:

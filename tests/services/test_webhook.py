@@ -92,6 +92,18 @@ def test_nothing_goes_into_a_private_network_however_it_is_written(receiver: Rec
     assert receiver.got == []
 
 
+@pytest.mark.parametrize("inside", ["10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "0.0.0.0", "fe80::1%lo"])
+def test_a_name_of_this_machine_that_leads_elsewhere_inside_too_is_refused(receiver: Receiver, inside: str) -> None:
+    def ask(*addresses: str) -> Answer:
+        url = f"http://{NAME}:{receiver.port}/"
+        resolve = lambda host, port, seconds: addresses  # noqa: E731
+        return post(url, b"", {}, trusted_certificates(), allow_private=False, allow_loopback=True, resolve=resolve)
+
+    assert ask("127.0.0.1", inside) == Answer(None, "It was not reached: its name leads into a private network.")
+    assert receiver.got == []
+    assert ask("127.0.0.1") == Answer(200, None)
+
+
 def test_one_private_address_among_public_ones_is_enough_to_refuse(receiver: Receiver) -> None:
     def resolve(host: str, port: int, seconds: float) -> Sequence[str]:
         return ["93.184.216.34", "127.0.0.1"]

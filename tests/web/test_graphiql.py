@@ -55,7 +55,7 @@ async def test_a_browser_gets_a_page_that_loads_nothing_from_elsewhere(api: Api,
         pytest.param({"query": "{ platforms { title } }"}, {}, 200, id="a query"),
         pytest.param({"query": "{ platforms { title } }"}, {"accept": "*/*"}, 200, id="a query of a program"),
         pytest.param({"query": ""}, {}, 400, id="an empty query"),
-        pytest.param({}, {"accept": "*/*"}, 404, id="a program"),
+        pytest.param({}, {"accept": "*/*"}, 400, id="a program"),
         pytest.param({}, {"accept": "application/json"}, 400, id="JSON"),
     ],
 )

@@ -125,7 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         message = "\n".join(["the environment is not right:", *(f"  {fault}" for fault in error.faults)])
         return _failed(message, 2 if for_good == 1 else for_good)
-    except (CommandError, KeyLostError) as error:
+    except CommandError as error:
+        return _failed(str(error), error.status if for_good == 1 else for_good)
+    except KeyLostError as error:
         return _failed(str(error), for_good)
     except (DatabaseAwayError, peewee.DatabaseError) as error:
         fault = fault_of(error)

@@ -17,7 +17,8 @@ from tracklayer.cli.arguments import (
     place_of,
     the_merchant,
 )
-from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
+from tracklayer.cli.beside import settings_beside
+from tracklayer.cli.process import CommandError, print_json, runtime_of
 from tracklayer.cli.shapes import alert_json, page_json
 from tracklayer.cli.table import print_fields, print_table, quoted, text_of
 from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
@@ -85,7 +86,7 @@ def _one(actions: Any, name: str, what: str) -> argparse.ArgumentParser:
 
 def run_list(args: argparse.Namespace) -> int:
     place = place_of(args.after, "Alert", (int,))
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id, now = the_merchant(args.merchant), runtime.clock.now()
         state = args.state or "open"
         search = AlertSearch(
@@ -132,7 +133,7 @@ def _state(one: dict[str, Any]) -> str:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id, alert_id = _which(args)
         with in_transaction():
             row = alerts_by_id(merchant_id, [alert_id]).get(alert_id)
@@ -143,12 +144,12 @@ def run_acknowledge(args: argparse.Namespace) -> int:
     problems = check_note(args.note)
     if problems:
         raise CommandError(problems[0].message)
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         return _show(runtime, args, acknowledge_alert(runtime, *_which(args), args.note))
 
 
 def run_snooze(args: argparse.Namespace) -> int:
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         now = runtime.clock.now()
         until = None if args.wake else now + args.length if args.length is not None else instant_of(args.until, now)
         found = snooze_alert(runtime, *_which(args), until)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tracklayer.cli.process import CommandError, merchant_id_of
+from tracklayer.cli.process import CommandError, UsageError, merchant_id_of
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id, page_of_merchants
 from tracklayer.domain import ids
@@ -101,10 +101,10 @@ def the_merchant(given: str | None) -> int:
             found = page_of_merchants(0, 2)
             if len(found) == 1:
                 return found[0][0]
-            raise CommandError(
+            if not found:
+                raise CommandError("there is no merchant yet: make one with `tracklayer merchant create --name NAME`")
+            raise UsageError(
                 "there are several merchants: say which with --merchant ID; `tracklayer merchant list` shows them"
-                if found
-                else "there is no merchant yet: make one with `tracklayer merchant create --name NAME`"
             )
         merchant_id = merchant_id_of(given)
         if merchant_by_id(merchant_id) is None:

@@ -18,7 +18,8 @@ from tracklayer.cli.arguments import (
     place_of,
     the_merchant,
 )
-from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
+from tracklayer.cli.beside import settings_beside
+from tracklayer.cli.process import CommandError, print_json, runtime_of
 from tracklayer.cli.shapes import page_json, standing_delivery_json
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import bounded_read
@@ -105,7 +106,7 @@ def search_of(args: argparse.Namespace, now: datetime) -> DeliverySearch:
 
 def run(args: argparse.Namespace) -> int:
     place = place_of(args.after, "Delivery", (str, str))
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id, now = the_merchant(args.merchant), runtime.clock.now()
         search = replace(search_of(args, now), after=place)
         found = list(_rows(merchant_id, search, args.limit + 1))

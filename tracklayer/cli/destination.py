@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
+from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.process import (
     print_json,
     read_json,
     runtime_of,
-    settings_with_log,
     told,
     wrong,
 )
@@ -93,7 +93,7 @@ def _action(actions: Any, name: str, what: str, run: Callable[[argparse.Namespac
 
 def run_set(args: argparse.Namespace) -> int:
     settings = read_json(args.settings, "settings") if args.settings is not None else KEEP
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id = the_merchant(args.merchant)
         names = None if args.every_event else args.event_name or KEEP
         found = _changed(set_destination(runtime, merchant_id, args.platform, settings, names))
@@ -123,7 +123,7 @@ def _changed(found: Changed | list[Any]) -> DestinationRow:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id = the_merchant(args.merchant)
         with in_transaction():
             found, waiting = destinations(merchant_id), waiting_by_platform(merchant_id)
@@ -150,7 +150,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_change(args: argparse.Namespace) -> int:
     service, _, done = _CHANGES[args.action]
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id = the_merchant(args.merchant)
         row = _changed(service(runtime, merchant_id, args.platform))
         with in_transaction():
@@ -176,7 +176,7 @@ def run_change(args: argparse.Namespace) -> int:
 
 def run_test(args: argparse.Namespace) -> int:
     draft = read_json(args.event, "event") if args.event is not None else None
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id = the_merchant(args.merchant)
         tried = try_destination(runtime, merchant_id, args.platform, draft)
         url = runtime.settings.public_url

@@ -148,7 +148,7 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
 
 
 def _soundness(settings: Settings, *, alone: bool) -> Iterator[Finding]:
-    """The key, whether a commit lasts, where the traffic goes, and how many connections there are."""
+    """The key, whether a commit lasts, and how many connections there are."""
     if settings.secret_keys or key_file(settings.data_dir).exists() or is_sealed():
         try:
             sealer = sealer_of(settings)
@@ -162,11 +162,6 @@ def _soundness(settings: Settings, *, alone: bool) -> Iterator[Finding]:
     yield from (Finding(trouble.check, False, trouble.sentence) for trouble in durable)
     if not durable:
         yield Finding("durability", True, "what is acknowledged survives a crash of PostgreSQL")
-    sandbox = sandbox_trouble(settings.sandbox_url)
-    if sandbox is not None:
-        yield Finding(sandbox.check, False, sandbox.sentence)
-    elif settings.sandbox_url is not None:
-        yield Finding("sandbox", True, "the platforms' traffic goes to the emulator; no destination is a real one")
     connections = [trouble for trouble in (pooling_trouble(), places_trouble(alone=alone)) if trouble is not None]
     yield from (Finding(trouble.check, False, trouble.sentence) for trouble in connections)
     if not connections:
@@ -181,11 +176,10 @@ _CHECKS = {
     watch.MIGRATIONS: "migrations",
     watch.DATABASE_FULL: "database",
     watch.DATABASE_READ_ONLY: "database",
-    watch.SANDBOX: "sandbox",
-    watch.NO_SANDBOX: "sandbox",
     watch.CLOCK_OFF: "clocks",
     watch.PLATFORM_DOWN: "platforms",
 }
+_SANDBOX = (watch.SANDBOX, watch.NO_SANDBOX)
 
 
 def _roles(settings: Settings) -> Iterator[Finding]:
@@ -197,19 +191,34 @@ def _roles(settings: Settings) -> Iterator[Finding]:
             yield Finding("roles", False, f"none is running, and {waits}: start them, or `tracklayer up`")
         else:
             yield Finding("roles", True, "none is running, and nothing is meant to: none was ever, or all were stopped")
-        invented = invented_trouble(settings.sandbox_url)  # of those that run, each says so itself
-        if invented is not None:
-            yield Finding(invented.check, True, invented.sentence)
+        yield from _sandbox(settings, None)
         return
     found = watch.judge(facts)
     if not any(trouble.kind in watch.NO_ROLE.values() for trouble in found):
         alive = ", ".join(f"{len(facts.living(role))} {role}" for role in watch.ROLES if facts.living(role))
         yield Finding("roles", True, f"alive: {alive}")
+    yield from _sandbox(settings, [trouble for trouble in found if trouble.kind in _SANDBOX])
     for trouble in found:
-        sentence = f"{trouble.title}. {trouble.message}"
-        yield Finding(
-            _CHECKS.get(trouble.kind.split(":")[0], "roles"), not trouble.is_critical, sentence.removesuffix(".")
-        )
+        if trouble.kind not in _SANDBOX:
+            yield Finding(_CHECKS.get(trouble.kind.split(":")[0], "roles"), not trouble.is_critical, _sentence(trouble))
+
+
+def _sandbox(settings: Settings, told: list[watch.Trouble] | None) -> Iterator[Finding]:
+    """Where the traffic goes, in one finding. ``told``: by the processes that run, whatever is set here; None where none does."""
+    own = sandbox_trouble(settings.sandbox_url)
+    if told:
+        is_fault = own is not None or any(trouble.kind == watch.SANDBOX for trouble in told)
+        yield Finding("sandbox", not is_fault, ". ".join(_sentence(trouble) for trouble in told))
+    elif own is not None:
+        yield Finding(own.check, False, own.sentence)
+    elif settings.sandbox_url is not None:
+        yield Finding("sandbox", True, "the platforms' traffic goes to the emulator; no destination is a real one")
+    elif told is None and (invented := invented_trouble(None)) is not None:  # of those that run, each says so itself
+        yield Finding(invented.check, True, invented.sentence)
+
+
+def _sentence(trouble: watch.Trouble) -> str:
+    return f"{trouble.title}. {trouble.message}".removesuffix(".")
 
 
 def _invariants() -> Iterator[Finding]:

@@ -7,7 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log, wrong
+from tracklayer.cli.beside import settings_beside
+from tracklayer.cli.process import CommandError, merchant_id_of, print_json, refused, runtime_of
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.erasures import GIVEN_UP, ErasureRow, erasure_by_id
 from tracklayer.db.merchants import merchant_by_id
@@ -60,12 +61,12 @@ def run(args: argparse.Namespace) -> int:
     if args.merchant is None:
         args.fail("say whose customer it was: --merchant ID")
     asked, merchant_id = request(args), merchant_id_of(args.merchant)
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         check_merchant(merchant_id, args.merchant)
         if args.dry_run:
             counted = count_person(runtime, merchant_id, asked, seconds=3600)
             if isinstance(counted, list):
-                raise wrong(counted)
+                raise refused(counted, named=True)
             if args.json:
                 print_json(vars(counted))
             else:
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
             return 0
         begun = erase_person(runtime, merchant_id, asked, OPERATOR, suppress=not args.no_suppress)
         if isinstance(begun, list):
-            raise wrong(begun)
+            raise refused(begun, named=True)
         if begun.is_another:
             print(
                 f"erasure {begun.erasure.erasure_id} of this person goes on already: it does what was asked for, and its receipt "
@@ -149,7 +150,7 @@ def run_verify(args: argparse.Namespace) -> int:
         if args.keys is not None:
             keys = read_keys(_bytes_of(args.keys))
         else:
-            with runtime_of(settings_with_log()) as runtime:
+            with runtime_of(settings_beside()) as runtime:
                 keys = {one["key_id"]: bytes.fromhex(one["public_key"]) for one in published_keys(runtime)["keys"]}
         told = verify_receipt(text, keys)
     except ReceiptError as error:
@@ -163,7 +164,7 @@ def run_verify(args: argparse.Namespace) -> int:
 
 def run_rotate(args: argparse.Namespace) -> int:
     """Every process signs with it at once. Receipts that the former key signed verify as before."""
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         key_id = rotate_key(runtime)
     if args.json:
         print_json({"key_id": key_id})
@@ -176,8 +177,11 @@ def run_rotate(args: argparse.Namespace) -> int:
 
 
 def request(args: argparse.Namespace) -> Request:
-    """What ``who`` was given."""
-    return Request(args.email, args.phone, args.external_id, args.browser_id, tuple(args.event_id or ()))
+    """What ``who`` was given. Wrong usage where that is nobody."""
+    asked = Request(args.email, args.phone, args.external_id, args.browser_id, tuple(args.event_id or ()))
+    if asked == Request():
+        args.fail("say who is meant: --email, --phone, --external-id, --browser-id or --event-id")
+    return asked
 
 
 def check_merchant(merchant_id: int, given: str) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 
 from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
+from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.deliveries import print_deliveries
-from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
+from tracklayer.cli.process import CommandError, print_json, runtime_of
 from tracklayer.cli.shapes import event_json, standing_delivery_json
 from tracklayer.cli.table import print_fields, print_table, quoted
 from tracklayer.db.connection import in_transaction
@@ -35,7 +36,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     event_id = args.event_id
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id, now, url = the_merchant(args.merchant), runtime.clock.now(), runtime.settings.public_url
         with in_transaction():
             row = events_by_id(merchant_id, [event_id]).get(event_id) if is_storable(event_id) else None

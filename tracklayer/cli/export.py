@@ -20,10 +20,12 @@ import orjson
 from tqdm import tqdm
 
 from tracklayer.cli.arguments import add_json, add_merchant, instant_of, moment, number, the_merchant
-from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
+from tracklayer.cli.beside import settings_beside
+from tracklayer.cli.process import CommandError, print_json, runtime_of
 from tracklayer.cli.shapes import delivery_json
 from tracklayer.cli.table import text_of
 from tracklayer.db.connection import ReadTimeoutError
+from tracklayer.domain.event import write_instant
 from tracklayer.loading import load
 from tracklayer.runtime import Runtime
 from tracklayer.services.export import Page, Place, event_as_sent, export_pages
@@ -121,7 +123,7 @@ class State:
 def run(args: argparse.Namespace) -> int:
     if args.format == "parquet":
         _pyarrow()
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id = the_merchant(args.merchant)
         with _directory(args.to, args.kind):
             state = _begun(args, merchant_id, runtime.clock.now())
@@ -143,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
                     "same command goes on"
                 ) from None
     if args.json:
-        print_json({**asdict(state), "directory": str(args.to)})
+        print_json({**asdict(state), **_told(state), "directory": str(args.to)})
     else:
         files = f"{state.files:,} file{'' if state.files == 1 else 's'}"
         until = text_of(datetime.fromisoformat(state.until))
@@ -385,6 +387,14 @@ def _json(value: Any) -> bytes:
 
 def _text(at: datetime | None) -> str | None:
     return at.isoformat() if at is not None else None
+
+
+def _told(state: State) -> dict[str, str | None]:
+    """Its instants as every command prints them; the file of the state has them to the microsecond."""
+    return {
+        "since": write_instant(_instant(state.since)) if state.since is not None else None,
+        "until": write_instant(_instant(state.until)),
+    }
 
 
 def _instant(text: str) -> datetime:

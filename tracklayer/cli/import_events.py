@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 from tqdm import tqdm
 
 from tracklayer.cli.arguments import add_json, add_merchant, number, the_merchant
+from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.lines import Line, NotTextError, lines_of
-from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
+from tracklayer.cli.process import CommandError, print_json, runtime_of
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import KeyHolder, merchant_holder
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """Exit 1 where a line was rejected: the others are stored all the same, and importing again counts none twice."""
     with ExitStack() as stack:
         file, size = _open(args.file, stack)
-        runtime = stack.enter_context(runtime_of(settings_with_log()))
+        runtime = stack.enter_context(runtime_of(settings_beside()))
         merchant_id = the_merchant(args.merchant)
         with in_transaction():
             merchant = merchant_holder(merchant_id)

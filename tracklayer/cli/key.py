@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from tracklayer.cli.arguments import add_json, add_merchant, number_of, the_merchant
-from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
+from tracklayer.cli.beside import settings_beside
+from tracklayer.cli.process import CommandError, print_json, refused, runtime_of
 from tracklayer.cli.shapes import key_json
 from tracklayer.cli.table import print_table, quoted
 from tracklayer.db.connection import in_transaction
@@ -41,10 +42,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run_create(args: argparse.Namespace) -> int:
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         created = create_api_key(runtime, the_merchant(args.merchant), args.name, args.scope)
     if isinstance(created, list):
-        raise CommandError(" ".join(problem.message for problem in created))
+        raise refused(created)
     row, key = created
     if args.json:
         print_json({"api_key": key_json(row), "key": key})
@@ -54,7 +55,7 @@ def run_create(args: argparse.Namespace) -> int:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    with runtime_of(settings_with_log()):
+    with runtime_of(settings_beside()):
         merchant_id = the_merchant(args.merchant)
         with in_transaction():
             found = api_keys(merchant_id)
@@ -84,7 +85,7 @@ def _may(scopes: list[str]) -> str:
 
 
 def run_revoke(args: argparse.Namespace) -> int:
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id = the_merchant(args.merchant)
         key_id = number_of(args.key, "ApiKey", merchant_id)
         row = revoke_api_key(runtime, merchant_id, key_id) if key_id is not None else None

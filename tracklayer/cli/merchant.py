@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 
 from tracklayer.cli.arguments import add_json, add_merchant, add_page, place_after, the_merchant
+from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.process import (
     CommandError,
     merchant_id_of,
     print_json,
+    refused,
     runtime_of,
-    settings_with_log,
 )
 from tracklayer.cli.shapes import merchant_json, page_json
 from tracklayer.cli.table import print_fields, print_table
@@ -67,10 +68,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run_create(args: argparse.Namespace) -> int:
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         created = create_merchant(runtime, args.name, args.retention_days, not args.no_hashing, args.alert_email)
     if isinstance(created, list):
-        raise CommandError(" ".join(problem.message for problem in created))
+        raise refused(created)
     merchant_id, key = created
     if args.json:
         print_json({"merchant_id": str(merchant_id), "api_key": key})
@@ -81,7 +82,7 @@ def run_create(args: argparse.Namespace) -> int:
 
 def run_list(args: argparse.Namespace) -> int:
     after = merchant_id_of(args.after) if args.after is not None else 0
-    with runtime_of(settings_with_log()), in_transaction():
+    with runtime_of(settings_beside()), in_transaction():
         found = overview(after, args.limit + 1)
     page, more = found[: args.limit], len(found) > args.limit
     end = str(page[-1].row.merchant_id) if page else None
@@ -120,7 +121,7 @@ def _as_json(one: Overview) -> dict[str, object]:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    with runtime_of(settings_with_log()):
+    with runtime_of(settings_beside()):
         merchant_id = the_merchant(args.merchant)
         with in_transaction():
             (one,) = overview(merchant_id - 1, 1)
@@ -154,7 +155,7 @@ def run_collector(args: argparse.Namespace) -> int:
         "consent_required": args.consent_required,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id = merchant_id_of(args.merchant) if args.merchant is not None else the_merchant(None)
         row = update_merchant(runtime, merchant_id, {"collector": changes})
         address = runtime.settings.public_url, runtime.settings.collector_hosts

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-import orjson
-
-from tracklayer.cli.process import CommandError, merchant_id_of, runtime_of, settings_with_log
+from tracklayer.cli.beside import settings_beside
+from tracklayer.cli.process import CommandError, merchant_id_of, runtime_of
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.domain.alert import AlertKind
+from tracklayer.domain.json_text import write_with_instants
 from tracklayer.domain.monitors.replay import REPLAYED, Raised
 from tracklayer.services.backtest import MOST_DAYS, backtest
 
@@ -49,7 +49,7 @@ def _days(text: str) -> int:
 def run_backtest(args: argparse.Namespace) -> int:
     only = merchant_id_of(args.merchant) if args.merchant is not None else None
     count = merchants = 0
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         with in_transaction():
             if only is not None and merchant_by_id(only) is None:
                 raise CommandError(f"there is no merchant {args.merchant}")
@@ -79,7 +79,7 @@ def _print(merchant_id: int, alert: Raised, *, as_json: bool) -> None:
             "message": finding.message,
             "details": finding.details,
         }
-        print(orjson.dumps(line).decode())
+        print(write_with_instants(line).decode())
         return
     ended = f"{alert.resolved_at:%d %b %H:%M}" if alert.resolved_at else "still open"
     again = f" (came back {alert.reopened}x)" if alert.reopened else ""

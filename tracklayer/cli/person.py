@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
+from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.erase import check_merchant, request, who
-from tracklayer.cli.process import merchant_id_of, runtime_of, settings_with_log, wrong
+from tracklayer.cli.process import merchant_id_of, refused, runtime_of
 from tracklayer.services.access_package import as_json, check_export, export_person
 
 
@@ -15,17 +16,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     export = actions.add_parser("export", help="print it as JSON, sealed fields opened")
     who(export, required=True)
-    export.set_defaults(run=run)
+    export.set_defaults(run=run, fail=export.error)
 
 
 def run(args: argparse.Namespace) -> int:
     """Printed as it is found: however much there is, little of it is in memory."""
     asked, merchant_id = request(args), merchant_id_of(args.merchant)
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         check_merchant(merchant_id, args.merchant)
         problems = check_export(runtime, merchant_id, asked)
         if problems:
-            raise wrong(problems)
+            raise refused(problems, named=True)
         for piece in as_json(export_person(runtime, merchant_id, asked)):
             sys.stdout.write(piece.decode())
         sys.stdout.flush()

@@ -38,10 +38,28 @@ SAY_AGAIN_SECONDS = 30  # what a role that cannot start yet waits for
 class CommandError(Exception):
     """One clear sentence for whoever typed the command."""
 
+    status = 1
+
+
+class UsageError(CommandError):
+    """What was typed is wrong, or lacks something."""
+
+    status = 2
+
+
+_WRONG_VALUES = frozenset({"REQUIRED", "INVALID_VALUE", "TOO_LARGE"})
+
+
+def refused(problems: Sequence[Problem], *, named: bool = False) -> CommandError:
+    """What a service says of the arguments it was given, all of it in one line. ``named``: each after the field it is about."""
+    is_usage = all(problem.code in _WRONG_VALUES for problem in problems)
+    sentence = " ".join(told(problem) if named else problem.message for problem in problems)
+    return UsageError(sentence) if is_usage else CommandError(sentence)
+
 
 def wrong(problems: Sequence[Problem]) -> CommandError:
-    """All of it in one line, each after the field that it is about."""
-    return CommandError(" ".join(told(one) for one in problems))
+    """What is wrong in a file that was named, each after the field that it is about."""
+    return CommandError(" ".join(told(problem) for problem in problems))
 
 
 def told(problem: Problem) -> str:
@@ -219,7 +237,7 @@ def read_json(path: str, what: str) -> Any:
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.write(json_text.write_with_instants(value, orjson.OPT_INDENT_2).decode() + "\n")
 
 
 def print_no_more() -> None:
@@ -228,12 +246,12 @@ def print_no_more() -> None:
 
 
 def merchant_id_of(text: str) -> int:
-    """A merchant's id as the commands print it, or as GraphQL shows it. Raises CommandError."""
+    """A merchant's id as the commands print it, or as GraphQL shows it. Raises UsageError."""
     if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS:
         return int(text)
     parts = ids.parts_of(text, "Merchant", (int,))
     if parts is None:
-        raise CommandError(f"{text!r} is not a merchant's id: `tracklayer merchant create` prints it")
+        raise UsageError(f"{text!r} is not a merchant's id: `tracklayer merchant create` prints it")
     return int(parts[0])
 
 

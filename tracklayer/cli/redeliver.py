@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
+from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.deliveries import add_filter, search_of
-from tracklayer.cli.process import CommandError, print_json, runtime_of, settings_with_log
+from tracklayer.cli.process import CommandError, print_json, runtime_of
 from tracklayer.cli.shapes import check_json, refused_json
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import ReadTimeoutError, in_transaction
@@ -44,7 +45,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.event_id and not args.all and not search_of(args, datetime.now(UTC)).narrows:
         args.fail("say which: --platform, --reason, --since and so on, --event-id, or --all")
-    with runtime_of(settings_with_log()) as runtime:
+    with runtime_of(settings_beside()) as runtime:
         merchant_id = the_merchant(args.merchant)
         search = search_of(args, runtime.clock.now())
         try:

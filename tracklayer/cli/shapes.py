@@ -11,7 +11,7 @@ from tracklayer.db.destinations import health_of, there_since
 from tracklayer.db.events import EventRow, loads, loads_exactly
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.domain import ids
-from tracklayer.domain.delivery import DestinationState, LoggedAttempt, may_redeliver
+from tracklayer.domain.delivery import DestinationState, LoggedAttempt, may_redeliver, told_attempts
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.health import next_try
 from tracklayer.runtime import Runtime
@@ -100,6 +100,7 @@ def standing_delivery_json(
     explained = explain_delivery(row.platform, row.status, row.error_code, row.drop_reason, row.attempt_log)
     return {
         **delivery_json(row),
+        "attempt_log": told_attempts(row.attempt_log),
         "held": health is not None and health.state is not DestinationState.ACTIVE,
         "next_retry_at": next_try(row.next_retry_at, row.due_at, health, now) if waits else None,
         "explanation": explanation_json(public_url, explained),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from tracklayer.cli.arguments import port_number
-from tracklayer.cli.process import CommandError, merchant_id_of, print_json, runtime_of, settings_with_log
+from tracklayer.cli.beside import settings_beside
+from tracklayer.cli.process import CommandError, UsageError, merchant_id_of, print_json, runtime_of, settings_with_log
 from tracklayer.cli.up import on_port
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id, sole_merchant_id
@@ -29,7 +30,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    with runtime_of(on_port(settings_with_log(), args.port)) as runtime:
+    settings = settings_beside() if args.port is None else on_port(settings_with_log(), args.port)
+    with runtime_of(settings) as runtime:
         merchant_id = _merchant(args.merchant)
         link = link_with(runtime.settings.public_url, make_code(runtime, merchant_id))
         expires_at = runtime.clock.now() + CODE_LIFETIME
@@ -46,7 +48,7 @@ def _merchant(given: str | None) -> int:
         if given is None:
             found = sole_merchant_id()
             if found is None:
-                raise CommandError("say whose dashboard: --merchant ID, as `tracklayer merchant create` printed it")
+                raise UsageError("say whose dashboard: --merchant ID, as `tracklayer merchant create` printed it")
             return found
         merchant_id = merchant_id_of(given)
         if merchant_by_id(merchant_id) is None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import logging
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ from tracklayer.actors.crew import assemble
 from tracklayer.actors.watchman import Watchman
 from tracklayer.app import build_app, build_waiting_app
 from tracklayer.cli.arguments import port_number
+from tracklayer.cli.beside import alone, note_sandbox
 from tracklayer.cli.life import telling
 from tracklayer.cli.process import CommandError, print_no_more, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.roles import observed
@@ -39,7 +38,6 @@ from tracklayer.web.health import Waiting
 log = logging.getLogger(__name__)
 
 SANDBOX_PORT = 9100
-RUNS = ".up"  # in the data directory: locked while it runs, with its address
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -91,6 +89,7 @@ def _up(settings: Settings, sign_in: str, with_sandbox: bool, stopper: Stopper) 
         if with_sandbox:
             sandbox = stack.enter_context(SandboxServer(port=_free_port(SANDBOX_PORT)))
             settings = replace(settings, sandbox_url=sandbox.url)
+        note_sandbox(settings)
         waiting = Waiting()
         meanwhile = stack.enter_context(Meanwhile(build_waiting_app(waiting, settings), bound))
         meanwhile.start()
@@ -115,40 +114,6 @@ def _up(settings: Settings, sign_in: str, with_sandbox: bool, stopper: Stopper) 
         stack.enter_context(telling("up", runtime, settings, address_of(bound)))
         greet(welcome(settings, key, runtime.clock.now(), dashboard, sign_in), sign_in, with_key=key is not None)
         serve_http(app, bound, stopper)
-
-
-@contextmanager
-def alone(settings: Settings) -> Iterator[None]:
-    """Until the block ends no other ``up`` may begin with this data directory: they would share the work by chance.
-
-    Raises CommandError where one runs. With a database of the operator's own, several may.
-    """
-    if settings.database_url is not None:
-        yield
-        return
-    folder = settings.data_dir.expanduser().resolve()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(f"cannot make {folder}: {error.strerror}") from None
-    try:
-        file = (folder / RUNS).open("a+")
-    except OSError as error:
-        raise CommandError(f"cannot write in {folder}: {error.strerror}") from None
-    with file:  # the lock ends with it, and with the process, however that ends
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            where = file.read().strip()
-            at = f" at {where}" if where else ""
-            raise CommandError(
-                f"TrackLayer runs already with the data directory {folder}{at}: stop it first, or set another TRACKLAYER_DATA_DIR"
-            ) from None
-        file.truncate(0)
-        file.write(f"{settings.public_url}\n")
-        file.flush()
-        yield
 
 
 def _free_port(wanted: int) -> int:

@@ -72,7 +72,9 @@ ON CONFLICT (instance, role) DO UPDATE SET beat_at = excluded.beat_at, ended_at 
 
 
 def note_refusal(role: str, host: str, version: str, lacks: str, pause: timedelta) -> None:
-    """A process of this role refused to start here. ``lacks``: ``key`` or ``migrations``."""
+    """A process of this role refused to start here. ``lacks``: ``key`` or ``migrations``. Nothing where there is no table yet."""
+    if rows("SELECT to_regclass('heartbeats')")[0][0] is None:
+        return
     params: Any = {
         "instance": f"{host}:refused",
         "role": role,

@@ -35,6 +35,7 @@ _INSIDE = tuple(
         "3fff::/20",  # documentation
     )
 )
+_LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 def is_public(text: str) -> bool:
@@ -52,6 +53,14 @@ def is_public(text: str) -> bool:
     if any(address in network for network in _INSIDE):
         return False
     return address.is_global and not _is_special(address)
+
+
+def is_loopback(text: str) -> bool:
+    """Whether an IP address is this machine itself, as IPv4 or as IPv6 has it, and not as one through the other."""
+    try:
+        return ip_address(text) in _LOOPBACK[":" in text]
+    except ValueError:
+        return False
 
 
 def caller_at(address: str) -> str:

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from tracklayer.domain.event import write_instant
+
 
 class DeliveryStatus(StrEnum):
     QUEUED = "queued"
@@ -338,6 +340,11 @@ class LoggedAttempt:
     duration_ms: int
     code: str | None = None
     note: str | None = None
+
+
+def told_attempts(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """An attempt log as it is stored, its instants as everywhere else."""
+    return [{**entry, "at": write_instant(datetime.fromisoformat(entry["at"]))} for entry in log]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,14 @@ with that number as a Decimal or an int: the digits that were sent.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 import orjson
+
+from tracklayer.domain.event import write_instant
 
 # A double keeps 15 digits of any number, and 64 bits keep an integer of 16. What may be changed is longer: with its point,
 # or its exponent, at least so many of these signs.
@@ -39,6 +43,19 @@ def read_json(text: bytes | str) -> Any:
         return json.loads(text, parse_float=exact_number, parse_int=_integer, parse_constant=_no_json)
     except (ValueError, RecursionError):
         raise ValueError("no JSON") from None
+
+
+def write_with_instants(value: Any, option: int = 0, other: Callable[[Any], Any] | None = None) -> bytes:
+    """Instants as ``write_instant`` has them. ``other``: of what JSON has no form for; else that is a TypeError."""
+
+    def written(found: Any) -> Any:
+        if isinstance(found, datetime):
+            return write_instant(found)
+        if other is None:
+            raise TypeError
+        return other(found)
+
+    return orjson.dumps(value, written, option | orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 def exact_number(text: str) -> float | Decimal:

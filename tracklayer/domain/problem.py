@@ -115,7 +115,7 @@ CODES: dict[str, Meaning] = {
     "NOT_FOUND": Meaning("There is no such thing of this merchant.", "Check the id or the platform."),
     "EMPTY_FILTER": Meaning(
         "Neither a filter nor ids say which are meant.",
-        "Narrow it; `redeliver` also takes `all`, `deliverStored` a `receivedSince`.",
+        "Narrow it; `redeliver` and `deliverStored` also take `all`.",
     ),
     "PRIVATE_ADDRESS": Meaning(
         "The address of a webhook leads into a private network.", "Give one that the internet reaches."

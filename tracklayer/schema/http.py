@@ -55,6 +55,7 @@ RETRY_AFTER_SECONDS = 2
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
 UNKNOWN_ENCODING = "A body may be compressed with gzip or deflate, as its Content-Encoding says, or not at all."
 NO_REQUEST = 'The body is no GraphQL request: send an object, {"query": ..., "variables": {...}}.'
+NOT_JSON = "Send JSON: Content-Type: application/json."
 DAMAGED = "The body is not what its Content-Encoding says, or ends too soon."
 GRAPHQL_JSON = "application/graphql-response+json"
 # What the view is done with hangs together in cycles, a body and all that was read of it. They are few objects however long
@@ -279,7 +280,14 @@ class GraphQLDoor(LiveDoor):
     def _context(self, request: HTTPConnection, response: Response | None, holder: KeyHolder | None) -> Context:
         return Context(self.house, request, response, holder)
 
+    def should_render_graphql_ide(self, request: object) -> bool:
+        """Never: GraphiQL has a route of its own, and whoever else brings no query is told so."""
+        return False
+
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> Any:
+        # GraphQL over HTTP: a media type that is not supported, or none, is 415.
+        if request.method == "POST" and JSON_TYPES[0].decode() not in (request.content_type or ""):
+            raise HTTPException(415, NOT_JSON)
         data: Any = await super().parse_http_body(request)
         if data.variables is not None and not isinstance(data.variables, dict):
             raise HTTPException(400, "variables must be an object.")

@@ -90,7 +90,7 @@ EMPTY_FILTER = Problem(
 EMPTY_EVENT_FILTER = Problem(
     ("filter",),
     "EMPTY_FILTER",
-    "This filter means every event that is stored. Say since when: receivedSince suffices.",
+    "This filter means every event that is stored. Say since when, receivedSince suffices, or say all: true.",
 )
 EXPORT = 1_000  # objects: an answer of megabytes takes as long
 T = TypeVar("T")
@@ -189,8 +189,8 @@ class Mutation:
     @strawberry.mutation(
         metadata=ADMIN,
         description="Makes deliveries to a destination for stored events that have none there: it was added, or takes more, "
-        "since they came. A paused one has them wait. Without a filter that narrows it is refused with EMPTY_FILTER; "
-        "receivedSince suffices. Each keeps its event's time and deduplication id, and has 24 hours from when it is queued. "
+        "since they came. A paused one has them wait. Without a filter that narrows it is refused with EMPTY_FILTER, unless "
+        "`all` is true; receivedSince suffices. Each keeps its event's time and deduplication id, and has 24 hours from when it is queued. "
         "What the platform would refuse is refused here, by reason: too old for the platform, filtered by the destination's "
         "event names, or the name of a DropReason such as MISSING_IDENTIFIERS. An event that has a delivery there already, "
         "however it ended, is refused as well: `redeliver` is for those. Scope ADMIN.",
@@ -200,6 +200,10 @@ class Mutation:
         info: Info,
         platform: PlatformArgument,
         filter: Annotated[EventFilter, strawberry.argument(description="Which events; newest received first.")],
+        all: Annotated[
+            bool | None,
+            strawberry.argument(description="Every stored event that has no delivery there is meant."),
+        ] = False,
         dry_run: Annotated[
             bool | None, strawberry.argument(description="Count what would happen, and change nothing.")
         ] = False,
@@ -207,7 +211,7 @@ class Mutation:
         context = context_of(info)
         holder = context.caller
         search = event_search(filter)
-        if not search.narrows:
+        if not search.narrows and not all:
             return _not_redelivered([EMPTY_EVENT_FILTER])
         verb = count_stored if dry_run else deliver_stored
         result = await run_for_merchant(partial(verb, context.runtime), holder.merchant_id, platform.value, search)

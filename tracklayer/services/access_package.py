@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from tracklayer.db import deliveries as db_deliveries
 from tracklayer.db import erasures as db
 from tracklayer.db import events as db_events
@@ -18,6 +16,8 @@ from tracklayer.db import identities as db_identities
 from tracklayer.db.connection import bounded_read, rows
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow, loads
+from tracklayer.domain.delivery import told_attempts
+from tracklayer.domain.json_text import write_with_instants
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -153,7 +153,7 @@ def _delivery(row: DeliveryRow) -> dict[str, Any]:
         "drop_reason": row.drop_reason,
         "queued_at": row.queued_at,
         "delivered_at": row.delivered_at,
-        "attempts": row.attempt_log,
+        "attempts": told_attempts(row.attempt_log),
     }
 
 
@@ -192,6 +192,6 @@ def as_json(parts: Iterator[Part]) -> Iterator[bytes]:
         if found != kind:
             yield b'],"browsers":['
             kind, is_first = found, True
-        yield (b"" if is_first else b",") + b"\n" + orjson.dumps(value, default=str)
+        yield (b"" if is_first else b",") + b"\n" + write_with_instants(value, other=str)
         is_first = False
     yield b"]}\n" if kind == "browser" else b'],"browsers":[]}\n'

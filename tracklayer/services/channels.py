@@ -25,6 +25,7 @@ from tracklayer.db.merchants import lock_merchant
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.channel import ALL_ALERTS, TOPICS, ChannelKind, EventTopic, wants_alert
 from tracklayer.domain.delivery import DestinationState
+from tracklayer.domain.json_text import write_with_instants
 from tracklayer.domain.node_id import node_id
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers import title_of
@@ -155,7 +156,7 @@ def _check(runtime: Runtime, wish: Wish, resolve: Resolve) -> list[Problem]:
     if not isinstance(wish.topics, Keep):
         problems += _check_topics(wish.topics)
     if isinstance(wish.url, str):
-        problems += check_url(wish.url, runtime.settings.allow_private_webhooks, resolve)
+        problems += check_url(runtime, wish.url, resolve)
     return problems
 
 
@@ -172,7 +173,7 @@ def _check_topics(topics: Sequence[str]) -> list[Problem]:
     return problems
 
 
-def check_url(url: str, allow_private: bool, resolve: Resolve = addresses_of) -> list[Problem]:
+def check_url(runtime: Runtime, url: str, resolve: Resolve = addresses_of) -> list[Problem]:
     """What is wrong with an address to send to."""
     wrong = [Problem(("url",), "INVALID_VALUE", _ADDRESS)]
     if len(url) > MAX_URL:
@@ -196,7 +197,12 @@ def check_url(url: str, allow_private: bool, resolve: Resolve = addresses_of) ->
     ends = time.monotonic() + LOOK_UP_SECONDS
     try:
         admitted(
-            target.raw_host.decode("ascii"), port, ends - time.monotonic(), allow_private=allow_private, resolve=resolve
+            target.raw_host.decode("ascii"),
+            port,
+            ends - time.monotonic(),
+            allow_private=runtime.settings.allow_private_webhooks,
+            allow_loopback=runtime.settings.is_trial,
+            resolve=resolve,
         )
     except NoAddressError as error:
         if error.is_private:
@@ -389,5 +395,5 @@ def alert_data(row: AlertRow, url: str) -> str:
 
 
 def as_text(data: Mapping[str, Any]) -> str:
-    """JSON as messages have it: instants as RFC 3339 in UTC."""
-    return orjson.dumps(dict(data), option=orjson.OPT_UTC_Z).decode()
+    """JSON as messages have it: instants as GraphQL has them."""
+    return write_with_instants(dict(data)).decode()

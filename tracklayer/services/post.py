@@ -20,7 +20,7 @@ from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -30,6 +30,7 @@ from tracklayer.db.channels import ChannelRow, Passed, Taken
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.domain.channel import ChannelKind
+from tracklayer.domain.json_text import write_with_instants
 from tracklayer.domain.node_id import node_id
 from tracklayer.domain.retry import doubling
 from tracklayer.runtime import Runtime, trusted_certificates
@@ -276,21 +277,25 @@ def deliver(runtime: Runtime, channel: ChannelRow, sealed: Sealed, parts: Parts)
             keys.append(sealed.former)
         headers |= signed(parts.id, body, [key for key in keys if key], now)
     return post(
-        sealed.url, body, headers, trusted_certificates(), allow_private=runtime.settings.allow_private_webhooks
+        sealed.url,
+        body,
+        headers,
+        trusted_certificates(),
+        allow_private=runtime.settings.allow_private_webhooks,
+        allow_loopback=runtime.settings.is_trial,
     )
 
 
 def webhook_body(parts: Parts) -> bytes:
     """The same bytes however often it is sent, as long as the merchant keeps its name."""
-    return orjson.dumps(
+    return write_with_instants(
         {
             "id": parts.id,
             "type": parts.type,
-            "created_at": parts.created_at.astimezone(UTC),
+            "created_at": parts.created_at,
             "merchant": {"id": node_id("Merchant", parts.merchant_id), "name": parts.merchant_name},
             "data": parts.data,
-        },
-        option=orjson.OPT_UTC_Z,
+        }
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import server
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, shares_sessions
+from tracklayer.domain.monitors.words import counted
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import split_settings
@@ -50,7 +51,8 @@ def keys_trouble(sealer: Sealer, keys: Keys | None = None) -> Trouble | None:
 def version_trouble(missing: Sequence[str], newer: Sequence[str]) -> Trouble | None:
     """Which of the two is older. ``missing``: migrations that the database lacks; ``newer``: those that this version does."""
     if missing:
-        sentence = f"the database is older than this version, and lacks {', '.join(missing)}: run `tracklayer migrate`"
+        lacks = counted(len(missing), "migration")
+        sentence = f"the database is older than this version, and lacks {lacks}: run `tracklayer migrate`"
     elif newer:
         sentence = (
             f"this version is older than the database, which has {newer[-1]}: upgrade to the version that made it so"

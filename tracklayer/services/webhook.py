@@ -19,7 +19,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from tracklayer.domain.address import is_public
+from tracklayer.domain.address import is_loopback, is_public
 
 SECONDS = 10.0  # of all: looking the name up, connecting, TLS, sending, and the answer's first line
 CONNECT_SECONDS = 4.0  # of one address, so that there is time for another one
@@ -64,11 +64,13 @@ def post(
     trusted: ssl.SSLContext,
     *,
     allow_private: bool,
+    allow_loopback: bool = False,
     seconds: float = SECONDS,
     resolve: Resolve | None = None,
 ) -> Answer:
     """What the receiver made of it. Never raises for what a network does. Only a 2xx means that it was taken."""
-    return _ask("POST", url, body, headers, trusted, allow_private, seconds, resolve or addresses_of)
+    backend = _Backend(resolve or addresses_of, allow_private, allow_loopback, time.monotonic() + seconds)
+    return _ask("POST", url, body, headers, trusted, backend, seconds)
 
 
 def get(
@@ -80,7 +82,8 @@ def get(
     seconds: float = SECONDS,
 ) -> Answer:
     """As ``post``, without a body."""
-    return _ask("GET", url, None, headers, trusted, allow_private, seconds, addresses_of)
+    backend = _Backend(addresses_of, allow_private, allow_private, time.monotonic() + seconds)
+    return _ask("GET", url, None, headers, trusted, backend, seconds)
 
 
 def _ask(
@@ -89,13 +92,10 @@ def _ask(
     body: bytes | None,
     headers: Mapping[str, str],
     trusted: ssl.SSLContext,
-    allow_private: bool,
+    backend: _Backend,
     seconds: float,
-    resolve: Resolve,
 ) -> Answer:
-    ends = time.monotonic() + seconds
     target = httpx.URL(url)
-    backend = _Backend(resolve, allow_private, ends)
     given = {"host": target.netloc.decode("ascii"), "connection": "close", **headers}
     if body is not None:
         given["content-length"] = str(len(body))
@@ -150,12 +150,17 @@ def addresses_of(host: str, port: int, seconds: float) -> Sequence[str]:
     return list(dict.fromkeys(str(row[4][0]) for row in rows))
 
 
-def admitted(host: str, port: int, seconds: float, *, allow_private: bool, resolve: Resolve) -> Sequence[str]:
-    """The addresses of a name, all of them judged. Raises NoAddressError where one of them leads inside."""
+def admitted(
+    host: str, port: int, seconds: float, *, allow_private: bool, allow_loopback: bool = False, resolve: Resolve
+) -> Sequence[str]:
+    """The addresses of a name, all of them judged. Raises NoAddressError where one of them leads inside.
+
+    ``allow_loopback``: to this machine itself, and to nothing else that is private.
+    """
     found = resolve(host, port, seconds)
     if not found:
         raise NoAddressError(NOT_FOUND)
-    if not allow_private and not all(is_public(address) for address in found):
+    if not allow_private and not all(is_public(one) or (allow_loopback and is_loopback(one)) for one in found):
         raise NoAddressError(PRIVATE, is_private=True)
     return found
 
@@ -163,8 +168,8 @@ def admitted(host: str, port: int, seconds: float, *, allow_private: bool, resol
 class _Backend(httpcore.NetworkBackend):
     """Connects to judged addresses only; nothing of it takes longer than until ``ends``."""
 
-    def __init__(self, resolve: Resolve, allow_private: bool, ends: float) -> None:
-        self._resolve, self._allow_private = resolve, allow_private
+    def __init__(self, resolve: Resolve, allow_private: bool, allow_loopback: bool, ends: float) -> None:
+        self._resolve, self._allow_private, self._allow_loopback = resolve, allow_private, allow_loopback
         self._real = httpcore.SyncBackend()
         self.ends = ends
 
@@ -183,7 +188,14 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        found = admitted(host, port, self.left(), allow_private=self._allow_private, resolve=self._resolve)
+        found = admitted(
+            host,
+            port,
+            self.left(),
+            allow_private=self._allow_private,
+            allow_loopback=self._allow_loopback,
+            resolve=self._resolve,
+        )
         last: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
         for address in found[:MOST_ADDRESSES]:
             try:
