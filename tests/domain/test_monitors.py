@@ -112,11 +112,12 @@ def test_a_rhythm_knows_the_night_and_makes_allowance_for_a_clock_change() -> No
     assert rhythm_of().usual == pytest.approx(USUAL_AT_LEAST)
 
 
-def test_a_week_of_history_and_fifty_minutes_with_an_event_are_the_least() -> None:
+def test_a_week_of_history_and_forty_minutes_with_an_event_are_the_least() -> None:
     since = datetime(2026, 2, 2, tzinfo=UTC)
     assert learn_rhythm(by_day(since, 6), [], since, since + 6 * DAY) is None
-    assert learn_rhythm({since: 49}, [], since, since + 28 * DAY) is None
-    assert learn_rhythm({since: 50}, [], since, since + 28 * DAY) is not None
+    last = since + 7 * DAY
+    assert learn_rhythm({since: 38, last: 1}, [], since, since + 28 * DAY) is None
+    assert learn_rhythm({since: 39, last: 1}, [], since, since + 28 * DAY) is not None
 
 
 def test_the_longest_but_one_silence_is_the_usual_one() -> None:

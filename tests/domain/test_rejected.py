@@ -164,7 +164,7 @@ def test_what_is_refused_now_is_to_be_mended_first_though_more_was_refused_for_w
         "must correct `customData.currency` (INVALID_CURRENCY) and `occurredAt` (INVALID_TIME) now, and then send"
         in told
     )
-    assert " Send a code such as `USD`. Send RFC 3339, such as" in told
+    assert " `customData.currency`: Send a code such as `USD`. `occurredAt`: Send RFC 3339, such as" in told
     then = [*minutes, *[DoorMinute(start + n * MINUTE, 20, {"Purchase": 20}, second) for n in range(10, 20)]]
     told = found_of(DoorView(then, usual, is_open=True, began={None: start}))[WHOLE].message
     assert "must correct `occurredAt` (INVALID_TIME) now, and then send" in told
@@ -199,3 +199,18 @@ def test_where_further_names_were_refused_it_is_at_least_so_many_of_one() -> Non
     usual = SuccessRate(0.99, 0.01, 100_000)
     found = found_of(judged(5, usual, {}, accepted=160, names={"PageView": 160}, refused=refused))
     assert found[PURCHASE].message.startswith("At least 20 Purchase events since")
+
+
+def test_each_order_names_its_fields_and_where_the_events_are_named() -> None:
+    refused = {
+        ("Purchase", "INVALID_NUMBER", "custom_data.value"): 10,
+        ("Purchase", "REQUIRED", "event_name"): 8,
+        ("Purchase", "REQUIRED", "occurred_at"): 6,
+    }
+    view = judged(5, SuccessRate(0.99, 0.01, 10_000), {}, accepted=2, names={"PageView": 2}, refused=refused)
+    told = found_of(view)[PURCHASE].message
+    assert (
+        " `customData.value`: Send a number within the bounds that the message names. `eventName` and `occurredAt`: Send it."
+        " Which events they are, and what a field takes, says the answer to each: `eventId` beside `userErrors`."
+        in told
+    )

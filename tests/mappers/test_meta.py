@@ -1822,3 +1822,11 @@ def test_limits_are_those_of_meta() -> None:
     assert (MAPPER.batch_size, MAPPER.max_event_age) == (1000, timedelta(days=7))
     assert MAPPER.max_ahead == timedelta(minutes=5)
     assert MAPPER.supports_test_events is True
+
+
+@pytest.mark.parametrize("code", ["100", "400"])
+def test_where_meta_names_no_field_it_is_said_how_to_find_it(code: str) -> None:
+    told = MAPPER.explanations[code].next_step
+    assert "`preview`" in told
+    assert "what only this one has, or lacks, is what to correct" in told
+    assert "redeliver this one only where a setting of the destination was at fault" in told

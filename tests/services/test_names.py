@@ -210,7 +210,7 @@ def test_half_of_all_refused_is_told_with_code_field_minute_and_what_to_do(door:
     assert title.endswith("% of events are refused")
     assert f"{began:%Y-%m-%d %H:%M} UTC were refused for wrong fields, and are reported to no platform" in message
     assert "must correct `customData.currency` (INVALID_CURRENCY) now, and then send these events again" in message
-    assert "Send a code such as `USD`." in message
+    assert "`customData.currency`: Send a code such as `USD`." in message
     assert details["causes"][0]["field"] == "customData.currency"
     door.passes(6 * 60, *[PURCHASE, PAGE] * 6)
     assert door.alerts() == [("events_rejected", None, False)]

@@ -135,6 +135,21 @@ def open_lately(
     return lately
 
 
+OPEN_NAMES = """
+SELECT merchant_id, event_name, jsonb_path_query_array(details, '$.alike[*].event_name')::text FROM alerts
+WHERE merchant_id = ANY(%(merchants)s) AND kind = %(kind)s AND resolved_at IS NULL
+"""
+
+
+def open_names(merchant_ids: Sequence[int], kind: AlertKind) -> dict[int, set[str | None]]:
+    """Merchant -> the event names that its open alerts of a kind are about, those listed in a gathered one too; None: all."""
+    params: Any = {"merchants": list(merchant_ids), "kind": kind.value}
+    found: dict[int, set[str | None]] = {}
+    for merchant_id, name, alike in rows(OPEN_NAMES, params):
+        found.setdefault(merchant_id, set()).update([name], orjson.loads(alike))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class ToldAs:
     """What an open alert said last. ``began``: since when it says that it holds. ``reason``: the words it gave for its cause."""

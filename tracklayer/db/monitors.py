@@ -236,6 +236,14 @@ def last_events(merchant_ids: Sequence[int], since: datetime) -> list[tuple[int,
     return [(row[0], orjson.loads(row[1]), row[2]) for row in found]
 
 
+def learned_rhythm(merchant_id: int) -> dict[str, Any] | None:
+    found = rows(
+        "SELECT learned::text FROM baselines WHERE merchant_id = %s AND platform = '' AND learned <> 'null'",
+        (merchant_id,),
+    )
+    return orjson.loads(found[0][0]) if found else None
+
+
 _ACTIVE = f"merchant_id = %(merchant)s AND platform = '' AND {counted_in()} AND {_WITH_EVENTS}"
 
 

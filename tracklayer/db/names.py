@@ -40,9 +40,12 @@ LEFT JOIN LATERAL (
             SELECT day, places FROM name_days
             WHERE merchant_id = b.merchant_id AND event_name = b.event_name AND day >= date_trunc('day', %(since)s, 'UTC')
             ORDER BY day DESC LIMIT 1) AS d CROSS JOIN LATERAL unnest(places) AS place
-        WHERE day + place * interval '1 minute' >= %(since)s)) END AS minute OFFSET 0) AS last ON true
+        WHERE day + place * interval '1 minute' >= %(since)s)) END AS minute OFFSET 0) AS found ON true
 LEFT JOIN unnest(%(open_merchants)s::bigint[], %(open_names)s::text[]) AS also(merchant_id, event_name)
     ON (also.merchant_id, also.event_name) = (b.merchant_id, b.event_name)
+CROSS JOIN LATERAL (
+    SELECT coalesce(found.minute, CASE WHEN also.event_name IS NOT NULL
+        THEN (b.rhythm ->> 'until')::timestamptz - interval '1 hour' END) AS minute) AS last
 WHERE b.merchant_id = ANY(%(merchants)s::bigint[] || %(open_merchants)s::bigint[]) AND b.event_name <> '' AND b.rhythm IS NOT NULL
   AND (b.merchant_id = ANY(%(merchants)s::bigint[]) OR also.event_name IS NOT NULL)
 """
@@ -65,7 +68,7 @@ def quiet_names(
 
     and, by merchant, when the first of its others will have been, if no event of it comes.
 
-    One that has had no event since ``since`` is not looked at.
+    One that has had no event since ``since`` is not looked at, but for ``also``: of those the hour is known of the last one.
     """
     params: Any = {
         "merchants": list(merchant_ids),

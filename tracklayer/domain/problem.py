@@ -74,12 +74,17 @@ CODES: dict[str, Meaning] = {
         "There is no such field, or no such setting of this platform.",
         "Correct its spelling; `customData.properties` takes fields of your own.",
     ),
-    "INVALID_TYPE": Meaning("The value is of another kind: text instead of an object, say.", "Send the kind named."),
+    "INVALID_TYPE": Meaning(
+        "The value is of another kind: text instead of an object, say.", "Send the kind that the message names."
+    ),
     "INVALID_VALUE": Meaning("The value is none that the field takes.", "Send one that the message names."),
     "INVALID_CHARACTER": Meaning(
         "Text holds a control character, or half of one that takes two.", "Take it out; often the encoding is wrong."
     ),
-    "INVALID_NUMBER": Meaning("The number is not finite, not whole, or out of bounds.", "Send a number as named."),
+    "INVALID_NUMBER": Meaning(
+        "The number is not finite, not whole, or out of bounds.",
+        "Send a number within the bounds that the message names.",
+    ),
     "INVALID_CURRENCY": Meaning("The currency is no ISO 4217 code.", "Send a code such as `USD`."),
     "INVALID_TIME": Meaning(
         "The time is no date with time and offset.", "Send RFC 3339, such as `2026-04-23T14:12:33.000Z`."

@@ -35,7 +35,12 @@ _RATE_LIMITS = frozenset({4, 17, 32, 613})
 _CREDENTIALS = frozenset({3, 10, 102, 104, 190})
 _TRANSIENT = frozenset({1, 2, 341, 368})
 
-_BAD_FIELD = "Correct the field in your next events; this one is tried again when settings or mapping change."
+# An event as it was stored is sent again as it was: only what a setting or a default of the destination adds can change.
+_COMPARE = (
+    "look at the payload of the delivery (or `preview` of such an event) beside the field table of this page, and beside that of "
+    "an event with the same name that Meta took: what only this one has, or lacks, is what to correct."
+)
+_THEN = "Correct it in your next events; redeliver this one only where a setting of the destination was at fault."
 EXPLANATIONS: Mapping[str, Explanation] = {
     "190": Explanation(
         "The access token is wrong, expired or was revoked.",
@@ -58,7 +63,8 @@ EXPLANATIONS: Mapping[str, Explanation] = {
         "Compare the pixel id with Events Manager and assign the dataset to the token's user.",
     ),
     "100": Explanation(
-        "A parameter is invalid.", "Compare the payload with the field table of this page. " + _BAD_FIELD
+        "A parameter is invalid.",
+        f"Meta's message says which where Meta knows: correct that one. Where it names none, {_COMPARE} {_THEN}",
     ),
     "100/2804003": Explanation(
         "The event is older than 7 days (62 for physical_store).",
@@ -95,7 +101,9 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     },
     "341": Explanation("A limit of the application was reached for now.", "Nothing to do: it is tried again."),
     "400": Explanation(
-        "Meta refused the request without a reason.", "Compare the payload with the field table of this page."
+        "Meta refused the request without a reason, and so without naming a field.",
+        f"First send a test event (`testDestination`): if that is refused too, compare the destination's settings with Events "
+        f"Manager. If it is taken, {_COMPARE} {_THEN}",
     ),
     "404": Explanation("Meta knows no such address.", "Check the pixel id and the API version of the destination."),
     "413": Explanation("The request was too large.", "Nothing to do: TrackLayer halves it and sends it again."),

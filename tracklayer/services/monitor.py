@@ -14,8 +14,9 @@ from tracklayer.db import monitors as db
 from tracklayer.db import names as db_names
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.db.looks import LookPage
+from tracklayer.domain.alert import AlertKind
 from tracklayer.domain.facts import OTHERS
-from tracklayer.domain.monitors.learn import LEARN_FROM, learn_arrivals, learn_success
+from tracklayer.domain.monitors.learn import LEARN_FROM, learn_arrivals, learn_success, learned_until
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE
 from tracklayer.domain.monitors.views import PAST
 from tracklayer.runtime import Runtime
@@ -24,7 +25,7 @@ from tracklayer.services.alone import alone, is_everybodys, pages_of_merchants, 
 from tracklayer.services.watches.destinations import Destinations
 from tracklayer.services.watches.gathering import gather
 from tracklayer.services.watches.match_quality import MatchQuality, learn_coverage
-from tracklayer.services.watches.names import learned_names_of, rhythm_json
+from tracklayer.services.watches.names import is_newer, learned_names_of, rhythm_json
 from tracklayer.services.watches.notes import Notes
 from tracklayer.services.watches.page import Look, Page
 from tracklayer.services.watches.quality import Quality
@@ -109,7 +110,12 @@ def _look_at(runtime: Runtime, look: Look, merchant_ids: Sequence[int]) -> int:
         lately = db_alerts.open_lately(merchant_ids, now - PAST)
         # What is gathered from several names is no name that a watch knows.
         by_name = {key: spans for key, spans in lately.items() if key[1].event_name != OTHERS}
-        verdicts = look(Page(runtime, merchant_ids, now, by_name))
+        gathered = {
+            (key[0], key[1].kind): opened
+            for key, (opened, until) in lately.items()
+            if key[1].event_name == OTHERS and until is None
+        }
+        verdicts = look(Page(runtime, merchant_ids, now, by_name, gathered))
     known = Page(runtime, merchant_ids, now, lately)
     changed = 0
     for merchant_id, all_judged in verdicts.judged.items():
@@ -180,7 +186,13 @@ def learn_baselines(runtime: Runtime) -> int:
 
 
 def _learn_arrivals(merchant_id: int, until: datetime, now: datetime) -> None:
-    db.write_baselines(merchant_id, learned_of(merchant_id, until), now)
+    learned = learned_of(merchant_id, until)
+    known = db.learned_rhythm(merchant_id)
+    if known is not None and learned[""] is not None:
+        is_told = None in db_alerts.open_names([merchant_id], AlertKind.TRACKING_STOPPED).get(merchant_id, ())
+        if is_told or not is_newer(datetime.fromisoformat(learned[""]["until"]), known):
+            learned[""] = None  # what is usual stays what it was before the silence
+    db.write_baselines(merchant_id, learned, now)
     db_looks.look_for_silence(merchant_id, now)
 
 
@@ -202,7 +214,7 @@ def learned_of(merchant_id: int, until: datetime) -> dict[str, Any]:
         gaps = db.longest_gaps(merchant_id, since, until, LEAST_SILENCE)
         rhythm = learn_arrivals(hours, gaps, max(since, min(hours)), until)
         if rhythm is not None:
-            learned[""] = rhythm_json(rhythm)
+            learned[""] = rhythm_json(rhythm, learned_until(hours))
     for platform, attempts in db.attempts_by_hour(merchant_id, since, until).items():
         success = learn_success(attempts)
         if success is not None:

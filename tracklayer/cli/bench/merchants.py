@@ -143,7 +143,7 @@ def fill(place: Ground, count: int) -> House:
         "active_last": house.first + house.active - 1,
         "backlog_first": house.last - backlogs + 1,
         "waiting": WAITING,
-        "rhythm": orjson.dumps(rhythm_json(_RHYTHM)).decode(),
+        "rhythm": orjson.dumps(rhythm_json(_RHYTHM, now)).decode(),
         "told_after": round(told_after(_RHYTHM).total_seconds()),
     }
     with unlimited_session():

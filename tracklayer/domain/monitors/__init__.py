@@ -42,7 +42,7 @@ _AFTER_AN_OUTAGE = {
 }
 
 
-def judge_merchant(view: MerchantView, now: datetime) -> list[Finding]:
-    """What is wrong with a merchant's events."""
-    stopped = judge_tracking_stopped(view, now)
+def judge_merchant(view: MerchantView, now: datetime, *, is_open: bool = False) -> list[Finding]:
+    """What is wrong with a merchant's events. ``is_open``: an alert tells of this silence, and no event came since."""
+    stopped = judge_tracking_stopped(view, now, is_open=is_open)
     return [stopped] if stopped is not None else []

@@ -393,7 +393,6 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
         f" By name: {', '.join(f'{_SAID.get(each, each)} {count:,}' for each, count in names)}." if name is None else ""
     )
     normal = f" Usually {percent(1 - usual.share)} are refused." if usual is not None else ""
-    to_do = "".join(dict.fromkeys(f" {CODES[code].what_to_do}" for code, _ in to_mend if code in CODES))
     worth = _worth(inside, name)
     # Some of what is counted together as further names may be of this one.
     is_least = name is not None and any(of_name == OTHERS for minute in inside for of_name, _, _ in minute.refused)
@@ -405,7 +404,7 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
         f"{how_many} {what}s are refused",
         f"{many} since {clock_time(since)} were refused for wrong fields{in_sales(worth)}, and are"
         f" reported to no platform. Whoever maintains the shop must correct {listed([_cause(*cause) for cause in to_mend])} now, and then"
-        f" send these events again.{to_do} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}."
+        f" send these events again.{_orders(to_mend)} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}."
         f"{over}{by_name}{normal}",
         since,
         {
@@ -452,6 +451,22 @@ def _cause(code: str, where: str) -> str:
     if where == OTHERS:
         return f"{code} in other fields"
     return f"`{spelt(where)}` ({code})" if where else code
+
+
+def _orders(to_mend: Sequence[Cause]) -> str:
+    """What to do about each field; and where the ids are, which nobody keeps of what is refused."""
+    fields: dict[str, list[str]] = {}
+    for code, where in to_mend:
+        if code in CODES:
+            fields.setdefault(CODES[code].what_to_do, []).append(_field(where))
+    orders = "".join(f" {listed(found)}: {to_do}" for to_do, found in fields.items())
+    return f"{orders} Which events they are, and what a field takes, says the answer to each: `eventId` beside `userErrors`."
+
+
+def _field(where: str) -> str:
+    if where == OTHERS:
+        return "Other fields"
+    return f"`{spelt(where)}`" if where else "The event"
 
 
 def _counted_cause(cause: Cause, count: int) -> str:

@@ -93,8 +93,11 @@ def _spread(samples: Sequence[tuple[float, int]], share: float, total: int) -> f
 # Merchants -----------------------------------------------------------------------------------------------------------
 
 ENOUGH_DAYS = timedelta(days=7)  # a whole week: before that nobody knows its Sunday
-ENOUGH_MINUTES = 50  # with an event, of the weeks learned from: three a week are not a rhythm
-PRIOR_WEEKS = 2  # how many weeks of one's own an hour of the week needs to outweigh what day and hour say by themselves
+ENOUGH_MINUTES = 40  # with an event, of the weeks learned from: twice a day is enough, three a week are not a rhythm
+# How many weeks of one's own an hour of the week needs to outweigh what day and hour say by themselves, or as many as usually
+# bring it so many minutes with an event: of whoever sells twice a day chance picks the hours.
+PRIOR_WEEKS, PRIOR_MINUTES = 2, 2
+ENOUGH_OF_AN_HOUR = 10  # minutes with an event that an hour of the day has on average, with the hours around it
 WEEK_HOURS = 168
 EDGE = 0.5  # an hour next to one with less than this share of it may begin later or end earlier
 USUAL_AT_LEAST = math.log(1000)  # one silence in a thousand of random arrivals is longer
@@ -160,11 +163,13 @@ def learn_rhythm(
 ) -> Rhythm | None:
     """From minutes with an event by hour, and the longer silences between them; None where that is no rhythm.
 
-    ``since`` (the first event, or four weeks ago) to ``until``: whole hours. An hour of the week is estimated from its
+    ``since`` (the first event, or four weeks ago) to ``until``: whole hours, of which those after the last event are
+    left out: a silence that goes on is judged, and nothing is learned from it. An hour of the week is estimated from its
     own few weeks, drawn towards day times hour, and taken as the least of itself and its neighbours: so that a clock
     change, and a shop that closes a little earlier, alarm nobody. The longest but one silence is the usual one, the
     longest may have been an outage: unless it is no more than ``longest_within`` times as long.
     """
+    until = min(until, learned_until(hours))
     if until - since < ENOUGH_DAYS or sum(hours.values()) < ENOUGH_MINUTES:
         return None
     found, weeks = [0.0] * WEEK_HOURS, [0] * WEEK_HOURS
@@ -177,11 +182,9 @@ def learn_rhythm(
     own = [n / max(1, times) for n, times in zip(found, weeks, strict=True)]
     mean = sum(own) / WEEK_HOURS
     by_day = [sum(own[day * 24 : day * 24 + 24]) / 24 / mean for day in range(7)]
-    by_hour = [sum(own[hour::24]) / 7 for hour in range(24)]
-    drawn = [
-        (PRIOR_WEEKS * by_hour[place % 24] * by_day[place // 24] + found[place]) / (PRIOR_WEEKS + weeks[place])
-        for place in range(WEEK_HOURS)
-    ]
+    by_hour = _by_hour(own, (until - since) / timedelta(days=1))
+    prior = [by_hour[place % 24] * by_day[place // 24] for place in range(WEEK_HOURS)]
+    drawn = [_drawn(prior[place], found[place], weeks[place]) for place in range(WEEK_HOURS)]
     rates = tuple(min(60.0, _edged(drawn, place)) for place in range(WEEK_HOURS))
     rhythm = Rhythm(rates)
     swallowed = sorted(rhythm.expected(start, end) for start, end in gaps)
@@ -189,6 +192,28 @@ def learn_rhythm(
     if swallowed and usual < swallowed[-1] <= longest_within * usual:
         usual = swallowed[-1]
     return Rhythm(rates, usual)
+
+
+def learned_until(hours: Mapping[datetime, object]) -> datetime:
+    """The end of the last of some hours with an event."""
+    return max(hours) + HOUR
+
+
+def _by_hour(own: Sequence[float], days: float) -> list[float]:
+    """What an hour of the day usually has, from what each hour of the week had in some days: with as many hours around it
+
+    as it takes to tell an hour from chance. Else most hours of whoever sells twice a day would count as closed.
+    """
+    single = [sum(own[hour::24]) / 7 for hour in range(24)]
+    reach = next((n for n in range(12) if (2 * n + 1) * sum(single) / 24 * days >= ENOUGH_OF_AN_HOUR), 0)
+    around = range(-reach, reach + 1)
+    return [sum(single[(hour + away) % 24] for away in around) / len(around) for hour in range(24)]
+
+
+def _drawn(prior: float, found: float, weeks: int) -> float:
+    """What an hour of the week usually has, of which so much was found in so many weeks."""
+    of_prior = max(PRIOR_WEEKS, PRIOR_MINUTES / prior) if prior else PRIOR_WEEKS
+    return (of_prior * prior + found) / (of_prior + weeks)
 
 
 ENOUGH_OF_A_NAME = 50  # minutes with an event of four weeks

@@ -21,19 +21,22 @@ MOST_NAMES = 30  # of a merchant that are judged by themselves, the most frequen
 HALF = 0.5  # of a merchant's minutes with an event: a name that brings more than all others carries it
 
 
-def judge_tracking_stopped(view: MerchantView, now: datetime) -> Finding | None:
+def judge_tracking_stopped(view: MerchantView, now: datetime, *, is_open: bool = False) -> Finding | None:
     """A silence that swallowed half as much again as this merchant's usual one, judged by the hours of its own week.
 
     Where arrivals are independent, the chance of a silence that swallows x minutes with an event is at most exp(-x),
     as for any Poisson process: the usual silence, of one in a thousand or the longest but one of four weeks, makes
     x at least 6.9; one and a half times that is a chance of one in 31,600. Where they come in clusters, the usual one has
     been longer, and so has to be this one. Nobody is judged without a rhythm (``learn_rhythm``). It is over with the next
-    event.
+    event: an open one (``is_open``: and no event came since) stays, whatever is usual now.
     """
     if view.rhythm is None or view.last_event_at is None:
         return None
     last = view.last_event_at
-    swallowed = _swallowed(view.rhythm, last, view.level, TIMES_USUAL, now)
+    if is_open:
+        swallowed: float | None = view.rhythm.expected(last, now) * view.level
+    else:
+        swallowed = _swallowed(view.rhythm, last, view.level, TIMES_USUAL, now)
     if swallowed is None:
         return None
     lost = (

@@ -45,24 +45,27 @@ def gather(
             told = [found for found in told if found not in fresh]
             if fresh:
                 told.append(_gathered(all_of_it, fresh))
-            if any(subject.kind is kind for subject in subjects):
+            if any(subject.kind is kind and _says_of_names(subject) for subject in subjects):
                 subjects.add(all_of_it)
     return told, subjects
+
+
+def _says_of_names(subject: Subject) -> bool:
+    """Whoever has judged it has judged the names too: all but the silence of a whole merchant, during which no name is."""
+    return subject.event_name is not None or subject.kind is not AlertKind.TRACKING_STOPPED
 
 
 def _gathered(subject: Subject, alike: Sequence[Finding]) -> Finding:
     gravest = sorted(alike, key=lambda found: (found.severity is not Severity.CRITICAL, found.since))
     first, rest = gravest[0], gravest[1:]
     if not rest:
-        return replace(first, event_name=subject.event_name, platform=None)
+        own = {**first.details, "alike": [_listed(first)], "alike_count": 1}
+        return replace(first, event_name=subject.event_name, platform=None, details=own)
     listed = ", ".join(_named(found) for found in rest[:MOST_LISTED])
     more = f" and {len(rest) - MOST_LISTED} more" if len(rest) > MOST_LISTED else ""
     details: dict[str, Any] = {
         **first.details,
-        "alike": [
-            {"event_name": found.event_name, "platform": found.platform, "title": found.title, "since": found.since}
-            for found in gravest[: MOST_LISTED + 1]
-        ],
+        "alike": [_listed(found) for found in gravest[: MOST_LISTED + 1]],
         "alike_count": len(gravest),
     }
     return Finding(
@@ -75,6 +78,10 @@ def _gathered(subject: Subject, alike: Sequence[Finding]) -> Finding:
         details,
         event_name=subject.event_name,
     )
+
+
+def _listed(found: Finding) -> dict[str, Any]:
+    return {"event_name": found.event_name, "platform": found.platform, "title": found.title, "since": found.since}
 
 
 def _named(found: Finding) -> str:

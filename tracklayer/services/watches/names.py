@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from tracklayer.db import alerts as db_alerts
 from tracklayer.db import coverage as db_coverage
 from tracklayer.db import names as db
 from tracklayer.db.names import Learned
+from tracklayer.domain.alert import AlertKind
 from tracklayer.domain.event_names import most_wanted
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.learn import (
@@ -22,6 +24,7 @@ from tracklayer.domain.monitors.learn import (
     learn_arrivals,
     learn_success,
     learn_worst,
+    learned_until,
 )
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, MOST_NAMES, told_after
 
@@ -31,8 +34,10 @@ def rhythm_of(learned: dict[str, Any]) -> Rhythm:
     return Rhythm(tuple(learned["rates"]), learned["usual"], learned.get("events", 1.0))
 
 
-def rhythm_json(rhythm: Rhythm) -> dict[str, Any]:
+def rhythm_json(rhythm: Rhythm, until: datetime) -> dict[str, Any]:
+    """``until``: the end of the last hour with an event that it was learned from."""
     return {
+        "until": until.isoformat(),
         "rates": [round(rate, 4) for rate in rhythm.rates],
         "usual": round(rhythm.usual, 3),
         "events": round(rhythm.events, 2),
@@ -44,21 +49,47 @@ def learned_names_of(merchant_id: int, until: datetime) -> dict[str, Learned]:
     since = until - LEARN_FROM
     names = [name for name in db_coverage.names_of(merchant_id) if name != OTHERS]
     hours = db.hours_of_names(merchant_id, names, since, until) if names else {}
+    kept = _kept(merchant_id, hours)
     frequent = most_wanted({name: sum(minutes for minutes, _ in hours[name].values()) for name in hours}, MOST_NAMES)
     rhythms = _rhythms(merchant_id, frequent, hours, since, until)
     refused = db.refused_by_hour(merchant_id, since, until)
-    learned = {}
+    learned = {name: Learned(rhythm, _told_after(rhythm_of(rhythm))) for name, rhythm in kept.items()}
     for name in frequent:
         rhythm = rhythms.get(name)
         accepted = _learned(_by_hour({hour: events for hour, (_, events) in hours[name].items()}, refused, name))
-        if rhythm is not None or accepted is not None:
+        share = _share_json(accepted) if accepted else None
+        if name in kept:
+            learned[name] = replace(learned[name], accepted=share)
+        elif rhythm is not None or accepted is not None:
             learned[name] = Learned(
-                rhythm_json(rhythm) if rhythm else None,
-                round(told_after(rhythm).total_seconds()) if rhythm else None,
-                _share_json(accepted) if accepted else None,
+                rhythm_json(rhythm, learned_until(hours[name])) if rhythm else None,
+                _told_after(rhythm) if rhythm else None,
+                share,
             )
     whole = _learned_door(db.received_by_hour(merchant_id, since, until), refused)
     return {**learned, "": Learned(accepted=whole)} if whole else learned
+
+
+def _told_after(rhythm: Rhythm) -> int:
+    return round(told_after(rhythm).total_seconds())
+
+
+def _kept(merchant_id: int, hours: Mapping[str, db.Hours]) -> dict[str, dict[str, Any]]:
+    """The rhythms, as JSON, that stay as they are: of names that are told to be silent, and of those of which nothing came
+
+    since it was learned, for four weeks: else what is usual would go with the events, and a silence be forgotten.
+    """
+    told = db_alerts.open_names([merchant_id], AlertKind.TRACKING_STOPPED).get(merchant_id, ())
+    return {
+        name: rhythm
+        for name, rhythm in db.rhythms_of(merchant_id).items()
+        if name in told or (name in hours and not is_newer(learned_until(hours[name]), rhythm))
+    }
+
+
+def is_newer(until: datetime, learned: Mapping[str, Any]) -> bool:
+    """Whether events came since a rhythm was learned; an older version did not say when that was."""
+    return "until" not in learned or until > datetime.fromisoformat(learned["until"])
 
 
 def _rhythms(

@@ -21,12 +21,16 @@ Lately = Mapping[tuple[int, Subject], Told]
 
 @dataclass(frozen=True)
 class Page:
-    """Merchants to look at, as of ``now``. ``lately``: their alerts that are open, or were within a day."""
+    """Merchants to look at, as of ``now``. ``lately``: their alerts that are open, or were within a day.
+
+    ``gathered``: when the open ones began that are about several names at once; they are none of ``lately``.
+    """
 
     runtime: Runtime
     merchant_ids: Sequence[int]
     now: datetime
     lately: Lately
+    gathered: Mapping[tuple[int, AlertKind], datetime] = field(default_factory=dict)
 
     # ``lately`` is walked once and not once a merchant: in an outage all of a page have alerts.
     @cached_property

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from tracklayer.db import alerts as db_alerts
 from tracklayer.db import looks as db_looks
 from tracklayer.db import monitors as db
 from tracklayer.db import names as db_names
@@ -44,7 +45,8 @@ def look_at_silence(page: Page) -> Verdicts:
     While the merchant's own is open its names are not judged: what is open of them stays as it is. While it may be about
     to be, only those are that are open, or that had fallen silent long before. A name with an open alert is none of what
     is expected of the merchant: it is silent only if the others are. So the two never take turns.
-    What is refused at the door has arrived: where an alert tells of that, none tells of silence.
+    What is refused at the door has arrived: where an alert tells of that, none that is new tells of silence. One that is open
+    is over with an event that is accepted and with nothing else, whatever was learned or forgotten meanwhile.
 
     It writes down until when there is nothing to tell of each: no other look is needed before then, however busy it is.
     """
@@ -59,8 +61,12 @@ def look_at_silence(page: Page) -> Verdicts:
                 again[merchant_id] = _again(view.rhythm, page.now, page.now)
             continue  # silent for weeks: whoever is to know does, and an open alert stays
         open_now = page.open_subjects(merchant_id)
-        found, is_open = judge_merchant(view, page.now), WHOLE in open_now
-        if found and REFUSED in open_now and db.rejected_since(merchant_id, page.now - LEAST_SILENCE):
+        is_open = WHOLE in open_now
+        is_silent = is_open and view.last_event_at <= page.lately[merchant_id, WHOLE][0]  # since it was told
+        if is_silent and view.rhythm is None:
+            continue  # no event came: what is told stays, whether or not anything is usual now
+        found = judge_merchant(view, page.now, is_open=is_silent)
+        if found and not is_silent and REFUSED in open_now and db.rejected_since(merchant_id, page.now - LEAST_SILENCE):
             found = []
         elif not found and is_open and view.rhythm is not None:
             found = _without_its_carrier(page, merchant_id, view.rhythm, names)
@@ -107,7 +113,8 @@ def _views(page: Page, open_names: Mapping[int, Collection[str]]) -> list[tuple[
             rhythm = names[name] if name is not None else None
         last = minute + MINUTE  # somewhere in that minute
         view = MerchantView(rhythm, last)
-        if rhythm is not None and may_have_stopped(rhythm, last, now):
+        is_told = WHOLE in page.open_subjects(merchant_id)
+        if rhythm is not None and (is_told or may_have_stopped(rhythm, last, now)):
             spans = [(last - length, last) for length in LEVEL_OF]
             level = rhythm.level(spans, _active(merchant_id, name, spans))
             view = MerchantView(rhythm, last, level, db.rejected_since(merchant_id, last))
@@ -164,22 +171,50 @@ def _look_at_names(
     verdicts: Verdicts,
     again: dict[int, datetime],
 ) -> None:
-    """An open one is judged in any case: where its name has no rhythm any more, nothing is usual, and it resolves."""
+    """An open one, be it by itself or one of several, is judged in any case, and over with an event of its name alone."""
+    listed = _listed_names(page, merchant_ids)
     also = [(merchant_id, name) for merchant_id in merchant_ids for name in open_names.get(merchant_id, ())]
-    for merchant_id, name in also:
-        verdicts.add(merchant_id, [_subject(name)])
+    also += [key for key in listed if key[1] not in open_names.get(key[0], ())]
+    for merchant_id in {key[0] for key in listed}:
+        verdicts.add(merchant_id, [_subject(OTHERS)])
     quiet: dict[int, list[QuietName]] = defaultdict(list)
     found_quiet, others = db_names.quiet_names(merchant_ids, also, page.now - LEARN_FROM, page.now)
     for found in found_quiet:
         quiet[found.merchant_id].append(found)
+    unknown = set(also).difference((found.merchant_id, found.name) for found in found_quiet)
+    for merchant_id, name in also:
+        if name in open_names.get(merchant_id, ()) and (
+            (merchant_id, name) not in unknown or _came(page, merchant_id, name)
+        ):
+            verdicts.add(merchant_id, [_subject(name)])
     for merchant_id, at in others.items():
         _sooner(again, merchant_id, at)
     for merchant_id, names in quiet.items():
         for each in names:
             _sooner(again, merchant_id, _again_of_name(page, each))
-            finding = _judge(page, each, hushed.get(merchant_id))
+            finding = _judge(page, each, hushed.get(merchant_id), listed.get((merchant_id, each.name)))
             if finding is not None:
                 verdicts.add(merchant_id, [finding.subject], [finding])
+
+
+def _listed_names(page: Page, merchant_ids: Sequence[int]) -> dict[tuple[int, str], datetime]:
+    """(merchant, name) -> since when an alert is open that is about several names, this one among them."""
+    gathered = [each for each in merchant_ids if (each, AlertKind.TRACKING_STOPPED) in page.gathered]
+    if not gathered:
+        return {}
+    names = db_alerts.open_names(gathered, AlertKind.TRACKING_STOPPED)
+    return {
+        (merchant_id, name): page.gathered[merchant_id, AlertKind.TRACKING_STOPPED]
+        for merchant_id in gathered
+        for name in sorted(name for name in names.get(merchant_id, ()) if name is not None and name != OTHERS)
+        if (merchant_id, _subject(name)) not in page.lately or page.lately[merchant_id, _subject(name)][1] is not None
+    }
+
+
+def _came(page: Page, merchant_id: int, name: str) -> bool:
+    """Whether an event came of a name without a rhythm, since an alert tells of its silence."""
+    opened, _ = page.lately[merchant_id, _subject(name)]
+    return bool(db_names.minutes_of_names(merchant_id, [name], opened, page.now))
 
 
 def _sooner(again: dict[int, datetime], merchant_id: int, at: datetime) -> None:
@@ -196,13 +231,17 @@ def _subject(name: str) -> Subject:
     return Subject(AlertKind.TRACKING_STOPPED, event_name=name)
 
 
-def _judge(page: Page, found: QuietName, hushed_since: datetime | None) -> Finding | None:
+def _judge(
+    page: Page, found: QuietName, hushed_since: datetime | None, listed_since: datetime | None
+) -> Finding | None:
+    """``listed_since``: since when an alert about several names is open that lists this one."""
     merchant_id, name, now = found.merchant_id, found.name, page.now
     rhythm, last = rhythm_of(found.rhythm), found.minute + MINUTE
     known = page.lately.get((merchant_id, _subject(name)))
-    if known is not None and known[1] is None:
-        if last > known[0]:
-            return None
+    is_known = known is not None and known[1] is None
+    if known is not None and is_known and last > known[0]:
+        return None
+    if is_known or (listed_since is not None and last <= listed_since):
         rejected = db_names.rejected_of_name(merchant_id, name, last)
         return judge_name_stopped(NameView(name, rhythm, last, rejected=rejected), is_open=True, now=now)
     refused = Subject(AlertKind.EVENTS_REJECTED, event_name=name)

@@ -1,0 +1,189 @@
+"""Small shops that fall silent for good, over real counters, with what is usual learned anew all the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from random import Random
+
+from tests.factories import new_merchant
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.domain.facts import OTHERS
+from tracklayer.domain.monitors.learn import USUAL_AT_LEAST
+from tracklayer.domain.monitors.tracking_stopped import TIMES_USUAL, TIMES_USUAL_OF_A_NAME
+from tracklayer.runtime import Runtime
+from tracklayer.services.monitor import Watch, learn_baselines
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+LOOK = timedelta(hours=3)  # from one to the next
+A_DAY = (2, 3, 4, 5, 6, 60)
+CHANCE = 1.5  # what chance makes of four weeks of a shop that sells twice a day
+
+Alert = tuple[str | None, datetime, datetime | None, int]  # event name, opened, resolved, how many are missing
+
+
+def evenly(a_day: float, since: datetime, until: datetime, seed: int) -> list[datetime]:
+    """Sales that know nothing of one another, at any hour alike: their minutes, in order."""
+    random, at, found = Random(seed), since, []
+    while (at := at + DAY * random.expovariate(a_day)) < until:
+        found.append(at.replace(second=0, microsecond=0))
+    return found
+
+
+def arrived(merchant_id: int, minutes: Iterable[datetime], name: str | None = None) -> None:
+    """Counters of minutes with one event each, with their name where it is one of several."""
+    with in_transaction():
+        for minute in sorted(set(minutes)):
+            execute(
+                "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted) VALUES (%s, '', %s, 1, 1) "
+                "ON CONFLICT (merchant_id, platform, minute, slot) DO UPDATE SET accepted = minutes.accepted + 1",
+                (merchant_id, minute),
+            )
+            if name is not None:
+                execute("INSERT INTO name_minutes VALUES (%s, %s, %s, 1)", (merchant_id, name, minute))
+                execute("INSERT INTO coverage SELECT %s, %s, %s, 'website', '', 0, 0, 1", (merchant_id, name, minute))
+
+
+def alerts(merchant_id: int) -> list[Alert]:
+    with in_transaction():
+        return [
+            (row[0], row[1], row[2], row[3])
+            for row in rows(
+                "SELECT event_name, opened_at, resolved_at, (details ->> 'expected_events')::int FROM alerts "
+                "WHERE merchant_id = %s AND kind = 'tracking_stopped' ORDER BY alert_id",
+                (merchant_id,),
+            )
+        ]
+
+
+def openings_and_ends(merchant_id: int) -> list[str]:
+    with in_transaction():
+        return [
+            row[0]
+            for row in rows("SELECT state FROM alert_changes WHERE merchant_id = %s ORDER BY change_id", (merchant_id,))
+        ]
+
+
+def is_about(found: int, a_day: float, silence: timedelta) -> bool:
+    usual = a_day * (silence / DAY)
+    return usual * 2 / 3 <= found <= usual * 4 / 3
+
+
+def told_within(a_day: float, times: float) -> timedelta:
+    """One and a half (of a name: two) of the longest usual gaps between evenly random sales, that of one in a thousand."""
+    return DAY * (times * USUAL_AT_LEAST / a_day) * CHANCE
+
+
+def test_a_small_shop_that_falls_silent_for_good_is_told_once_and_stays_told(
+    runtime: Runtime, clock: FrozenClock
+) -> None:
+    now = clock.now()
+    shops = {a_day: new_merchant(runtime, meta=False).merchant_id for a_day in A_DAY}
+    last = {}
+    for a_day, merchant_id in shops.items():
+        sales = evenly(a_day, now - 30 * DAY, now, a_day)
+        last[a_day] = sales[-1] + MINUTE
+        arrived(merchant_id, sales)
+    watch = Watch(runtime)
+    for step in range(40 * 8):
+        if step % 2 == 0:
+            learn_baselines(runtime)
+        watch.look()
+        if clock.now() == now + 21 * DAY:
+            for a_day, merchant_id in shops.items():
+                [(_, opened, resolved, missing)] = alerts(merchant_id)
+                assert resolved is None, a_day
+                assert opened - last[a_day] <= told_within(a_day, TIMES_USUAL) + 2 * LOOK, a_day
+                assert is_about(missing, a_day, clock.now() - last[a_day]), (a_day, missing)
+        clock.move(LOOK)
+    for merchant_id in shops.values():
+        assert openings_and_ends(merchant_id) == ["open"]
+        arrived(merchant_id, [clock.now() - MINUTE])
+    for _ in range(20):
+        clock.move(timedelta(seconds=15))
+        watch.look()
+    for merchant_id in shops.values():
+        assert openings_and_ends(merchant_id) == ["open", "resolved"]
+
+
+def test_a_small_shop_that_goes_on_is_told_of_nothing(runtime: Runtime, clock: FrozenClock) -> None:
+    now = clock.now()
+    shops = {a_day: new_merchant(runtime, meta=False).merchant_id for a_day in A_DAY}
+    sales = {a_day: evenly(a_day, now - 30 * DAY, now + 30 * DAY, 100 + a_day) for a_day in A_DAY}
+    watch = Watch(runtime)
+    before = now - 31 * DAY
+    for step in range(30 * 8):
+        for a_day, merchant_id in shops.items():
+            arrived(merchant_id, [minute for minute in sales[a_day] if before <= minute < clock.now()])
+        before = clock.now()
+        if step % 2 == 0:
+            learn_baselines(runtime)
+        watch.look()
+        clock.move(LOOK)
+    assert [alerts(merchant_id) for merchant_id in shops.values()] == [[]] * len(shops)
+
+
+def test_a_rare_name_that_falls_silent_for_good_is_told_once_and_over_with_its_next_event_alone(
+    runtime: Runtime, clock: FrozenClock
+) -> None:
+    now = clock.now()
+    merchant_id = new_merchant(runtime, meta=False).merchant_id
+    pages = evenly(48, now - 30 * DAY, now + 45 * DAY, 1)
+    sales = evenly(3, now - 30 * DAY, now, 2)
+    arrived(merchant_id, sales, "Purchase")
+    arrived(merchant_id, [minute for minute in pages if minute < now], "PageView")
+    watch = Watch(runtime)
+    for step in range(40 * 8):
+        if step % 2 == 0:
+            learn_baselines(runtime)
+        watch.look()
+        clock.move(LOOK)
+        arrived(merchant_id, [at for at in pages if clock.now() - LOOK <= at < clock.now()], "PageView")
+    [(name, opened, resolved, missing)] = alerts(merchant_id)
+    last = sales[-1] + MINUTE
+    assert (name, resolved) == ("Purchase", None)
+    assert opened - last <= told_within(3, TIMES_USUAL_OF_A_NAME) + 2 * LOOK
+    assert is_about(missing, 3, clock.now() - last), missing
+    assert openings_and_ends(merchant_id) == ["open"]
+    arrived(merchant_id, [clock.now() - MINUTE], "Purchase")
+    for _ in range(20):
+        clock.move(timedelta(seconds=15))
+        watch.look()
+    assert openings_and_ends(merchant_id) == ["open", "resolved"]
+
+
+def test_names_that_fall_silent_together_stay_told_while_the_whole_shop_is_silent_too_and_are_over_with_their_events(
+    runtime: Runtime, clock: FrozenClock
+) -> None:
+    now = clock.now()
+    merchant_id = new_merchant(runtime, meta=False).merchant_id
+    together = [f"Step{n}" for n in range(4)]
+    for name in together:
+        arrived(merchant_id, evenly(12, now - 30 * DAY, now, 1), name)
+    arrived(merchant_id, evenly(24, now - 30 * DAY, now, 2), "PageView")
+    learn_baselines(runtime)
+    watch = Watch(runtime)
+
+    def passes(span: timedelta, *names: str) -> None:
+        """So long, with an event of each of these names an hour."""
+        for _ in range(span // LOOK):
+            clock.move(LOOK)
+            for name in names:
+                arrived(merchant_id, [clock.now() - hours * LOOK / 3 - MINUTE for hours in range(3)], name)
+            watch.look()
+            learn_baselines(runtime)
+
+    def states() -> dict[str | None, bool]:
+        return {name: resolved is None for name, _, resolved, _ in alerts(merchant_id)}
+
+    passes(3 * DAY, "PageView")
+    assert states() == {OTHERS: True}
+    passes(2 * DAY)
+    assert states() == {OTHERS: True, None: True}
+    passes(40 * DAY, "PageView")
+    assert states() == {OTHERS: True, None: False}
+    assert openings_and_ends(merchant_id) == ["open", "open", "resolved"]
+    passes(2 * LOOK, "PageView", *together)
+    assert states() == {OTHERS: False, None: False}
+    assert openings_and_ends(merchant_id) == ["open", "open", "resolved", "resolved"]
