@@ -94,7 +94,10 @@ DropReason = _enum(
         "WINDOW_EXPIRED": ("window_expired", "It could not be delivered within 24 hours."),
         "UNSUPPORTED_EVENT": ("unsupported_event", "The platform has no event for this name."),
         "MISSING_IDENTIFIERS": ("missing_identifiers", "Nothing by which the platform could match a person."),
-        "INVALID_FIELD": ("invalid_field", "A field that the platform demands is missing or wrong."),
+        "INVALID_FIELD": (
+            "invalid_field",
+            "A field that the platform, or your consent rule, demands is missing or wrong.",
+        ),
         "EVENT_TOO_OLD": ("event_too_old", "The event happened longer ago than the platform takes."),
         "CONSENT_DENIED": ("consent_denied", "The person refused the use of their data for ads."),
         "DESTINATION_REMOVED": ("destination_removed", "Its destination was removed while it waited."),
