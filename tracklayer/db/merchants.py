@@ -214,6 +214,23 @@ def key_holder(key_hash: bytes, now: datetime) -> tuple[KeyHolder, bool] | None:
     return holder_of(found[0]), last_used_at is None or now - last_used_at >= LAST_USED_GRAIN
 
 
+def revoked_key(key_hash: bytes) -> tuple[int, int, frozenset[str]] | None:
+    """(merchant id, key id, scopes) of a key that was revoked."""
+    found = rows(
+        "SELECT merchant_id, key_id, scopes FROM api_keys WHERE key_hash = %s AND revoked_at IS NOT NULL", (key_hash,)
+    )
+    return (found[0][0], found[0][1], frozenset(found[0][2])) if found else None
+
+
+def revocations(keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, datetime]]:
+    """(merchant id, key id) -> how the key begins, and when it was revoked; of those that were."""
+    found = rows(
+        "SELECT merchant_id, key_id, prefix, revoked_at FROM api_keys WHERE (merchant_id, key_id) IN %s AND revoked_at IS NOT NULL",
+        (tuple(keys),),
+    )
+    return {(row[0], row[1]): (row[2], row[3]) for row in found}
+
+
 def note_use(merchant_id: int, key_id: int, now: datetime) -> None:
     """Notes when a key was used last, unless somebody holds its row. Raises DatabaseAwayError at once where the table is held.
 
