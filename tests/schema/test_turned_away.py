@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, new_merchant
-from tracklayer.actors import Wake
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
@@ -191,7 +190,7 @@ async def test_the_same_request_again_counts_as_a_cause_once_an_hour(
 
 
 async def test_process_writes_down_what_it_counted_before_it_ends(runtime: Runtime, merchant: Merchant) -> None:
-    app = build_app(runtime, list[Wake]().extend)
+    app = build_app(runtime, list[tuple[int, str]]().extend)
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as client:
         await Api(client, merchant.key).post(INGEST, {"i": _event(1)})

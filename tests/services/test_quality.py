@@ -185,6 +185,22 @@ def test_a_name_that_a_destination_filters_for_its_spelling_is_told_until_it_is_
     assert [row[3] for row in scene.alerts()] == [False, False]
 
 
+def test_filter_that_has_the_standard_name_in_another_spelling_is_what_is_to_be_mended(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["purchase"]), Changed)
+    scene.passes(3, each_minute=2)
+    assert scene.advice("meta")[0].next_step.startswith("Add Purchase to the destination's event names")
+    scene.passes(3, each_minute=4)
+    assert scene.alerts() == [("event_name_unknown", "meta", "Purchase", True)]
+    title, message = scene.words("event_name_unknown")[:2]
+    assert title == "Meta gets no Purchase: its event names have purchase instead"
+    assert "Add Purchase to them now, then send what was left out with `deliverStored`" in message
+    assert "must have it send purchase" not in message
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Purchase"]), Changed)
+    scene.passes(8, each_minute=4)
+    assert scene.alerts() == [("event_name_unknown", "meta", "Purchase", False)]
+
+
 def test_a_name_that_goes_out_as_another_one_is_advised_on(scene: Scene) -> None:
     scene.passes(2, each_minute=4, event_name="Purchse")
     assert scene.alerts() == []

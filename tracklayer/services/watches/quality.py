@@ -426,7 +426,7 @@ def _judge_names(
             right = meant(name, _taken(mapper, place))
             if right is None or (fate := _fate(mapper, place, name, right, page.now)) is Fate.COUNTS:
                 continue
-            seen = _spelling(place, mapper.title, name, right, fate, minutes, names.get(right, ()))
+            seen = _spelling(place, mapper, name, right, fate, minutes, names.get(right, ()))
             subject = Subject(AlertKind.EVENT_NAME_UNKNOWN, place.platform, name)
             finding = judge_event_name_unknown(seen, is_open=subject in open_ones)
             if finding is not None:
@@ -496,7 +496,7 @@ def _mapped(mapper: Mapper, place: Place, name: str, now: datetime) -> Mapped | 
 
 def _spelling(
     place: Place,
-    title: str,
+    mapper: Mapper,
     name: str,
     right: str,
     fate: Fate,
@@ -505,7 +505,7 @@ def _spelling(
 ) -> Spelling:
     return Spelling(
         place.platform,
-        title,
+        mapper.title,
         name,
         right,
         fate,
@@ -516,4 +516,5 @@ def _spelling(
         max((one.minute for one in right_minutes), default=None),
         any(one.value or one.orders for one in minutes),
         any(isinstance(value, dict) and right in value for value in place.settings.values()),
+        place.event_names is not None and name in mapper.event_names and right not in mapper.event_names,
     )
