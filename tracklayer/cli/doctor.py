@@ -22,6 +22,7 @@ from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.db.erasures import failing_erasures
+from tracklayer.db.merchants import merchants_with_addresses
 from tracklayer.db.migrate import pending, unknown
 from tracklayer.db.standby import standby_trouble
 from tracklayer.domain import watch
@@ -120,8 +121,8 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         else:
             invariants = False
             yield Finding(version_fault.check, False, version_fault.sentence)
-        if settings.smtp_url is not None and not missing:
-            yield _mails()
+        if not missing:
+            yield from _mails() if settings.smtp_url is not None else _without_mail()
         if not missing:
             yield from _erasures()
             yield from _advice()
@@ -184,6 +185,8 @@ _CHECKS = {
     watch.SANDBOX: "sandbox",
     watch.NO_SANDBOX: "sandbox",
     watch.CLOCK_OFF: "clocks",
+    watch.MAILS_FAIL: "e-mails",
+    watch.WEBHOOKS_FAIL: "webhooks",
     watch.PLATFORM_DOWN: "platforms",
 }
 
@@ -206,6 +209,8 @@ def _roles(settings: Settings) -> Iterator[Finding]:
         alive = ", ".join(f"{len(facts.living(role))} {role}" for role in watch.ROLES if facts.living(role))
         yield Finding("roles", True, f"alive: {alive}")
     for trouble in found:
+        if trouble.kind == watch.MAILS_FAIL:
+            continue  # `_mails` says more
         sentence = f"{trouble.title}. {trouble.message}"
         yield Finding(
             _CHECKS.get(trouble.kind.split(":")[0], "roles"), not trouble.is_critical, sentence.removesuffix(".")
@@ -225,7 +230,19 @@ def _invariants() -> Iterator[Finding]:
         yield Finding("invariants", True, "nothing is overdue or lost, and the ledger adds up")
 
 
-def _mails() -> Finding:
+def _without_mail() -> Iterator[Finding]:
+    with connection.session():
+        waiting = merchants_with_addresses()
+    if waiting:
+        have = f"{counted(waiting, 'merchant has', 'merchants have')} addresses for alerts"
+        yield Finding("e-mails", False, f"{have}, and no mail server is set: nobody gets one. Set TRACKLAYER_SMTP_URL")
+
+
+def _mails() -> Iterator[Finding]:
+    yield _waiting_mails()
+
+
+def _waiting_mails() -> Finding:
     with connection.session():
         trouble = mail_trouble(datetime.now(UTC) - LOST_MAIL)
     if trouble.failing:

@@ -49,6 +49,11 @@ def sole_merchant_id() -> int | None:
     return found[0][0] if len(found) == 1 else None
 
 
+def merchants_with_addresses() -> int:
+    """How many want their alerts by e-mail."""
+    return int(rows("SELECT count(*) FROM merchants WHERE cardinality(alert_emails) > 0")[0][0])
+
+
 def merchant_by_id(merchant_id: int) -> MerchantRow | None:
     return MerchantRow.get_or_none(MerchantRow.merchant_id == merchant_id)
 
