@@ -201,6 +201,30 @@ def test_filter_that_has_the_standard_name_in_another_spelling_is_what_is_to_be_
     assert scene.alerts() == [("event_name_unknown", "meta", "Purchase", False)]
 
 
+def test_event_names_that_never_come_are_advised_on_after_an_hour(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Kauf"]), Changed)
+    scene.passes(50, each_minute=1)
+    assert scene.advice("meta") == []
+    scene.passes(30, each_minute=1)
+    assert scene.alerts() == []
+    [advice] = scene.advice("meta")
+    assert advice.code == "filter_takes_nothing"
+    assert "Meta got none of " in advice.sentence
+    assert (
+        "its event names are Kauf, and no event has come under that name. What comes is Purchase (" in advice.sentence
+    )
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Kauf", "Purchase"]), Changed)
+    scene.passes(75, each_minute=1)
+    assert scene.advice("meta") == []
+    # A name that came once may be a rare one.
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Lead"]), Changed)
+    scene.sends(1, event_name="Lead")
+    scene.clock.move(timedelta(days=2))
+    scene.passes(75, each_minute=1)
+    assert scene.advice("meta") == []
+
+
 def test_a_name_that_goes_out_as_another_one_is_advised_on(scene: Scene) -> None:
     scene.passes(2, each_minute=4, event_name="Purchse")
     assert scene.alerts() == []

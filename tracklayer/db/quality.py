@@ -191,6 +191,21 @@ def shops(merchant_ids: Sequence[int]) -> dict[int, Shop]:
     return found
 
 
+FILTERED = f"""
+SELECT d.platform, m.filtered, m.first_at FROM destinations d CROSS JOIN LATERAL (
+    SELECT coalesce(sum(filtered), 0)::bigint AS filtered, coalesce(sum(routed), 0)::bigint AS routed,
+           min(minute) FILTER (WHERE filtered > 0) AS first_at FROM counted
+    WHERE merchant_id = d.merchant_id AND platform = d.platform AND {counted_in()}) AS m
+WHERE d.merchant_id = %(merchant)s AND d.removed_at IS NULL AND d.event_names IS NOT NULL AND m.routed = 0 AND m.filtered > 0
+"""
+
+
+def filtered_wholly(merchant_id: int, now: datetime, within: timedelta) -> dict[str, tuple[int, datetime]]:
+    """Platform -> how many events its event names left out, and when the first one came, of destinations that got none."""
+    params: Any = {"merchant": merchant_id, "since": now - within, "until": now + timedelta(minutes=1)}
+    return {platform: (filtered, first_at) for platform, filtered, first_at in rows(FILTERED, params)}
+
+
 TOO_OLD = f"""
 SELECT d.platform, m.dropped,
        CASE WHEN m.dropped > 0 THEN (

@@ -30,6 +30,7 @@ class AdviceCode(StrEnum):
     CURRENCY_MISSING = "currency_missing"
     SOURCE_NOT_TAKEN = "source_not_taken"
     EVENT_IDS_REUSED = "event_ids_reused"
+    FILTER_TAKES_NOTHING = "filter_takes_nothing"
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,10 @@ AdviceCode = _enum(
             "event_ids_reused",
             "Most events repeat an event id that was sent before, and are counted once.",
         ),
+        "FILTER_TAKES_NOTHING": (
+            "filter_takes_nothing",
+            "A destination gets nothing, as its event names are none that events come with.",
+        ),
     },
 )
 AlertSeverity = _enum(

@@ -16,6 +16,7 @@ import orjson
 from tracklayer.db import advice as db_advice
 from tracklayer.db import quality as db
 from tracklayer.db.advice import Judged
+from tracklayer.db.coverage import names_of
 from tracklayer.db.quality import Counts, Place, Sampled, Shop
 from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.domain.alert import AlertKind, Finding, Subject
@@ -29,7 +30,15 @@ from tracklayer.domain.monitors.event_name_unknown import (
     advise_on_spelling,
     judge_event_name_unknown,
 )
-from tracklayer.domain.monitors.habits import LEAST_REPEATS, Recent, advise_on_events, ids_reused, too_old
+from tracklayer.domain.monitors.habits import (
+    LEAST_REPEATS,
+    Day,
+    Recent,
+    advise_on_events,
+    ids_reused,
+    takes_nothing,
+    too_old,
+)
 from tracklayer.domain.monitors.learn import LEARN_FROM
 from tracklayer.domain.monitors.likely_duplicates import Conversion, judge_likely_duplicates
 from tracklayer.domain.monitors.value_lost import Measure, Sample, Usual, judge_value_lost, learn_usual
@@ -275,11 +284,13 @@ class Quality:
                 newest = [_recent(one) for one in db.newest_events(merchant_id, now - DAY, limit=EXAMPLES_OF)]
                 advice = advise_on_events(days.get(merchant_id, []), newest, **of_events)
             old = _too_old(merchant_id, shop, now)
+            unmet = _takes_nothing(page, merchant_id, shop, days.get(merchant_id, []))
             repeats = _ids_reused(merchant_id, *received.get(merchant_id, (0, 0)), now)
-            found.setdefault(merchant_id, []).extend([*advice, *old, *repeats])
+            found.setdefault(merchant_id, []).extend([*advice, *old, *unmet, *repeats])
             judged.setdefault(merchant_id, set()).update(
                 [("", code) for code in _OF_MERCHANT],
                 [(place.platform, AdviceCode.EVENTS_TOO_OLD) for place in shop.places],
+                [(place.platform, AdviceCode.FILTER_TAKES_NOTHING) for place in shop.places],
             )
         self._advised.note_all(chosen, now)
 
@@ -401,6 +412,32 @@ def _too_old(merchant_id: int, shop: Shop, now: datetime) -> list[Advice]:
             mapper = mapper_for(platform)
             limit = mapper.oldest_age("website", places[platform].settings)
             found.append(too_old(platform, mapper.title, count, limit, example, now))
+    return [advice for advice in found if advice is not None]
+
+
+def _takes_nothing(page: Page, merchant_id: int, shop: Shop, days: Sequence[Day]) -> list[Advice]:
+    """Of destinations whose event names left out all of a day; not where an alert says so already, of a name that is misspelt."""
+    places = {
+        place.platform: place for place in shop.places if place.platform in PLATFORMS and place.event_names is not None
+    }
+    if not places:
+        return []
+    told = {one.platform for one in page.open_subjects(merchant_id) if one.kind is AlertKind.EVENT_NAME_UNKNOWN}
+    left_out = {
+        platform: found
+        for platform, found in db.filtered_wholly(merchant_id, page.now, DAY).items()
+        if platform in places and platform not in told
+    }
+    if not left_out:
+        return []
+    ever = set(names_of(merchant_id))
+    came = {day.event_name: day.events for day in days if day.event_name != OTHERS}
+    found = []
+    for platform, (count, first_at) in left_out.items():
+        names = places[platform].event_names or ()
+        if ever.isdisjoint(names):  # else it waits for a rare one
+            title = mapper_for(platform).title
+            found.append(takes_nothing(platform, title, names, count, first_at, came, page.now))
     return [advice for advice in found if advice is not None]
 
 

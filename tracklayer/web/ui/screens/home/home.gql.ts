@@ -29,7 +29,9 @@ export type AdviceCode =
   /** Events come from a source, such as an app, that the destination is not set up for. */
   | 'SOURCE_NOT_TAKEN'
   /** Most events repeat an event id that was sent before, and are counted once. */
-  | 'EVENT_IDS_REUSED';
+  | 'EVENT_IDS_REUSED'
+  /** A destination gets nothing, as its event names are none that events come with. */
+  | 'FILTER_TAKES_NOTHING';
 
 /** How much an alert matters. */
 export type AlertSeverity =

@@ -29,7 +29,9 @@ export type AdviceCode =
   /** Events come from a source, such as an app, that the destination is not set up for. */
   | 'SOURCE_NOT_TAKEN'
   /** Most events repeat an event id that was sent before, and are counted once. */
-  | 'EVENT_IDS_REUSED';
+  | 'EVENT_IDS_REUSED'
+  /** A destination gets nothing, as its event names are none that events come with. */
+  | 'FILTER_TAKES_NOTHING';
 
 /** What the values of an alert's chart are. */
 export type AlertChartUnit =
@@ -129,7 +131,7 @@ export type DropReason =
   | 'UNSUPPORTED_EVENT'
   /** Nothing by which the platform could match a person. */
   | 'MISSING_IDENTIFIERS'
-  /** A field that the platform demands is missing or wrong. */
+  /** A field that the platform, or your consent rule, demands is missing or wrong. */
   | 'INVALID_FIELD'
   /** The event happened longer ago than the platform takes. */
   | 'EVENT_TOO_OLD'
