@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import Merchant, draft
+from tests.factories import META, Merchant, draft
 from tracklayer.clock import FrozenClock
 from tracklayer.db import quality as db
 from tracklayer.db.advice import advice_of
@@ -15,8 +15,8 @@ from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.advice import Advice
 from tracklayer.domain.facts import mask_of
 from tracklayer.runtime import Runtime
-from tracklayer.services.deliver import deliver_due
-from tracklayer.services.destinations import Changed, set_destination
+from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.destinations import Changed, remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.monitor import Watch
@@ -199,6 +199,30 @@ def test_filter_that_has_the_standard_name_in_another_spelling_is_what_is_to_be_
     assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Purchase"]), Changed)
     scene.passes(8, each_minute=4)
     assert scene.alerts() == [("event_name_unknown", "meta", "Purchase", False)]
+
+
+def test_deliveries_that_a_removal_drops_are_told_of_for_a_day_or_until_it_is_there_again(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    scene.sends(24)
+    assert isinstance(remove_destination(scene.runtime, merchant_id, "meta"), Changed)
+    sweep(scene.runtime)
+    scene.passes(12)
+    [advice] = scene.advice()
+    assert (advice.code, advice.count) == ("dropped_by_removal", 24)
+    assert advice.sentence.startswith(
+        "24 deliveries that had not gone out were dropped, as the destination was removed: Meta"
+    )
+    assert advice.platform is None
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", META), Changed)
+    scene.clock.move(timedelta(hours=2))
+    scene.passes(12)
+    assert scene.advice() == []
+    scene.sends(3)
+    assert isinstance(remove_destination(scene.runtime, merchant_id, "meta"), Changed)
+    sweep(scene.runtime)
+    scene.clock.move(timedelta(hours=25))
+    scene.passes(12)
+    assert scene.advice() == []
 
 
 def test_event_names_that_never_come_are_advised_on_after_an_hour(scene: Scene) -> None:

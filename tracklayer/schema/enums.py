@@ -154,6 +154,10 @@ AdviceCode = _enum(
             "filter_takes_nothing",
             "A destination gets nothing, as its event names are none that events come with.",
         ),
+        "DROPPED_BY_REMOVAL": (
+            "dropped_by_removal",
+            "A destination was removed while deliveries waited for it: they were dropped.",
+        ),
     },
 )
 AlertSeverity = _enum(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.domain.event_names import is_purchase
 from tracklayer.domain.facts import AHEAD_FROM, LATE_FROM
-from tracklayer.domain.monitors.words import counted, lasting, listed, percent
+from tracklayer.domain.monitors.words import clock_time, counted, lasting, listed, percent
 
 LEAST_TIMED = 20  # events whose time is wrong,
 SHARE_TIMED = 0.2  # and their share of a day's: one phone with a wrong clock is not the shop's
@@ -179,6 +179,26 @@ def ids_reused(new: int, repeats: int, example_event_id: str | None, now: dateti
         count=repeats,
         example_event_id=example_event_id,
         details={"new": new, "repeats": repeats},
+    )
+
+
+def dropped_by_removal(removed: Sequence[tuple[str, datetime, int]]) -> Advice | None:
+    """Of destinations that were removed while something waited for them. ``removed``: (title, when, deliveries)."""
+    if not removed:
+        return None
+    each = [f"{title} at {clock_time(at)} ({counted(count, 'delivery', 'deliveries')})" for title, at, count in removed]
+    total = sum(count for _, _, count in removed)
+    return Advice(
+        AdviceCode.DROPPED_BY_REMOVAL,
+        f"{counted(total, 'delivery', 'deliveries')} that had not gone out {'was' if total == 1 else 'were'} dropped, as the "
+        f"destination was removed: {listed(each)}.",
+        "Where that was not meant so, set the destination up again, then redeliver them (DESTINATION_REMOVED) while the platform "
+        "still takes their age; else nothing.",
+        removed[0][1],
+        count=total,
+        details={
+            "removed": [{"title": title, "at": at.isoformat(), "deliveries": count} for title, at, count in removed]
+        },
     )
 
 

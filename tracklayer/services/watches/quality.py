@@ -35,6 +35,7 @@ from tracklayer.domain.monitors.habits import (
     Day,
     Recent,
     advise_on_events,
+    dropped_by_removal,
     ids_reused,
     takes_nothing,
     too_old,
@@ -43,7 +44,7 @@ from tracklayer.domain.monitors.learn import LEARN_FROM
 from tracklayer.domain.monitors.likely_duplicates import Conversion, judge_likely_duplicates
 from tracklayer.domain.monitors.value_lost import Measure, Sample, Usual, judge_value_lost, learn_usual
 from tracklayer.domain.normalise import is_placeholder
-from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers import PLATFORMS, mapper_for, title_of
 from tracklayer.mappers.base import Mapped, Mapper, Refused
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.services.alone import alone
@@ -285,8 +286,9 @@ class Quality:
                 advice = advise_on_events(days.get(merchant_id, []), newest, **of_events)
             old = _too_old(merchant_id, shop, now)
             unmet = _takes_nothing(page, merchant_id, shop, days.get(merchant_id, []))
+            gone = _dropped_by_removal(page, merchant_id)
             repeats = _ids_reused(merchant_id, *received.get(merchant_id, (0, 0)), now)
-            found.setdefault(merchant_id, []).extend([*advice, *old, *unmet, *repeats])
+            found.setdefault(merchant_id, []).extend([*advice, *old, *unmet, *repeats, *gone])
             judged.setdefault(merchant_id, set()).update(
                 [("", code) for code in _OF_MERCHANT],
                 [(place.platform, AdviceCode.EVENTS_TOO_OLD) for place in shop.places],
@@ -302,6 +304,7 @@ _OF_MERCHANT = (
     AdviceCode.VALUE_MISSING,
     AdviceCode.CURRENCY_MISSING,
     AdviceCode.EVENT_IDS_REUSED,
+    AdviceCode.DROPPED_BY_REMOVAL,
 )
 
 
@@ -413,6 +416,14 @@ def _too_old(merchant_id: int, shop: Shop, now: datetime) -> list[Advice]:
             limit = mapper.oldest_age("website", places[platform].settings)
             found.append(too_old(platform, mapper.title, count, limit, example, now))
     return [advice for advice in found if advice is not None]
+
+
+def _dropped_by_removal(page: Page, merchant_id: int) -> list[Advice]:
+    """For a day after the removal; over as soon as the destination is there again."""
+    window = page.runtime.settings.retry_window
+    found = db.dropped_by_removal(merchant_id, page.now - DAY, window)
+    advice = dropped_by_removal([(title_of(platform), at, count) for platform, at, count in found])
+    return [advice] if advice is not None else []
 
 
 def _takes_nothing(page: Page, merchant_id: int, shop: Shop, days: Sequence[Day]) -> list[Advice]:

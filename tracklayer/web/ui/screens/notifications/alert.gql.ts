@@ -31,7 +31,9 @@ export type AdviceCode =
   /** Most events repeat an event id that was sent before, and are counted once. */
   | 'EVENT_IDS_REUSED'
   /** A destination gets nothing, as its event names are none that events come with. */
-  | 'FILTER_TAKES_NOTHING';
+  | 'FILTER_TAKES_NOTHING'
+  /** A destination was removed while deliveries waited for it: they were dropped. */
+  | 'DROPPED_BY_REMOVAL';
 
 /** What the values of an alert's chart are. */
 export type AlertChartUnit =
