@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracklayer import metrics
 from tracklayer.actors import Wake
-from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.db.connection import DatabaseAwayError, run_in_db_thread
 from tracklayer.domain.site import Site
 from tracklayer.domain.watch import Trouble
 from tracklayer.request_id import HEADER, identified
@@ -30,7 +30,9 @@ from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.errors import worded
 from tracklayer.schema.http import RETRY_AFTER_SECONDS, TELL_COST, GraphQLDoor
+from tracklayer.services.alone import tell_fault
 from tracklayer.services.follow import AlertHub
+from tracklayer.services.turned_away import write_turned_away
 from tracklayer.settings import Settings
 from tracklayer.tracing import BEGAN, EVENTS
 from tracklayer.web.collector import CollectorDoor
@@ -48,6 +50,7 @@ from tracklayer.web.well_known import well_known_routes
 GC_THRESHOLD = 50_000
 COLLECTED = ("/t", "/tl.js")
 NOTHING_HERE = PlainTextResponse("Not found\n", 404, {"cache-control": "no-store"})
+WRITE_SECONDS = 5.0  # between two times that refused requests are written down
 MEASURE_SECONDS = 0.5  # between two looks at the event loop
 PREFLIGHT_SECONDS = 600  # how long a browser may remember what another origin is allowed
 
@@ -123,12 +126,15 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
         if door.house.standby is not None:
             door.house.standby.watch()
         measuring = asyncio.create_task(_measure(app))
+        writing = asyncio.create_task(_write_turned_away(runtime))
         try:
             async with hub.running():
                 yield
             await door.close()
+            await _written(runtime)
         finally:
             measuring.cancel()
+            writing.cancel()
             app.write_metrics()
 
     graphql: ASGIApp = door
@@ -175,6 +181,24 @@ async def _measure(app: Application) -> None:
         await asyncio.sleep(MEASURE_SECONDS)
         metrics.LOOP_LAG.observe(max(0.0, loop.time() - due))
         app.write_metrics()
+
+
+async def _write_turned_away(runtime: Runtime) -> None:
+    """Writes down once in a while what was refused with whole requests, until it is cancelled."""
+    while True:
+        await asyncio.sleep(WRITE_SECONDS)
+        await _written(runtime)
+
+
+async def _written(runtime: Runtime) -> None:
+    if not runtime.counting.turned_away.has_any:
+        return
+    try:
+        await run_in_db_thread(write_turned_away, runtime)
+    except DatabaseAwayError:
+        pass  # what was counted waits for the next time
+    except Exception as error:  # noqa: BLE001 - counting goes on, whatever is wrong with it
+        tell_fault(runtime, "counting requests that were refused", error)
 
 
 def build_waiting_app(waiting: Waiting, settings: Settings) -> Starlette:

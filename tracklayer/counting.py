@@ -133,6 +133,55 @@ class Refusals:
         return OTHERS, code, OTHERS
 
 
+# merchant id, minute since 1970, code, what stands in a field's place; without a code: one that was refused before.
+Turned = tuple[int, int, str | None, str | None]
+
+
+class TurnedAway:
+    """Events that were refused with their whole requests, of one process: counted here until somebody writes them down.
+
+    So a flood of them makes a row a minute and cause. Any thread may add; beyond ``most`` causes further ones are left out.
+    """
+
+    def __init__(self, most: int = 5_000) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._counts: dict[Turned, int] = {}
+        self._revoked: OrderedDict[bytes, tuple[int, int, bool]] = OrderedDict()
+
+    def add(self, turned: Turned, count: int) -> None:
+        with self._lock:
+            if turned in self._counts or len(self._counts) < self._most:
+                self._counts[turned] = self._counts.get(turned, 0) + count
+
+    @property
+    def has_any(self) -> bool:
+        return bool(self._counts)
+
+    def take(self) -> dict[Turned, int]:
+        """What was added since the last time, which the caller writes down, or gives back."""
+        if not self._counts:
+            return {}
+        with self._lock:
+            taken, self._counts = self._counts, {}
+        return taken
+
+    def give_back(self, taken: dict[Turned, int]) -> None:
+        for turned, count in taken.items():
+            self.add(turned, count)
+
+    def keep_revoked(self, key_hash: bytes, merchant_id: int, key_id: int, *, may_send: bool) -> None:
+        """Remembers whose a revoked key was; of the newest, as many as causes."""
+        with self._lock:
+            self._revoked[key_hash] = merchant_id, key_id, may_send
+            if len(self._revoked) > self._most:
+                self._revoked.popitem(last=False)
+
+    def revoked(self, key_hash: bytes) -> tuple[int, int, bool] | None:
+        """(merchant id, key id, whether it had the scope INGEST) of a revoked key that came before."""
+        return self._revoked.get(key_hash)
+
+
 @dataclass(slots=True)
 class Counting:
     """What a process remembers of what it counts."""
@@ -140,5 +189,6 @@ class Counting:
     names: Vocabulary = field(default_factory=lambda: Vocabulary(100, free=30))
     hosts: Vocabulary = field(default_factory=lambda: Vocabulary(20, free=5))
     refusals: Refusals = field(default_factory=Refusals)
+    turned_away: TurnedAway = field(default_factory=TurnedAway)
     refused_sales: Vocabulary = field(default_factory=lambda: Vocabulary(40, free=10))  # name and currency
     refused_ids: Lately[str] = field(default_factory=lambda: Lately(50_000, of_one=10_000))  # event ids

@@ -21,18 +21,24 @@ from starlette.datastructures import Secret
 from tests.factories import Merchant, draft
 from tests.operator_receiver import Receiver
 from tests.servers import RedisServer, fill, free_port, make_read_only, make_room, make_writable, running, wait_until
+from tests.services.test_alert import Monitor
 from tests.smtp import MailServer
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.redis_broker import PatientBroker
 from tracklayer.actors.watchman import Watchman, lonely
+from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
 from tracklayer.db.heartbeats import beats, forget_old_beats
 from tracklayer.domain.watch import JOBS
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
+from tracklayer.services.channels import ChannelSet, Wish, remove_channel, set_channel
 from tracklayer.services.destinations import pause_destination
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.merchants import update_merchant
+from tracklayer.services.notify import email_alerts
+from tracklayer.services.post import post_due
 from tracklayer.services.tell_operator import Teller
 from tracklayer.services.watch_operator import end_beats, note_refusal
 
@@ -645,6 +651,60 @@ def test_what_waits_for_a_reason_or_is_being_served_is_no_old_queue(
     why(runtime, merchant)
     look(man(runtime, "api", "worker", "scheduler"))
     assert kinds(told) == []
+
+
+def test_a_mail_server_that_takes_nothing_for_ten_minutes_is_told_by_the_other_channel(
+    runtime: Runtime, told: Receiver, merchant: Merchant, clock: FrozenClock
+) -> None:
+    gone = Secret(f"smtp://127.0.0.1:{free_port()}")
+    dead = replace(runtime.settings, smtp_url=gone)
+    alone = man(runtime, "api", "worker", "scheduler")
+    runtime.settings = dead
+    update_merchant(runtime, merchant.merchant_id, {"alert_emails": ["ops@shop.example"]})
+    Monitor(runtime, merchant, clock).finds()
+    assert email_alerts(runtime) == 0
+    clock.move(timedelta(minutes=9))
+    look(alone)
+    assert kinds(told) == []
+    clock.move(timedelta(minutes=2))
+    look(alone)
+    assert kinds(told) == [("mails_fail", "open")]
+    assert "1 mail waits since " in told.bodies[0]["message"]
+    assert "The last error: ConnectionRefusedError." in told.bodies[0]["message"]
+    with MailServer() as smtp:
+        runtime.settings = replace(dead, smtp_url=Secret(smtp.url))
+        clock.move(timedelta(minutes=30))
+        assert email_alerts(runtime) == 1
+    is_over(runtime, alone, told, "mails_fail")
+
+
+def test_a_webhook_that_takes_nothing_for_ten_minutes_is_told_to_the_operator(
+    runtime: Runtime, told: Receiver, merchant: Merchant, clock: FrozenClock
+) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    runtime.settings = replace(runtime.settings, allow_private_webhooks=True)
+    wish = Wish(kind="webhook", url=f"http://127.0.0.1:{free_port()}/hooks")
+    made = set_channel(runtime, merchant.merchant_id, wish)
+    assert isinstance(made, ChannelSet)
+    Monitor(runtime, merchant, clock).finds()
+    assert post_due(runtime) == 1  # tried
+    clock.move(timedelta(minutes=9))
+    look(alone)
+    assert kinds(told) == []
+    clock.move(timedelta(minutes=2))
+    look(alone)
+    assert kinds(told) == [("webhooks_fail", "open")]
+    assert told.bodies[0]["title"] == "1 alert channel of 1 merchant takes no messages"
+    remove_channel(merchant.merchant_id, made.row.channel_id)
+    is_over(runtime, alone, told, "webhooks_fail")
+
+
+def is_over(runtime: Runtime, alone: Watchman, told: Receiver, kind: str) -> None:
+    """Told as over, 20 seconds after nobody has seen it any more: as if those had passed."""
+    with in_transaction():
+        execute("UPDATE operator_alerts SET seen_at = seen_at - interval '1 minute'")
+    look(alone)
+    assert kinds(told)[-1] == (kind, "resolved")
 
 
 def test_with_no_worker_the_queue_is_part_of_that_and_no_second_alert(

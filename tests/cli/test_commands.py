@@ -661,6 +661,18 @@ def test_doctor_finds_everything_in_order(
     ]
 
 
+def test_addresses_for_alerts_without_a_mail_server_are_a_fault_and_warned_of(
+    environ: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TRACKLAYER_SMTP_URL", raising=False)
+    assert main(["merchant", "create", "--name", "Shop", "--alert-email", "ops@shop.example"]) == 0
+    assert "Nobody gets an e-mail as yet: no mail server is set here." in capsys.readouterr().err
+    assert main(["merchant", "create", "--name", "Other"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["doctor"]) == 1
+    assert "1 merchant has addresses for alerts, and no mail server is set: nobody gets one" in capsys.readouterr().out
+
+
 def test_doctor_names_each_fault(
     environ: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

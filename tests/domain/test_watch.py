@@ -15,6 +15,7 @@ from tracklayer.domain.watch import (
     Facts,
     JobFacts,
     Trouble,
+    Untold,
     Waiting,
     all_is_well,
     database_trouble,
@@ -51,10 +52,28 @@ def crew(**says: Any) -> list[Beat]:
 
 
 def facts(beats: list[Beat], **more: Any) -> Facts:
-    return Facts(NOW, beats, **{"jobs": JOBS, "intervals": INTERVALS, "waiting": Waiting(), **more})
+    return Facts(NOW, beats, **{"jobs": JOBS, "intervals": INTERVALS, "waiting": Waiting(), "untold": Untold(), **more})
 
 
 TEXTS = [
+    pytest.param(
+        facts(crew(), untold=Untold(3, NOW - timedelta(minutes=12), "ConnectionRefusedError")),
+        "mails_fail",
+        "The mail server takes no mail",
+        "Merchants are not told of their alerts by e-mail: 3 mails wait since 2026-11-20 14:48 UTC, and none went out in the last "
+        "10 min. Check TRACKLAYER_SMTP_URL, and the mail server's log. They are tried again for 24 hours, then given up. The last "
+        "error: ConnectionRefusedError.",
+        id="a mail server that is away",
+    ),
+    pytest.param(
+        facts(crew(), untold=Untold(messages=4, channels=2, merchants=1, channels_since=NOW - timedelta(minutes=12))),
+        "webhooks_fail",
+        "2 alert channels of 1 merchant take no messages",
+        "Merchants are not told of their alerts by webhook or Slack: 4 messages wait, the oldest since 2026-11-20 14:48 UTC. Where "
+        "it is all of them, look at this installation's network; else the merchant corrects the address: `lastError` of the "
+        "channel says why. They are tried again for 24 hours, then given up.",
+        id="webhooks that take nothing",
+    ),
     pytest.param(
         facts([beat("api"), beat("worker", age=41), beat("scheduler")], queued=15000),
         "no_worker",

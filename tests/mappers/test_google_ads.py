@@ -724,7 +724,7 @@ def test_consent_is_enough_where_it_is_required(state: str) -> None:
         assert result.item["consent"] == {"adUserData": "CONSENT_GRANTED"}
     else:
         assert isinstance(result, Refused)
-        assert (result.reason, result.field) == (DropReason.CONSENT_DENIED, "consent.ad_user_data")
+        assert (result.reason, result.field) == (DropReason.INVALID_FIELD, "consent.ad_user_data")
 
 
 @pytest.mark.parametrize("settings", [{}, OLD])

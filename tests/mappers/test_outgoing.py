@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.drawing import drawn
 from tracklayer.domain import identifiers
-from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.delivery import CONSENT_MISSING, DropReason
 from tracklayer.domain.event import PLAIN_USER_FIELDS, Event, ReadEvent, read_event
 from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.mappers import PLATFORMS, mapper_for
@@ -154,8 +154,13 @@ def test_what_nobody_consented_to_is_kept_back_where_the_rule_asks(
     found = map_event(Seen().mapper, given, settings, NOW)
     assert isinstance(found, Mapped) == is_sent
     if isinstance(found, Refused):
-        assert (found.reason, found.field) == (DropReason.CONSENT_DENIED, "consent.ad_user_data")
+        said = (DropReason.INVALID_FIELD, "consent.ad_user_data", CONSENT_MISSING)  # nobody refused: nothing was said
+        assert (found.reason, found.field, found.code) == said
         assert [verdict.rule for verdict in found.verdicts] == ["consent"]
+        refused = replace(given, consent=replace(given.consent, ad_user_data="denied"))
+        denied = map_event(Seen().mapper, refused, settings, NOW)
+        assert isinstance(denied, Refused)
+        assert (denied.reason, denied.code) == (DropReason.CONSENT_DENIED, None)
     granted = replace(given, consent=replace(given.consent, ad_user_data="granted"))
     assert isinstance(map_event(Seen().mapper, granted, settings, NOW), Mapped)
 

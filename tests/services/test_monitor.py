@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.datastructures import Secret
 
-from tests.factories import Merchant, draft, new_merchant
+from tests.factories import META, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.heartbeats import waiting
@@ -22,7 +22,14 @@ from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.backtest import backtest
 from tracklayer.services.deliver import deliver_due
-from tracklayer.services.destinations import pause_destination, remove_destination, sandbox_destinations
+from tracklayer.services.destinations import (
+    Changed,
+    pause_destination,
+    remove_destination,
+    sandbox_destinations,
+    set_destination,
+)
+from tracklayer.services.explain import explain
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.monitor import Watch, learn_baselines
@@ -289,6 +296,36 @@ def test_what_nobody_wants_sent_is_no_failure(scene: Scene) -> None:
             (scene.merchant.merchant_id,),
         )
     assert (dropped, unmappable, consent, unsupported) == (90, 0, 45, 45)
+
+
+def test_consent_that_is_required_and_never_sent_is_a_failure_though_nobody_refused(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    changed = set_destination(scene.runtime, merchant_id, "meta", {**META, "require_consent": "always"}, None)
+    assert isinstance(changed, Changed)
+    scene.changes = [{"consent": {"ad_user_data": "granted"}}, DENIED]
+    scene.passes(300, every=1)
+    assert scene.alerts() == []
+    scene.changes = [{}]
+    scene.passes(120, every=1)
+    assert scene.alerts() == [("platform_down", True)]
+    title, message, details = scene.alert()
+    assert title == "Meta can be sent none of your events"
+    assert "100% lack the consent that you require, as none was sent with them (`consent.adUserData`)" in message
+    assert "are lost to it: nobody refused. Whoever sends your shop's events must send `consent.adUserData`" in message
+    assert (details["drop_reason"], details["field"]) == ("invalid_field", "consent.ad_user_data")
+    with in_transaction():
+        found = rows(
+            "SELECT DISTINCT drop_reason, error_code FROM deliveries WHERE merchant_id = %s AND status = 'dropped' ORDER BY 1",
+            (merchant_id,),
+        )
+    assert found == [("consent_denied", "CONSENT_DENIED"), ("invalid_field", "CONSENT_MISSING")]
+    explained = explain("meta", "CONSENT_MISSING", "invalid_field")
+    assert explained is not None
+    assert explained.field == "consent.ad_user_data"
+    assert explained.summary.endswith("nobody refused.")
+    scene.changes = [{"consent": {"ad_user_data": "granted"}}]
+    scene.passes(60, every=1)
+    assert scene.alerts() == [("platform_down", False)]
 
 
 def test_a_new_destination_of_whose_events_half_are_refused_is_told_as_that(scene: Scene) -> None:

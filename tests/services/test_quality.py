@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import Merchant, draft
+from tests.factories import META, Merchant, draft
 from tracklayer.clock import FrozenClock
 from tracklayer.db import quality as db
 from tracklayer.db.advice import advice_of
@@ -15,8 +15,8 @@ from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.advice import Advice
 from tracklayer.domain.facts import mask_of
 from tracklayer.runtime import Runtime
-from tracklayer.services.deliver import deliver_due
-from tracklayer.services.destinations import Changed, set_destination
+from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.destinations import Changed, remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.monitor import Watch
@@ -183,6 +183,70 @@ def test_a_name_that_a_destination_filters_for_its_spelling_is_told_until_it_is_
     scene.passes(8, each_minute=4, event_name="purchase")
     # Whoever writes a name down means it: it is no misspelling anywhere.
     assert [row[3] for row in scene.alerts()] == [False, False]
+
+
+def test_filter_that_has_the_standard_name_in_another_spelling_is_what_is_to_be_mended(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["purchase"]), Changed)
+    scene.passes(3, each_minute=2)
+    assert scene.advice("meta")[0].next_step.startswith("Add Purchase to the destination's event names")
+    scene.passes(3, each_minute=4)
+    assert scene.alerts() == [("event_name_unknown", "meta", "Purchase", True)]
+    title, message = scene.words("event_name_unknown")[:2]
+    assert title == "Meta gets no Purchase: its event names have purchase instead"
+    assert "Add Purchase to them now, then send what was left out with `deliverStored`" in message
+    assert "must have it send purchase" not in message
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Purchase"]), Changed)
+    scene.passes(8, each_minute=4)
+    assert scene.alerts() == [("event_name_unknown", "meta", "Purchase", False)]
+
+
+def test_deliveries_that_a_removal_drops_are_told_of_for_a_day_or_until_it_is_there_again(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    scene.sends(24)
+    assert isinstance(remove_destination(scene.runtime, merchant_id, "meta"), Changed)
+    sweep(scene.runtime)
+    scene.passes(12)
+    [advice] = scene.advice()
+    assert (advice.code, advice.count) == ("dropped_by_removal", 24)
+    assert advice.sentence.startswith(
+        "24 deliveries that had not gone out were dropped, as the destination was removed: Meta"
+    )
+    assert advice.platform is None
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", META), Changed)
+    scene.clock.move(timedelta(hours=2))
+    scene.passes(12)
+    assert scene.advice() == []
+    scene.sends(3)
+    assert isinstance(remove_destination(scene.runtime, merchant_id, "meta"), Changed)
+    sweep(scene.runtime)
+    scene.clock.move(timedelta(hours=25))
+    scene.passes(12)
+    assert scene.advice() == []
+
+
+def test_event_names_that_never_come_are_advised_on_after_an_hour(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Kauf"]), Changed)
+    scene.passes(50, each_minute=1)
+    assert scene.advice("meta") == []
+    scene.passes(30, each_minute=1)
+    assert scene.alerts() == []
+    [advice] = scene.advice("meta")
+    assert advice.code == "filter_takes_nothing"
+    assert "Meta got none of " in advice.sentence
+    assert (
+        "its event names are Kauf, and no event has come under that name. What comes is Purchase (" in advice.sentence
+    )
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Kauf", "Purchase"]), Changed)
+    scene.passes(75, each_minute=1)
+    assert scene.advice("meta") == []
+    # A name that came once may be a rare one.
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Lead"]), Changed)
+    scene.sends(1, event_name="Lead")
+    scene.clock.move(timedelta(days=2))
+    scene.passes(75, each_minute=1)
+    assert scene.advice("meta") == []
 
 
 def test_a_name_that_goes_out_as_another_one_is_advised_on(scene: Scene) -> None:

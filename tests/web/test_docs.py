@@ -516,6 +516,7 @@ def test_the_catalogue_of_errors_has_every_code() -> None:
 def test_the_guide_to_operations_has_every_kind_of_the_operators_alerts() -> None:
     kinds = {*watch.NO_ROLE.values(), *watch.KEEPS_DYING.values(), watch.BROKER_KIND, watch.OLD_QUEUE, watch.JOBS_LATE}
     kinds |= {watch.WRONG_KEY, watch.MIGRATIONS, watch.DATABASE_AWAY, watch.DATABASE_FULL, watch.DATABASE_READ_ONLY}
+    kinds |= {watch.MAILS_FAIL, watch.WEBHOOKS_FAIL}
     kinds |= {watch.SANDBOX, watch.NO_SANDBOX, watch.CLOCK_OFF, f"{watch.PLATFORM_DOWN}:meta"}
     _, _, section = GUIDES["operations"].partition("\n## The operator's alerts\n")
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)

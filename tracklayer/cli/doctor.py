@@ -22,6 +22,7 @@ from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.db.erasures import failing_erasures
+from tracklayer.db.merchants import merchants_with_addresses
 from tracklayer.db.migrate import pending, unknown
 from tracklayer.db.standby import standby_trouble
 from tracklayer.domain import watch
@@ -120,8 +121,8 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         else:
             invariants = False
             yield Finding(version_fault.check, False, version_fault.sentence)
-        if settings.smtp_url is not None and not missing:
-            yield _mails()
+        if not missing:
+            yield from _mails() if settings.smtp_url is not None else _without_mail()
         if not missing:
             yield from _erasures()
             yield from _advice()
@@ -177,6 +178,8 @@ _CHECKS = {
     watch.DATABASE_FULL: "database",
     watch.DATABASE_READ_ONLY: "database",
     watch.CLOCK_OFF: "clocks",
+    watch.MAILS_FAIL: "e-mails",
+    watch.WEBHOOKS_FAIL: "webhooks",
     watch.PLATFORM_DOWN: "platforms",
 }
 _SANDBOX = (watch.SANDBOX, watch.NO_SANDBOX)
@@ -199,7 +202,7 @@ def _roles(settings: Settings) -> Iterator[Finding]:
         yield Finding("roles", True, f"alive: {alive}")
     yield from _sandbox(settings, [trouble for trouble in found if trouble.kind in _SANDBOX])
     for trouble in found:
-        if trouble.kind not in _SANDBOX:
+        if trouble.kind not in _SANDBOX and trouble.kind != watch.MAILS_FAIL:  # of those `_mails` says more
             yield Finding(_CHECKS.get(trouble.kind.split(":")[0], "roles"), not trouble.is_critical, _sentence(trouble))
 
 
@@ -234,7 +237,19 @@ def _invariants() -> Iterator[Finding]:
         yield Finding("invariants", True, "nothing is overdue or lost, and the ledger adds up")
 
 
-def _mails() -> Finding:
+def _without_mail() -> Iterator[Finding]:
+    with connection.session():
+        waiting = merchants_with_addresses()
+    if waiting:
+        have = f"{counted(waiting, 'merchant has', 'merchants have')} addresses for alerts"
+        yield Finding("e-mails", False, f"{have}, and no mail server is set: nobody gets one. Set TRACKLAYER_SMTP_URL")
+
+
+def _mails() -> Iterator[Finding]:
+    yield _waiting_mails()
+
+
+def _waiting_mails() -> Finding:
     with connection.session():
         trouble = mail_trouble(datetime.now(UTC) - LOST_MAIL)
     if trouble.failing:

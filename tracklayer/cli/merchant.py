@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from tracklayer.cli.arguments import add_json, add_merchant, add_page, place_after, the_merchant
 from tracklayer.cli.beside import settings_beside
@@ -68,11 +69,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run_create(args: argparse.Namespace) -> int:
-    with runtime_of(settings_beside()) as runtime:
+    settings = settings_beside()
+    with runtime_of(settings) as runtime:
         created = create_merchant(runtime, args.name, args.retention_days, not args.no_hashing, args.alert_email)
     if isinstance(created, list):
         raise refused(created)
     merchant_id, key = created
+    if args.alert_email and settings.smtp_url is None:
+        print(
+            "Nobody gets an e-mail as yet: no mail server is set here. Give TRACKLAYER_SMTP_URL to the processes of TrackLayer.",
+            file=sys.stderr,
+        )
     if args.json:
         print_json({"merchant_id": str(merchant_id), "api_key": key})
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 
@@ -162,6 +162,21 @@ def mail_trouble(lost_since: datetime) -> MailTrouble:
         "SELECT count(*) FROM alert_mails WHERE status IN ('failed', 'unknown') AND finished_at >= %s", (lost_since,)
     )[0][0]
     return MailTrouble(failing, since, error, lost)
+
+
+def mails_unsent(now: datetime, within: timedelta) -> tuple[int, datetime | None, str | None]:
+    """(mails that wait since an attempt failed, since when, the last error); nothing where one failed for less than ``within``,
+    or where any went out since then: the server takes mail.
+    """
+    trouble = mail_trouble(now)
+    if trouble.since is None or now - trouble.since < within:
+        return 0, None, None
+    if rows(
+        "SELECT 1 FROM alert_mails WHERE due_at >= %s AND status = 'sent' AND finished_at >= %s LIMIT 1",
+        (now - timedelta(hours=25), now - within),
+    ):
+        return 0, None, None
+    return trouble.failing, trouble.since, trouble.last_error
 
 
 def purge_mails(before: datetime, limit: int) -> int:

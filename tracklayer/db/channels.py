@@ -425,6 +425,25 @@ def told_of_drops(merchant_id: int, channel_id: int, until: datetime) -> None:
     )
 
 
+# Of those that failed last time, each by its own messages.
+_UNTAKEN = """
+SELECT coalesce(sum(m.waiting), 0)::bigint, count(*), count(DISTINCT c.merchant_id), min(m.since)
+FROM (SELECT merchant_id, channel_id FROM alert_channels WHERE failures > 0 AND next_at IS NOT NULL LIMIT 1000) AS c
+CROSS JOIN LATERAL (
+    SELECT count(*) AS waiting, min(due_at) AS since FROM channel_messages
+    WHERE merchant_id = c.merchant_id AND channel_id = c.channel_id AND status = 'waiting' AND attempts > 0) AS m
+WHERE m.since < %s
+"""
+
+
+def untaken(due_before: datetime) -> tuple[int, int, int, datetime | None]:
+    """(messages that failed and wait, in how many channels, of how many merchants, since when the oldest was due), of channels
+    that have not taken one that was due before an instant.
+    """
+    messages, channels, merchants, since = rows(_UNTAKEN, (due_before,))[0]
+    return messages, channels, merchants, since
+
+
 def purge_messages(before: datetime, limit: int) -> int:
     """Deletes up to ``limit`` messages that were due before an instant; how many."""
     return execute(

@@ -49,6 +49,11 @@ def sole_merchant_id() -> int | None:
     return found[0][0] if len(found) == 1 else None
 
 
+def merchants_with_addresses() -> int:
+    """How many want their alerts by e-mail."""
+    return int(rows("SELECT count(*) FROM merchants WHERE cardinality(alert_emails) > 0")[0][0])
+
+
 def merchant_by_id(merchant_id: int) -> MerchantRow | None:
     return MerchantRow.get_or_none(MerchantRow.merchant_id == merchant_id)
 
@@ -212,6 +217,23 @@ def key_holder(key_hash: bytes, now: datetime) -> tuple[KeyHolder, bool] | None:
         return None
     last_used_at = found[0][-1]
     return holder_of(found[0]), last_used_at is None or now - last_used_at >= LAST_USED_GRAIN
+
+
+def revoked_key(key_hash: bytes) -> tuple[int, int, frozenset[str]] | None:
+    """(merchant id, key id, scopes) of a key that was revoked."""
+    found = rows(
+        "SELECT merchant_id, key_id, scopes FROM api_keys WHERE key_hash = %s AND revoked_at IS NOT NULL", (key_hash,)
+    )
+    return (found[0][0], found[0][1], frozenset(found[0][2])) if found else None
+
+
+def revocations(keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, datetime]]:
+    """(merchant id, key id) -> how the key begins, and when it was revoked; of those that were."""
+    found = rows(
+        "SELECT merchant_id, key_id, prefix, revoked_at FROM api_keys WHERE (merchant_id, key_id) IN %s AND revoked_at IS NOT NULL",
+        (tuple(keys),),
+    )
+    return {(row[0], row[1]): (row[2], row[3]) for row in found}
 
 
 def note_use(merchant_id: int, key_id: int, now: datetime) -> None:

@@ -191,6 +191,39 @@ def shops(merchant_ids: Sequence[int]) -> dict[int, Shop]:
     return found
 
 
+REMOVED = f"""
+SELECT d.platform, d.removed_at, m.dropped FROM destinations d CROSS JOIN LATERAL (
+    SELECT coalesce(sum((drop_reasons ->> 'destination_removed')::int), 0)::bigint AS dropped FROM counted
+    WHERE merchant_id = d.merchant_id AND platform = d.platform
+      AND {counted_in("d.removed_at - %(window)s", "d.removed_at + interval '1 minute'")}) AS m
+WHERE d.merchant_id = %(merchant)s AND d.removed_at >= %(since)s AND m.dropped > 0
+ORDER BY d.removed_at, d.platform
+"""
+
+
+def dropped_by_removal(merchant_id: int, since: datetime, window: timedelta) -> list[tuple[str, datetime, int]]:
+    """(platform, when it was removed, deliveries that were dropped for it and not redelivered) of destinations that were removed
+    since an instant. ``window``: how long a delivery waits at most.
+    """
+    params: Any = {"merchant": merchant_id, "since": since, "window": window}
+    return [(row[0], row[1], row[2]) for row in rows(REMOVED, params)]
+
+
+FILTERED = f"""
+SELECT d.platform, m.filtered, m.first_at FROM destinations d CROSS JOIN LATERAL (
+    SELECT coalesce(sum(filtered), 0)::bigint AS filtered, coalesce(sum(routed), 0)::bigint AS routed,
+           min(minute) FILTER (WHERE filtered > 0) AS first_at FROM counted
+    WHERE merchant_id = d.merchant_id AND platform = d.platform AND {counted_in()}) AS m
+WHERE d.merchant_id = %(merchant)s AND d.removed_at IS NULL AND d.event_names IS NOT NULL AND m.routed = 0 AND m.filtered > 0
+"""
+
+
+def filtered_wholly(merchant_id: int, now: datetime, within: timedelta) -> dict[str, tuple[int, datetime]]:
+    """Platform -> how many events its event names left out, and when the first one came, of destinations that got none."""
+    params: Any = {"merchant": merchant_id, "since": now - within, "until": now + timedelta(minutes=1)}
+    return {platform: (filtered, first_at) for platform, filtered, first_at in rows(FILTERED, params)}
+
+
 TOO_OLD = f"""
 SELECT d.platform, m.dropped,
        CASE WHEN m.dropped > 0 THEN (

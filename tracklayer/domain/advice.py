@@ -31,6 +31,8 @@ class AdviceCode(StrEnum):
     SOURCE_NOT_TAKEN = "source_not_taken"
     EVENT_IDS_REUSED = "event_ids_reused"
     TAKEN_WITH_NOTES = "taken_with_notes"
+    FILTER_TAKES_NOTHING = "filter_takes_nothing"
+    DROPPED_BY_REMOVAL = "dropped_by_removal"
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ class DropReason(StrEnum):
 # What a platform's rules refuse before anything is sent: a failure, as what it refuses itself is. That consent is denied,
 # that the platform has no such event, or that nobody wanted it sent any more, is none.
 UNMAPPABLE = frozenset({DropReason.MISSING_IDENTIFIERS, DropReason.INVALID_FIELD, DropReason.EVENT_TOO_OLD})
+# The code of an INVALID_FIELD: consent is required and the event says nothing of it. Nobody refused, and something is to be
+# done. It is a code and no reason of its own, as processes of the version before read no reason that they do not know.
+CONSENT_MISSING = "CONSENT_MISSING"
 # What cannot come right by being sent again.
 IN_VAIN = frozenset({DropReason.EVENT_TOO_OLD, DropReason.CONSENT_DENIED, DropReason.ERASED, DropReason.SUPPRESSED})
 # Whose person was erased, before or since: neither a success nor a failure of a destination.
@@ -326,6 +329,7 @@ class Refusal:
     reason: DropReason
     message: str
     field: str | None = None
+    code: str | None = None  # where it says more than the reason
 
 
 @dataclass(frozen=True, slots=True)

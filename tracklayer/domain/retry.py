@@ -177,7 +177,7 @@ def judge_unsent(claim: Claim, refusal: Refusal) -> Settlement:
         drop_reason=refusal.reason,
         drop_field=refusal.field,
         last_error=refusal.message[:MAX_ERROR],
-        error_code=refusal.reason.value.upper(),
+        error_code=refusal.code or refusal.reason.value.upper(),
     )
 
 

@@ -26,6 +26,7 @@ JOBS = ("sweep", "monitor", "fold", "purge")
 JOB_INTERVALS = 5
 JOB_LATE = timedelta(seconds=60)  # at least: a job that runs every second may wait behind a long one
 DYING, DYING_WITHIN = 5, timedelta(minutes=5)  # processes that ended by no will of anybody, of those started so lately
+UNTOLD = timedelta(minutes=10)  # since the first failure: a mail server that restarts is back by then
 CLOCK = timedelta(seconds=2)  # as the log and `doctor` warn of
 
 NO_ROLE = {"api": "no_api", "worker": "no_worker", "scheduler": "no_scheduler"}
@@ -41,6 +42,8 @@ DATABASE_READ_ONLY = "database_read_only"
 SANDBOX = "sandbox_left_set"
 NO_SANDBOX = "sandbox_missing"
 CLOCK_OFF = "clock_off"
+MAILS_FAIL = "mails_fail"
+WEBHOOKS_FAIL = "webhooks_fail"
 PLATFORM_DOWN = "platform_down"  # with the platform's key behind a colon: of each one alert may be open
 KINDS = (
     *NO_ROLE.values(),
@@ -56,6 +59,8 @@ KINDS = (
     SANDBOX,
     NO_SANDBOX,
     CLOCK_OFF,
+    MAILS_FAIL,
+    WEBHOOKS_FAIL,
     PLATFORM_DOWN,
 )
 
@@ -162,8 +167,25 @@ class Down:
 
 
 @dataclass(frozen=True)
+class Untold:
+    """What reaches nobody for longer than ``UNTOLD``. ``mails``: that wait, where the server took none lately; ``messages``: to
+    webhooks and Slack, which ``channels`` of ``merchants`` do not take. ``error``: the latest, without its words.
+    """
+
+    mails: int = 0
+    mails_since: datetime | None = None
+    error: str | None = None
+    messages: int = 0
+    channels: int = 0
+    merchants: int = 0
+    channels_since: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Facts:
-    """``intervals``: of the jobs. ``waiting``: None where nobody looked. ``queued``: deliveries that wait, counted where no worker lives."""
+    """``intervals``: of the jobs. ``waiting``: None where nobody looked. ``queued``: deliveries that wait, counted where no worker lives.
+    ``untold``: None where nobody looked.
+    """
 
     now: datetime
     beats: Sequence[Beat]
@@ -172,6 +194,7 @@ class Facts:
     waiting: Waiting | None = None
     queued: int = 0
     down: Sequence[Down] = ()
+    untold: Untold | None = None
 
     def living(self, role: str) -> list[Beat]:
         return [beat for beat in self.beats if beat.role == role and beat.lives]
@@ -199,7 +222,7 @@ def judge(facts: Facts) -> list[Trouble]:
     found = [*_roles(facts), *_dying(facts), *_broker(facts), *_database(facts), *_refusing(facts), *_keys(facts)]
     if facts.living("worker"):
         found += [*_queue(facts), *_jobs(facts)]
-    return [*found, *_platforms(facts), *_sandbox(facts), *_no_sandbox(facts), *_clocks(facts)]
+    return [*found, *_untold(facts), *_platforms(facts), *_sandbox(facts), *_no_sandbox(facts), *_clocks(facts)]
 
 
 def undecided(facts: Facts) -> set[str]:
@@ -209,6 +232,8 @@ def undecided(facts: Facts) -> set[str]:
         kinds |= {OLD_QUEUE, JOBS_LATE}
     if facts.waiting is None:
         kinds.add(OLD_QUEUE)
+    if facts.untold is None:
+        kinds |= {MAILS_FAIL, WEBHOOKS_FAIL}
     if any(beat.says.get("broker") for beat in facts.beats if beat.lives):
         kinds.add(BROKER_KIND)
     return kinds
@@ -495,6 +520,38 @@ _JOB_STAKES = {
     "fold": "Counters are not added up, so pages and monitors become slow.",
     "purge": "What is past its retention is not deleted.",
 }
+
+
+def _untold(facts: Facts) -> list[Trouble]:
+    """Merchants whose alerts do not reach them. The operator is told by each channel, and so by one that works."""
+    found, untold = [], facts.untold
+    if untold is not None and untold.mails and untold.mails_since is not None:
+        found.append(
+            Trouble(
+                MAILS_FAIL,
+                Severity.WARNING,
+                "The mail server takes no mail",
+                f"Merchants are not told of their alerts by e-mail: {counted(untold.mails, 'mail waits', 'mails wait')} since "
+                f"{clock_time(untold.mails_since)}, and none went out in the last {lasting(UNTOLD)}. Check TRACKLAYER_SMTP_URL, and "
+                f"the mail server's log. They are tried again for 24 hours, then given up. The last error: {untold.error}.",
+                untold.mails_since,
+            )
+        )
+    if untold is not None and untold.channels and untold.channels_since is not None:
+        found.append(
+            Trouble(
+                WEBHOOKS_FAIL,
+                Severity.WARNING,
+                f"{counted(untold.channels, 'alert channel')} of {counted(untold.merchants, 'merchant')} "
+                f"{'takes' if untold.channels == 1 else 'take'} no messages",
+                f"Merchants are not told of their alerts by webhook or Slack: {counted(untold.messages, 'message waits', 'messages wait')}"
+                f", the oldest since {clock_time(untold.channels_since)}. Where it is all of them, look at this installation's "
+                "network; else the merchant corrects the address: `lastError` of the channel says why. They are tried again for "
+                "24 hours, then given up.",
+                untold.channels_since,
+            )
+        )
+    return found
 
 
 def _platforms(facts: Facts) -> list[Trouble]:

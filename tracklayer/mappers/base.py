@@ -65,9 +65,10 @@ class Refused:
     message: str
     field: str | None = None
     verdicts: tuple[RuleVerdict, ...] = ()
+    code: str | None = None  # where it says more than the reason
 
     def as_refusal(self) -> Refusal:
-        return Refusal(self.reason, self.message, self.field)
+        return Refusal(self.reason, self.message, self.field, self.code)
 
 
 class SettingKind(Enum):

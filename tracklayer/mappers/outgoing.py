@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from tracklayer.domain import normalise
-from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.delivery import CONSENT_MISSING, DropReason
 from tracklayer.domain.event import (
     UNNAMED,
     Content,
@@ -65,7 +65,9 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
 
 
 _AHEAD = RuleVerdict("event_time", True, "ahead of the clock: waits until its time has come", "occurred_at")
-_NO_CONSENT = "the destination sends only what somebody consented to, and consent.ad_user_data does not say so"
+_CONSENT = "consent.ad_user_data"
+_DENIED = "consent to use the data for ads is denied"
+_NO_CONSENT = "require_consent asks for consent, and the event says nothing of it: no consent.ad_user_data came with it"
 _NO_PAGE = RuleVerdict("event_source_url", True, "none given: the default page stands in", "event_source_url")
 _OTHER_PAGE = RuleVerdict(
     "event_source_url", False, "not an absolute http(s) URL: the default page stands in", "event_source_url"
@@ -87,8 +89,12 @@ def _without_consent(event: Event, settings: Settings) -> Refused | None:
         country = normalise.country(given) if given else None
         if country is not None and country not in CONSENT_COUNTRIES:
             return None
-    verdict = RuleVerdict("consent", False, _NO_CONSENT, "consent.ad_user_data")
-    return Refused(DropReason.CONSENT_DENIED, _NO_CONSENT, "consent.ad_user_data", (verdict,))
+    if event.consent.ad_user_data == "denied":
+        return Refused(
+            DropReason.CONSENT_DENIED, _DENIED, _CONSENT, (RuleVerdict("consent", False, _DENIED, _CONSENT),)
+        )
+    verdict = RuleVerdict("consent", False, _NO_CONSENT, _CONSENT)
+    return Refused(DropReason.INVALID_FIELD, _NO_CONSENT, _CONSENT, (verdict,), CONSENT_MISSING)
 
 
 def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[RuleVerdict]) -> Event:

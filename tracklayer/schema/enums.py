@@ -94,7 +94,10 @@ DropReason = _enum(
         "WINDOW_EXPIRED": ("window_expired", "It could not be delivered within 24 hours."),
         "UNSUPPORTED_EVENT": ("unsupported_event", "The platform has no event for this name."),
         "MISSING_IDENTIFIERS": ("missing_identifiers", "Nothing by which the platform could match a person."),
-        "INVALID_FIELD": ("invalid_field", "A field that the platform demands is missing or wrong."),
+        "INVALID_FIELD": (
+            "invalid_field",
+            "A field that the platform, or your consent rule, demands is missing or wrong.",
+        ),
         "EVENT_TOO_OLD": ("event_too_old", "The event happened longer ago than the platform takes."),
         "CONSENT_DENIED": ("consent_denied", "The person refused the use of their data for ads."),
         "DESTINATION_REMOVED": ("destination_removed", "Its destination was removed while it waited."),
@@ -150,6 +153,14 @@ AdviceCode = _enum(
         "TAKEN_WITH_NOTES": (
             "taken_with_notes",
             "A platform says something of many events that it takes, such as that it took requests only in part.",
+        ),
+        "FILTER_TAKES_NOTHING": (
+            "filter_takes_nothing",
+            "A destination gets nothing, as its event names are none that events come with.",
+        ),
+        "DROPPED_BY_REMOVAL": (
+            "dropped_by_removal",
+            "A destination was removed while deliveries waited for it: they were dropped.",
         ),
     },
 )

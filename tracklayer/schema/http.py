@@ -47,6 +47,7 @@ from tracklayer.schema.fair import LONG_BODY, LongRequests
 from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
+from tracklayer.schema.turned_away import count_answer, count_refused, count_revoked
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
 from tracklayer.tracing import OPERATION
@@ -65,6 +66,7 @@ EVENT_STREAM = b"text/event-stream"
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 TELL_COST = b"tracklayer-cost"  # the header that asks for extensions.cost
 HOLDER = "tracklayer.holder"  # where a scope keeps whose key came with it
+BODY = "tracklayer.body"  # and the body that was read
 CONTEXT = "tracklayer.context"  # and the context of an operation whose cost is asked for
 
 
@@ -106,6 +108,7 @@ class GraphQLDoor(LiveDoor):
             await super().__call__(scope, receive, send)
             return
         headers = _first_of_each(scope["headers"])
+        holder: KeyHolder | None = None
         try:
             holder = await self._holder(scope, headers)
             if holder is not None and holder.session is not None:
@@ -123,6 +126,7 @@ class GraphQLDoor(LiveDoor):
         except ClientGoneError:
             pass
         except (DamagedBodyError, UnknownEncodingError) as error:
+            count_refused(self.house.runtime, holder, None, errors.BAD_REQUEST)
             await _of_encoding(error)(scope, receive, send)
         except asyncio.CancelledError:
             if not self._closing.is_set():
@@ -130,7 +134,19 @@ class GraphQLDoor(LiveDoor):
             ending = errors.refused(BEING_ENDED, errors.OVERLOADED, retryable=True)
             await self._refuse(ending, headers)(scope, receive, send)
         except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
+            if scope["method"] == "POST":
+                self._count_refused(holder, headers, error)
             await self._refuse(error, headers)(scope, receive, send)
+
+    def _count_refused(
+        self, holder: KeyHolder | None, headers: Mapping[bytes, bytes], error: GraphQLError | DatabaseAwayError
+    ) -> None:
+        """Of a request whose body was not read, or not to its end."""
+        runtime = self.house.runtime
+        if holder is None:
+            count_revoked(runtime, headers.get(b"authorization", b"").decode("latin-1"))
+        elif isinstance(error, GraphQLError):
+            count_refused(runtime, holder, None, str((error.extensions or {}).get("code")))
 
     async def _holder(self, scope: Scope, headers: Mapping[bytes, bytes]) -> KeyHolder | None:
         """Whose key, or session, came with a request. Raises GraphQLError for a bad one, and for a stranger who asks too often."""
@@ -192,6 +208,7 @@ class GraphQLDoor(LiveDoor):
         if isinstance(answer, bytes):
             await _send_data(send, answer, strict=strict)
         elif answer is not None:
+            count_answer(self.house.runtime, holder, body, answer)
             media_type = GRAPHQL_JSON if strict else "application/json"
             await self._response(answer, media_type, strict=strict)(scope, receive, send)
         else:
@@ -204,10 +221,12 @@ class GraphQLDoor(LiveDoor):
             receive = _again(body, receive)
         # Media types know no case; Strawberry's view does.
         lowered = [(name, value.lower() if name in _MEDIA_TYPES else value) for name, value in scope["headers"]]
-        request = Request({**scope, "headers": lowered}, receive)
+        request = Request({**scope, "headers": lowered, BODY: body}, receive)
         try:
             response = await self.run(request)
         except HTTPException as error:
+            if body is not None:
+                count_refused(self.house.runtime, scope.get(HOLDER), body, errors.BAD_REQUEST)
             response = _problem(error.status_code, error.reason)
         await response(scope, receive, send)
 
@@ -315,7 +334,10 @@ class GraphQLDoor(LiveDoor):
         return response
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
-        return _worded(result, request.scope.get(CONTEXT))  # type: ignore[return-value]
+        answer = _worded(result, request.scope.get(CONTEXT))
+        if "errors" in answer and (body := request.scope.get(BODY)) is not None:
+            count_answer(self.house.runtime, request.scope.get(HOLDER), body, answer)
+        return answer  # type: ignore[return-value]
 
     def create_response(self, response_data: Any, sub_response: Response) -> Response:
         media_type = sub_response.headers.get("content-type", "application/json")

@@ -301,7 +301,10 @@ class UpdateMerchantInput:
     hash_user_data: bool | None = _given(
         "Whether email and phone are kept as SHA-256 only; applies to new events.", UNSET
     )
-    alert_emails: list[str] | None = _given("Who gets alerts by e-mail; empty or null: nobody.", UNSET)
+    alert_emails: list[str] | None = _given(
+        "Who gets alerts by e-mail; empty or null: nobody. It is taken also where no mail server is set: `sendsMail` says so, and then nobody gets one.",
+        UNSET,
+    )
     default_currency: str | None = _given(
         "ISO 4217 code of values that come without one, on every platform; null: none is filled in.", UNSET
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import strawberry
 
 from tracklayer.db.coverage import Refusals
+from tracklayer.domain.monitors.refused_requests import meaning_of
 from tracklayer.domain.problem import CODES
 from tracklayer.schema.access import READ
 from tracklayer.schema.inputs import dotted_path
@@ -19,7 +20,8 @@ MOST_ROWS = 100
 class RejectionRow:
     code: str = strawberry.field(metadata=READ, description="The code of the first thing that was wrong.")
     field: str | None = strawberry.field(
-        metadata=READ, description="The field that it is about; `*`: further fields; null: about none."
+        metadata=READ,
+        description="The field that it is about; `*`: further fields; `request`, or `key` and its id: the whole request; null: about none.",
     )
     event_name: str = strawberry.field(
         metadata=READ, description="The name of the events; `*`: further names, or none that could be read."
@@ -30,7 +32,7 @@ class RejectionRow:
 
 
 def rejection_row(found: Refusals) -> RejectionRow:
-    known = CODES.get(found.code)
+    known = meaning_of(found.code, found.field) or CODES.get(found.code)
     return RejectionRow(
         code=found.code,
         field=dotted_path(found.field.split(".")) if found.field else None,

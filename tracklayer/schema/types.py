@@ -822,7 +822,9 @@ class MerchantNode(Node):
     name: str = _field(READ, "The merchant's name.")
     retention_days: RetentionDays = _field(READ, "How long events and deliveries are kept.")
     hash_user_data: bool = _field(READ, "Whether email and phone are kept as SHA-256 only.")
-    alert_emails: list[str] = _field(READ, "Who gets alerts by e-mail; empty: nobody.")
+    alert_emails: list[str] = _field(
+        READ, "Who gets alerts by e-mail; empty: nobody, and nobody either where `sendsMail` is false."
+    )
     default_currency: str | None = _field(
         READ, "ISO 4217 code of values that come without one; a destination's own setting wins."
     )

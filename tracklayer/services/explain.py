@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tracklayer.domain.delivery import INTERCEPTED, INTERFACE_VERSION, NOTED, AttemptOutcome, DeliveryStatus, DropReason
+from tracklayer.domain.delivery import (
+    CONSENT_MISSING,
+    INTERCEPTED,
+    INTERFACE_VERSION,
+    NOTED,
+    AttemptOutcome,
+    DeliveryStatus,
+    DropReason,
+)
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Explanation
 
@@ -34,6 +42,12 @@ OWN: dict[str, Explanation] = {
     ),
     DropReason.CONSENT_DENIED.name: Explanation(
         "The person refused the use of their data for ads.", "Nothing to do.", "consent.ad_user_data"
+    ),
+    CONSENT_MISSING: Explanation(
+        "Consent is required, and none was sent with the event: nobody refused.",
+        "Send consent.adUserData with the next events, GRANTED or DENIED as the person chose. Where you need not ask, set the"
+        " consent rule (requireConsent, or require_consent of the destination) to NEVER, then redeliver this one.",
+        "consent.ad_user_data",
     ),
     DropReason.WINDOW_EXPIRED.name: Explanation(
         "It could not be delivered within 24 hours.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tracklayer.db.delivery_groups import GroupRow
 from tracklayer.db.models import DestinationRow
-from tracklayer.domain.delivery import DeliveryStatus, DestinationState, DropReason, may_redeliver
+from tracklayer.domain.delivery import CONSENT_MISSING, DeliveryStatus, DestinationState, DropReason, may_redeliver
 from tracklayer.domain.health import CREDENTIALS_REFUSED
 from tracklayer.services.explain import Explained, explain
 
@@ -47,6 +47,10 @@ _DO_RENEW = (
 _DO_PAUSED = "They go out once you resume the destination; what has waited for 24 hours is dropped."
 _DO_OURS = "TrackLayer itself failed: it tries again, and the operator finds the trace in the log."
 _DO_WAITING = "Nothing to do: they are on their way."
+_DO_CONSENT = (
+    "Send consent.adUserData with the next events, GRANTED or DENIED as the person chose; redeliver these only where you need not"
+    " ask, once the consent rule says so."
+)
 _OURS = "TRACKLAYER_ERROR"
 
 
@@ -83,6 +87,8 @@ def _group(row: GroupRow, destination: DestinationRow | None) -> Group:
 def _what_to_do(row: GroupRow, holder: DestinationRow | None) -> str:
     """``holder``: the destination that keeps them back."""
     if row.drop_reason is not None:
+        if row.code == CONSENT_MISSING:
+            return _DO_CONSENT
         return _DO[DropReason(row.drop_reason)]
     if holder is not None:
         if holder.state == DestinationState.PAUSED:

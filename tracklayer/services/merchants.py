@@ -163,6 +163,9 @@ def authenticate(runtime: Runtime, key: str) -> KeyHolder | None:
     begun, now, key_hash = runtime.keyring.begin(), runtime.clock.now(), hash_of_key(key)
     found = db.key_holder(key_hash, now)
     if found is None:
+        if (revoked := db.revoked_key(key_hash)) is not None:
+            merchant_id, key_id, scopes = revoked
+            runtime.counting.turned_away.keep_revoked(key_hash, merchant_id, key_id, may_send="ingest" in scopes)
         return None
     holder, is_to_note = found
     if holder.is_marked:

@@ -23,6 +23,8 @@ from psycopg2.extensions import parse_dsn
 
 from tracklayer import metrics
 from tracklayer.clock import DatabaseClock
+from tracklayer.db import alert_mails as db_mails
+from tracklayer.db import channels as db_channels
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import heartbeats as db_beats
 from tracklayer.db import operator_alerts as db
@@ -47,10 +49,12 @@ from tracklayer.domain.watch import (
     OLD,
     REFUSALS,
     ROLES,
+    UNTOLD,
     Down,
     Facts,
     Queues,
     Trouble,
+    Untold,
     Waiting,
     all_is_well,
     database_trouble,
@@ -104,7 +108,7 @@ def facts_now(intervals: Mapping[str, timedelta], now: datetime, *, with_queue: 
     facts = Facts(now, beats, jobs, intervals)
     if facts.living("worker"):
         facts = replace(facts, down=_down())
-        return replace(facts, waiting=_waiting()) if with_queue else facts
+        return replace(facts, waiting=_waiting(), untold=_untold(now)) if with_queue else facts
     with in_transaction():
         return replace(facts, queued=db_beats.queued())
 
@@ -130,6 +134,17 @@ def _waiting() -> Waiting | None:
         return None
     _note_queues(found.queues)
     return replace(found, stalled=_titled(found.stalled), slow=_titled(found.slow))
+
+
+def _untold(now: datetime) -> Untold | None:
+    """What reaches no merchant; None where looking takes too long."""
+    try:
+        with in_transaction(), statements_within(QUEUE_SECONDS):
+            mails, mails_since, error = db_mails.mails_unsent(now, UNTOLD)
+            messages, channels, merchants, since = db_channels.untaken(now - UNTOLD)
+    except ReadTimeoutError:
+        return None
+    return Untold(mails, mails_since, error, messages, channels, merchants, since)
 
 
 def _note_queues(queues: Mapping[str, Queues]) -> None:

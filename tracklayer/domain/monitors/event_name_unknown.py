@@ -30,7 +30,8 @@ class Spelling:
 
     ``first_at``, ``last_at``: the first and last minute of the hour with it. ``right_events``, ``right_last_at``: of the
     right name. ``is_conversion``: its events bring a value, or an order. ``can_be_added``: the destination is told by name
-    what becomes of an event, so that the name may be added there.
+    what becomes of an event, so that the name may be added there. ``is_standard``: it is the platform's and the data model's
+    own name, which the destination's event names have in another spelling: then these are wrong, and not the shop.
     """
 
     platform: str
@@ -45,6 +46,7 @@ class Spelling:
     right_last_at: datetime | None = None
     is_conversion: bool = False
     can_be_added: bool = False
+    is_standard: bool = False
 
 
 _OR_ADD = ", or add {} to the destination's settings with what {} has there, and redeliver what was dropped"
@@ -66,15 +68,27 @@ def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None
     if mended:
         return None
     matters = seen.is_conversion or not is_step(seen.right)
+    if seen.is_standard:
+        title = f"{seen.title} gets no {seen.name}: its event names have {seen.right} instead"
+        to_do = (
+            f"its event names (`eventNames`) have {seen.right}, which is another name, and {seen.name} is the right one. Add"
+            f" {seen.name} to them now, then send what was left out with `deliverStored`; the shop need change nothing."
+            f" Of {seen.right}"
+        )
+    else:
+        title = f"{seen.title} gets no {seen.name}: it is called {seen.right} there"
+        to_do = (
+            f"it takes {seen.right}, and not this spelling. Whoever maintains the shop must have it send {seen.right}"
+            f" now{_OR_ADD.format(seen.name, seen.right) if seen.can_be_added else ''}. Under the right name"
+        )
     return Finding(
         AlertKind.EVENT_NAME_UNKNOWN,
         seen.platform,
         Severity.CRITICAL if matters else Severity.WARNING,
-        f"{seen.title} gets no {seen.name}: it is called {seen.right} there",
+        title,
         f"{seen.title} got none of the events named {seen.name} of the last hour, {seen.events:,} since "
-        f"{clock_time(seen.first_at)} at least: it takes {seen.right}, and not this spelling. Whoever maintains the shop must "
-        f"have it send {seen.right} now{_OR_ADD.format(seen.name, seen.right) if seen.can_be_added else ''}. Under the right "
-        f"name came {counted(seen.right_events, 'event')} in the same hour; what was left out is stored here.",
+        f"{clock_time(seen.first_at)} at least: {to_do} came {counted(seen.right_events, 'event')} in the same hour; what was"
+        " left out is stored here.",
         seen.first_at,
         {"name": seen.name, "meant": seen.right, "events": seen.events, "events_of_meant": seen.right_events},
         event_name=seen.name,
@@ -98,7 +112,9 @@ def advise_on_spelling(seen: Spelling) -> Advice | None:
     return Advice(
         AdviceCode.NAME_MISSPELT,
         sentence,
-        f"Have the shop send {seen.right} instead of {seen.name}, unless the two are meant to differ.",
+        f"Add {seen.name} to the destination's event names, unless it is left out on purpose: {seen.right} is another name there."
+        if seen.is_standard
+        else f"Have the shop send {seen.right} instead of {seen.name}, unless the two are meant to differ.",
         seen.first_at,
         seen.platform,
         seen.name,

@@ -12,11 +12,12 @@ from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_SAMPLE, WINDOWS
 from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
+from tracklayer.domain.monitors.refused_requests import meaning_of
 from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.views import NOTABLE_DROP, SMALL_SAMPLE
 from tracklayer.domain.monitors.words import clock_time, counted, listed, percent, spelt
 from tracklayer.domain.monitors.worth import Worth, details, in_sales, worth_of
-from tracklayer.domain.problem import CODES
+from tracklayer.domain.problem import CODES, Meaning
 
 HALF = 0.5  # of at least LEAST_SAMPLE events: never usual, whatever the past was
 HALF_OF = timedelta(hours=1)  # with a past: over so long at least, as a file of wrong events is over sooner
@@ -76,7 +77,8 @@ class DoorView:
 
     ``usual``, ``usual_names``, ``usual_causes``: the shares that are accepted, and not refused for one code and field.
     ``open_names``: of the alerts that are open; ``told_until``: name (None: all) -> when its last one was over. What was
-    told is not told again. ``began``: name (None: all) -> since when its open alert says that it holds.
+    told is not told again. ``began``: name (None: all) -> since when its open alert says that it holds. ``keys``: what stands
+    in a field's place for a revoked key -> when that was, in words.
     """
 
     minutes: Sequence[DoorMinute]
@@ -87,6 +89,7 @@ class DoorView:
     open_names: Collection[str] = ()
     told_until: Mapping[str | None, datetime] = field(default_factory=dict)
     began: Mapping[str | None, datetime] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     def fresh(self, minute: DoorMinute) -> DoorMinute:
         """Without the refusals that an alert tells of, or told of."""
@@ -393,6 +396,8 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
         f" By name: {', '.join(f'{_SAID.get(each, each)} {count:,}' for each, count in names)}." if name is None else ""
     )
     normal = f" Usually {percent(1 - usual.share)} are refused." if usual is not None else ""
+    revoked = "".join(f" {view.keys[where]}" for (_, where), _ in told if where in view.keys)
+    why = "" if any(meaning_of(*cause) for cause, _ in told) else " for wrong fields"
     worth = _worth(inside, name)
     # Some of what is counted together as further names may be of this one.
     is_least = name is not None and any(of_name == OTHERS for minute in inside for of_name, _, _ in minute.refused)
@@ -402,9 +407,9 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
         None,
         Severity.CRITICAL if share >= HALF else Severity.WARNING,
         f"{how_many} {what}s are refused",
-        f"{many} since {clock_time(since)} were refused for wrong fields{in_sales(worth)}, and are"
+        f"{many} since {clock_time(since)} were refused{why}{in_sales(worth)}, and are"
         f" reported to no platform. Whoever maintains the shop must correct {listed([_cause(*cause) for cause in to_mend])} now, and then"
-        f" send these events again.{_orders(to_mend)} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}."
+        f" send these events again.{revoked}{_orders(to_mend)} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}."
         f"{over}{by_name}{normal}",
         since,
         {
@@ -447,29 +452,41 @@ def _names(minutes: Iterable[DoorMinute]) -> set[str]:
     return {name for minute in minutes for name, _, _ in minute.refused}
 
 
+def _meaning(code: str, where: str) -> Meaning | None:
+    """Codes of whole requests are other ones than those of fields, though some have the same name."""
+    return meaning_of(code, where) or CODES.get(code)
+
+
 def _cause(code: str, where: str) -> str:
+    if meaning_of(code, where) is not None:
+        return f"the requests ({code})"
     if where == OTHERS:
         return f"{code} in other fields"
     return f"`{spelt(where)}` ({code})" if where else code
 
 
 def _orders(to_mend: Sequence[Cause]) -> str:
-    """What to do about each field; and where the ids are, which nobody keeps of what is refused."""
-    fields: dict[str, list[str]] = {}
-    for code, where in to_mend:
-        if code in CODES:
-            fields.setdefault(CODES[code].what_to_do, []).append(_field(where))
-    orders = "".join(f" {listed(found)}: {to_do}" for to_do, found in fields.items())
+    """What to do about each field or request; and, of fields, where the ids are, which nobody keeps of what is refused."""
+    whose: dict[str, list[str]] = {}
+    for cause in to_mend:
+        meaning = _meaning(*cause)
+        if meaning is not None:
+            whose.setdefault(meaning.what_to_do, []).append(_place(*cause))
+    orders = "".join(f" {listed(found)}: {to_do}" for to_do, found in whose.items())
+    if all(meaning_of(*cause) is not None for cause in to_mend):
+        return orders
     return f"{orders} Which events they are, and what a field takes, says the answer to each: `eventId` beside `userErrors`."
 
 
-def _field(where: str) -> str:
+def _place(code: str, where: str) -> str:
+    if meaning_of(code, where) is not None:
+        return "The requests"
     if where == OTHERS:
         return "Other fields"
     return f"`{spelt(where)}`" if where else "The event"
 
 
 def _counted_cause(cause: Cause, count: int) -> str:
-    meaning = CODES.get(cause[0])
+    meaning = _meaning(*cause)
     said = f" {meaning.meaning}".rstrip(".") if meaning is not None else ""
     return f"{_cause(*cause)} {count:,}:{said}" if said else f"{_cause(*cause)} {count:,}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.domain.event_names import is_purchase
 from tracklayer.domain.facts import AHEAD_FROM, LATE_FROM
-from tracklayer.domain.monitors.words import counted, lasting, percent
+from tracklayer.domain.monitors.words import clock_time, counted, lasting, listed, percent
 
 LEAST_TIMED = 20  # events whose time is wrong,
 SHARE_TIMED = 0.2  # and their share of a day's: one phone with a wrong clock is not the shop's
@@ -18,6 +18,12 @@ LEAST_PURCHASES = 50
 ALL, MANY = 0.98, 0.5
 # Events of an hour that repeat an id, and how many times as many as new ones: browser and server send one id twice.
 LEAST_REPEATS, REPEATS_A_NEW_ONE = 20, 4
+
+LEAST_LEFT_OUT, LEFT_OUT_FOR = (
+    10,
+    timedelta(hours=1),
+)  # that event names leave out: of a destination that was just set, few
+MOST_NAMED = 5
 
 
 class Day(NamedTuple):
@@ -173,6 +179,54 @@ def ids_reused(new: int, repeats: int, example_event_id: str | None, now: dateti
         count=repeats,
         example_event_id=example_event_id,
         details={"new": new, "repeats": repeats},
+    )
+
+
+def dropped_by_removal(removed: Sequence[tuple[str, datetime, int]]) -> Advice | None:
+    """Of destinations that were removed while something waited for them. ``removed``: (title, when, deliveries)."""
+    if not removed:
+        return None
+    each = [f"{title} at {clock_time(at)} ({counted(count, 'delivery', 'deliveries')})" for title, at, count in removed]
+    total = sum(count for _, _, count in removed)
+    return Advice(
+        AdviceCode.DROPPED_BY_REMOVAL,
+        f"{counted(total, 'delivery', 'deliveries')} that had not gone out {'was' if total == 1 else 'were'} dropped, as the "
+        f"destination was removed: {listed(each)}.",
+        "Where that was not meant so, set the destination up again, then redeliver them (DESTINATION_REMOVED) while the platform "
+        "still takes their age; else nothing.",
+        removed[0][1],
+        count=total,
+        details={
+            "removed": [{"title": title, "at": at.isoformat(), "deliveries": count} for title, at, count in removed]
+        },
+    )
+
+
+def takes_nothing(
+    platform: str,
+    title: str,
+    names: Sequence[str],
+    left_out: int,
+    first_at: datetime,
+    came: Mapping[str, int],
+    now: datetime,
+) -> Advice | None:
+    """Of a destination that got none of a day's events, and whose event names never came. ``came``: name -> events of the day."""
+    if left_out < LEAST_LEFT_OUT or now - first_at < LEFT_OUT_FOR:
+        return None
+    most = sorted(came, key=lambda name: (-came[name], name))[:MOST_NAMED]
+    what = f" What comes is {listed([f'{name} ({came[name]:,})' for name in most])}." if most else ""
+    its = f"its event names are {listed(list(names[:MOST_NAMED]))}" if names else "its list of event names is empty"
+    return Advice(
+        AdviceCode.FILTER_TAKES_NOTHING,
+        f"{title} got none of {counted(left_out, 'event')} of the last day: {its}, and no event has come under "
+        f"{'that name' if len(names) == 1 else 'such a name'}.{what}",
+        "Correct the destination's event names (eventNames) to those that your shop sends, or take them off; then send what was "
+        "left out with deliverStored.",
+        first_at,
+        platform,
+        count=left_out,
+        details={"event_names": list(names[:MOST_NAMED]), "left_out": left_out},
     )
 
 

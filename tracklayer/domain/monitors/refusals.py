@@ -28,9 +28,11 @@ class Unmappable:
     sent_from: Sequence[str] = ()
 
 
+CONSENT = "consent.ad_user_data"  # nobody refused: nothing was said
 # Path of our Event -> what events lack, and what still saves those that were dropped.
 _LACKING = {
     "event_source_url": "the page's URL",
+    CONSENT: "the consent that you require, as none was sent with them",
     "user_data": "everything by which it could match a person",
     "user_data.ga_client_id": "the visitor's id that Google's tag or app kit gives",
     "custom_data.value": "a valid value",
@@ -65,6 +67,12 @@ def next_step(found: Unmappable) -> str:
     example = f"event `{found.example}`{name} is an example"
     if found.reason is DropReason.EVENT_TOO_OLD:
         return f"whoever sends your shop's events must send them soon after they happen, {example}. No redelivery helps these."
+    if found.field == CONSENT:
+        return (
+            f"nobody refused. Whoever sends your shop's events must send `{camel(CONSENT)}` with each, `GRANTED` or `DENIED` as the"
+            f" person chose (`DENIED` counts as no failure); {example}. Where you need not ask, set the consent rule to `NEVER` (of"
+            " the merchant or the destination), and redeliver what was dropped."
+        )
     words = "at least one identifier" if found.field == "user_data" else "it"
     step = f"whoever sends your shop's events must add {words} now, {example}."
     default = _DEFAULTS.get(found.field or "")

@@ -16,6 +16,7 @@ import orjson
 from tracklayer.db import advice as db_advice
 from tracklayer.db import quality as db
 from tracklayer.db.advice import Judged
+from tracklayer.db.coverage import names_of
 from tracklayer.db.quality import Counts, Place, Sampled, Shop
 from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.domain.alert import AlertKind, Finding, Subject
@@ -29,12 +30,21 @@ from tracklayer.domain.monitors.event_name_unknown import (
     advise_on_spelling,
     judge_event_name_unknown,
 )
-from tracklayer.domain.monitors.habits import LEAST_REPEATS, Recent, advise_on_events, ids_reused, too_old
+from tracklayer.domain.monitors.habits import (
+    LEAST_REPEATS,
+    Day,
+    Recent,
+    advise_on_events,
+    dropped_by_removal,
+    ids_reused,
+    takes_nothing,
+    too_old,
+)
 from tracklayer.domain.monitors.learn import LEARN_FROM
 from tracklayer.domain.monitors.likely_duplicates import Conversion, judge_likely_duplicates
 from tracklayer.domain.monitors.value_lost import Measure, Sample, Usual, judge_value_lost, learn_usual
 from tracklayer.domain.normalise import is_placeholder
-from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers import PLATFORMS, mapper_for, title_of
 from tracklayer.mappers.base import Mapped, Mapper, Refused
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.services.alone import alone
@@ -275,11 +285,14 @@ class Quality:
                 newest = [_recent(one) for one in db.newest_events(merchant_id, now - DAY, limit=EXAMPLES_OF)]
                 advice = advise_on_events(days.get(merchant_id, []), newest, **of_events)
             old = _too_old(merchant_id, shop, now)
+            unmet = _takes_nothing(page, merchant_id, shop, days.get(merchant_id, []))
+            gone = _dropped_by_removal(page, merchant_id)
             repeats = _ids_reused(merchant_id, *received.get(merchant_id, (0, 0)), now)
-            found.setdefault(merchant_id, []).extend([*advice, *old, *repeats])
+            found.setdefault(merchant_id, []).extend([*advice, *old, *unmet, *repeats, *gone])
             judged.setdefault(merchant_id, set()).update(
                 [("", code) for code in _OF_MERCHANT],
                 [(place.platform, AdviceCode.EVENTS_TOO_OLD) for place in shop.places],
+                [(place.platform, AdviceCode.FILTER_TAKES_NOTHING) for place in shop.places],
             )
         self._advised.note_all(chosen, now)
 
@@ -291,6 +304,7 @@ _OF_MERCHANT = (
     AdviceCode.VALUE_MISSING,
     AdviceCode.CURRENCY_MISSING,
     AdviceCode.EVENT_IDS_REUSED,
+    AdviceCode.DROPPED_BY_REMOVAL,
 )
 
 
@@ -404,6 +418,40 @@ def _too_old(merchant_id: int, shop: Shop, now: datetime) -> list[Advice]:
     return [advice for advice in found if advice is not None]
 
 
+def _dropped_by_removal(page: Page, merchant_id: int) -> list[Advice]:
+    """For a day after the removal; over as soon as the destination is there again."""
+    window = page.runtime.settings.retry_window
+    found = db.dropped_by_removal(merchant_id, page.now - DAY, window)
+    advice = dropped_by_removal([(title_of(platform), at, count) for platform, at, count in found])
+    return [advice] if advice is not None else []
+
+
+def _takes_nothing(page: Page, merchant_id: int, shop: Shop, days: Sequence[Day]) -> list[Advice]:
+    """Of destinations whose event names left out all of a day; not where an alert says so already, of a name that is misspelt."""
+    places = {
+        place.platform: place for place in shop.places if place.platform in PLATFORMS and place.event_names is not None
+    }
+    if not places:
+        return []
+    told = {one.platform for one in page.open_subjects(merchant_id) if one.kind is AlertKind.EVENT_NAME_UNKNOWN}
+    left_out = {
+        platform: found
+        for platform, found in db.filtered_wholly(merchant_id, page.now, DAY).items()
+        if platform in places and platform not in told
+    }
+    if not left_out:
+        return []
+    ever = set(names_of(merchant_id))
+    came = {day.event_name: day.events for day in days if day.event_name != OTHERS}
+    found = []
+    for platform, (count, first_at) in left_out.items():
+        names = places[platform].event_names or ()
+        if ever.isdisjoint(names):  # else it waits for a rare one
+            title = mapper_for(platform).title
+            found.append(takes_nothing(platform, title, names, count, first_at, came, page.now))
+    return [advice for advice in found if advice is not None]
+
+
 # Names ---------------------------------------------------------------------------------------------------------------
 
 
@@ -426,7 +474,7 @@ def _judge_names(
             right = meant(name, _taken(mapper, place))
             if right is None or (fate := _fate(mapper, place, name, right, page.now)) is Fate.COUNTS:
                 continue
-            seen = _spelling(place, mapper.title, name, right, fate, minutes, names.get(right, ()))
+            seen = _spelling(place, mapper, name, right, fate, minutes, names.get(right, ()))
             subject = Subject(AlertKind.EVENT_NAME_UNKNOWN, place.platform, name)
             finding = judge_event_name_unknown(seen, is_open=subject in open_ones)
             if finding is not None:
@@ -496,7 +544,7 @@ def _mapped(mapper: Mapper, place: Place, name: str, now: datetime) -> Mapped | 
 
 def _spelling(
     place: Place,
-    title: str,
+    mapper: Mapper,
     name: str,
     right: str,
     fate: Fate,
@@ -505,7 +553,7 @@ def _spelling(
 ) -> Spelling:
     return Spelling(
         place.platform,
-        title,
+        mapper.title,
         name,
         right,
         fate,
@@ -516,4 +564,5 @@ def _spelling(
         max((one.minute for one in right_minutes), default=None),
         any(one.value or one.orders for one in minutes),
         any(isinstance(value, dict) and right in value for value in place.settings.values()),
+        place.event_names is not None and name in mapper.event_names and right not in mapper.event_names,
     )

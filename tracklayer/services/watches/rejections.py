@@ -12,11 +12,14 @@ from tracklayer.db import coverage as db_coverage
 from tracklayer.db import names as db
 from tracklayer.db.alerts import told_as
 from tracklayer.db.coverage import RefusedEvents
+from tracklayer.db.merchants import revocations
 from tracklayer.domain.alert import AlertKind, Subject
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected, wants_past
 from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.refused_requests import key_of
 from tracklayer.domain.monitors.views import PAST, RECENT
+from tracklayer.domain.monitors.words import clock_time
 from tracklayer.services.watches.names import codes_of, share_of
 from tracklayer.services.watches.page import Page, Verdicts
 
@@ -49,9 +52,10 @@ def look_at_rejections(page: Page) -> Verdicts:
     for (merchant_id, subject), before in told_as(sorted(told), [AlertKind.EVENTS_REJECTED]).items() if told else ():
         if before.began is not None:
             began[merchant_id][subject.event_name] = before.began
+    keys = _revoked_keys(doors)
     for merchant_id in concerned:
         view = _view(page, merchant_id, doors.get(merchant_id, []), usual.get(merchant_id, {}))
-        view = replace(view, began=began[merchant_id])
+        view = replace(view, began=began[merchant_id], keys=keys.get(merchant_id, {}))
         found = judge_events_rejected(view, page.now)
         verdicts.add(merchant_id, found, [finding for finding in found.values() if finding is not None])
     return verdicts
@@ -69,6 +73,21 @@ def _view(page: Page, merchant_id: int, minutes: Sequence[DoorMinute], usual: Ma
         [subject.event_name for subject, (_, until) in lately.items() if subject.event_name and until is None],
         {subject.event_name: until for subject, (_, until) in lately.items() if until is not None},
     )
+
+
+def _revoked_keys(doors: Mapping[int, Sequence[DoorMinute]]) -> dict[int, dict[str, str]]:
+    """Merchant -> what stands in a field's place -> when that key was revoked, in words; a statement where there are any."""
+    named = {
+        (merchant_id, key_id): where
+        for merchant_id, minutes in doors.items()
+        for minute in minutes
+        for _, _, where in minute.refused
+        if (key_id := key_of(where)) is not None
+    }
+    found: dict[int, dict[str, str]] = defaultdict(dict)
+    for key, (prefix, at) in (revocations(sorted(named)) if named else {}).items():
+        found[key[0]][named[key]] = f"The key {prefix}... was revoked at {clock_time(at)}, and is still sent with."
+    return found
 
 
 def _usual(learned: Mapping[str, dict[str, Any]]) -> SuccessRate | None:

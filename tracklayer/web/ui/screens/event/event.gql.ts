@@ -95,7 +95,7 @@ export type DropReason =
   | 'UNSUPPORTED_EVENT'
   /** Nothing by which the platform could match a person. */
   | 'MISSING_IDENTIFIERS'
-  /** A field that the platform demands is missing or wrong. */
+  /** A field that the platform, or your consent rule, demands is missing or wrong. */
   | 'INVALID_FIELD'
   /** The event happened longer ago than the platform takes. */
   | 'EVENT_TOO_OLD'

@@ -31,7 +31,11 @@ export type AdviceCode =
   /** Most events repeat an event id that was sent before, and are counted once. */
   | 'EVENT_IDS_REUSED'
   /** A platform says something of many events that it takes, such as that it took requests only in part. */
-  | 'TAKEN_WITH_NOTES';
+  | 'TAKEN_WITH_NOTES'
+  /** A destination gets nothing, as its event names are none that events come with. */
+  | 'FILTER_TAKES_NOTHING'
+  /** A destination was removed while deliveries waited for it: they were dropped. */
+  | 'DROPPED_BY_REMOVAL';
 
 /** How much an alert matters. */
 export type AlertSeverity =

@@ -31,7 +31,11 @@ export type AdviceCode =
   /** Most events repeat an event id that was sent before, and are counted once. */
   | 'EVENT_IDS_REUSED'
   /** A platform says something of many events that it takes, such as that it took requests only in part. */
-  | 'TAKEN_WITH_NOTES';
+  | 'TAKEN_WITH_NOTES'
+  /** A destination gets nothing, as its event names are none that events come with. */
+  | 'FILTER_TAKES_NOTHING'
+  /** A destination was removed while deliveries waited for it: they were dropped. */
+  | 'DROPPED_BY_REMOVAL';
 
 /** What the values of an alert's chart are. */
 export type AlertChartUnit =
@@ -131,7 +135,7 @@ export type DropReason =
   | 'UNSUPPORTED_EVENT'
   /** Nothing by which the platform could match a person. */
   | 'MISSING_IDENTIFIERS'
-  /** A field that the platform demands is missing or wrong. */
+  /** A field that the platform, or your consent rule, demands is missing or wrong. */
   | 'INVALID_FIELD'
   /** The event happened longer ago than the platform takes. */
   | 'EVENT_TOO_OLD'

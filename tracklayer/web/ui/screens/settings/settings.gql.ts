@@ -93,7 +93,7 @@ export type UpdateMerchantInput = {
   retentionDays?: RetentionDays | null | undefined;
   /** Whether email and phone are kept as SHA-256 only; applies to new events. */
   hashUserData?: boolean | null | undefined;
-  /** Who gets alerts by e-mail; empty or null: nobody. */
+  /** Who gets alerts by e-mail; empty or null: nobody. It is taken also where no mail server is set: `sendsMail` says so, and then nobody gets one. */
   alertEmails?: Array<string> | null | undefined;
   /** ISO 4217 code of values that come without one, on every platform; null: none is filled in. */
   defaultCurrency?: string | null | undefined;

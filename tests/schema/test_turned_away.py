@@ -1,0 +1,197 @@
+"""Requests that are refused as a whole count for the merchant who sent them, and its alerts tell of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import anyio.to_thread
+import httpx
+import pytest
+
+from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, new_merchant
+from tracklayer.app import build_app
+from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.runtime import Runtime
+from tracklayer.schema.bodies import MAX_BODY
+from tracklayer.services.merchants import create_api_key, revoke_api_key
+from tracklayer.services.monitor import Watch
+from tracklayer.services.turned_away import write_turned_away
+
+pytestmark = pytest.mark.anyio
+ALIASES = 31
+
+
+def _event(number: int) -> Any:
+    return camel(draft(f"order_{number}"))
+
+
+def _key(runtime: Runtime, merchant: Merchant, *scopes: str) -> tuple[int, str]:
+    found = create_api_key(runtime, merchant.merchant_id, "shop", scopes)
+    assert isinstance(found, tuple)
+    row, key = found
+    return row.key_id, key
+
+
+def _counted(merchant: Merchant) -> list[tuple[str, str, int]]:
+    with in_transaction():
+        return [
+            (row[0], row[1], int(row[2]))
+            for row in rows(
+                "SELECT code, field, sum(events) FROM rejections_counted WHERE merchant_id = %s GROUP BY 1, 2 ORDER BY 1",
+                (merchant.merchant_id,),
+            )
+        ]
+
+
+def _refused(merchant: Merchant) -> int:
+    with in_transaction():
+        [(found,)] = rows(
+            "SELECT coalesce(sum(rejected), 0)::int FROM minutes WHERE merchant_id = %s", (merchant.merchant_id,)
+        )
+    return int(found)
+
+
+async def _aliases(api: Api, number: int) -> None:
+    names = [f"a{n}" for n in range(ALIASES)]
+    declared = ", ".join(f"${name}: IngestEventInput!" for name in names)
+    calls = " ".join(f"{name}: ingestEvent(input: ${name}) {{ outcome }}" for name in names)
+    await api.post(f"mutation({declared}) {{ {calls} }}", {name: _event(number) for name in names})
+
+
+async def _literals(api: Api, number: int) -> None:
+    await api.post(f'mutation {{ ingestEvent(input: {{eventId: "order_{number}", currency: USD}}) {{ outcome }} }}')
+
+
+async def _unknown(api: Api, number: int) -> None:
+    await api.post(INGEST.replace("outcome", "outcome userError { field }"), {"input": _event(number)})
+
+
+async def _without_variable(api: Api, number: int) -> None:
+    await api.post(INGEST, {"i": _event(number)})
+
+
+async def _too_many(api: Api, number: int) -> None:
+    await api.post(INGEST_MANY, {"inputs": [_event(number * 2000 + n) for n in range(1001)]})
+
+
+async def _no_json(api: Api, number: int) -> None:
+    await _raw(api, f'{{"query": "mutation {{ ingestEvent }}", "number": {number},}}', "application/json")
+
+
+async def _text(api: Api, number: int) -> None:
+    await _raw(api, json.dumps({"query": INGEST, "variables": {"input": _event(number)}}), "text/plain")
+
+
+async def _too_large(api: Api, number: int) -> None:
+    await _raw(api, " " * (MAX_BODY + 1), "application/json")
+
+
+async def _raw(api: Api, body: str, media_type: str) -> None:
+    headers = {"authorization": f"Bearer {api.key}", "content-type": media_type}
+    await api.client.post("/graphql", content=body, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("send", "scopes", "code", "events"),
+    [
+        pytest.param(_aliases, ["ingest"], "TOO_MANY_ALIASES", ALIASES, id="aliases"),
+        pytest.param(_literals, ["ingest"], "GRAPHQL_VALIDATION_FAILED", 1, id="literals"),
+        pytest.param(_unknown, ["ingest"], "GRAPHQL_VALIDATION_FAILED", 1, id="unknown field asked for"),
+        pytest.param(_without_variable, ["ingest"], "BAD_USER_INPUT", 1, id="no variable"),
+        pytest.param(_too_many, ["ingest"], "BAD_USER_INPUT", 1001, id="1001 in a call"),
+        pytest.param(_no_json, ["ingest"], "BAD_REQUEST", 1, id="broken JSON"),
+        pytest.param(_text, ["ingest"], "BAD_REQUEST", 1, id="media type"),
+        pytest.param(_too_large, ["ingest"], "TOO_LARGE", 1, id="413"),
+        pytest.param(
+            lambda api, n: api.post(INGEST, {"input": _event(n)}), ["read"], "FORBIDDEN", 1, id="key that only reads"
+        ),
+        pytest.param(
+            lambda api, n: api.post(INGEST_MANY, {"inputs": [_event(n), _event(n + 100)]}),
+            ["read"],
+            "FORBIDDEN",
+            2,
+            id="list of a key that only reads",
+        ),
+    ],
+)
+async def test_events_refused_with_their_request_are_told(
+    api: Api,
+    runtime: Runtime,
+    clock: FrozenClock,
+    merchant: Merchant,
+    send: Callable[[Api, int], Awaitable[Any]],
+    scopes: list[str],
+    code: str,
+    events: int,
+) -> None:
+    _, api.key = await anyio.to_thread.run_sync(lambda: _key(runtime, merchant, *scopes))
+    for number in range(20):
+        await send(api, number)
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+    assert _counted(merchant) == [(code, "request", 20 * events)]
+    assert _refused(merchant) == 20 * events
+    clock.move(timedelta(seconds=15))
+    await anyio.to_thread.run_sync(Watch(runtime).look)
+    with in_transaction():
+        [(kind, message)] = rows("SELECT kind, message FROM alerts WHERE merchant_id = %s", (merchant.merchant_id,))
+    assert kind == "events_rejected"
+    assert f"must correct the requests ({code}) now" in message
+    assert "wrong fields" not in message
+
+
+async def test_key_that_was_revoked_is_told_with_when_and_which(
+    api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant
+) -> None:
+    def revoked() -> str:
+        key_id, key = _key(runtime, merchant, "ingest")
+        revoke_api_key(runtime, merchant.merchant_id, key_id)
+        return key
+
+    key = await anyio.to_thread.run_sync(revoked)
+    at = clock.now()
+    for number in range(20):
+        answer = await api.post(INGEST, {"input": _event(number)}, key)
+        assert answer.status_code == 401
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+    clock.move(timedelta(seconds=15))
+    await anyio.to_thread.run_sync(Watch(runtime).look)
+    with in_transaction():
+        [(message,)] = rows("SELECT message FROM alerts WHERE merchant_id = %s", (merchant.merchant_id,))
+    assert f"The key {key[:7]}" in message
+    assert f"was revoked at {at:%Y-%m-%d %H:%M} UTC, and is still sent with." in message
+    assert "Have the shop send with a valid key of scope INGEST" in message
+
+
+async def test_what_is_nobodys_loss_counts_for_nobody(api: Api, runtime: Runtime, merchant: Merchant) -> None:
+    other = await anyio.to_thread.run_sync(lambda: new_merchant(runtime, name="Other"))
+    reader = (await anyio.to_thread.run_sync(lambda: _key(runtime, other, "read")))[1]
+    for number in range(3):
+        await api.client.post("/graphql", json={"query": INGEST, "variables": {"i": _event(number)}})  # a stranger
+        await api.post("{ merchant { nam } }", key=reader)
+        await api.post("{ merchant { nam } }")
+        await api.post(INGEST, {"input": _event(number)}, "tl_" + "a" * 32)
+        await _raw(Api(api.client, reader), "{", "application/json")
+    assert await anyio.to_thread.run_sync(write_turned_away, runtime) == 0
+    assert _counted(merchant) == _counted(other) == []
+
+
+async def test_the_same_request_again_counts_as_a_cause_once_an_hour(
+    api: Api, runtime: Runtime, merchant: Merchant
+) -> None:
+    for _ in range(5):
+        await api.post(INGEST, {"i": _event(1)})
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+    assert _counted(merchant) == [("BAD_USER_INPUT", "request", 1)]
+    assert _refused(merchant) == 5
+
+
+async def test_process_writes_down_what_it_counted_before_it_ends(runtime: Runtime, merchant: Merchant) -> None:
+    app = build_app(runtime, list[tuple[int, str]]().extend)
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        await Api(client, merchant.key).post(INGEST, {"i": _event(1)})
+    assert _counted(merchant) == [("BAD_USER_INPUT", "request", 1)]
