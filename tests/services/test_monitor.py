@@ -684,3 +684,61 @@ def test_a_shortage_that_no_operator_hears_of_is_told_to_the_merchant_at_once(sc
         assert open_alert("alert-1", trouble)
     scene.passes(150, every=5, deliver=False)
     assert of_shortage(scene) == [("meta", True, "warning")]
+
+
+def small_day(scene: Scene, times: int) -> None:
+    """Events spread over a day, each delivered, tried again if it has to be, and looked at."""
+    for _ in range(times):
+        scene.clock.move(timedelta(days=1) / times)
+        scene.sends(1)
+        scene.passes(30)
+
+
+@pytest.mark.parametrize(
+    ("fault", "change", "cause"),
+    [
+        pytest.param("refuse", {}, "refused", id="the platform refuses"),
+        pytest.param(None, WORTHLESS, "unmappable", id="its rules refuse"),
+    ],
+)
+@pytest.mark.parametrize("folds", [False, True])
+def test_a_small_shop_that_loses_everything_is_told_once_chance_is_ruled_out(
+    scene: Scene, fault: str | None, change: dict[str, Any], cause: str, folds: bool
+) -> None:
+    for _ in range(2):
+        small_day(scene, 4)
+    if fault is not None:
+        scene.fault(fault)
+    scene.changes = [change]
+    began = scene.clock.now()
+    for lost in range(1, 16):
+        scene.clock.move(timedelta(hours=6))
+        if folds:
+            fold_counters(scene.runtime)
+        scene.sends(1)
+        scene.passes(30)
+        assert scene.alerts() == ([("platform_down", True)] if lost >= 13 else [])
+    _, _, details = scene.alert()
+    assert (details["cause"], details["acknowledged"]) == (cause, 0)
+    assert began < datetime.fromisoformat(details["since"]) < began + timedelta(hours=7)
+    scene.clock.move(timedelta(hours=20))
+    scene.passes(60)
+    assert scene.alerts() == [("platform_down", True)]
+    scene.mend()
+    scene.changes = [{}]
+    scene.sends(1)
+    scene.passes(120)
+    assert scene.alerts() == [("platform_down", False)]
+
+
+def test_what_a_platform_refused_weeks_ago_and_then_took_alarms_nobody(scene: Scene) -> None:
+    scene.changes = [WORTHLESS]
+    for _ in range(12):
+        small_day(scene, 1)
+    scene.changes = [{}]
+    small_day(scene, 1)
+    scene.changes = [WORTHLESS]
+    scene.clock.move(timedelta(days=9))
+    for _ in range(3):
+        small_day(scene, 1)
+    assert scene.alerts() == []

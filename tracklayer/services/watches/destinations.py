@@ -19,9 +19,10 @@ from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination
 from tracklayer.domain.monitors.causes import Cause
 from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.platform_down import wants_run
 from tracklayer.domain.monitors.queue_backlog import gather_backlogs
 from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
-from tracklayer.domain.monitors.views import PAST, RECENT, DestinationView, Oldest, Told, wants_past
+from tracklayer.domain.monitors.views import PAST, RECENT, RUN, DestinationView, Oldest, Told, wants_past
 from tracklayer.domain.monitors.worth import Worth
 from tracklayer.domain.watch import BROKER_KIND, NO_ROLE, OLD_QUEUE
 from tracklayer.mappers import PLATFORMS, mapper_for
@@ -276,8 +277,12 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
         or view.failing_since is not None
         or any(one is not None and one.until is None for one in (view.outage, view.rate_drop))
     ]
-    for key, past in db.past_minutes(wanted, now - PAST, recent_since).items():
+    past_since = (now - PAST).replace(second=0, microsecond=0)
+    for key, past in db.past_minutes(wanted, past_since, recent_since).items():
         views[key] = replace(views[key], past=spans_of(past, (), now))
+    seldom = [key for key in wanted if wants_run(views[key])]
+    for key, run in db.runs(seldom, now - RUN, past_since).items():
+        views[key] = replace(views[key], past=[*run, *views[key].past])
     return views
 
 
