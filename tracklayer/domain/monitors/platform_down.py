@@ -10,6 +10,7 @@ from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import UNMAPPABLE, DestinationState
 from tracklayer.domain.health import UNANSWERED
 from tracklayer.domain.monitors.causes import Cause, Unanswered, cause_of_attempts, cause_of_hold, cause_told
+from tracklayer.domain.monitors.learn import SuccessRate
 from tracklayer.domain.monitors.refusals import NOT_KNOWN, REFUSED, lacking, lost, next_step, others, rule
 from tracklayer.domain.monitors.statistics import failures_in_a_row
 from tracklayer.domain.monitors.steadiness import LATELY, MUCH, is_not_back, keeps_failing
@@ -355,14 +356,19 @@ def usually_refused(view: DestinationView) -> float | None:
 
 
 def refusals_needed(view: DestinationView) -> int:
-    share = usually_refused(view)
-    usual = SHARE_OF_A_NEW_ONE
-    if share is not None and share <= 1 - LEARNED_AT_LEAST:
-        usual = share * TIMES_USUAL
+    usual = chance_of_a_refusal(view.success)
     drop = view.rate_drop
     if drop is not None and drop.until is None:
-        usual = max(usual, _failing_since(view.spans, drop.since))
-    return failures_in_a_row(min(SHARE_AT_MOST, max(SHARE_AT_LEAST, usual)), CHANCE)
+        usual = min(SHARE_AT_MOST, max(usual, _failing_since(view.spans, drop.since)))
+    return failures_in_a_row(usual, CHANCE)
+
+
+def chance_of_a_refusal(success: SuccessRate | None) -> float:
+    """Of each event, by what is usual, while all is well."""
+    usual = SHARE_OF_A_NEW_ONE
+    if success is not None and success.share >= LEARNED_AT_LEAST:
+        usual = (1 - success.share) * TIMES_USUAL
+    return min(SHARE_AT_MOST, max(SHARE_AT_LEAST, usual))
 
 
 def _failing_since(spans: Sequence[Span], since: datetime) -> float:
