@@ -19,9 +19,10 @@ from tests.domain.traffic import START, Engine, Shop
 from tracklayer.domain.alert import AlertKind, Finding, Known, Severity, Step, Subject, next_step
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination, judge_merchant
 from tracklayer.domain.monitors.learn import LEARN_FROM, Rhythm, SuccessRate, learn_rhythm, learn_success
+from tracklayer.domain.monitors.platform_down import wants_run
 from tracklayer.domain.monitors.spans import COUNTS, Memory, Minute, spans_of
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, may_have_stopped
-from tracklayer.domain.monitors.views import DestinationView, MerchantView, Oldest, Span, Told, wants_past
+from tracklayer.domain.monitors.views import RUN, DestinationView, MerchantView, Oldest, Span, Told, wants_past
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LOOK = timedelta(seconds=15)
@@ -38,6 +39,7 @@ class Watched:
         self.engine = Engine(shop)
         self.now = START
         self.minutes: deque[Minute] = deque()  # of the destination, a day
+        self.run: deque[Span] = deque()  # what failed before that, since the last acknowledgement
         self.hours: dict[datetime, tuple[int, int]] = {}  # acknowledged, failed
         self.active: dict[datetime, int] = {}  # hour -> minutes with an event
         self.active_minutes: deque[datetime] = deque()  # of a week
@@ -82,7 +84,14 @@ class Watched:
             span = Span(self._minute, self.now, *counts)
             self.hours[hour] = good + span.first_acknowledged, bad + span.first_failed
         while self.minutes and self.minutes[0][0] < self.now - DAY:
-            self.minutes.popleft()
+            minute = self.minutes.popleft()
+            (span,) = spans_of([minute], (), self.now)
+            if span.acknowledged:
+                self.run.clear()
+            elif span.failed:
+                self.run.append(span)
+        while self.run and self.run[0].start < self.now - RUN:
+            self.run.popleft()
         self.engine.counts = [0] * len(COUNTS)
         self._minute, self._arrived = self.now, False
 
@@ -147,6 +156,8 @@ class Watched:
         if wants_past(recent, self.success) or health.failing_since is not None:
             past = [minute for minute in self.minutes if minute[0] < recent_since]
             view = replace(view, past=spans_of(past, (), now))
+            if wants_run(view):
+                view = replace(view, past=[*self.run, *view.past])
         return view
 
     def _told(self, kind: AlertKind) -> Told | None:

@@ -721,3 +721,181 @@ def test_a_shortage_that_no_operator_hears_of_is_told_to_the_merchant_at_once(sc
         assert open_alert("alert-1", trouble)
     scene.passes(150, every=5, deliver=False)
     assert of_shortage(scene) == [("meta", True, "warning")]
+
+
+def small_day(scene: Scene, times: int) -> None:
+    """Events spread over a day, each delivered, tried again if it has to be, and looked at."""
+    for _ in range(times):
+        scene.clock.move(timedelta(days=1) / times)
+        scene.sends(1)
+        scene.passes(30)
+
+
+@pytest.mark.parametrize(
+    ("fault", "change", "cause"),
+    [
+        pytest.param("refuse", {}, "refused", id="the platform refuses"),
+        pytest.param(None, WORTHLESS, "unmappable", id="its rules refuse"),
+    ],
+)
+@pytest.mark.parametrize("folds", [False, True])
+def test_a_small_shop_that_loses_everything_is_told_once_chance_is_ruled_out(
+    scene: Scene, fault: str | None, change: dict[str, Any], cause: str, folds: bool
+) -> None:
+    for _ in range(2):
+        small_day(scene, 4)
+    if fault is not None:
+        scene.fault(fault)
+    scene.changes = [change]
+    began = scene.clock.now()
+    for lost in range(1, 16):
+        scene.clock.move(timedelta(hours=6))
+        if folds:
+            fold_counters(scene.runtime)
+        scene.sends(1)
+        scene.passes(30)
+        assert scene.alerts() == ([("platform_down", True)] if lost >= 13 else [])
+    _, _, details = scene.alert()
+    assert (details["cause"], details["acknowledged"]) == (cause, 0)
+    assert began < datetime.fromisoformat(details["since"]) < began + timedelta(hours=7)
+    scene.clock.move(timedelta(hours=20))
+    scene.passes(60)
+    assert scene.alerts() == [("platform_down", True)]
+    scene.mend()
+    scene.changes = [{}]
+    scene.sends(1)
+    scene.passes(120)
+    assert scene.alerts() == [("platform_down", False)]
+
+
+def test_what_a_platform_refused_weeks_ago_and_then_took_alarms_nobody(scene: Scene) -> None:
+    scene.changes = [WORTHLESS]
+    for _ in range(12):
+        small_day(scene, 1)
+    scene.changes = [{}]
+    small_day(scene, 1)
+    scene.changes = [WORTHLESS]
+    scene.clock.move(timedelta(days=9))
+    for _ in range(3):
+        small_day(scene, 1)
+    assert scene.alerts() == []
+
+
+PAGE_VIEW: dict[str, Any] = {"event_name": "PageView", "custom_data": {}}
+
+
+class Beside(Scene):
+    """A shop whose purchases are a few beside its page views."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene.runtime, scene.merchant, scene.clock, scene.sandbox, scene.worker)
+        self.pages = self.purchases = 0
+
+    def minutes_pass(self, minutes: int, *, pages: int = 12, every: int = 1, **change: Any) -> None:
+        """So many page views a minute, and a purchase each ``every`` minutes, which a fault can name."""
+        for minute in range(minutes):
+            self.clock.move(timedelta(seconds=55))
+            at = self.clock.now().isoformat()
+            views = [draft(f"page_{self.pages + n}", **PAGE_VIEW | {"occurred_at": at}) for n in range(pages)]
+            self.pages += pages
+            if minute % every == 0:
+                order = {"value": 20 + self.purchases, "currency": "USD", "order_id": f"o{self.purchases}"}
+                bought = {"occurred_at": at, "custom_data": order} | change
+                views.append(draft(f"order_{self.purchases}", **bought))
+                self.purchases += 1
+            ingest_events(self.runtime, self.merchant.holder, views)
+            for _ in range(2):
+                deliver_due(self.runtime, self.worker, self.merchant.merchant_id, "meta")
+            self.clock.move(timedelta(seconds=5))
+            self.watch.look()
+
+    def refuse_purchases(self) -> None:
+        ids = [f"order_{n}" for n in range(self.purchases, self.purchases + 500)]
+        given = {"platform": "meta", "kind": "refuse", "event_ids": ids}
+        httpx.post(f"{self.sandbox.url}/_faults", json=given).raise_for_status()
+
+
+@pytest.fixture
+def beside(scene: Scene) -> Beside:
+    return Beside(scene)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_name_that_a_platform_refuses_beside_others_that_pass_is_one_alert_that_names_it(
+    beside: Beside, every: int
+) -> None:
+    beside.minutes_pass(20)
+    assert beside.alerts() == []
+    began = beside.clock.now()
+    beside.refuse_purchases()
+    beside.minutes_pass(15 * every, every=every)
+    assert beside.alerts() == [("delivery_rate_drop", True)]
+    title, message, details = beside.alert()
+    assert title == "Meta refuses every Purchase event"
+    assert " Purchase events since 2026-11-20 " in message
+    assert "while other events go through" in message
+    assert details["last_error"] in message
+    assert f"Event `{details['example_event_id']}` is an example." in message
+    assert details["event_names"] == ["Purchase"]
+    assert (details["cause"], details["acknowledged"]) == ("refused", 0)
+    assert began - timedelta(minutes=1) <= datetime.fromisoformat(details["since"]) <= began + timedelta(minutes=2)
+    beside.mend()
+    beside.minutes_pass(15)
+    assert beside.alerts() == [("delivery_rate_drop", False)]
+    with in_transaction():
+        assert rows("SELECT DISTINCT event_name FROM refused_names") == [("Purchase",)]
+
+
+def test_a_name_that_the_rules_refuse_beside_others_is_told_with_its_field(beside: Beside) -> None:
+    beside.minutes_pass(16, custom_data={})
+    assert beside.alerts() == [("delivery_rate_drop", True)]
+    title, message, details = beside.alert()
+    assert title == "Meta can be sent none of your Purchase events"
+    assert (
+        "they have no value (`customData.value`). Whoever sends your shop's events must add it now, event `" in message
+    )
+    assert (details["cause"], details["field"]) == ("unmappable", "custom_data.value")
+
+
+def test_a_name_that_comes_seldom_is_told_by_its_run_of_days_and_a_success_ends_it(beside: Beside) -> None:
+    beside.minutes_pass(2)
+    beside.refuse_purchases()
+    for refused in range(1, 15):
+        beside.clock.move(timedelta(hours=5))
+        fold_counters(beside.runtime)
+        beside.minutes_pass(3, every=3)
+        assert beside.alerts() == ([("delivery_rate_drop", True)] if refused >= 13 else [])
+    beside.mend()
+    beside.minutes_pass(8)
+    assert beside.alerts() == [("delivery_rate_drop", False)]
+
+
+def test_a_name_that_is_refused_and_accepted_by_turns_as_ever_is_told_to_nobody(beside: Beside) -> None:
+    for _ in range(25):
+        beside.minutes_pass(1, custom_data={})
+        beside.minutes_pass(4)
+    assert beside.alerts() == []
+
+
+def test_where_all_is_refused_the_destination_alone_is_told(beside: Beside) -> None:
+    beside.minutes_pass(10)
+    beside.refuse_purchases()
+    beside.minutes_pass(30, pages=0)
+    assert beside.alerts() == [("platform_down", True)]
+
+
+def test_what_is_accepted_writes_no_counters_of_names_and_names_without_end_make_few_rows(beside: Beside) -> None:
+    beside.minutes_pass(3)
+    with in_transaction():
+        assert rows("SELECT count(*) FROM refused_names") == [(0,)]
+    at = beside.clock.now().isoformat()
+    for start in range(0, 300, 100):
+        drafts = [
+            draft(f"odd_{n}", event_name=f"Odd{n}", occurred_at=at, user_data={}, custom_data={})
+            for n in range(start, start + 100)
+        ]
+        ingest_events(beside.runtime, beside.merchant.holder, drafts)
+        deliver_due(beside.runtime, beside.worker, beside.merchant.merchant_id, "meta")
+    with in_transaction():
+        [(names, events)] = rows("SELECT count(DISTINCT event_name), sum(events)::int FROM refused_names")
+    assert (names <= 101, events) == (True, 300)

@@ -384,3 +384,54 @@ def test_half_refused_for_weeks_is_not_usual(door: Door) -> None:
     door.history({"PageView": 10}, rejected=10)
     door.passes(240, *[PAGE] * 5, *[PAGE | BAD] * 5)
     assert door.alerts() == [("events_rejected", None, True)]
+
+
+@pytest.mark.parametrize("folds", [False, True])
+def test_a_small_shop_whose_every_event_is_refused_for_days_is_told_at_the_tenth(door: Door, folds: bool) -> None:
+    for _ in range(6):
+        small_day(door, PURCHASE)
+    for refused in range(1, 12):
+        door.clock.move(timedelta(hours=8))
+        if folds:
+            fold_counters(door.runtime)
+        door.sends(PURCHASE | BAD)
+        door.watch.look()
+        assert door.alerts() == ([("events_rejected", None, True)] if refused >= 10 else [])
+    _, message, details = door.alert()
+    assert message.startswith("11 of 11 events since ")
+    assert (details["refused"], details["arrived"]) == (11, 11)
+    door.clock.move(timedelta(hours=20))
+    door.passes(600)
+    assert door.alerts() == [("events_rejected", None, True)]  # silent for no longer than it usually is
+    for _ in range(6):
+        door.clock.move(timedelta(hours=8))
+        door.sends(PURCHASE)
+        door.passes(300)
+    assert door.alerts() == [("events_rejected", None, False)]
+
+
+def test_what_was_refused_weeks_ago_and_mended_alarms_nobody(door: Door) -> None:
+    for _ in range(8):
+        small_day(door, PURCHASE | BAD, times=1)
+    small_day(door, PURCHASE, times=1)
+    door.clock.move(10 * DAY)
+    door.sends(PURCHASE | BAD)
+    door.passes(60)
+    door.clock.move(DAY)
+    door.sends(PURCHASE | BAD)
+    door.passes(60)
+    assert door.alerts() == []
+
+
+def test_a_name_that_comes_seldom_and_is_refused_each_time_is_told_beside_others(door: Door) -> None:
+    small_day(door, PURCHASE, PAGE)
+    for refused in range(1, 11):
+        small_day(door, PURCHASE | BAD, PAGE, times=1)
+        assert door.alerts() == ([("events_rejected", "Purchase", True)] if refused == 10 else [])
+
+
+def small_day(door: Door, *events: dict[str, Any], times: int = 9) -> None:
+    for _ in range(times):
+        door.clock.move(DAY / times)
+        door.sends(*events)
+        door.watch.look()

@@ -152,15 +152,20 @@ def open_names(merchant_ids: Sequence[int], kind: AlertKind) -> dict[int, set[st
 
 @dataclass(frozen=True, slots=True)
 class ToldAs:
-    """What an open alert said last. ``began``: since when it says that it holds. ``reason``: the words it gave for its cause."""
+    """What an open alert said last. ``began``: since when it says that it holds. ``reason``: the words it gave for its cause.
+
+    ``event_names``: those that an alert of a destination is about, none where it is about all.
+    """
 
     began: datetime | None
     cause: str | None
     reason: str | None
+    event_names: Sequence[str] = ()
 
 
 TOLD_AS = """
-SELECT merchant_id, kind, platform, event_name, told #>> '{details,since}', details ->> 'since', details ->> 'cause', coalesce(details ->> 'reason', details ->> 'last_error')
+SELECT merchant_id, kind, platform, event_name, told #>> '{details,since}', details ->> 'since', details ->> 'cause', coalesce(details ->> 'reason', details ->> 'last_error'),
+       CASE WHEN kind = 'delivery_rate_drop' THEN details -> 'event_names' END::text
 FROM alerts WHERE merchant_id = ANY(%(merchants)s) AND kind = ANY(%(kinds)s) AND resolved_at IS NULL
 """
 
@@ -170,7 +175,7 @@ def told_as(merchant_ids: Sequence[int], kinds: Collection[AlertKind]) -> dict[t
     params: Any = {"merchants": list(merchant_ids), "kinds": sorted(kinds)}
     return {
         (row[0], Subject(AlertKind(row[1]), row[2], row[3])): ToldAs(
-            since_told({"since": row[4]}, {"since": row[5]}), row[6], row[7]
+            since_told({"since": row[4]}, {"since": row[5]}), row[6], row[7], orjson.loads(row[8]) if row[8] else ()
         )
         for row in rows(TOLD_AS, params)
     }

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from tracklayer import metrics
 from tracklayer.db.connection import after_commit, execute, rows
 from tracklayer.db.json_literal import JsonLiteral
+from tracklayer.db.refused_names import Known, Refused, count_refused
 
 # Of the events that arrived in a minute: how they were received, and where their deliveries stand.
 COHORT = ("accepted", "coalesced", "rejected", "filtered", "routed", "waiting", "delivered", "dropped", "purged")
@@ -85,7 +86,9 @@ def last_counted(merchant: str, platform: str, since: str, which: str, of_hours:
 class Changes:
     """What one transaction counts, gathered, then written once by ``write``."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Known | None = None) -> None:
+        """``known``: what an event name is counted as, of whoever may settle refusals; without, these have no name."""
+        self._known, self._refused = known, list[Refused]()
         self._minutes: dict[Minute, Counter[str]] = {}
         self._reasons: dict[Minute, Counter[str]] = {}
         self._latency: dict[Minute, Counter[int]] = {}
@@ -105,6 +108,10 @@ class Changes:
         found = self._reasons.setdefault(key, Counter())
         for reason, count in reasons.items():
             found[reason] += count
+
+    def refused(self, merchant_id: int, platform: str, event_id: str, received_at: datetime) -> None:
+        """A delivery whose first outcome is a refusal, by the platform or by its rules; counted by the event's name."""
+        self._refused.append((merchant_id, platform, event_id, received_at))
 
     def latency(self, merchant_id: int, platform: str, at: datetime, place: int, count: int) -> None:
         """``place``: as PostgreSQL's ``width_bucket`` counts by ``LATENCY_BOUNDS``, from 0."""
@@ -132,6 +139,8 @@ class Changes:
         ]
         if waiting:
             execute(ADD_WAITING, (JsonLiteral(waiting),))
+        if self._refused and self._known is not None:
+            count_refused(self._refused, self._known)
         after_commit(self._tell)
 
     def _tell(self) -> None:

@@ -1,4 +1,4 @@
-"""Keeps ``coverage`` and ``rejections`` few: one row a minute of what many backends counted, and lists of what is older.
+"""Keeps ``coverage``, ``rejections`` and ``refused_names`` few: one row a minute of what many backends counted, and lists of what is older.
 
 Minutes of the last two days are rows; what is older becomes lists (db/packed_lists.py), and so do the minutes in which a name
 was sent once their hour is over. While a process lives that reads rows alone, hours take the place of lists of hours.
@@ -26,6 +26,7 @@ from tracklayer.db.packed_lists import OF_ROWS, listing
 KEYS = {
     "coverage": ("merchant_id", "event_name", "minute", "action_source", "host", "facts", "slot"),
     "rejections": ("merchant_id", "minute", "event_name", "code", "field", "slot"),
+    "refused_names": ("merchant_id", "platform", "event_name", "minute", "slot"),  # never listed: there are few
 }
 # The minutes of an hour but its first, which is where the others are added to; as the indexes of 0021 have it.
 _NO_HOUR = "extract(minute FROM minute AT TIME ZONE 'UTC') <> 0"
@@ -67,7 +68,11 @@ SELECT count(*) FROM taken
 """
 
 
-FOLD_SLOTS = {"coverage": _fold("coverage", _SLOTS, _NAMES), "rejections": _fold("rejections", _SLOTS)}
+FOLD_SLOTS = {
+    "coverage": _fold("coverage", _SLOTS, _NAMES),
+    "rejections": _fold("rejections", _SLOTS),
+    "refused_names": _fold("refused_names", _SLOTS),
+}
 LIST_SLOTS = {
     "coverage": _fold("coverage", _SLOTS, _NAMES, listed=True),
     "rejections": _fold("rejections", _SLOTS, listed=True),
@@ -119,7 +124,7 @@ def _merchants(table: str, where: str, params: Any) -> list[int]:
 
 
 def forget(table: str, before: datetime, limit: int) -> int:
-    """Deletes rows of ``coverage``, ``rejections``, ``refused_worth`` or ``name_minutes`` of before an instant; how many."""
+    """Deletes rows of a table of counters, as ``coverage``, of before an instant; how many."""
     return execute(FORGET.format(table), {"before": before, "limit": limit})  # type: ignore[arg-type]
 
 

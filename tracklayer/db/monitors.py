@@ -14,7 +14,8 @@ from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import counted_in, last_counted
 from tracklayer.domain.delivery import UNMAPPABLE, DropReason
 from tracklayer.domain.monitors.refusals import Unmappable
-from tracklayer.domain.monitors.spans import COUNTS, Counts, Minute
+from tracklayer.domain.monitors.spans import COUNTS, MINUTE, Counts, Minute
+from tracklayer.domain.monitors.views import Span
 
 Key = tuple[int, str]  # merchant id, platform
 
@@ -53,6 +54,33 @@ def past_minutes(keys: Sequence[Key], since: datetime, until: datetime) -> dict[
         "until": until,
     }
     return _minutes(rows(PAST, params))
+
+
+# Behind the last minute in which anything was accepted, by the hour: of a destination to which hardly anything goes.
+RUN = f"""
+SELECT x.merchant_id, x.platform, m.* FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS x(merchant_id, platform)
+CROSS JOIN LATERAL (
+    SELECT {last_counted("x.merchant_id", "x.platform", "%(since)s", "acknowledged > 0", "acknowledged > 0")} AS minute OFFSET 0
+) AS good
+CROSS JOIN LATERAL (
+    SELECT min(minute), max(minute) AS last, {_SUMS} FROM counted
+    WHERE merchant_id = x.merchant_id AND platform = x.platform
+      AND {counted_in("greatest(%(since)s, good.minute)")} AND (good.minute IS NULL OR minute > good.minute)
+    GROUP BY date_trunc('hour', minute, 'UTC')) AS m
+ORDER BY x.merchant_id, x.platform, m.last
+"""
+
+
+def runs(keys: Sequence[Key], since: datetime, until: datetime) -> dict[Key, list[Span]]:
+    """Of each destination, the hours from ``since`` to ``until`` after the last minute of them with an acknowledgement."""
+    if not keys:
+        return {}
+    found: dict[Key, list[Span]] = {}
+    params: Any = {**_keys(keys), "since": since, "until": until}
+    for merchant_id, platform, first, last, *counts in rows(RUN, params):
+        span = Span(first, last + MINUTE, *(max(0, count) for count in counts))
+        found.setdefault((merchant_id, platform), []).append(span)
+    return found
 
 
 def _minutes(found: Sequence[tuple[Any, ...]]) -> dict[Key, list[Minute]]:

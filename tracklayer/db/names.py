@@ -129,10 +129,15 @@ def minutes_of_names(merchant_id: int, names: Sequence[str], since: datetime, un
 Hours = dict[datetime, tuple[int, int]]  # hour -> minutes with an event, events
 
 
-def hours_of_names(merchant_id: int, names: Sequence[str], since: datetime, until: datetime) -> dict[str, Hours]:
-    """Name -> its hours with any new event."""
+def hours_of_names(
+    merchant_id: int, names: Sequence[str], since: datetime, until: datetime, unfolded: datetime | None = None
+) -> dict[str, Hours]:
+    """Name -> its hours with any new event. ``unfolded``: since when nobody may have folded; usually a day is enough."""
     found: dict[str, Hours] = {}
-    for name, hour, minutes, events in rows(HOURS, _params(merchant_id, names, since, until)):
+    params = _params(merchant_id, names, since, until)
+    if unfolded is not None:
+        params["unfolded"] = unfolded
+    for name, hour, minutes, events in rows(HOURS, params):
         found.setdefault(name, {})[hour] = minutes, events
     return found
 
@@ -256,6 +261,17 @@ def received_by_hour(merchant_id: int, since: datetime, until: datetime) -> dict
     params: Any = {"merchant": merchant_id, "since": since, "until": until}
     found = rows(
         "SELECT date_trunc('hour', minute, 'UTC'), sum(accepted + coalesced)::bigint, sum(rejected)::bigint FROM counted "
+        f"WHERE merchant_id = %(merchant)s AND platform = '' AND {counted_in()} GROUP BY 1",
+        params,
+    )
+    return {row[0]: (row[1], row[2]) for row in found}
+
+
+def arrivals_by_hour(merchant_id: int, since: datetime, until: datetime) -> dict[datetime, tuple[int, int]]:
+    """Hour -> (events accepted, repeats included; the repeats); only hours in which anything arrived, or was refused."""
+    params: Any = {"merchant": merchant_id, "since": since, "until": until}
+    found = rows(
+        "SELECT date_trunc('hour', minute, 'UTC'), sum(accepted + coalesced)::bigint, sum(coalesced)::bigint FROM counted "
         f"WHERE merchant_id = %(merchant)s AND platform = '' AND {counted_in()} GROUP BY 1",
         params,
     )

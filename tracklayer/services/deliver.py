@@ -499,7 +499,7 @@ def _write_begin(
     with in_transaction():
         if halved:
             db.leave_out_delivered(batch.lease, halved, lock_ms)
-        leaving = _settle_or_lose(batch, [], unsent, now, following, lock_ms)
+        leaving = _settle_or_lose(runtime, batch, [], unsent, now, following, lock_ms)
         if not following and batch.turn_ends_at is not None:
             # It sent nothing and told nothing about the platform: the next one may go at once.
             db_destinations.end_turn(destination.merchant_id, destination.platform, batch.turn_ends_at)
@@ -842,7 +842,7 @@ def _write(
         rests = health.state is not DestinationState.ACTIVE or (health.resume_at is not None and health.resume_at > now)
         rests = rests and may_rest
         acknowledged = acknowledged_by(claims, outcomes, sent_at)
-        leaving = _settle_or_lose(batch, acknowledged, settlements, now, () if rests else following, lock_ms)
+        leaving = _settle_or_lose(runtime, batch, acknowledged, settlements, now, () if rests else following, lock_ms)
     runtime.tally.add("deliveries", [one.status.value for one in settlements])
     runtime.tally.add_many("deliveries", DeliveryStatus.DELIVERED.value, len(claims) - len(settlements))
     return rests, leaving
@@ -959,6 +959,7 @@ def _tell_notes(destination: Destination, outcomes: Sequence[Outcome]) -> None:
 
 
 def _settle_or_lose(
+    runtime: Runtime,
     batch: Batch,
     delivered: Sequence[Delivered],
     settlements: Sequence[Settlement],
@@ -970,7 +971,7 @@ def _settle_or_lose(
 
     Raises LeaseLostError, and so undoes all of it, where others have taken the batch over.
     """
-    changes = Changes()
+    changes = Changes(runtime.counting.names.known)
     lease = batch.lease
     leaving: Sequence[str] | None = ()
     if following:

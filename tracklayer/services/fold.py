@@ -121,7 +121,7 @@ def _steps(now: datetime) -> Iterator[_Step]:
     with in_transaction():
         has_lists = heartbeats.all_say(heartbeats.READS_LISTS)
     for table in coverage_folding.KEYS:
-        yield from _steps_of_coverage(table, now, has_lists)
+        yield from _steps_of_coverage(table, now, has_lists and table in packed_lists.OF_ROWS)
     for lists in packed_lists.OF_ROWS.values():
         if has_lists:
             yield from _steps_of_lists(lists, now)
@@ -134,6 +134,7 @@ def _steps(now: datetime) -> Iterator[_Step]:
         ("forgetting what was refused", "rejections", FORGET_AFTER),
         ("forgetting what refused sales are worth", "refused_worth", WORTH_FORGET_AFTER),
         ("forgetting names", "name_minutes", NAMES_FORGET_AFTER),
+        ("forgetting refused names", "refused_names", NAMES_FORGET_AFTER),
     ):
         yield _Step(what, partial(_forget, table, now - after))
 

@@ -14,7 +14,7 @@ from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_S
 from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
 from tracklayer.domain.monitors.refused_requests import meaning_of
 from tracklayer.domain.monitors.statistics import failures_at_least
-from tracklayer.domain.monitors.views import NOTABLE_DROP, SMALL_SAMPLE
+from tracklayer.domain.monitors.views import NOTABLE_DROP, SMALL_SAMPLE, is_forgotten
 from tracklayer.domain.monitors.words import clock_time, counted, listed, percent, spelt
 from tracklayer.domain.monitors.worth import Worth, details, in_sales, worth_of
 from tracklayer.domain.problem import CODES, Meaning
@@ -31,6 +31,7 @@ STREAK = 10  # events refused in a row, without one that was accepted,
 STREAK_LASTS = timedelta(
     minutes=5
 )  # over so long, or LEAST_SAMPLE of them: one event that is sent again and again is none
+FEW = 100  # refused in a day: more are judged by themselves
 MOST_TOLD = 5  # codes and fields of a message
 MENTIONED = 0.1  # of what is refused now: a cause of so much is one to mend, too,
 MOST_TO_MEND = 3  # of the commonest
@@ -73,7 +74,7 @@ class DoorMinute:
 
 @dataclass(frozen=True, slots=True)
 class DoorView:
-    """What arrived at one merchant's door. ``minutes``: oldest first, up to a day.
+    """What arrived at one merchant's door. ``minutes``: oldest first, up to a day, and hours before it (``wants_run``).
 
     ``usual``, ``usual_names``, ``usual_causes``: the shares that are accepted, and not refused for one code and field.
     ``open_names``: of the alerts that are open; ``told_until``: name (None: all) -> when its last one was over. What was
@@ -112,6 +113,37 @@ def wants_past(minutes: Collection[DoorMinute], usual: SuccessRate | None) -> bo
     if bad / (good + bad) > 1 - usual.share + NOTABLE_DROP / 2:
         return True
     return any(not any(minute.names.get(name) for minute in minutes) for name in _names(minutes) if _is_name(name))
+
+
+def wants_run(view: DoorView) -> Collection[str]:
+    """The names, ``""`` for all of them, of which something was refused in a day, too little to tell by, and none accepted:
+
+    whether that is a streak only what came before the day says. And those of open alerts of which nothing was accepted.
+    """
+    of_day = _by_name(view.minutes)
+    is_open: set[str | None] = {None} if view.is_open else set(view.open_names)
+    found = []
+    for name in {*of_day, *is_open}:
+        series = of_day.get(name) or [minute.of(name) for minute in view.minutes]
+        bad, is_told = sum(one[2] for one in series), name in is_open
+        if (bad or is_told) and bad < FEW and not any(one[1] for one in series) and (name is None or _is_name(name)):
+            found.append(name or "")
+    return sorted(found)
+
+
+def with_run(view: DoorView, hours: Sequence[DoorMinute], names: Collection[str], now: datetime) -> DoorView:
+    """With what arrived before the day, unless nothing has come of any of these for so long that nobody knows how it is."""
+    whole = [*hours, *view.minutes]
+    for name in names:
+        streak = []
+        for start, accepted, refused in reversed([minute.of(name or None) for minute in whole]):
+            if accepted:
+                break
+            if refused:
+                streak.append((start, refused))
+        if streak and not is_forgotten(streak[-1][0], streak[0][0], sum(count for _, count in streak), now):
+            return replace(view, minutes=whole)
+    return view
 
 
 Series = Sequence[tuple[datetime, int, int]]  # start, accepted, refused

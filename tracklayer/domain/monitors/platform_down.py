@@ -10,10 +10,19 @@ from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import UNMAPPABLE, DestinationState
 from tracklayer.domain.health import UNANSWERED
 from tracklayer.domain.monitors.causes import Cause, Unanswered, cause_of_attempts, cause_of_hold, cause_told
+from tracklayer.domain.monitors.learn import SuccessRate
 from tracklayer.domain.monitors.refusals import NOT_KNOWN, REFUSED, lacking, lost, next_step, others, rule
 from tracklayer.domain.monitors.statistics import failures_in_a_row
 from tracklayer.domain.monitors.steadiness import LATELY, MUCH, is_not_back, keeps_failing
-from tracklayer.domain.monitors.views import BEARABLE_SHARE, DestinationView, Oldest, Span, money_of, so_far
+from tracklayer.domain.monitors.views import (
+    BEARABLE_SHARE,
+    DestinationView,
+    Oldest,
+    Span,
+    is_forgotten,
+    money_of,
+    so_far,
+)
 from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, percent
 from tracklayer.domain.monitors.worth import in_sales, said
 
@@ -26,7 +35,6 @@ SHARE_OF_A_NEW_ONE = (
 SHARE_AT_LEAST, SHARE_AT_MOST = 0.1, 0.9
 TIMES_USUAL = 3  # an event that is refused comes seldom alone: its like are refused too
 LEARNED_AT_LEAST = 0.5  # a destination that took less than half while it was learned has taught nothing
-FORGOTTEN_AFTER = timedelta(hours=24)  # no attempt for so long: nobody knows any more
 STILL_REFUSED = 0.75  # of the newest outcomes: an open one is not over with the first that comes through
 
 UNANSWERED_TOO = (
@@ -37,9 +45,10 @@ UNANSWERED_TOO = (
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Outcomes since an instant. ``events``: those of the failures that came for the first time."""
+    """Outcomes since an instant, and up to one. ``events``: those of the failures that came for the first time."""
 
     since: datetime
+    until: datetime
     acknowledged: int = 0
     failed: int = 0
     events: int = 0
@@ -63,10 +72,10 @@ def judge_platform_down(view: DestinationView, *, is_open: bool, now: datetime) 
     The engine holds what cannot be reached or refuses the credentials; that is told once it has lasted, credentials at
     once. Refusals are told when so many events in a row, each with the chance that this destination usually refuses one
     (three times that, from 10 to 90 %), would be a coincidence of one in 10^9. Events are counted and not their retries,
-    which fail with them. While a drop of its rate is open, the chance is the one seen since: half refused is not all.
+    which fail with them, over four weeks where so few come (``wants_run``). While a drop of its rate is open, the chance is the one seen since: half refused is not all.
 
     One that answers some requests and fails at others is told once it has kept failing for a minute. An open one stays
-    until something is acknowledged again, or nothing was sent for a day; where it did not answer, until it has not failed
+    until something is acknowledged again, or nothing was sent for a day, or for three times as long as is usual; where it did not answer, until it has not failed
     for a minute, or five if it failed after it had answered; where it refused, until the newest are not refused but for
     a few. So nothing opens and closes with every answer.
     """
@@ -75,7 +84,7 @@ def judge_platform_down(view: DestinationView, *, is_open: bool, now: datetime) 
     if view.state is DestinationState.HELD:
         return _judge_hold(view, is_open=is_open, now=now)
     streak = _still_down(view, now) if is_open else _newly_down(view, now)
-    if streak is None or now - streak.since > FORGOTTEN_AFTER:
+    if streak is None or is_forgotten(streak.since, streak.until, streak.events, now):
         return None
     if is_open:
         streak = _since_it_began(view, streak)
@@ -320,6 +329,7 @@ def _tally(spans: Sequence[Span]) -> Tally:
     """Of spans, the newest first."""
     return Tally(
         spans[-1].start,
+        spans[0].end,
         sum(span.acknowledged for span in spans),
         sum(span.failed for span in spans),
         sum(span.first_failed for span in spans),
@@ -331,19 +341,34 @@ def _tally(spans: Sequence[Span]) -> Tally:
     )
 
 
+def wants_run(view: DestinationView) -> bool:
+    """Whether what failed before the last day counts, too: nothing was accepted in it, and too little failed to tell by."""
+    spans = view.spans
+    if any(span.acknowledged for span in spans):
+        return False
+    failed = sum(span.first_failed + span.too_late for span in spans)
+    is_open = view.outage is not None and view.outage.until is None
+    return (is_open or failed > 0) and failed < refusals_needed(view)
+
+
 def usually_refused(view: DestinationView) -> float | None:
     return None if view.success is None else 1 - view.success.share
 
 
 def refusals_needed(view: DestinationView) -> int:
-    share = usually_refused(view)
-    usual = SHARE_OF_A_NEW_ONE
-    if share is not None and share <= 1 - LEARNED_AT_LEAST:
-        usual = share * TIMES_USUAL
+    usual = chance_of_a_refusal(view.success)
     drop = view.rate_drop
     if drop is not None and drop.until is None:
-        usual = max(usual, _failing_since(view.spans, drop.since))
-    return failures_in_a_row(min(SHARE_AT_MOST, max(SHARE_AT_LEAST, usual)), CHANCE)
+        usual = min(SHARE_AT_MOST, max(usual, _failing_since(view.spans, drop.since)))
+    return failures_in_a_row(usual, CHANCE)
+
+
+def chance_of_a_refusal(success: SuccessRate | None) -> float:
+    """Of each event, by what is usual, while all is well."""
+    usual = SHARE_OF_A_NEW_ONE
+    if success is not None and success.share >= LEARNED_AT_LEAST:
+        usual = (1 - success.share) * TIMES_USUAL
+    return min(SHARE_AT_MOST, max(SHARE_AT_LEAST, usual))
 
 
 def _failing_since(spans: Sequence[Span], since: datetime) -> float:

@@ -17,12 +17,14 @@ from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.health import HOLD_AFTER_FAILURES, UNANSWERED
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination, judge_merchant
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
+from tracklayer.domain.monitors.platform_down import wants_run
 from tracklayer.domain.monitors.spans import Minute, spans_of
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, may_have_stopped
 from tracklayer.domain.monitors.views import (
     LEVEL_OF,
     PAST,
     RECENT,
+    RUN,
     DestinationView,
     MerchantView,
     Oldest,
@@ -135,6 +137,8 @@ def _look(lives: Lives, past: _Past, engine: _Inferred, view: DestinationView, n
     )
     if wants_past(recent, view.success) or engine.failing_since is not None:
         view = replace(view, past=past.before(now))
+        if wants_run(view):
+            view = replace(view, past=[*past.run, *view.past])
     found = judge_destination(view, {kind for kind in OF_DESTINATIONS if lives.is_open(kind)}, now)
     by_kind = {finding.kind: finding for finding in found}
     is_down = AlertKind.PLATFORM_DOWN in by_kind
@@ -143,17 +147,24 @@ def _look(lives: Lives, past: _Past, engine: _Inferred, view: DestinationView, n
 
 
 class _Past:
-    """The spans of the last day."""
+    """The spans of the last day, and those before it since the last one with an acknowledgement."""
 
     def __init__(self) -> None:
         self._spans: deque[Span] = deque()
+        self.run: deque[Span] = deque()
 
     def add(self, span: Span) -> None:
         self._spans.append(span)
 
     def forget(self, now: datetime) -> None:
         while self._spans and self._spans[0].start < now - PAST:
-            self._spans.popleft()
+            span = self._spans.popleft()
+            if span.acknowledged:
+                self.run.clear()
+            elif span.failed:
+                self.run.append(span)
+        while self.run and self.run[0].start < now - RUN:
+            self.run.popleft()
 
     def has_recent(self, now: datetime) -> bool:
         return bool(self._spans) and self._spans[-1].start >= now - RECENT

@@ -13,6 +13,7 @@ from tracklayer.domain.monitors.worth import NOTHING, Worth, details, said
 
 RECENT = timedelta(minutes=30)  # what every look reads of a destination
 PAST = timedelta(hours=24)  # what it reads where that leaves something open
+RUN = timedelta(days=28)  # how far back failures are counted after which nothing succeeded
 LEVEL_OF = (timedelta(days=1), timedelta(days=7))  # before a silence: how busy the merchant was at last
 
 
@@ -114,14 +115,16 @@ class DestinationView:
     """One destination at one look.
 
     ``recent``: the last half hour, the newest last. ``past``: the last day by minutes, read only where ``recent``
-    gives reason to (``wants_past``). ``success``: what it learned of itself, None for a new one. ``outage`` and
+    gives reason to (``wants_past``); before it, as far as nothing was accepted in it either, what failed since the last
+    success (``wants_run``), by the hour. ``success``: what it learned of itself, None for a new one. ``outage`` and
     ``rate_drop``: its alerts of these kinds that are open or were within a day. ``credential``: what its merchant calls
     that by which the platform knows him, in the plural where it is several things.
 
     What is read only where something was found: ``last_error``: what the platform said of the delivery that failed last
     since then,
     ``last_failed`` (an event's id), without personal data; ``told_cause`` and ``told_reason``: what its open outage was put
-    down to so far; ``unmappable``: on what grounds its rules refused events, the
+    down to so far; ``told_names``: which names its open drop is about, none where it is about all; ``unmappable``: on what
+    grounds its rules refused events, the
     commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last;
     ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that were tried in vain, ``lost_worth``: of
     those that were dropped since it began, by reason.
@@ -144,6 +147,7 @@ class DestinationView:
     last_failed: str | None = None
     told_cause: str | None = None
     told_reason: str | None = None
+    told_names: Sequence[str] = ()
     unmappable: Sequence[Unmappable] = ()
     answer_seconds: float | None = None
     credential: str = "credentials"
@@ -163,7 +167,7 @@ class DestinationView:
 
     @property
     def spans(self) -> Sequence[Span]:
-        """Everything that is known: the day before ``recent``, then ``recent`` itself."""
+        """Everything that is known: what is before ``recent``, then ``recent`` itself."""
         if not self.recent:
             return self.past
         return [*(span for span in self.past if span.end <= self.recent[0].start), *self.recent]
@@ -219,6 +223,14 @@ def wants_past(recent: Sequence[Span], success: SuccessRate | None) -> bool:
         return True
     share = max(BEARABLE_SHARE, success.share if success is not None else 0.0)
     return good + bad < SMALL_SAMPLE or bad / (good + bad) > 1 - share + NOTABLE_DROP
+
+
+def is_forgotten(since: datetime, last: datetime, count: int, now: datetime) -> bool:
+    """Whether nothing has come for so long after ``count`` failures in a row that nobody knows how it is.
+
+    For a day; where they come seldom, for three times as long as is usual between two of them.
+    """
+    return now - last > max(PAST, 3 * (last - since) / max(1, count - 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination
 from tracklayer.domain.monitors.causes import Cause
 from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.platform_down import wants_run
 from tracklayer.domain.monitors.queue_backlog import gather_backlogs
 from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
-from tracklayer.domain.monitors.views import PAST, RECENT, DestinationView, Oldest, Told, wants_past
+from tracklayer.domain.monitors.views import PAST, RECENT, RUN, DestinationView, Oldest, Told, wants_past
 from tracklayer.domain.monitors.worth import Worth
 from tracklayer.domain.watch import BROKER_KIND, NO_ROLE, OLD_QUEUE
 from tracklayer.mappers import PLATFORMS, mapper_for
@@ -29,6 +30,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone
 from tracklayer.services.watches.memory import MERCHANTS, Remembered
 from tracklayer.services.watches.page import Page, Verdicts
+from tracklayer.services.watches.refused_names import NamesRefused
 
 TOLD_BEFORE = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})
 SUM_EVERY, SUM_AGAIN = timedelta(minutes=1), 0.25
@@ -43,6 +45,7 @@ class Destinations:
     def __init__(self) -> None:
         self._memory = Memory()
         self._sales = SalesKnown()
+        self._names = NamesRefused()
 
     def __call__(self, page: Page) -> Verdicts:
         facts = db.destination_facts(page.merchant_ids, page.now)
@@ -54,6 +57,7 @@ class Destinations:
             with alone(page.runtime, f"judging merchant {merchant_id}, {platform},"):
                 found, still = _judge(page, merchant_id, view)
                 found += [finding for finding in still if is_shortage(finding)]
+                found = self._with_names(page, merchant_id, view, found)
                 # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
                 is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
                 judged = [AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS
@@ -69,6 +73,19 @@ class Destinations:
         # One that this version does not know, or that could not be looked at, is there all the same.
         _judge_removed(page, {(found.merchant_id, found.platform) for found in facts}, verdicts)
         return verdicts
+
+    def _with_names(self, page: Page, merchant_id: int, view: DestinationView, found: list[Finding]) -> list[Finding]:
+        """With what single names show, where the destination's own alerts do not tell the same."""
+        kinds = {finding.kind for finding in found}
+        is_ending = view.outage is not None and view.outage.until is None
+        if AlertKind.PLATFORM_DOWN in kinds:
+            return found
+        if not view.told_names and (is_ending or AlertKind.DELIVERY_RATE_DROP in kinds):
+            return found
+        of_names = self._names.look(page, merchant_id, view, view.told_names)
+        if of_names is None:
+            return found
+        return [*(finding for finding in found if finding.kind is not AlertKind.DELIVERY_RATE_DROP), of_names]
 
 
 Late = tuple[str, Finding, Worth]  # the platform's title, its own backlog for want of workers, and what waits in it
@@ -268,6 +285,7 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
                 rate_drop=_told(lately.get(rate_drop), told.get(rate_drop)),
                 told_cause=before.cause if before else None,
                 told_reason=before.reason if before else None,
+                told_names=told[rate_drop].event_names if rate_drop in told else (),
             )
     wanted = [
         key
@@ -276,8 +294,12 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
         or view.failing_since is not None
         or any(one is not None and one.until is None for one in (view.outage, view.rate_drop))
     ]
-    for key, past in db.past_minutes(wanted, now - PAST, recent_since).items():
+    past_since = (now - PAST).replace(second=0, microsecond=0)
+    for key, past in db.past_minutes(wanted, past_since, recent_since).items():
         views[key] = replace(views[key], past=spans_of(past, (), now))
+    seldom = [key for key in wanted if wants_run(views[key])]
+    for key, run in db.runs(seldom, now - RUN, past_since).items():
+        views[key] = replace(views[key], past=[*run, *views[key].past])
     return views
 
 

@@ -15,10 +15,17 @@ from tracklayer.db.coverage import RefusedEvents
 from tracklayer.db.merchants import revocations
 from tracklayer.domain.alert import AlertKind, Subject
 from tracklayer.domain.facts import OTHERS
-from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected, wants_past
+from tracklayer.domain.monitors.events_rejected import (
+    DoorMinute,
+    DoorView,
+    judge_events_rejected,
+    wants_past,
+    wants_run,
+    with_run,
+)
 from tracklayer.domain.monitors.learn import SuccessRate
 from tracklayer.domain.monitors.refused_requests import key_of
-from tracklayer.domain.monitors.views import PAST, RECENT
+from tracklayer.domain.monitors.views import PAST, RECENT, RUN
 from tracklayer.domain.monitors.words import clock_time
 from tracklayer.services.watches.names import codes_of, share_of
 from tracklayer.services.watches.page import Page, Verdicts
@@ -56,6 +63,8 @@ def look_at_rejections(page: Page) -> Verdicts:
     for merchant_id in concerned:
         view = _view(page, merchant_id, doors.get(merchant_id, []), usual.get(merchant_id, {}))
         view = replace(view, began=began[merchant_id], keys=keys.get(merchant_id, {}))
+        if merchant_id in wanted:
+            view = _with_run(page, merchant_id, view)
         found = judge_events_rejected(view, page.now)
         verdicts.add(merchant_id, found, [finding for finding in found.values() if finding is not None])
     return verdicts
@@ -88,6 +97,30 @@ def _revoked_keys(doors: Mapping[int, Sequence[DoorMinute]]) -> dict[int, dict[s
     for key, (prefix, at) in (revocations(sorted(named)) if named else {}).items():
         found[key[0]][named[key]] = f"The key {prefix}... was revoked at {clock_time(at)}, and is still sent with."
     return found
+
+
+def _with_run(page: Page, merchant_id: int, view: DoorView) -> DoorView:
+    names = wants_run(view)
+    if not names:
+        return view
+    until = (page.now - PAST).replace(second=0, microsecond=0)
+    since = (page.now - RUN).replace(minute=0, second=0, microsecond=0)
+    received = db.arrivals_by_hour(merchant_id, since, until)
+    refused: dict[datetime, dict[tuple[str, str, str], int]] = defaultdict(dict)
+    for hour, name, code, field, events in db.refused_by_hour(merchant_id, since, until):
+        refused[hour][name, code, field] = events
+    of_names = db.hours_of_names(merchant_id, sorted({OTHERS, *names} - {""}), since, until, since)
+    hours = [
+        DoorMinute(
+            hour,
+            accepted,
+            {name: found[hour][1] for name, found in of_names.items() if hour in found},
+            refused.get(hour, {}),
+            repeated,
+        )
+        for hour, (accepted, repeated) in sorted(received.items())
+    ]
+    return with_run(view, hours, names, page.now)
 
 
 def _usual(learned: Mapping[str, dict[str, Any]]) -> SuccessRate | None:

@@ -1,0 +1,127 @@
+"""Of which names a platform, or its rules, refused events, by the minute in which they arrived.
+
+``refused_names`` has the key (merchant_id, platform, event_name, minute, slot): rows of minutes for two days, then of hours,
+for 35 days (db/coverage_folding.py). A refusal is a delivery's first outcome; how many events there were of a name says
+db/names.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from tracklayer.db.connection import execute, rows
+from tracklayer.db.json_literal import JsonLiteral
+
+Known = Callable[[int, str, int], str]  # (merchant id, event name, hour) -> what it is counted as
+Refused = tuple[int, str, str, datetime]  # merchant id, platform, event id, when the event arrived
+
+NAMES_OF = """
+SELECT x.merchant_id, x.event_id, e.event_name FROM unnest(%s::bigint[], %s::text[]) AS x(merchant_id, event_id)
+CROSS JOIN LATERAL (
+    SELECT event_name FROM events WHERE merchant_id = x.merchant_id AND event_id = x.event_id LIMIT 1) AS e
+"""
+ADD = """
+INSERT INTO refused_names (merchant_id, platform, event_name, minute, slot, events)
+SELECT merchant_id, platform, event_name, minute, pg_backend_pid(), events
+FROM json_to_recordset(%s::json) AS x(merchant_id bigint, platform text, event_name text, minute timestamptz, events int)
+ON CONFLICT (merchant_id, platform, event_name, minute, slot) DO UPDATE SET events = refused_names.events + excluded.events
+"""
+
+
+def count_refused(refused: Sequence[Refused], known: Known) -> None:
+    """Adds them to this backend's own rows, by name. Needs the transaction in which they are settled."""
+    names = {
+        (merchant_id, event_id): name
+        for merchant_id, event_id, name in rows(NAMES_OF, ([one[0] for one in refused], [one[2] for one in refused]))
+    }
+    counts: dict[tuple[int, str, str, datetime], int] = {}
+    for merchant_id, platform, event_id, received_at in refused:
+        name = names.get((merchant_id, event_id))
+        if name is None:  # erased meanwhile
+            continue
+        name = known(merchant_id, name, int(received_at.timestamp() // 3600))
+        minute = received_at.astimezone(UTC).replace(second=0, microsecond=0)
+        key = merchant_id, platform, name, minute
+        counts[key] = counts.get(key, 0) + 1
+    records = [
+        {"merchant_id": key[0], "platform": key[1], "event_name": key[2], "minute": key[3], "events": count}
+        for key, count in sorted(counts.items())
+    ]
+    if records:
+        execute(ADD, (JsonLiteral(records),))
+
+
+# From each name to the next, by the key: however many rows each has.
+_NAMES = """
+WITH RECURSIVE names AS (
+    SELECT 1 AS place, (SELECT event_name FROM refused_names WHERE merchant_id = %(merchant)s AND platform = %(platform)s
+                        ORDER BY event_name LIMIT 1) AS event_name
+    UNION ALL
+    SELECT place + 1, (SELECT event_name FROM refused_names WHERE merchant_id = %(merchant)s AND platform = %(platform)s
+                       AND event_name > n.event_name ORDER BY event_name LIMIT 1)
+    FROM names n WHERE n.event_name IS NOT NULL AND place < 300
+)
+"""
+OF_NAMES = f"""
+{_NAMES}
+SELECT n.event_name, r.events FROM names n CROSS JOIN LATERAL (
+    SELECT sum(events)::bigint AS events FROM refused_names
+    WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_name = n.event_name AND minute >= %(since)s) AS r
+WHERE n.event_name IS NOT NULL AND r.events IS NOT NULL
+"""
+
+
+def refused_of_names(merchant_id: int, platform: str, since: datetime) -> dict[str, int]:
+    """Name -> how many of those that arrived since an instant were refused; names with any."""
+    return dict(rows(OF_NAMES, _params(merchant_id, platform, since)))
+
+
+SERIES = """
+SELECT date_trunc(%(unit)s, minute, 'UTC'), sum(events)::bigint FROM refused_names
+WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_name = %(name)s
+  AND minute >= %(since)s AND minute < %(until)s GROUP BY 1
+"""
+
+
+def refused_by(
+    unit: str, merchant_id: int, platform: str, name: str, since: datetime, until: datetime
+) -> dict[datetime, int]:
+    """The beginning of each minute, or hour (``unit``), in which events arrived that were refused -> how many."""
+    params = _params(merchant_id, platform, since) | {"unit": unit, "name": name, "until": until}
+    return dict(rows(SERIES, params))
+
+
+class Trouble(NamedTuple):
+    """A delivery that failed, or was refused by the platform's rules (``attempts`` 0)."""
+
+    event_id: str
+    event_name: str
+    attempts: int
+    drop_reason: str | None
+    drop_field: str | None
+    error_code: str | None
+    last_error: str
+
+
+# Of the newest troubles, however many there are, a few are looked at.
+TROUBLES = """
+SELECT d.event_id, e.event_name, d.attempts, d.drop_reason, d.drop_field, d.error_code, d.last_error
+FROM (SELECT event_id, platform, status, attempts, drop_reason, drop_field, error_code, last_error, queued_at FROM deliveries
+      WHERE merchant_id = %(merchant)s AND last_error IS NOT NULL ORDER BY queued_at DESC LIMIT 1000) AS d
+CROSS JOIN LATERAL (
+    SELECT event_name FROM events WHERE merchant_id = %(merchant)s AND event_id = d.event_id OFFSET 0) AS e
+WHERE d.platform = %(platform)s AND d.status IN ('failed', 'dropped') AND e.event_name = %(name)s AND d.queued_at >= %(since)s
+ORDER BY d.queued_at DESC LIMIT 200
+"""
+
+
+def troubles_of(merchant_id: int, platform: str, name: str, since: datetime) -> list[Trouble]:
+    """The newest deliveries of one name that were refused since an instant, the newest first."""
+    found = rows(TROUBLES, _params(merchant_id, platform, since) | {"name": name})
+    return [Trouble(*row) for row in found]
+
+
+def _params(merchant_id: int, platform: str, since: datetime) -> Any:
+    return {"merchant": merchant_id, "platform": platform, "since": since}

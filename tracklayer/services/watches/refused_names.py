@@ -1,0 +1,137 @@
+"""Names that a destination refuses while it takes others: looked at where something was refused of late."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from tracklayer.db import names as db_names
+from tracklayer.db import refused_names as db
+from tracklayer.db.monitors import Key
+from tracklayer.domain.alert import Finding
+from tracklayer.domain.delivery import UNMAPPABLE, DestinationState, DropReason
+from tracklayer.domain.facts import OTHERS
+from tracklayer.domain.monitors.learn import learn_success
+from tracklayer.domain.monitors.name_refusals import (
+    NameSeries,
+    Refusing,
+    Stretch,
+    Why,
+    horizon,
+    judge_name,
+    name_finding,
+    wants_closer_look,
+)
+from tracklayer.domain.monitors.refusals import Unmappable
+from tracklayer.domain.monitors.views import PAST, RECENT, RUN, DestinationView
+from tracklayer.services.watches.memory import MERCHANTS, Remembered
+from tracklayer.services.watches.page import Page
+
+AGAIN = timedelta(minutes=1)  # a destination that refuses a few all the time is not read at each look
+HOUR = timedelta(hours=1)
+MOST_NAMES = 20  # of one destination that are looked at closely, those that are refused most
+
+
+class NamesRefused:
+    """The looks of one process. It remembers for a minute what it found."""
+
+    def __init__(self) -> None:
+        self._known: Remembered[Key, tuple[datetime, Finding | None]] = Remembered(MERCHANTS)
+
+    def look(self, page: Page, merchant_id: int, view: DestinationView, told: Sequence[str]) -> Finding | None:
+        """``told``: the names that its open alert is about. None where nothing is refused, or nothing else is accepted."""
+        key, now = (merchant_id, view.platform), page.now
+        if view.state is not DestinationState.ACTIVE:
+            return None
+        is_refusing = any(span.first_failed and span.refused + span.unmappable for span in view.recent)
+        if not is_refusing and not told:
+            self._known.pop(key, None)
+            return None
+        at, finding = self._known.get(key, (None, None))
+        if at is None or not timedelta() <= now - at < AGAIN:
+            finding = _look(merchant_id, view, told, now)
+            self._known.note(key, (now, finding))
+        return finding
+
+
+def _look(merchant_id: int, view: DestinationView, told: Sequence[str], now: datetime) -> Finding | None:
+    oldest = view.oldest.due_at if view.oldest is not None else None
+    until = horizon(now, oldest)
+    since = max(until - RECENT, now - PAST)
+    refused = db.refused_of_names(merchant_id, view.platform, since)
+    refused.pop(OTHERS, None)
+    arrived: Counter[str] = Counter()
+    for _, name, minute, events in db_names.events_of_names([(merchant_id, name) for name in refused], since, now):
+        arrived[name] += events if minute < until else 0
+    wanted = {name: count for name, count in refused.items() if wants_closer_look(arrived[name], count)}
+    names = {*sorted(wanted, key=lambda name: -wanted[name])[:MOST_NAMES], *told}
+    found = [
+        one
+        for name in sorted(names)
+        if (one := judge_name(_series(merchant_id, view, name, name in told, until, now), now)) is not None
+    ]
+    # Where nothing else goes through either, the destination's own alert says it.
+    first = min((one.since for one in found), default=now)
+    if not found or (not told and not any(span.acknowledged for span in view.spans if span.end > first)):
+        return None
+    why = {one.name: _why(merchant_id, view.platform, one) for one in found[:MOST_NAMES]}
+    return name_finding(view.platform, view.name, found, why)
+
+
+def _series(
+    merchant_id: int, view: DestinationView, name: str, is_told: bool, until: datetime, now: datetime
+) -> NameSeries:
+    """The last day by minutes, and what was before it by the hour."""
+    day = (now - PAST).replace(minute=0, second=0, microsecond=0)
+    since = now - RUN
+    minutes: Counter[datetime] = Counter()
+    others: Counter[datetime] = Counter()
+    keys = [(merchant_id, name), (merchant_id, OTHERS)]
+    for _, of_name, minute, events in db_names.events_of_names(keys, day, now):
+        (minutes if of_name == name else others)[minute] += events
+    hours = db_names.hours_of_names(merchant_id, [name, OTHERS], since, day)
+    of_hours = {hour: events for hour, (_, events) in hours.get(name, {}).items()}
+    others_of_hours = {hour: events for hour, (_, events) in hours.get(OTHERS, {}).items()}
+    refused_by_hour = db.refused_by("hour", merchant_id, view.platform, name, since, day)
+    before = _stretches(of_hours, others_of_hours, refused_by_hour)
+    lately = _stretches(
+        minutes, others, db.refused_by("minute", merchant_id, view.platform, name, day, now + timedelta(minutes=1))
+    )
+    # What a new destination takes is not known from what arrived before it was there.
+    usual = learn_success([(arrived - bad, bad) for _, arrived, bad in before]) if view.success is not None else None
+    # What was told of the destination is not told again of its names.
+    told = [one.until for one in (view.outage, view.rate_drop) if one is not None and one.until is not None]
+    fresh = [one for one in (*before, *lately) if one[0] < until and all(one[0] >= over for over in told)]
+    return NameSeries(name, fresh, usual, is_told)
+
+
+def _stretches(
+    arrived: dict[datetime, int] | Counter[datetime],
+    others: dict[datetime, int] | Counter[datetime],
+    refused: dict[datetime, int],
+) -> list[Stretch]:
+    """Some of the further names that are counted together may be this one. What is sent again may be refused again."""
+    return [
+        (start, events + others.get(start, 0), min(refused.get(start, 0), events))
+        for start, events in sorted(arrived.items())
+    ]
+
+
+def _why(merchant_id: int, platform: str, found: Refusing) -> Why:
+    troubles = db.troubles_of(merchant_id, platform, found.name, found.since)
+    if not troubles:
+        return Why()
+    unsent = [one for one in troubles if one.drop_reason in UNMAPPABLE and not one.attempts]
+    if len(unsent) * 2 > len(troubles):
+        grounds = Counter((one.drop_reason, one.drop_field) for one in unsent)
+        (reason, field), count = grounds.most_common(1)[0]
+        newest = next(one for one in unsent if (one.drop_reason, one.drop_field) == (reason, field))
+        ground = Unmappable(
+            DropReason(str(reason)), field, newest.last_error, count / len(unsent), newest.event_id, found.name
+        )
+        return Why(ground, newest.last_error, None, newest.event_id)
+    sent = [one for one in troubles if one.attempts]
+    code = Counter(one.error_code for one in sent).most_common(1)[0][0]
+    newest = next(one for one in sent if one.error_code == code)
+    return Why(None, newest.last_error, code, newest.event_id)
