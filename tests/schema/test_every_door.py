@@ -109,7 +109,8 @@ async def test_every_field_takes_the_same_by_every_door(runtime: Runtime) -> Non
     assert [found for found in zip(asked, imported, listed, strict=True) if found[1] != found[2]] == []
     assert [found for found in zip(asked, listed, single, strict=True) if found[1] != found[2]] == []
     stored = _stored(by_import)
-    assert len(stored) == sum(is_taken for is_taken, _ in imported) > 500
+    # The event ids 5 and "5" are one.
+    assert len(stored) == sum(is_taken for is_taken, _ in imported) - 1 > 500
     for merchant in (in_lists, in_lists_compiled, alone):
         found = _stored(merchant)
         assert {name: (row, found.get(name)) for name, row in stored.items() if found.get(name) != row} == {}
