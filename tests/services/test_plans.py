@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import channels, erasures, identities, monitors, sources, together
+from tracklayer.db import channels, erasures, identities, monitors, notes, sources, together
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
@@ -271,6 +271,13 @@ def test_where_events_come_from_is_looked_up_by_their_ids(stranger: Merchant, cl
     found = scans(monitors.DELIVERED_SOURCES, names)
     assert found.keys() == {"deliveries_queued", "events_pkey"}
     assert "event_id" in found["events_pkey"]
+
+
+def test_what_was_said_of_the_newest_deliveries_is_read_in_their_order(stranger: Merchant, clock: FrozenClock) -> None:
+    newest = {"merchants": [stranger.merchant_id], "since": clock.now() - timedelta(days=1), "newest": notes.NEWEST}
+    found = scans(notes.TAKEN, newest)
+    assert found.keys() == {"deliveries_queued"}
+    assert "queued_at" in found["deliveries_queued"]
 
 
 def test_events_that_went_wrong_are_found_by_their_deliveries(stranger: Merchant, merchant: Merchant) -> None:
