@@ -89,7 +89,14 @@ def test_a_claim_reads_what_is_due_of_its_own_queue_and_events_by_id(
 def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:
     merchant, ids, now = stranger.merchant_id, [f"order_{n}" for n in range(100)], clock.now()
     queue: dict[str, Any] = {"merchant": merchant, "platform": "meta", "ids": ids, "now": now, "log": db.LOG_LENGTH}
-    acknowledged = {"started": now, "at": "", "status": 200, "duration": 1, "bounds": list(LATENCY_BOUNDS)}
+    acknowledged = {
+        "started": now,
+        "at": "",
+        "status": 200,
+        "duration": 1,
+        "said": "{}",
+        "bounds": list(LATENCY_BOUNDS),
+    }
     for sql, params in (
         (db.SETTLE_DELIVERED, {**queue, **acknowledged}),
         (db.SETTLE, {**queue, "settlements": "[]"}),
@@ -115,7 +122,14 @@ def test_many_destinations_are_looked_at_claimed_and_settled_by_their_keys(
     assert scans(together.CLAIM, claim).keys() == {"deliveries_due", "events_pkey"}
     leases = {**queues, "claims": list(many), "now": now, "lease": now}
     done = [
-        {"merchant": stranger.merchant_id, "name": "meta", "event": f"order_{n}", "started": now, "said": ""}
+        {
+            "merchant": stranger.merchant_id,
+            "name": "meta",
+            "event": f"order_{n}",
+            "started": now,
+            "said": "",
+            "noted": {},
+        }
         for n in many
     ]
     settled = {"done": JsonLiteral(done), "now": now, "log": db.LOG_LENGTH, "bounds": list(LATENCY_BOUNDS)}
