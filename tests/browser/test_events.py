@@ -116,6 +116,24 @@ def test_an_event_tells_what_became_of_it_and_what_to_do(page: Page, stored: Sho
     expect(meta.get_by_label("What Meta would get")).not_to_contain_text("ane")
 
 
+def test_what_a_platform_noted_of_what_it_took_is_told(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Old version")
+    shop.set_destination("meta", api_version="v20.0")
+    shop.send("order_noted")
+    shop.wait_for("order_noted", "META", "DELIVERED")
+    page = visit(shop.key)
+    page.goto("/events/order_noted")
+    meta = page.get_by_role("article", name="Meta")
+    said = "asked for v20.0 of the Graph API, answered by v21.0"
+    expect(meta).to_contain_text("The platform took the event, and says that the version of its interface")
+    expect(meta).to_contain_text(f"In Meta's words: {said}")
+    expect(meta).to_contain_text("Next:")
+    page.get_by_text("The same as a table").click()
+    expect(page.get_by_role("group", name="Attempts", exact=True)).to_contain_text(said)
+    page.goto("/destinations/meta")
+    expect(page.locator("body")).to_contain_text(said)
+
+
 def test_numbers_are_as_they_were_sent_and_text_is_text(page: Page, stored: Shop) -> None:
     page.goto("/events/order_4711")
     kept = page.get_by_role("region", name="What is kept")

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import channels, erasures, identities, monitors, sources, together
+from tracklayer.db import channels, erasures, identities, monitors, notes, sources, together
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
@@ -89,7 +89,14 @@ def test_a_claim_reads_what_is_due_of_its_own_queue_and_events_by_id(
 def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:
     merchant, ids, now = stranger.merchant_id, [f"order_{n}" for n in range(100)], clock.now()
     queue: dict[str, Any] = {"merchant": merchant, "platform": "meta", "ids": ids, "now": now, "log": db.LOG_LENGTH}
-    acknowledged = {"started": now, "at": "", "status": 200, "duration": 1, "bounds": list(LATENCY_BOUNDS)}
+    acknowledged = {
+        "started": now,
+        "at": "",
+        "status": 200,
+        "duration": 1,
+        "said": "{}",
+        "bounds": list(LATENCY_BOUNDS),
+    }
     for sql, params in (
         (db.SETTLE_DELIVERED, {**queue, **acknowledged}),
         (db.SETTLE, {**queue, "settlements": "[]"}),
@@ -115,7 +122,14 @@ def test_many_destinations_are_looked_at_claimed_and_settled_by_their_keys(
     assert scans(together.CLAIM, claim).keys() == {"deliveries_due", "events_pkey"}
     leases = {**queues, "claims": list(many), "now": now, "lease": now}
     done = [
-        {"merchant": stranger.merchant_id, "name": "meta", "event": f"order_{n}", "started": now, "said": ""}
+        {
+            "merchant": stranger.merchant_id,
+            "name": "meta",
+            "event": f"order_{n}",
+            "started": now,
+            "said": "",
+            "noted": {},
+        }
         for n in many
     ]
     settled = {"done": JsonLiteral(done), "now": now, "log": db.LOG_LENGTH, "bounds": list(LATENCY_BOUNDS)}
@@ -271,6 +285,13 @@ def test_where_events_come_from_is_looked_up_by_their_ids(stranger: Merchant, cl
     found = scans(monitors.DELIVERED_SOURCES, names)
     assert found.keys() == {"deliveries_queued", "events_pkey"}
     assert "event_id" in found["events_pkey"]
+
+
+def test_what_was_said_of_the_newest_deliveries_is_read_in_their_order(stranger: Merchant, clock: FrozenClock) -> None:
+    newest = {"merchants": [stranger.merchant_id], "since": clock.now() - timedelta(days=1), "newest": notes.NEWEST}
+    found = scans(notes.TAKEN, newest)
+    assert found.keys() == {"deliveries_queued"}
+    assert "queued_at" in found["deliveries_queued"]
 
 
 def test_events_that_went_wrong_are_found_by_their_deliveries(stranger: Merchant, merchant: Merchant) -> None:

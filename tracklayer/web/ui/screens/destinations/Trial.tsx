@@ -69,7 +69,7 @@ function Result({ tried, title }: { tried: Tried; title: string }) {
             {attempt.httpStatus === null ? `No answer from ${title}` : `${title} answered ${attempt.httpStatus}`} after{' '}
             {latency(attempt.durationMs)}.
           </p>
-          {attempt.error && <p class="reason">{attempt.error}</p>}
+          {(attempt.error ?? attempt.note) && <p class="reason">{attempt.error ?? attempt.note}</p>}
         </Notice>
       )}
       {explanation && (

@@ -220,7 +220,7 @@ function Attempts({ event, points }: { event: Event; points: Point[] }) {
                 <td class="number" data-name="Took" title={attempt ? `${attempt.durationMs} ms` : undefined}>
                   {attempt && length(to - from)}
                 </td>
-                <td class="words" data-name="Answer">{attempt ? [attempt.httpStatus, attempt.error].filter(Boolean).join(' ') : delivery.lastError}</td>
+                <td class="words" data-name="Answer">{attempt ? [attempt.httpStatus, attempt.error ?? attempt.note].filter(Boolean).join(' ') : delivery.lastError}</td>
               </tr>
             ))}
           </tbody>

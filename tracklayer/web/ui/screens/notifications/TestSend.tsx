@@ -64,7 +64,7 @@ function Result({ tried, name }: { tried: Tried; name: string }) {
           rows={[
             ['What came of it', <OutcomeMark outcome={attempt.outcome} />],
             ['Answer', attempt.httpStatus === null ? 'none' : `HTTP ${attempt.httpStatus} in ${latency(attempt.durationMs)}`],
-            [`What ${name} said`, attempt.error],
+            [`What ${name} said`, attempt.error ?? attempt.note],
             ['What it means', explanation?.summary],
             ['Field', explanation?.field && <code>{explanation.field}</code>],
             ['What to do', explanation && <Ticked text={explanation.nextStep} />],

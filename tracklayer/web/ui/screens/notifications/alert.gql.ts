@@ -253,7 +253,7 @@ export type TryDestinationMutationVariables = Exact<{
 }>;
 
 
-export type TryDestinationMutation = { testDestination: { attempt: { outcome: AttemptOutcome, httpStatus: number | null, error: string | null, durationMs: number } | null, explanation: { summary: string, nextStep: string, field: string | null, docsUrl: string | null } | null, verdicts: Array<{ rule: string, ok: boolean, message: string, field: string | null }>, userErrors: Array<{ message: string }> } };
+export type TryDestinationMutation = { testDestination: { attempt: { outcome: AttemptOutcome, httpStatus: number | null, error: string | null, durationMs: number, note: string | null } | null, explanation: { summary: string, nextStep: string, field: string | null, docsUrl: string | null } | null, verdicts: Array<{ rule: string, ok: boolean, message: string, field: string | null }>, userErrors: Array<{ message: string }> } };
 
 export const AlertById = "query AlertById($id:ID!){node(id:$id){__typename ...on Alert{id kind severity state platform eventName title message details openedAt lastSeenAt acknowledgedAt note snoozedUntil resolvedAt}}}" as Operation<AlertByIdQuery, AlertByIdQueryVariables>
 export const ChartOfAlert = "query ChartOfAlert($id:ID!){alertChart(id:$id){title unit since stepSeconds times counts series{role label values}}}" as Operation<ChartOfAlertQuery, ChartOfAlertQueryVariables>
@@ -262,4 +262,4 @@ export const DeliveriesOfAlert = "query DeliveriesOfAlert($id:ID!$after:String){
 export const AdviceNow = "query AdviceNow{merchant{advice{...AdviceLine}destinations{platform state stateReason waiting advice{...AdviceLine}}}}fragment AdviceLine on Advice{code sentence nextStep since eventName}" as Operation<AdviceNowQuery, AdviceNowQueryVariables>
 export const AcknowledgeAlert = "mutation AcknowledgeAlert($id:ID!$note:String){acknowledgeAlert(id:$id note:$note){alert{id acknowledgedAt}userErrors{message}}}" as Operation<AcknowledgeAlertMutation, AcknowledgeAlertMutationVariables>
 export const SnoozeAlert = "mutation SnoozeAlert($id:ID!$until:DateTime){snoozeAlert(id:$id until:$until){alert{id snoozedUntil}userErrors{message}}}" as Operation<SnoozeAlertMutation, SnoozeAlertMutationVariables>
-export const TryDestination = "mutation TryDestination($platform:Platform!){testDestination(platform:$platform){attempt{outcome httpStatus error durationMs}explanation{summary nextStep field docsUrl}verdicts{rule ok message field}userErrors{message}}}" as Operation<TryDestinationMutation, TryDestinationMutationVariables>
+export const TryDestination = "mutation TryDestination($platform:Platform!){testDestination(platform:$platform){attempt{outcome httpStatus error durationMs note}explanation{summary nextStep field docsUrl}verdicts{rule ok message field}userErrors{message}}}" as Operation<TryDestinationMutation, TryDestinationMutationVariables>
