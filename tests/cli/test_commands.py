@@ -413,7 +413,7 @@ def test_an_import_reports_bad_lines_and_stores_the_rest(
     shown = capsys.readouterr()
     assert orjson.loads(shown.out) == {"accepted": 1198, "coalesced": 1, "rejected": 2}
     assert "line 4: This line is not JSON." in shown.err
-    assert "line 701: occurred_at must be an RFC 3339 date and time" in shown.err
+    assert "line 701: occurred_at must be a date and time of RFC 3339 or ISO 8601" in shown.err
     path = write(tmp_path / "events.jsonl", b"\n".join(lines[:3]))
     assert main(["import", "--merchant", merchant, path]) == 0
     said = r"0 accepted, 3 coalesced, 0 rejected in \d+\.\d s \(\d[\d,]* events/s\)\n"

@@ -231,6 +231,7 @@ def test_what_a_trial_left_is_sent_to_no_real_platform_and_goes_on_with_the_sand
         )
         assert process.stop() == 0
     with up(data_dir, port) as (process, _):
+        assert states() == {("ACTIVE", None)}  # at once: there is a sandbox again
 
         def delivered() -> bool:
             answer = orjson.loads(subprocess.run(["bash", "-c", command[1]], capture_output=True, check=True).stdout)

@@ -1079,7 +1079,9 @@ def test_a_malformed_identifier_is_kept_as_sent_and_named(name: str, value: str)
     (warning,) = read.warnings
     assert (warning.code, warning.field) == ("IDENTIFIER_MALFORMED", ("user_data", name))
     assert warning.message.startswith(f"user_data.{name} must ")
-    assert warning.message.endswith(". The event is taken without it: platforms that would refuse it do not get it.")
+    assert warning.message.endswith(
+        ". The event is taken, and this is kept with it; platforms that would refuse it do not get it."
+    )
 
 
 def test_a_browser_is_the_same_one_with_blanks_around_its_id() -> None:

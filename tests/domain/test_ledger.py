@@ -80,7 +80,7 @@ def test_a_percentile_lies_in_its_place(counts: list[int], share: float, expecte
         (AT, AT + timedelta(seconds=1), "minute", (AT, AT + timedelta(minutes=1))),
         (AT, AT + timedelta(seconds=1), "day", (AT - timedelta(hours=15), AT + timedelta(hours=9))),
         (AT, AT, "hour", "since must be before until"),
-        (AT, AT + timedelta(days=1, seconds=1), "minute", "at most 1 days apart"),
+        (AT, AT + timedelta(days=1, seconds=1), "minute", "at most 1 day apart"),
         (AT, AT + timedelta(days=31, seconds=1), "hour", "at most 31 days apart"),
         (AT, AT + timedelta(days=366, seconds=1), "day", "at most 366 days apart"),
         (

@@ -13,6 +13,7 @@ from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft
 from tracklayer.app import build_app
 from tracklayer.domain.alert import Severity
 from tracklayer.domain.watch import Trouble
+from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import MAX_BODY
 from tracklayer.services.merchants import create_api_key
@@ -226,3 +227,24 @@ async def test_readiness_is_looked_at_once_however_many_ask(api: Api, monkeypatc
     answers = await asyncio.gather(*(api.client.get("/readyz") for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert len(looks) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [
+        ("{ deliveries(filter: {platform: METTA}) { nodes { id } } }", {}),
+        (
+            "query($filter: DeliveryFilter!) { deliveries(filter: $filter) { nodes { id } } }",
+            {"filter": {"platform": "METTA"}},
+        ),
+    ],
+    ids=["in the document", "in a variable"],
+)
+async def test_a_value_that_an_enum_does_not_have_is_told_with_those_it_has(
+    api: Api, query: str, variables: dict[str, Any]
+) -> None:
+    answer = await api.post(query, variables)
+    (error,) = answer.json()["errors"]
+    has = f"This value does not exist in 'Platform' enum, which has {', '.join(PLATFORMS).upper()}"
+    assert has in error["message"]
+    assert "METTA" not in error["message"]

@@ -363,7 +363,8 @@ async def test_who_says_nothing_is_closed_with_4408(runtime: Runtime) -> None:
         pytest.param(
             ALERTS,
             {"kinds": ["canary@example.com"]},
-            "Variable '$kinds' has invalid value at [0]: This value does not exist in 'AlertKind' enum.",
+            "Variable '$kinds' has invalid value at [0]: This value does not exist in 'AlertKind' enum, which has "
+            f"{', '.join(kind.name for kind in AlertKind)}.",
             id="a value that is not quoted",
         ),
         pytest.param(

@@ -312,7 +312,7 @@ async def test_the_ledger_over_the_api(
         (
             "2026-11-21T00:00:01Z",
             "MINUTE",
-            "since and until may lie at most 1 days apart where a bucket is one minute.",
+            "since and until may lie at most 1 day apart where a bucket is one minute.",
         ),
         ("nonsense", "DAY", None),
     ],

@@ -778,6 +778,9 @@ async def test_identify_links_and_says_what_is_wrong(api: Api, merchant: Merchan
             code,
         )
         assert "jane@" not in str(found)
+    short = (await say("short", email="jane@example.com"))["userErrors"][0]["message"]
+    assert short.startswith("browserId must be the id that /tl.js gives a browser")
+    assert short.endswith(".")
     national = await say(BROWSER, phone="0151 23456789")
     assert [error["code"] for error in national["userErrors"]] == ["NOT_LINKED", "IDENTIFIER_MALFORMED"]
     assert links(merchant) == before

@@ -29,7 +29,8 @@ from tracklayer.domain.event import write_instant
 from tracklayer.domain.watch import ROLES
 from tracklayer.mappers import PLATFORMS
 from tracklayer.sandbox.server import SandboxServer
-from tracklayer.services.destinations import sandbox_destinations
+from tracklayer.services.deliver import INVENTED
+from tracklayer.services.destinations import end_holds, sandbox_destinations
 from tracklayer.services.merchants import ensure_default_merchant
 from tracklayer.services.sign_in import link_with, make_code
 from tracklayer.settings import Settings
@@ -101,6 +102,8 @@ def _up(settings: Settings, sign_in: str, with_sandbox: bool, stopper: Stopper) 
         merchant_id, key = ensure_default_merchant(runtime)
         if with_sandbox:
             sandbox_destinations(runtime, merchant_id, PLATFORMS)
+        if settings.sandbox_url is not None:
+            end_holds(runtime, INVENTED)
         broker = build_broker(str(settings.redis_url) if settings.redis_url is not None else None)
         crew = assemble(runtime, broker)
         stack.callback(crew.stop)

@@ -148,6 +148,15 @@ def forget_removed_secrets() -> int:
     return execute("UPDATE destinations SET secrets = '' WHERE removed_at IS NOT NULL AND length(secrets) > 0")
 
 
+def held_because(reason: str) -> list[tuple[int, str]]:
+    """(merchant, platform) of all that are held for this reason."""
+    return rows(
+        "SELECT merchant_id, platform FROM destinations WHERE state = 'held' AND state_reason = %s AND removed_at IS NULL "
+        "ORDER BY merchant_id, platform",
+        (reason,),
+    )
+
+
 def count_with_other_settings(settings: Mapping[str, Mapping[str, Any]]) -> int:
     """How many destinations have other settings than these, by platform; secrets are not looked at."""
     return int(

@@ -875,7 +875,7 @@ class _Reader:
             self.problems.append(Problem.said(path, code, Name(path) if path else "The event", " ", *what, "."))
 
     def warn(self, path: tuple[str, ...], what: str) -> None:
-        rest = f" {what}. The event is taken without it: platforms that would refuse it do not get it."
+        rest = f" {what}. The event is taken, and this is kept with it; platforms that would refuse it do not get it."
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
         self.unusable.append(path)
 
@@ -1335,9 +1335,9 @@ def read_instant(value: Any) -> datetime | str:
         try:
             value = _from_text(text) if _DATE_AND_TIME.fullmatch(text) else None
         except (ValueError, OverflowError):
-            return f"must be an RFC 3339 date and time {how}"
+            return f"must be a date and time of RFC 3339 or ISO 8601 {how}"
     if not isinstance(value, datetime):
-        return f"must be an RFC 3339 date and time {how}"
+        return f"must be a date and time of RFC 3339 or ISO 8601 {how}"
     if value.tzinfo is UTC:
         return value
     if value.tzinfo is None:
@@ -1345,7 +1345,7 @@ def read_instant(value: Any) -> datetime | str:
     try:
         return value.astimezone(UTC)
     except OverflowError:
-        return f"must be an RFC 3339 date and time {how}"
+        return f"must be a date and time of RFC 3339 or ISO 8601 {how}"
 
 
 def _from_text(text: str) -> datetime | None:

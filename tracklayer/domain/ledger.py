@@ -130,7 +130,9 @@ def whole_buckets(since: datetime, until: datetime, bucket: str) -> tuple[dateti
     if since >= until:
         return "since must be before until"
     if until - since > LONGEST[bucket]:
-        return f"since and until may lie at most {LONGEST[bucket].days} days apart where a bucket is one {bucket}"
+        days = LONGEST[bucket].days
+        longest = f"{days} days" if days > 1 else "1 day"
+        return f"since and until may lie at most {longest} apart where a bucket is one {bucket}"
     end = bucket_of(until, bucket)
     if end < until:
         try:

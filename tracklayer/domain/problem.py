@@ -87,7 +87,7 @@ CODES: dict[str, Meaning] = {
     ),
     "INVALID_CURRENCY": Meaning("The currency is no ISO 4217 code.", "Send a code such as `USD`."),
     "INVALID_TIME": Meaning(
-        "The time is no date with time and offset.", "Send RFC 3339, such as `2026-04-23T14:12:33.000Z`."
+        "The time is no date with time and offset.", "Send RFC 3339 or ISO 8601, such as `2026-04-23T14:12:33.000Z`."
     ),
     "TIME_IN_FUTURE": Meaning("The time lies ahead of the clock.", "Check the server's clock and the offset."),
     "TOO_LONG": Meaning("Text has more characters than the field takes.", "Shorten it."),

@@ -11,10 +11,13 @@ from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import SettingKind as Kind
 from tracklayer.services.merchants import RETENTION_DAYS
 
+VALUES: dict[str, list[str]] = {}  # of each enum, by its name
+
 
 def _enum(name: str, description: str, members: dict[str, tuple[Any, str]]) -> Any:
     """A GraphQL enum: name -> (value, description)."""
     values = {key: strawberry.enum_value(value, description=text) for key, (value, text) in members.items()}
+    VALUES[name] = list(members)
     made: Any = Enum(name, values)  # type: ignore[misc]
     return strawberry.enum(made, name=name, description=description)
 

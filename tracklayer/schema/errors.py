@@ -7,6 +7,7 @@ caller can mend in an input is data instead: ``userErrors``, whose codes are ``d
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from graphql import GraphQLError, GraphQLSyntaxError
 
 from tracklayer import metrics, request_id
 from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, LockedOutError, ReadTimeoutError
+from tracklayer.schema.enums import VALUES
 from tracklayer.services.ingest import LATE_SECONDS
 from tracklayer.services.intake import LateError, OverloadedError
 from tracklayer.services.marks import KeyAwayError
@@ -128,13 +130,22 @@ INTERNAL = _code(
 
 # graphql-core quotes what was sent: "... not to include unknown field 'emial'. Did you mean 'email'? Found: {'emial':
 # 'jane@example.com'}". The path, the reason and the hint are what helps; the value is somebody's personal data.
-_QUOTED_VALUES = (
+_QUOTED_VALUES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"(cannot represent [^:]*): .*", re.DOTALL), r"\1."),
     (re.compile(r",? [Ff]ound: .*", re.DOTALL), "."),
-    (re.compile(r"Value .* (does not exist in '\w+' enum)", re.DOTALL), r"This value \1"),
+    (
+        re.compile(r"Value .* (does not exist in '(\w+)' enum)", re.DOTALL),
+        lambda found: f"This value {found[1]}{_which_has(found[2])}",
+    ),
     (re.compile(r"Exceeds the limit .*", re.DOTALL), "This document holds a number that is too long."),
     (re.compile(r"((?:Block)?String|Int|Float) '.*'", re.DOTALL), r"\1"),  # of a document that is no GraphQL
 )
+
+
+def _which_has(enum: str) -> str:
+    return f", which has {', '.join(VALUES[enum])}" if enum in VALUES else ""
+
+
 _UNKNOWN = re.compile(r"(.*unknown field )'(.*?)'(\.?(?: Did you mean [\w', ]+\?)?\.?)", re.DOTALL)
 _QUOTED_NAME = re.compile(r"'([^']*)'")
 _A_NAME = re.compile(r"[@$]?[\w!\[\]., ]{1,64}", re.ASCII)  # of GraphQL, as its messages write them

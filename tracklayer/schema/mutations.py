@@ -318,7 +318,11 @@ class Mutation:
     async def resume_destination(self, info: Info, platform: PlatformArgument) -> DestinationPayload:
         return await _change_destination(info, destinations.resume_destination, platform.value)
 
-    @strawberry.mutation(metadata=ADMIN, description="Removes it; what waits for it is dropped. Scope ADMIN.")
+    @strawberry.mutation(
+        metadata=ADMIN,
+        description="Removes it; what waits for it is dropped. The answer has it as it was before, with its state of then. "
+        "Scope ADMIN.",
+    )
     async def remove_destination(self, info: Info, platform: PlatformArgument) -> DestinationPayload:
         return await _change_destination(info, destinations.remove_destination, platform.value)
 

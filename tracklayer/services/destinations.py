@@ -226,6 +226,23 @@ def _set_state(merchant_id: int, platform: str, health: Health, now: datetime) -
     return changed
 
 
+def end_holds(runtime: Runtime, reason: str) -> None:
+    """Of all destinations that are held for a reason that is over: what waits goes out now."""
+    now = runtime.clock.now()
+    with in_transaction():
+        held = db.held_because(reason)
+    for merchant_id, platform in held:
+        with in_transaction():
+            row = db.lock_destination(merchant_id, platform)
+            if row is None or (row.state, row.state_reason) != (DestinationState.HELD, reason):
+                continue  # somebody was here meanwhile
+            health = release(now)
+            db.set_health(merchant_id, platform, health)
+            note_state(merchant_id, platform, DestinationState.HELD, health.state, health.reason, now)
+        more = {"kind": "destination_active", "merchant_id": merchant_id, "platform": platform}
+        log.info("merchant %s, %s: active: what it was held for is over", merchant_id, platform, extra=more)
+
+
 def _tell(merchant_id: int, platform: str, state: DestinationState) -> None:
     more = {"kind": f"destination_{state.value}", "merchant_id": merchant_id, "platform": platform}
     log.info("merchant %s, %s: %s by somebody", merchant_id, platform, state.value, extra=more)

@@ -21,7 +21,7 @@ from tracklayer.services.ingest import LATE_SECONDS
 from tracklayer.services.linking import links_of
 from tracklayer.services.marks import marker_of
 
-_BAD_BROWSER = Problem(("browser_id",), "INVALID_VALUE", FORMATS["browser_id"].what)
+_BAD_BROWSER = Problem.said(("browser_id",), "INVALID_VALUE", Name(("browser_id",)), f" {FORMATS['browser_id'].what}.")
 _TWO_BROWSERS = Problem.said(
     ("user_data", "browser_id"),
     "INVALID_VALUE",
