@@ -261,6 +261,10 @@ def test_hostile_arguments_are_one_sentence(
         pytest.param(
             "schema > /dev/full", "tracklayer: cannot write any further: No space left on device\n", id="much"
         ),
+        pytest.param(
+            "--help > /dev/full", "tracklayer: cannot write any further: No space left on device\n", id="help"
+        ),
+        pytest.param("schema --help | true", "", id="nobody reads the help"),
         pytest.param("normalize <&-", "", id="nothing to read"),
         pytest.param(
             "preview --platform meta event.json > /dev/full",

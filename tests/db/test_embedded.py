@@ -214,6 +214,15 @@ def test_a_part_of_a_database_is_told_at_once_and_stays(folder: Path, pid_file: 
     assert starts(folder)
 
 
+def test_a_database_without_its_version_is_told_alike_by_whoever_makes_one_and_whoever_does_not(
+    folder: Path, pid_file: bytes
+) -> None:
+    (folder / "pg" / "PG_VERSION").unlink()
+    for opens in (EmbeddedPostgres(folder).start, EmbeddedPostgres(folder).find):
+        with pytest.raises(EmbeddedPostgresError, match=r"but no database \(PG_VERSION is missing\)"):
+            opens()
+
+
 def test_a_pid_file_whose_pid_is_somebody_elses_by_now_does_not_keep_it_from_starting(
     folder: Path, pid_file: bytes
 ) -> None:

@@ -133,6 +133,14 @@ TEXTS = [
         id="a wrong key",
     ),
     pytest.param(
+        facts([*crew(), *(beat(role, host="b", ended=3, up=3, lacks="key") for role in ("api", "worker"))]),
+        "wrong_key",
+        "A process has the wrong secret key",
+        "The API process on b and worker on b refuse to start: their TRACKLAYER_SECRET_KEY does not open what is sealed in this "
+        "database. What they were to do is done by others or by nobody. Give them the key that the others have.",
+        id="a wrong key of two",
+    ),
+    pytest.param(
         facts([*crew(), beat("api", host="b", ended=3, up=3, lacks="migrations")]),
         "migrations_lacking",
         "The database and a process are of different versions",

@@ -24,7 +24,7 @@ import tracklayer
 from tests.factories import Api, Merchant, draft
 from tests.web import errors_guide, limits_guide
 from tracklayer import mappers, sandbox, web
-from tracklayer.cli import main
+from tracklayer.cli import doctor, main
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import READ_TIMEOUT_MS, in_transaction, run_in_db_thread
 from tracklayer.domain import watch
@@ -49,6 +49,7 @@ from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY
 from tracklayer.schema.connections import DEFAULT_FIRST, MAX_FIRST
 from tracklayer.schema.cost import MAX_ALIASES, MAX_COST, MAX_DEPTH
 from tracklayer.schema.http import TELL_COST
+from tracklayer.services import soundness
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.explain import OWN
 from tracklayer.services.merchants import update_merchant
@@ -552,6 +553,18 @@ def test_the_data_model_names_every_field_and_every_reason() -> None:
         r"^\| `([A-Z_]+)` \|", text[text.index("### Why a delivery is dropped") : text.index("## Alert")], re.M
     )
     assert rows == [reason.name for reason in DropReason]
+
+
+def test_every_line_of_doctor_is_in_its_table() -> None:
+    sources = [Path(module.__file__ or "").read_text("utf-8") for module in (doctor, soundness)]
+    lines = {name for source in sources for name in re.findall(r'\b(?:Finding|Trouble)\(\s*"([a-z -]+)"', source)}
+    lines |= set(doctor._CHECKS.values()) - {"invariants"}
+    text = GUIDES["operations"]
+    table = text[text.index("| line | what is looked at |") : text.index("`--invariants` recounts")]
+    told = {
+        name for row in table.splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split("|")[1] if row else "")
+    }
+    assert told == lines - {"invariants"}
 
 
 def test_every_command_and_option_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) -> None:

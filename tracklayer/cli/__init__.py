@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import peewee
 
@@ -67,6 +67,13 @@ UNATTENDED = frozenset({"up", "api", "worker", "scheduler", "migrate"})  # their
 
 
 class Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """argparse's own swallows that help could not be written."""
+        if file is sys.stdout:
+            file.write(message)
+        else:
+            super()._print_message(message, file)
+
     def error(self, message: str) -> NoReturn:
         told = f"{message}; see `{self.prog} --help`"
         if logs.Log.is_json:
@@ -113,7 +120,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser(next(iter(argv), None))
     role = next(iter(argv), logs.OURS)
     logs.begin(role, as_json=role in UNATTENDED and wants_json(os.environ))
-    args = parser.parse_args(argv, argparse.Namespace(parser=parser))  # `completion` prints what it takes
+    try:
+        args = parser.parse_args(argv, argparse.Namespace(parser=parser))  # `completion` prints what it takes
+    except SystemExit:
+        try:
+            sys.stdout.flush()  # `--help`, and what else is answered at once
+        except OSError as error:
+            raise SystemExit(_unprinted(error)) from None
+        raise
+    except OSError as error:
+        raise SystemExit(_unprinted(error)) from None
     # One of several processes tells its parent whether it is worth another try.
     for_good = WRONG_FOR_GOOD if getattr(args, "parent", None) else 1
     try:
@@ -139,20 +155,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(str(error))
     except ReadTimeoutError:
         return _failed("this takes too long to find: narrow it, by --since say, or try again at a quieter hour")
-    except BrokenPipeError:
-        # Whoever read us has had enough: as any other program ends then, and no failure.
-        print_no_more()
-        return 128 + signal.SIGPIPE
     except OSError as error:
-        # Of what is printed. Of files that they were given commands tell themselves.
-        if error.errno not in _FULL or error.filename is not None:
-            raise
-        print_no_more()
-        return _failed(f"cannot write any further: {error.strerror}")
+        return _unprinted(error)
     except KeyboardInterrupt:
         return 130
     finally:
         logs.tell_alike(is_end=True)
+
+
+def _unprinted(error: OSError) -> int:
+    """The exit status where what is printed could not be written. Any other error goes on."""
+    if isinstance(error, BrokenPipeError):
+        # Whoever read us has had enough: as any other program ends then, and no failure.
+        print_no_more()
+        return 128 + signal.SIGPIPE
+    # Of files that they were given commands tell themselves.
+    if error.errno not in _FULL or error.filename is not None:
+        raise error
+    print_no_more()
+    return _failed(f"cannot write any further: {error.strerror}")
 
 
 def _open_streams() -> None:

@@ -154,7 +154,9 @@ def run_snooze(args: argparse.Namespace) -> int:
         until = None if args.wake else now + args.length if args.length is not None else instant_of(args.until, now)
         found = snooze_alert(runtime, *_which(args), until)
         if isinstance(found, list):
-            raise CommandError(" ".join(problem.message for problem in found))
+            raise CommandError(
+                f"snooze it until an instant that lies ahead, at most {LONGEST_SNOOZE.days} days; `--wake` ends a snooze"
+            )
         return _show(runtime, args, found)
 
 

@@ -63,6 +63,8 @@ def wrong(problems: Sequence[Problem]) -> CommandError:
 
 
 def told(problem: Problem) -> str:
+    if problem.field == ("platform",):
+        return problem.message  # it is the one that was typed, and not one of many fields
     return f"{'.'.join(problem.field)}: {problem.message}".removeprefix(": ")
 
 

@@ -54,6 +54,12 @@ def make_cluster(folder: Path, initdb: Callable[[Path], object]) -> None:
     _move_in(made, folder)
 
 
+def refuse_remains(folder: Path) -> None:
+    """Raises ClusterError where a folder that holds no database holds something else. Makes and changes nothing."""
+    if folder.is_dir() and not (folder / VERSION).exists() and not (folder / MADE).is_dir():
+        _refuse_what_is_not_ours(folder)
+
+
 def _move_in(made: Path, folder: Path) -> None:
     """May have been begun before: what has moved is there no more."""
     _refuse_what_is_not_ours(

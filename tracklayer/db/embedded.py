@@ -23,7 +23,16 @@ from typing import Any
 import psutil
 import psycopg2
 
-from tracklayer.db.cluster import VERSION, ClusterError, end, is_postmaster, make_cluster, pid_in_file, servers_of
+from tracklayer.db.cluster import (
+    VERSION,
+    ClusterError,
+    end,
+    is_postmaster,
+    make_cluster,
+    pid_in_file,
+    refuse_remains,
+    servers_of,
+)
 from tracklayer.db.connect_faults import is_disk_full
 from tracklayer.db.postmaster import LINE_CHARACTERS, NotReadyError, StartError, forget_socket, initdb, serve
 from tracklayer.loading import load
@@ -76,6 +85,10 @@ class EmbeddedPostgres:
     def find(self) -> str:
         """As ``start``, where there is one already: whoever is in the wrong directory makes none."""
         if not (self._data_dir / VERSION).exists():
+            try:
+                refuse_remains(self._data_dir)
+            except (ClusterError, OSError) as error:
+                raise EmbeddedPostgresError(str(error)) from error
             raise EmbeddedPostgresError(
                 f"there is no installation in {self._data_dir.parent}: set TRACKLAYER_DATA_DIR to the directory of yours, or make "
                 "one with `tracklayer up`"

@@ -408,19 +408,21 @@ def _refusing(facts: Facts) -> list[Trouble]:
         if not those:
             continue
         whose = sorted({f"{_ROLE.get(beat.role, beat.role)} on {beat.host}" for beat in those})
-        who = f"The {_listed(whose)} {'refuses' if len(whose) == 1 else 'refuse'} to start"
+        is_one = len(whose) == 1
+        who = f"The {_listed(whose)} {'refuses' if is_one else 'refuse'} to start"
         first = max(beat.up for beat in those)
         if lacks == "key":
             title = "A process has the wrong secret key"
             text = (
-                f"{who}: its TRACKLAYER_SECRET_KEY does not open what is sealed in this database. What it was to do is done "
-                "by others or by nobody. Give it the key that the others have."
+                f"{who}: {'its' if is_one else 'their'} TRACKLAYER_SECRET_KEY does not open what is sealed in this database. "
+                f"What {'it was' if is_one else 'they were'} to do is done by others or by nobody. Give "
+                f"{'it' if is_one else 'them'} the key that the others have."
             )
         else:
             title = "The database and a process are of different versions"
             text = (
-                f"{who}: run `tracklayer migrate` with the newest version, and start the same version everywhere. What it "
-                "was to do is done by others or by nobody."
+                f"{who}: run `tracklayer migrate` with the newest version, and start the same version everywhere. What "
+                f"{'it was' if is_one else 'they were'} to do is done by others or by nobody."
             )
         found.append(Trouble(kind, Severity.CRITICAL, title, text, facts.now - first))
     return found
