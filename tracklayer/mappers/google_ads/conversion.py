@@ -41,30 +41,14 @@ def _phone(value: str, settings: Settings) -> str | None:
 
 
 def letters(value: str) -> str:
-    """Lower case, composed, neither punctuation nor symbols; spaces and digits stay. Of names, and of places in the old upload."""
+    """Lower case, composed, neither punctuation nor symbols; spaces and digits stay. Of places, in the old upload."""
     text = normalise.lower_composed(value) or ""
     return "".join(c for c in text if unicodedata.category(c)[0] not in "PS").strip()
 
 
-# What stands before or behind a name, as ``letters`` leaves it.
-_TITLES = frozenset("mr mrs ms miss mx dr prof professor sir madam".split())
-_SUFFIXES = frozenset("jr sr ii iii iv esq phd md".split())
-
-
-def _name(value: str) -> str | None:
-    """As Google's page has it: no punctuation, no titles and no suffixes. Its library, which only trims and lowers, agrees where
-    a name has neither.
-    """
-    words = letters(value).split()
-    while len(words) > 1 and words[0] in _TITLES:
-        del words[0]
-    while len(words) > 1 and words[-1] in _SUFFIXES:
-        del words[-1]
-    return " ".join(words) or None
-
-
 def _name_sha256(value: str) -> str | None:
-    return None if _is_foreign(value) else normalise.hashed(value, _name)
+    """Of ``o'connor``, ``anne-marie``: Google's own library lowers and trims a name and does nothing else to it."""
+    return None if _is_foreign(value) else normalise.hashed(value, normalise.lower_composed)
 
 
 def street_sha256(value: str) -> str | None:
@@ -93,15 +77,15 @@ def _click_id(value: str) -> str | None:
     return value.strip() if FORMATS["gclid"].is_right(value) and not normalise.is_placeholder(value) else None
 
 
-def _given_name(value: str, settings: Settings) -> str | None:
+def _name(value: str, settings: Settings) -> str | None:
     return None if normalise.is_placeholder(value) else _name_sha256(value)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "email": _email,
     "phone": _phone,
-    "first_name": _given_name,
-    "last_name": _given_name,
+    "first_name": _name,
+    "last_name": _name,
     "zip": lambda value, settings: _zip(value, None),
     "country": lambda value, settings: _country(value),
     "client_ip": lambda value, settings: machine_address(value),
