@@ -471,7 +471,9 @@ def test_alerts_are_listed_acknowledged_and_snoozed(
             "erase --email jane@example.com", "say whose customer it was: --merchant ID", id="nobody's customer"
         ),
         pytest.param(
-            "preview --platform meta --now today x.json", "argument --now: must be an RFC 3339", id="no instant"
+            "preview --platform meta --now today x.json",
+            "argument --now: must be a date and time of RFC 3339",
+            id="no instant",
         ),
         pytest.param("monitors backtest --days x", "choose 1 to", id="a number of days in words"),
         pytest.param("api --processes 0", "must be a whole number from 1 to 256", id="no process"),

@@ -905,7 +905,7 @@ TEXTS: list[Text] = [
         (
             "16 of 16 Purchase events since 2026-05-04 14:28 UTC were refused for wrong fields, worth at least "
             "2,079.84 USD and 170.00 EUR in sales, and are reported to no platform. Whoever maintains the shop must "
-            "correct `occurredAt` (INVALID_TIME) now, and then send these events again. `occurredAt`: Send RFC 3339, such as "
+            "correct `occurredAt` (INVALID_TIME) now, and then send these events again. `occurredAt`: Send RFC 3339 or ISO 8601, such as "
             "`2026-04-23T14:12:33.000Z`. Which events they are, and what a field takes, says the answer to each: `eventId` "
             "beside `userErrors`. Refused for: `occurredAt` (INVALID_TIME) 16: The time is no date with time "
             "and offset."
@@ -923,7 +923,7 @@ TEXTS: list[Text] = [
             "12 of 22 events since 2026-05-04 14:29 UTC were refused for wrong fields, and are reported to no "
             "platform. Whoever maintains the shop must correct `customData.currency` (INVALID_CURRENCY) and "
             "`occurredAt` (INVALID_TIME) now, and then send these events again. `customData.currency`: Send a code such as `USD`. "
-            "`occurredAt`: Send RFC 3339, such as `2026-04-23T14:12:33.000Z`. Which events they are, and what a field takes, "
+            "`occurredAt`: Send RFC 3339 or ISO 8601, such as `2026-04-23T14:12:33.000Z`. Which events they are, and what a field takes, "
             "says the answer to each: `eventId` beside `userErrors`. Refused for: `customData.currency` (INVALID_CURRENCY) 8: The currency is no ISO 4217 code; `occurredAt` (INVALID_TIME) 4: The time is "
             "no date with time and offset. By name: Purchase 8, PageView 4. Usually 1% are refused."
         ),

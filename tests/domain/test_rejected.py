@@ -164,7 +164,7 @@ def test_what_is_refused_now_is_to_be_mended_first_though_more_was_refused_for_w
         "must correct `customData.currency` (INVALID_CURRENCY) and `occurredAt` (INVALID_TIME) now, and then send"
         in told
     )
-    assert " `customData.currency`: Send a code such as `USD`. `occurredAt`: Send RFC 3339, such as" in told
+    assert " `customData.currency`: Send a code such as `USD`. `occurredAt`: Send RFC 3339 or ISO 8601, such as" in told
     then = [*minutes, *[DoorMinute(start + n * MINUTE, 20, {"Purchase": 20}, second) for n in range(10, 20)]]
     told = found_of(DoorView(then, usual, is_open=True, began={None: start}))[WHOLE].message
     assert "must correct `occurredAt` (INVALID_TIME) now, and then send" in told
