@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -29,7 +29,7 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Content, Device, Event, UserData
+from tracklayer.domain.event import Content, CustomData, Device, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, is_web_url
 from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.problem import Problem
@@ -346,6 +346,17 @@ def number(value: Decimal | None) -> int | float | None:
 def has_fractions(contents: Sequence[Content]) -> bool:
     """Whether something is sold by weight: to a platform that counts pieces it goes as ``whole_quantity``."""
     return any(type(content.quantity) is not int for content in contents)
+
+
+def without_amounts(given: CustomData, title: str, verdicts: Verdicts) -> CustomData:
+    """Without what a platform (``title``) that does not take the currency would read in another one, besides the value."""
+    message = f"left out: {title} does not take its currency"
+    if given.predicted_ltv is not None:
+        verdicts.left_out("currency", "custom_data.predicted_ltv", message)
+    if any(line.item_price is not None for line in given.contents):
+        verdicts.left_out("currency", "custom_data.contents.item_price", message)
+    lines = tuple([replace(line, item_price=None) for line in given.contents])
+    return replace(given, predicted_ltv=None, contents=lines)
 
 
 def plain_text(value: str) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -51,6 +50,7 @@ from tracklayer.mappers.base import (
     safe_message,
     unix_seconds,
     whole_number,
+    without_amounts,
 )
 from tracklayer.mappers.snapchat_app import APP_PROPERTIES, app_data, put_device_ids
 
@@ -473,7 +473,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     if currency is not None and currency not in _CURRENCIES:
         verdicts.left_out("currency", "custom_data.currency", "left out with the value: Snapchat does not take it")
         value = currency = None
-        given = _without_amounts(given, verdicts)
+        given = without_amounts(given, "Snapchat", verdicts)
     content_type = given.content_type
     if content_type is not None and content_type not in _CONTENT_TYPES:
         verdicts.left_out("content_type", "custom_data.content_type", "left out: not product or product_group")
@@ -503,17 +503,6 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
             "predicted_ltv": number(given.predicted_ltv),
         }
     )
-
-
-def _without_amounts(given: CustomData, verdicts: Verdicts) -> CustomData:
-    """Without what Snapchat would read in another currency, besides the value."""
-    message = "left out: Snapchat does not take its currency"
-    if given.predicted_ltv is not None:
-        verdicts.left_out("currency", "custom_data.predicted_ltv", message)
-    if any(line.item_price is not None for line in given.contents):
-        verdicts.left_out("currency", "custom_data.contents.item_price", message)
-    lines = tuple([replace(line, item_price=None) for line in given.contents])
-    return replace(given, predicted_ltv=None, contents=lines)
 
 
 def _contents(given: Sequence[Content], delivery_category: Any, verdicts: Verdicts) -> list[dict[str, Any]]:

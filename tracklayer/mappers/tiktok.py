@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,6 +52,7 @@ from tracklayer.mappers.base import (
     unix_seconds,
     url_parameter,
     whole_number,
+    without_amounts,
     wrong_with_flag,
 )
 from tracklayer.mappers.tiktok_app import APP_NAMES, app_of, put_device
@@ -431,7 +431,7 @@ def _properties(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
         if given.currency is not None:
             message = "value and currency left out: TikTok does not take this currency"
             verdicts.left_out("currency", "custom_data.currency", message)
-            given = _without_amounts(given, verdicts)
+            given = without_amounts(given, "TikTok", verdicts)
         elif given.value is not None:
             verdicts.ok(_NO_CURRENCY)
     content_type = given.content_type
@@ -464,17 +464,6 @@ def _properties(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
         elif key not in _ELSEWHERE and value is not None and value != "":
             found[key] = value
     return found
-
-
-def _without_amounts(given: CustomData, verdicts: Verdicts) -> CustomData:
-    """Without what TikTok would read in another currency, besides the value."""
-    message = "left out: TikTok does not take its currency"
-    if given.predicted_ltv is not None:
-        verdicts.left_out("currency", "custom_data.predicted_ltv", message)
-    if any(line.item_price is not None for line in given.contents):
-        verdicts.left_out("currency", "custom_data.contents.item_price", message)
-    lines = tuple([replace(line, item_price=None) for line in given.contents])
-    return replace(given, predicted_ltv=None, contents=lines)
 
 
 def _contents(given: Sequence[Content], verdicts: Verdicts) -> list[dict[str, Any]]:
