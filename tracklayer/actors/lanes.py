@@ -25,8 +25,8 @@ class Lanes:
     half. The ``LAST`` ones go to platforms that have less than a quarter, so that two that hang leave some to the others.
 
     Deliveries together leave ``HOUSEKEEPERS`` of them free, where threads work for the sweep and the other periodic jobs, and
-    backlogs together ``FRESH`` of the rest to others. Whoever finds no room stands in line, and each lane that becomes free is offered to the
-    one that has stood there longest and fits.
+    backlogs together ``FRESH`` of the rest to others. Whoever finds no room stands in line, and each lane that becomes free
+    is offered to the one that has stood there longest and fits.
     """
 
     def __init__(self, places: int, of_destination: int | None = None) -> None:

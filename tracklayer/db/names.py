@@ -256,26 +256,15 @@ def write_name_baselines(merchant_id: int, learned: Mapping[str, Learned], until
     )
 
 
-def received_by_hour(merchant_id: int, since: datetime, until: datetime) -> dict[datetime, tuple[int, int]]:
-    """Hour -> (events accepted, repeats included, and refused); only hours with any."""
+def received_by_hour(merchant_id: int, since: datetime, until: datetime) -> dict[datetime, tuple[int, int, int]]:
+    """Hour -> (events accepted, repeats included; the repeats; events refused); only hours with any."""
     params: Any = {"merchant": merchant_id, "since": since, "until": until}
     found = rows(
-        "SELECT date_trunc('hour', minute, 'UTC'), sum(accepted + coalesced)::bigint, sum(rejected)::bigint FROM counted "
-        f"WHERE merchant_id = %(merchant)s AND platform = '' AND {counted_in()} GROUP BY 1",
+        "SELECT date_trunc('hour', minute, 'UTC'), sum(accepted + coalesced)::bigint, sum(coalesced)::bigint, sum(rejected)::bigint "
+        f"FROM counted WHERE merchant_id = %(merchant)s AND platform = '' AND {counted_in()} GROUP BY 1",
         params,
     )
-    return {row[0]: (row[1], row[2]) for row in found}
-
-
-def arrivals_by_hour(merchant_id: int, since: datetime, until: datetime) -> dict[datetime, tuple[int, int]]:
-    """Hour -> (events accepted, repeats included; the repeats); only hours in which anything arrived, or was refused."""
-    params: Any = {"merchant": merchant_id, "since": since, "until": until}
-    found = rows(
-        "SELECT date_trunc('hour', minute, 'UTC'), sum(accepted + coalesced)::bigint, sum(coalesced)::bigint FROM counted "
-        f"WHERE merchant_id = %(merchant)s AND platform = '' AND {counted_in()} GROUP BY 1",
-        params,
-    )
-    return {row[0]: (row[1], row[2]) for row in found}
+    return {row[0]: (row[1], row[2], row[3]) for row in found}
 
 
 def refused_by_hour(merchant_id: int, since: datetime, until: datetime) -> list[tuple[datetime, str, str, str, int]]:

@@ -19,10 +19,8 @@ ALL, MANY = 0.98, 0.5
 # Events of an hour that repeat an id, and how many times as many as new ones: browser and server send one id twice.
 LEAST_REPEATS, REPEATS_A_NEW_ONE = 20, 4
 
-LEAST_LEFT_OUT, LEFT_OUT_FOR = (
-    10,
-    timedelta(hours=1),
-)  # that event names leave out: of a destination that was just set, few
+# Events that event names leave out, and since when: of a destination that was just set, few.
+LEAST_LEFT_OUT, LEFT_OUT_FOR = 10, timedelta(hours=1)
 MOST_NAMED = 5
 
 

@@ -66,7 +66,8 @@ def learned_names_of(merchant_id: int, until: datetime) -> dict[str, Learned]:
                 _told_after(rhythm) if rhythm else None,
                 share,
             )
-    whole = _learned_door(db.received_by_hour(merchant_id, since, until), refused)
+    received = db.received_by_hour(merchant_id, since, until)
+    whole = _learned_door({hour: (accepted, bad) for hour, (accepted, _, bad) in received.items()}, refused)
     return {**learned, "": Learned(accepted=whole)} if whole else learned
 
 

@@ -105,7 +105,7 @@ def _with_run(page: Page, merchant_id: int, view: DoorView) -> DoorView:
         return view
     until = (page.now - PAST).replace(second=0, microsecond=0)
     since = (page.now - RUN).replace(minute=0, second=0, microsecond=0)
-    received = db.arrivals_by_hour(merchant_id, since, until)
+    received = db.received_by_hour(merchant_id, since, until)
     refused: dict[datetime, dict[tuple[str, str, str], int]] = defaultdict(dict)
     for hour, name, code, field, events in db.refused_by_hour(merchant_id, since, until):
         refused[hour][name, code, field] = events
@@ -118,7 +118,7 @@ def _with_run(page: Page, merchant_id: int, view: DoorView) -> DoorView:
             refused.get(hour, {}),
             repeated,
         )
-        for hour, (accepted, repeated) in sorted(received.items())
+        for hour, (accepted, repeated, _) in sorted(received.items())
     ]
     return with_run(view, hours, names, page.now)
 
