@@ -19,8 +19,8 @@ from tracklayer.db.deliveries import claim_due
 from tracklayer.runtime import Runtime, Timekeeper, build_runtime, measure
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
-from tracklayer.services.deliver import sweep
 from tracklayer.services.ingest import Accepted, ingest_events
+from tracklayer.services.sweep import sweep
 from tracklayer.settings import load_settings
 
 

@@ -18,7 +18,7 @@ from tracklayer.actors.lanes import FRESH, HOUSEKEEPERS, LAST, Lanes
 from tracklayer.actors.schedule import periodic
 from tracklayer.actors.waker import GATHER_SECONDS
 from tracklayer.domain import health
-from tracklayer.services import deliver, deliver_together, pacing
+from tracklayer.services import deliver, deliver_together, pacing, sweep
 from tracklayer.settings import load_settings
 
 GUIDE = (Path(web.__file__).parent / "docs" / "fairness.md").read_text()
@@ -129,7 +129,7 @@ def test_the_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert rule("Backlogs that compute at once") == f"{turns.HANDS}; 1 while others are busy"
     begins = f"behind the last full one, for {turns.LOOK_BACK_SECONDS:g} s; then with the longest due"
     assert rule("A claim on a backlog begins") == begins
-    look = f"A look of the sweep that passed over {deliver.DEAR:,} done deliveries"
+    look = f"A look of the sweep that passed over {sweep.DEAR:,} done deliveries"
     assert rule(look).startswith(f"for {turns.LOOK_BACK_SECONDS:g} s the next ones look at what has fallen due since")
     assert rule("Bytes of one claim") == f"{turns.ROOM // 2**20} MiB"
     assert rule("A request that failed") == f"{seconds(health.REST_AFTER_FAILURE)} s of rest"
@@ -142,6 +142,6 @@ def test_the_numbers_of_the_guide_are_those_of_the_code() -> None:
     assert rule("What is sent again waits") == f"while its destination is {seconds(pacing.BEHIND)} s late"
     assert f"a page of {pacing.PAGE:,}" in GUIDE
     assert timedelta(minutes=1) == pacing.PATIENCE
-    assert rule("The sweep drops") == f"{deliver.DROP_ROWS:,} deliveries of one queue"
+    assert rule("The sweep drops") == f"{sweep.DROP_ROWS:,} deliveries of one queue"
     assert f"{GATHER_SECONDS * 1000:g} ms are gathered" in GUIDE
     assert periodic(load_settings({}))["sweep"] == timedelta(seconds=1)

@@ -21,7 +21,7 @@ from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.delivery import PlatformReply
 from tracklayer.runtime import Runtime
-from tracklayer.services import deliver as engine
+from tracklayer.services import platform_requests
 from tracklayer.services.invariants import check_invariants
 
 
@@ -49,7 +49,7 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made = Gate()
-    monkeypatch.setattr(engine, "send", made.send)
+    monkeypatch.setattr(platform_requests, "send", made.send)
     yield made
     made.opened.set()
 

@@ -20,6 +20,7 @@ from starlette.datastructures import Secret
 
 from tests.factories import Merchant, draft
 from tests.operator_receiver import Receiver
+from tests.posting import post_due
 from tests.servers import RedisServer, fill, free_port, make_read_only, make_room, make_writable, running, wait_until
 from tests.services.test_alert import Monitor
 from tests.smtp import MailServer
@@ -38,7 +39,6 @@ from tracklayer.services.destinations import pause_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import email_alerts
-from tracklayer.services.post import post_due
 from tracklayer.services.tell_operator import Teller
 from tracklayer.services.watch_operator import end_beats, note_refusal
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.factories import Api, new_merchant
+from tests.posting import post_due
 from tests.receiver import Receiver
 from tests.services.test_alert import Monitor
 from tracklayer.clock import FrozenClock
@@ -16,7 +17,6 @@ from tracklayer.db.channels import MAX_CHANNELS
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.services.merchants import create_api_key
-from tracklayer.services.post import post_due
 
 CHANNEL = "channel { id kind url topics minSeverity lastError createdAt } secret userErrors { field code message }"
 SET = f"mutation($input: SetAlertChannelInput!) {{ setAlertChannel(input: $input) {{ {CHANNEL} }} }}"

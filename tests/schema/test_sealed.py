@@ -11,7 +11,7 @@ import pytest
 from graphql import GraphQLInterfaceType, GraphQLList, GraphQLNonNull, GraphQLObjectType, is_leaf_type
 
 from tests.factories import AGENT, Api, Merchant, camel, draft, new_merchant
-from tests.services.test_transport import Platform, answered
+from tests.platform_server import Platform, answered
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.events import EventRow, events_by_id

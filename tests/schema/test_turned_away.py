@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, new_merchant
+from tests.live import LiveServer, sse_events, ws_client
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
@@ -141,6 +142,35 @@ async def test_events_refused_with_their_request_are_told(
     assert kind == "events_rejected"
     assert f"must correct the requests ({code}) now" in message
     assert "wrong fields" not in message
+
+
+@pytest.mark.parametrize("door", ["socket", "stream"])
+async def test_what_stays_open_counts_what_it_refuses_too(runtime: Runtime, merchant: Merchant, door: str) -> None:
+    _, key = await anyio.to_thread.run_sync(lambda: _key(runtime, merchant, "read"))
+    with LiveServer(runtime) as server:
+        if door == "socket":
+            async with ws_client(server, key) as client:
+                for number in range(3):
+                    await client.subscribe(INGEST_MANY, id=str(number), inputs=[_event(number), _event(number + 100)])
+                    refused = await client.next()
+                    assert refused["payload"]["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+                    assert (await client.next())["type"] == "complete"
+                await client.subscribe(INGEST, id="wrong", i=_event(200))
+                assert (await client.next())["payload"]["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+                await client.next()
+                await client.subscribe("{ nothing }", id="reads")
+                await client.next()
+        else:
+            for number in range(3):
+                inputs = [_event(number), _event(number + 100)]
+                async with sse_events(server, key, INGEST_MANY, inputs=inputs) as events:
+                    assert [name async for name, _ in events] == ["next", "complete"]
+            async with sse_events(server, key, INGEST, i=_event(200)) as events:
+                assert [name async for name, _ in events] == ["next", "complete"]
+    assert await anyio.to_thread.run_sync(_counted, merchant) == [
+        ("BAD_USER_INPUT", "request", 1),
+        ("FORBIDDEN", "request", 6),
+    ]
 
 
 async def test_key_that_was_revoked_is_told_with_when_and_which(

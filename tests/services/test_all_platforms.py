@@ -20,11 +20,12 @@ from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.credentials import settings_to_map
-from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import Changed, example_settings, sandbox_destinations, set_destination
 from tracklayer.services.ingest import Accepted, ingest_events
 from tracklayer.services.payload import payload_of
 from tracklayer.services.preview import prepare, preview
+from tracklayer.services.sweep import sweep
 from tracklayer.services.trial import Tried, try_destination
 
 NAMES = (

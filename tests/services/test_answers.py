@@ -21,10 +21,12 @@ from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
-from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services import platform_requests
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import example_settings, set_destination
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.redeliver import redeliver_ids
+from tracklayer.services.sweep import sweep
 
 LOST = 999_999  # the number of a worker whose lock nobody holds
 
@@ -64,7 +66,7 @@ def test_behind_an_attempt_that_failed_meanwhile_it_is_written_all_the_same(
         clock.move(timedelta(seconds=5))
         assert sweep(runtime).taken_back == 1
         with monkeypatch.context() as patch:
-            patch.setattr(engine, "send", lambda *_: NoAnswer("no answer in time"))
+            patch.setattr(platform_requests, "send", lambda *_: NoAnswer("no answer in time"))
             deliver_due(runtime, worker, merchant.merchant_id, "meta")
 
     between(meanwhile)
@@ -112,7 +114,7 @@ def test_an_attempt_that_was_acknowledged_late_is_counted_once(
     ingest(runtime, merchant, draft())
     if tries == 2:
         with monkeypatch.context() as patch:
-            patch.setattr(engine, "send", lambda *_: NoAnswer("no answer in time"))
+            patch.setattr(platform_requests, "send", lambda *_: NoAnswer("no answer in time"))
             deliver_due(runtime, worker, merchant.merchant_id, "meta")
         clock.move(timedelta(minutes=10))
 
@@ -148,7 +150,7 @@ def test_words_that_cannot_be_cleaned_cost_nobody_the_acknowledgement(
         mapper_for("meta"),
         read_reply=lambda reply, count: [Acknowledged()] * (count - 1) + [Rejected("1", "jane", 400)],
     )
-    monkeypatch.setattr(engine, "without_sealed", broken)
+    monkeypatch.setattr(platform_requests, "without_sealed", broken)
     monkeypatch.setattr(engine, "mapper_for", lambda platform: refusing)
     ingest(runtime, merchant, draft("a"), draft("b"))
     deliver(runtime, merchant, worker)

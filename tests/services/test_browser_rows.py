@@ -25,10 +25,11 @@ from tracklayer.runtime import Runtime
 from tracklayer.services import deliver as engine
 from tracklayer.services import stitch
 from tracklayer.services.collect import Call, store
-from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.erase import Request
 from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.privacy import forget_refused
+from tracklayer.services.sweep import sweep
 
 BROWSER = "b" * 32
 PATIENCE_MS = 60_000

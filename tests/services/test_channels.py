@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.factories import API_KEY_SECRET, Merchant, new_merchant
+from tests.posting import post_due
 from tests.receiver import CLOSE, HANG, Got, Receiver, until
 from tests.servers import running, wait_until
 from tests.services.test_alert import Monitor, down
@@ -31,7 +32,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
 from tracklayer.services.channels import ChannelSet, Wish, note_event, set_channel
-from tracklayer.services.post import GIVE_UP_AFTER, LEASE, TO_FAILING, TO_ONE_HOST, InHand, begin_due, post_due
+from tracklayer.services.post import GIVE_UP_AFTER, LEASE, TO_FAILING, TO_ONE_HOST, InHand, begin_due
 from tracklayer.services.slack import GREEN, RED
 
 SECRET_PATH = "canary-secret-path"

@@ -41,7 +41,8 @@ from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as deliver_module
-from tracklayer.services.deliver import INVENTED, deliver_due, sweep
+from tracklayer.services import platform_requests
+from tracklayer.services.deliver import INVENTED, deliver_due
 from tracklayer.services.destinations import (
     example_settings,
     invented_destinations,
@@ -53,6 +54,7 @@ from tracklayer.services.destinations import (
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.redeliver import redeliver_ids
+from tracklayer.services.sweep import sweep
 from tracklayer.turns import SHARE, Turn
 
 
@@ -811,7 +813,7 @@ def test_an_acknowledgement_that_comes_after_its_lease_was_taken_back_is_written
     ingest(runtime, merchant, draft())
     with in_transaction():
         execute("UPDATE deliveries SET attempts = %s, status = %s", (before, "failed" if before else "queued"))
-    real = deliver_module.send  # type: ignore[attr-defined]
+    real = platform_requests.send  # type: ignore[attr-defined]
 
     def slow(*args: Any) -> Any:
         reply = real(*args)
@@ -820,7 +822,7 @@ def test_an_acknowledgement_that_comes_after_its_lease_was_taken_back_is_written
         assert row(merchant).status == ("dropped" if before else "failed")
         return reply
 
-    monkeypatch.setattr(deliver_module, "send", slow)
+    monkeypatch.setattr(platform_requests, "send", slow)
     deliver_due(runtime, worker, merchant.merchant_id, "meta")
     found = row(merchant)
     assert (found.status, found.attempts, found.drop_reason) == ("delivered", before + 1, None)

@@ -34,9 +34,12 @@ from tracklayer.mappers.base import Mapped
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
-from tracklayer.services.deliver import UNWRITTEN, Item, deliver_due, sweep
+from tracklayer.services import platform_requests
+from tracklayer.services.deliver import UNWRITTEN, deliver_due
 from tracklayer.services.destinations import remove_destination
 from tracklayer.services.invariants import check_invariants
+from tracklayer.services.platform_requests import Item
+from tracklayer.services.sweep import sweep
 
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 
@@ -288,7 +291,7 @@ def test_a_request_keeps_room_for_what_is_around_its_items(
     item = {"text": "x" * 990}
     items: list[Any] = [Item(claim=None, mapped=Mapped({**item, "id": one}), event=None) for one in ids]  # type: ignore[arg-type]
     unsent: list[Any] = []
-    chunks = engine._chunks(runtime, mapper, items, clock.now(), unsent)
+    chunks = platform_requests.chunks(runtime, mapper, items, clock.now(), unsent)
     assert unsent == []
     assert [one.mapped.item["id"] for chunk in chunks for one in chunk] == ids
     sizes = [len(orjson.dumps([one.mapped.item for one in chunk])) for chunk in chunks]

@@ -27,9 +27,9 @@ from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.delivery import NoAnswer
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
-from tracklayer.services import deliver as engine
 from tracklayer.services import deliver_together as together
-from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services import platform_requests
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.deliver_together import (
     FEW,
     Answered,
@@ -45,6 +45,7 @@ from tracklayer.services.deliver_together import (
 from tracklayer.services.destinations import pause_destination, sandbox_destinations, set_destination
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.outage import to_wake
+from tracklayer.services.sweep import sweep
 
 LOST = 999_999  # a worker that nobody is
 
@@ -331,14 +332,14 @@ def test_a_platform_that_does_not_answer_one_is_noted_on_that_one_alone(
     runtime: Runtime, worker: int, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = shops = town(runtime, 2)
-    real = engine.send  # type: ignore[attr-defined]
+    real = platform_requests.send  # type: ignore[attr-defined]
 
     def send(http: Any, platform: str, request: Any, *rest: Any) -> Any:
         if f"order_{second.merchant_id}" in str(request.body):
             return NoAnswer("no answer in time")
         return real(http, platform, request, *rest)
 
-    monkeypatch.setattr(engine, "send", send)
+    monkeypatch.setattr(platform_requests, "send", send)
     go(runtime, worker, shops)
     assert (of(first).status, of(second).status) == ("delivered", "failed")
     with in_transaction():

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.factories import META, Merchant, draft, new_merchant
+from tests.posting import post_due
 from tests.receiver import Receiver
 from tests.services.test_channels import channel_to, types
 from tests.services.test_deliver import deliver, fault, ingest, mend
@@ -24,7 +25,6 @@ from tracklayer.services.channels import ChannelSet, Wish, set_channel
 from tracklayer.services.destinations import pause_destination, resume_destination, set_destination
 from tracklayer.services.drops import MAX_EXAMPLES, _words, note_drops
 from tracklayer.services.pacing import PAGE
-from tracklayer.services.post import post_due
 from tracklayer.services.redeliver import continue_redeliveries, redeliver_matching
 
 EVENTS = ("delivery.dropped", "destination.held", "destination.resumed", "redelivery.finished")

@@ -23,8 +23,9 @@ from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
-from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.invariants import check_invariants
+from tracklayer.services.sweep import sweep
 
 HELD = ("deliveries", "claims", "destinations, deliveries")
 PATIENCE = 30.0  # seconds: thread by thread this takes one or two
@@ -212,14 +213,14 @@ def test_a_batch_whose_rows_are_held_before_it_is_sent_is_given_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ingest(runtime, merchant, draft("a"))
-    real = engine._map_batch
+    real = engine.map_batch  # type: ignore[attr-defined]
 
     def held(*args: Any) -> Any:
-        monkeypatch.setattr(engine, "_map_batch", real)
+        monkeypatch.setattr(engine, "map_batch", real)
         holder.hold("claims", merchant)
         return real(*args)
 
-    monkeypatch.setattr(engine, "_map_batch", held)
+    monkeypatch.setattr(engine, "map_batch", held)
     assert deliver_due(runtime, worker, merchant.merchant_id, "meta") is False
     holder.let_go()
     until_written(runtime)

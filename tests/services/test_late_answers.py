@@ -21,9 +21,11 @@ from tracklayer.domain.retry import MAX_ATTEMPTS
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
-from tracklayer.services.deliver import Batch, Item, LeaseLostError, deliver_due, sweep
+from tracklayer.services.deliver import LeaseLostError, deliver_due
 from tracklayer.services.deliver_together import Answered, begin_together, deliver, settle_alone, settle_together, take
 from tracklayer.services.invariants import check_invariants
+from tracklayer.services.platform_requests import Batch, Item, ask
+from tracklayer.services.sweep import sweep
 
 GONE, GONE_TOO = 999_998, 999_999  # numbers of workers whose locks nobody holds
 
@@ -54,7 +56,7 @@ class Sender:
 
     def send(self) -> None:
         if self.batch is not None and self.todo and self.todo[0]:
-            self.verdict = engine.ask(self.runtime, self.batch, self.todo[0])
+            self.verdict = ask(self.runtime, self.batch, self.todo[0])
 
     def settle(self) -> None:
         if self.batch is not None and self.sent_at is not None:

@@ -19,7 +19,7 @@ from tracklayer.domain.ledger import Cohort, bucket_of, summed, with_totals
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
-from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import (
     example_settings,
     pause_destination,
@@ -34,6 +34,7 @@ from tracklayer.services.pacing import Redelivered
 from tracklayer.services.privacy import purge_expired
 from tracklayer.services.redeliver import redeliver_matching
 from tracklayer.services.stored import deliver_stored
+from tracklayer.services.sweep import sweep
 
 STEPS = 120
 PLATFORMS = ("meta", "tiktok")

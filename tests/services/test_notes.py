@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.factories import Api, Merchant, draft
+from tests.platform_server import Platform, answered
 from tests.services.test_late_answers import GONE, Sender, TogetherSender
-from tests.services.test_transport import Platform, answered
 from tracklayer.clock import FrozenClock
 from tracklayer.db.advice import advice_of
 from tracklayer.db.connection import in_transaction
@@ -20,11 +19,12 @@ from tracklayer.db.deliveries import DeliveryRow, deliveries_by_key
 from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
-from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import Changed, example_settings, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.monitor import Watch
+from tracklayer.services.sweep import sweep
 from tracklayer.services.trial import try_destination
 
 NOTES = """
@@ -51,14 +51,6 @@ ANSWERS: dict[str, tuple[dict[str, Any], Sequence[str], str, str]] = {
         "interface_version",
     ),
 }
-
-
-@pytest.fixture
-def platform(runtime: Runtime) -> Iterator[Platform]:
-    started = Platform()
-    runtime.settings = replace(runtime.settings, sandbox_url=started.url)
-    yield started
-    started.close()
 
 
 def set_up(runtime: Runtime, merchant: Merchant, key: str) -> None:

@@ -30,7 +30,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
 from tracklayer.services import watch_operator
-from tracklayer.services.deliver import deliver_due, some_with_work, sweep
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import (
     Changed,
     example_settings,
@@ -42,6 +42,7 @@ from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.monitor import Watch
 from tracklayer.services.outage import WAKE_IN_DOUBT, as_shown, may_claim, to_wake
+from tracklayer.services.sweep import some_with_work, sweep
 
 REASON = "unreachable: 500 an error instead of an answer (down for every merchant since 2026-11-20 15:00 UTC)"
 SECOND = timedelta(seconds=1)

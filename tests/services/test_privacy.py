@@ -17,11 +17,12 @@ from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
 from tracklayer.services import privacy
-from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.privacy import purge_expired
+from tracklayer.services.sweep import sweep
 
 CANARIES = {
     "email": "canary.address@shop.example",

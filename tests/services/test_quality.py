@@ -15,11 +15,12 @@ from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.advice import Advice
 from tracklayer.domain.facts import mask_of
 from tracklayer.runtime import Runtime
-from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import Changed, remove_destination, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.monitor import Watch
+from tracklayer.services.sweep import sweep
 
 HOST = "shop.example.com"
 SNAPCHAT = {"pixel_id": "11111111-2222-4333-8444-555555555555", "access_token": "token-of-the-tests"}

@@ -18,7 +18,7 @@ from tracklayer.domain.health import RELEASE_START, release
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
-from tracklayer.services import deliver as engine
+from tracklayer.services import platform_requests
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import Changed, example_settings, set_destination
 
@@ -78,13 +78,13 @@ def test_all_that_is_claimed_is_sent_where_a_request_takes_one(
 def test_at_the_first_request_that_fails_the_others_are_left(
     runtime: Runtime, shop: Merchant, worker: int, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, sent = engine.send, []  # type: ignore[attr-defined]
+    real, sent = platform_requests.send, []  # type: ignore[attr-defined]
 
     def send(*args: Any) -> Any:
         sent.append(1)
         return NoAnswer("no answer in time") if len(sent) == 3 else real(*args)
 
-    monkeypatch.setattr(engine, "send", send)
+    monkeypatch.setattr(platform_requests, "send", send)
     assert deliver_due(runtime, worker, shop.merchant_id, "ga4") is True
     assert len(sent) == 3
     with in_transaction():

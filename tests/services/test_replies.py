@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-
 import httpx
 import pytest
 
 from tests.factories import Merchant, draft
-from tests.services.test_transport import Platform, answered
+from tests.platform_server import Platform, answered
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.deliveries import DeliveryRow, deliveries_by_key
 from tracklayer.domain.delivery import BearerToken, PlatformReply, PlatformRequest, RateLimited
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
-from tracklayer.services.deliver import deliver_due, read_verdict
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.platform_requests import read_verdict
 from tracklayer.services.transport import send
-
-
-@pytest.fixture
-def platform(runtime: Runtime) -> Iterator[Platform]:
-    started = Platform()
-    runtime.settings = replace(runtime.settings, sandbox_url=started.url)
-    yield started
-    started.close()
 
 
 def row(merchant: Merchant) -> DeliveryRow:

@@ -24,9 +24,10 @@ from tracklayer.db.models import AlertRow
 from tracklayer.db.redeliveries import insert_redelivery, redelivery_by_id, save_redelivery, take_redelivery
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
-from tracklayer.services import deliver, monitor, privacy
+from tracklayer.services import monitor, privacy
+from tracklayer.services import sweep as rescue
 from tracklayer.services.alone import MOST_ALIKE, pages_of_merchants, stop_at, tell_fault
-from tracklayer.services.deliver import deliver_due, some_with_work, sweep
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import remove_destination, sandbox_destinations, set_destination
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
@@ -35,6 +36,7 @@ from tracklayer.services.monitor import Watch, learn_baselines
 from tracklayer.services.notify import compose
 from tracklayer.services.privacy import purge_expired
 from tracklayer.services.redeliver import redeliver_matching
+from tracklayer.services.sweep import some_with_work, sweep
 
 NEWER = "platform_of_a_newer_version"
 assert NEWER not in PLATFORMS
@@ -381,7 +383,7 @@ def test_a_sweep_passes_over_what_is_done_once_in_five_seconds(
 ) -> None:
     """While a dump reads, PostgreSQL keeps the entries of all that is done meanwhile in the index of queues."""
     busy, other, third = (new_merchant(runtime) for _ in range(3))
-    many(busy, clock, "done", "queued", deliver.DEAR + 2000)
+    many(busy, clock, "done", "queued", rescue.DEAR + 2000)
     third_event = draft()
     dump = psycopg2.connect(database)
     try:
@@ -404,7 +406,7 @@ def test_a_sweep_passes_over_what_is_done_once_in_five_seconds(
         clock.move(timedelta(seconds=2))
         found, entries = passed()
         assert found == [(other.merchant_id, "meta")]
-        assert entries > deliver.DEAR
+        assert entries > rescue.DEAR
         ingest_events(runtime, third.holder, [third_event])
         for _ in range(3):
             clock.move(timedelta(seconds=1))
@@ -441,11 +443,11 @@ def test_each_destination_that_is_due_is_woken_once_a_round(
         sandbox_destinations(runtime, shop.merchant_id, ("reddit", "snapchat"))
         ingest_events(runtime, shop.holder, [draft()])
     everybody = [(shop.merchant_id, platform) for shop in shops for platform in ("meta", "reddit", "snapchat")]
-    monkeypatch.setattr(deliver, "DUE_DESTINATIONS", 4)
+    monkeypatch.setattr(rescue, "DUE_DESTINATIONS", 4)
     woken = [sweep(runtime).wake for _ in range(21)]
     assert [sorted(keys) for keys in woken[:2]] == [everybody[:4], everybody[4:8]]
     assert Counter(key for keys in woken for key in keys) == dict.fromkeys(everybody, 4)
-    monkeypatch.setattr(deliver, "DUE_DESTINATIONS", 20)  # all but one
+    monkeypatch.setattr(rescue, "DUE_DESTINATIONS", 20)  # all but one
     woken = [sweep(runtime).wake for _ in range(21)]
     assert Counter(key for keys in woken for key in keys) == dict.fromkeys(everybody, 20)
 
@@ -458,7 +460,7 @@ def test_what_waits_for_a_platform_that_is_away_costs_a_sweep_no_more_than_its_s
         ingest_events(runtime, shop.holder, [draft()])
         if shop is not shops[-1]:
             failing_destination(shop.merchant_id)
-    monkeypatch.setattr(deliver, "DUE_DESTINATIONS", 3)
+    monkeypatch.setattr(rescue, "DUE_DESTINATIONS", 3)
     last = [(shops[-1].merchant_id, "meta")]
     assert [sweep(runtime).wake for _ in range(6)] == [[], [], last, [], [], last]
 
@@ -471,7 +473,7 @@ def test_removed_destinations_are_looked_at_page_by_page(
         if shop is shops[-1]:
             ingest_events(runtime, shop.holder, [draft()])
         remove_destination(runtime, shop.merchant_id, "meta")
-    monkeypatch.setattr(deliver, "REMOVED", 2)
+    monkeypatch.setattr(rescue, "REMOVED", 2)
     assert [sweep(runtime).dropped for _ in range(3)] == [0, 0, 1]
 
 

@@ -21,7 +21,7 @@ from tracklayer.db.redeliveries import RedeliveryRow, redelivery_by_id, take_red
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
-from tracklayer.services.deliver import deliver_due, sweep
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import (
     Changed,
     example_settings,
@@ -37,6 +37,7 @@ from tracklayer.services.pacing import AHEAD, PAGE, PATIENCE, Redelivered
 from tracklayer.services.redeliver import continue_redeliveries, redeliver_matching
 from tracklayer.services.refusals import FILTERED, HAS_ONE, PURGED, REMOVED, TOO_OLD, reason_and_field, tally
 from tracklayer.services.stored import LEASE, begin_stored, continue_stored, count_stored, deliver_stored
+from tracklayer.services.sweep import sweep
 
 EVERYTHING = EventSearch()
 LIMIT = timedelta(days=7)  # of the platforms used here

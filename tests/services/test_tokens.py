@@ -32,7 +32,7 @@ from tracklayer.domain.delivery import (
     TokenRefused,
 )
 from tracklayer.mappers import mapper_for
-from tracklayer.services.deliver import read_verdict
+from tracklayer.services.platform_requests import read_verdict
 from tracklayer.services.transport import send
 from tracklayer.tokens import LARGEST, AccessToken, TokenCache
 

@@ -16,7 +16,7 @@ from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.schedule import is_late, jobs_by_name, take_due_jobs
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.deliver import some_with_work
+from tracklayer.services.sweep import some_with_work
 
 LOOK_SECONDS = 1.0
 DESTINATIONS = 200  # of one look; it starts anywhere, so that several workers find different ones

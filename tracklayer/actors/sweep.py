@@ -6,11 +6,11 @@ import random
 
 from tracklayer.actors import Wake
 from tracklayer.runtime import Runtime
-from tracklayer.services import deliver
+from tracklayer.services import sweep as rescue
 
 
 def sweep(runtime: Runtime, wake: Wake) -> None:
-    found = deliver.sweep(runtime).wake
+    found = rescue.sweep(runtime).wake
     # Where there are more than lanes, who comes first finds one: it must not be the same ones each time.
     random.shuffle(found)
     wake(found)

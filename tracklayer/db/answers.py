@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db.connection import rows
-from tracklayer.db.counters import last_counted
+from tracklayer.db.counters import KEPT_BY_MINUTE, last_counted
 from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 
-WITHIN = timedelta(days=35)  # how far back answers are looked for: as far as minutes are kept
+WITHIN = KEPT_BY_MINUTE  # how far back answers are looked for
 LOOKED = 100  # deliveries of each kind
 
 # The last minute with an answer, the last one with an acknowledgement, and what is due first of all that waits.

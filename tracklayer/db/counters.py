@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from tracklayer import metrics
@@ -16,6 +16,7 @@ from tracklayer.db.connection import after_commit, execute, rows
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.db.refused_names import Known, Refused, count_refused
 
+KEPT_BY_MINUTE = timedelta(days=35)  # then by the hour: the monitors learn from the minutes of four weeks
 # Of the events that arrived in a minute: how they were received, and where their deliveries stand.
 COHORT = ("accepted", "coalesced", "rejected", "filtered", "routed", "waiting", "delivered", "dropped", "purged")
 # Of what was done in a minute, whenever the event arrived.
@@ -102,6 +103,12 @@ class Changes:
             found[name] += count
         if counts.get("waiting"):
             self._waiting[merchant_id, platform] += counts["waiting"]
+
+    def drop(self, merchant_id: int, platform: str, received_at: datetime, reason: str, now: datetime) -> None:
+        """A delivery that waited, and is dropped ``now``."""
+        self.add(merchant_id, platform, received_at, waiting=-1, dropped=1)
+        self.drop_reasons(merchant_id, platform, received_at, {reason: 1})
+        self.add(merchant_id, platform, now, finished=1)
 
     def drop_reasons(self, merchant_id: int, platform: str, at: datetime, reasons: Mapping[str, int]) -> None:
         key = (merchant_id, platform, minute_of(at))

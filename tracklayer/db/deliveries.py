@@ -289,15 +289,18 @@ def _key(lease: Lease) -> tuple[int, str, int]:
 # What was stored before its destination took it waited for nobody: it is no part of how fast others were.
 _IN_TIME = "queued_at <= received_at"
 
+_LATENCY = f"least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000)))"
+# The log of attempts without its oldest, where it is full.
+_ROOM_IN_LOG = "CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END"
 # What an acknowledgement makes of a row. ``started``, ``now``, ``at``, ``status``, ``duration``, ``said`` and ``log``: of the
 # request; ``said`` is what ``Delivered.said`` gives.
-AS_DELIVERED = """
+AS_DELIVERED = f"""
     SET status = 'delivered', attempts = attempts + 1, due_at = NULL, next_retry_at = NULL,
-        last_attempt_at = {started}, delivered_at = %(now)s, finished_at = %(now)s,
-        latency_ms = least({most}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))),
-        attempt_log = CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END
-            || (jsonb_build_object('number', attempts + 1, 'at', {at}, 'outcome', 'acknowledged', 'http_status', {status},
-                                   'error', NULL, 'duration_ms', {duration}) || {said})"""
+        last_attempt_at = {{started}}, delivered_at = %(now)s, finished_at = %(now)s,
+        latency_ms = {_LATENCY},
+        attempt_log = {_ROOM_IN_LOG}
+            || (jsonb_build_object('number', attempts + 1, 'at', {{at}}, 'outcome', 'acknowledged', 'http_status', {{status}},
+                                   'error', NULL, 'duration_ms', {{duration}}) || {{said}})"""
 _OF_ONE = {
     "started": "%(started)s",
     "at": "%(at)s::text",
@@ -309,7 +312,7 @@ PLACE = f"CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) 
 
 SETTLE_DELIVERED = f"""
 WITH done AS (
-    UPDATE deliveries {AS_DELIVERED.format(most=MOST_MS, **_OF_ONE)}
+    UPDATE deliveries {AS_DELIVERED.format(**_OF_ONE)}
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s) AND {NOT_DONE}
     RETURNING received_at, latency_ms, attempts, queued_at
 )
@@ -366,10 +369,10 @@ def repeats_of(delivered: Delivered, now: datetime) -> list[Repeat]:
 
 # What an answer that came late has delivered may have been on its way once more, and that request reached the platform as
 # well: all that is told of it is its attempt. Not again where its answer is written again.
-NOTE_REPEATS = """
+NOTE_REPEATS = f"""
 UPDATE deliveries d
 SET attempts = d.attempts + x.cost, last_attempt_at = greatest(d.last_attempt_at, x.at),
-    attempt_log = CASE WHEN jsonb_array_length(d.attempt_log) >= %(log)s THEN d.attempt_log - 0 ELSE d.attempt_log END
+    attempt_log = {_ROOM_IN_LOG}
         || (x.logged || jsonb_build_object('number', d.attempts + 1))
 FROM json_to_recordset(%(repeats)s::json) AS x(event_id text, at timestamptz, cost int, logged jsonb)
 WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
@@ -469,7 +472,7 @@ WITH before AS (
         delivered_at = coalesce(d.delivered_at, %(now)s),
         finished_at = CASE WHEN b.was = 'delivered' THEN d.finished_at ELSE %(now)s END,
         latency_ms = CASE WHEN b.was = 'delivered' THEN d.latency_ms ELSE
-            least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000))) END,
+            {_LATENCY} END,
         attempt_log = jsonb_set(attempt_log, ARRAY[b.place::text], attempt_log -> b.place::int || jsonb_build_object(
             'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int)
             || %(said)s::jsonb)
@@ -533,8 +536,7 @@ SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at =
     attempt_log = CASE
         WHEN x.logged IS NULL THEN d.attempt_log
         WHEN x.attempts = d.attempts AND d.attempt_log -> -1 ->> 'outcome' = x.logged ->> 'outcome' THEN d.attempt_log
-        WHEN jsonb_array_length(d.attempt_log) >= %(log)s THEN (d.attempt_log - 0) || x.logged
-        ELSE d.attempt_log || x.logged
+        ELSE ({_ROOM_IN_LOG}) || x.logged
     END
 FROM json_to_recordset(%(settlements)s::json) AS x(
     event_id text, status text, attempts int, due_at timestamptz, next_retry_at timestamptz, drop_reason text,
@@ -580,7 +582,7 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
     found = rows(SETTLE, params)  # type: ignore[arg-type]
     for received_at, drop_reason, came_too_late, outcome, attempts, event_id in found:
         if drop_reason is not None:
-            _count_drop(lease.merchant_id, lease.platform, received_at, drop_reason, now, changes)
+            changes.drop(lease.merchant_id, lease.platform, received_at, drop_reason, now)
             if drop_reason in UNMAPPABLE and not attempts:  # else it failed when it was sent, and counts once
                 # What came too late counts as a retry does: among the failures, not among those of new events.
                 late = int(came_too_late)
@@ -615,14 +617,6 @@ def _failed(outcome: str, attempts: int) -> dict[str, int]:
     """What an attempt counts as that was not acknowledged."""
     is_failure = outcome != AttemptOutcome.RATE_LIMITED
     return {COUNTED_AS[AttemptOutcome(outcome)]: 1, "retries_failed": int(attempts > 1 and is_failure)}
-
-
-def _count_drop(
-    merchant_id: int, platform: str, received_at: datetime, reason: str, now: datetime, changes: Changes
-) -> None:
-    changes.add(merchant_id, platform, received_at, waiting=-1, dropped=1)
-    changes.drop_reasons(merchant_id, platform, received_at, {reason: 1})
-    changes.add(merchant_id, platform, now, finished=1)
 
 
 def _log_entry(logged: LoggedAttempt) -> dict[str, Any]:
@@ -750,7 +744,7 @@ def _drop(
     }
     found = rows(DROP_WAITING, params)
     for (received_at,) in found:
-        _count_drop(merchant_id, platform, received_at, reason.value, now, changes)
+        changes.drop(merchant_id, platform, received_at, reason.value, now)
     return len(found)
 
 

@@ -588,14 +588,8 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
     reason = DropReason.ERASED.value
     params: Any = {"merchant": merchant_id, "ids": held, "now": now, "reason": reason}
     changes, gone = Changes(), Gone()
-
-    def drop(platform: str, received_at: datetime) -> None:
-        changes.add(merchant_id, platform, received_at, waiting=-1, dropped=1)
-        changes.drop_reasons(merchant_id, platform, received_at, {reason: 1})
-        changes.add(merchant_id, platform, now, finished=1)
-
-    for dropped in rows(DROP, params):
-        drop(*dropped)
+    for platform, received_at in rows(DROP, params):
+        changes.drop(merchant_id, platform, received_at, reason, now)
     for what, event_id, platform, at, is_attempted, is_delivered, first_at, last_at, waited in rows(ERASE, params):
         if what == "event":
             gone.events[event_id], gone.names[event_id] = at, platform
@@ -604,7 +598,7 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
             gone.given.append(Given(event_id, platform, is_attempted, is_delivered, first_at, last_at))
             changes.add(merchant_id, platform, at, purged=1)
             if waited:  # it was in a worker's hands when the others were dropped, and came back since
-                drop(platform, at)
+                changes.drop(merchant_id, platform, at, reason, now)
         else:
             gone.others.append((what, event_id))
     changes.write()

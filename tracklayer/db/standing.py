@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import rows
-from tracklayer.db.counters import counted_in
+from tracklayer.db.counters import KEPT_BY_MINUTE, counted_in
 
-DELIVERED_WITHIN = timedelta(days=35)  # how far back the last acknowledgement is looked for: as far as minutes are kept
+DELIVERED_WITHIN = KEPT_BY_MINUTE  # how far back the last acknowledgement is looked for
 BESIDES = timedelta(hours=2)  # what arrived longer ago than its window and this, and waits, has begun anew
 FIRST_DUE, LONGEST = 100, 20  # looked at of what is due first, and of what waits longest
 

@@ -26,7 +26,6 @@ from tracklayer.db.deliveries import (
 from tracklayer.db.events import TO_MAP, EventToMap
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.domain.delivery import Claim, DeliveryKey
-from tracklayer.domain.retry import MOST_MS
 
 # What workers have in their hands is gathered once for each destination: there is little of it where many are claimed.
 CLAIM = f"""
@@ -72,7 +71,7 @@ _OF_EACH = {
 }
 SETTLE = f"""
 WITH done AS (
-    UPDATE deliveries d {AS_DELIVERED.format(most=MOST_MS, **_OF_EACH)}
+    UPDATE deliveries d {AS_DELIVERED.format(**_OF_EACH)}
     FROM json_to_recordset(%(done)s::json) AS w(
         merchant bigint, name text, event text, started timestamptz, said text, http_status int, duration int,
         noted jsonb)

@@ -39,7 +39,7 @@ def tokens_of_event(
     """Of an event as it is stored. ``countries``: in which phones without a country code are read."""
     found: set[str] = set()
     digests = digests or {}
-    own = _country_of(user_data)
+    own = country_of(user_data)
     for kind, read in (("email", _stored_email), ("phone", _stored_phone)):
         if shown := user_data.get(kind):
             found |= read(shown, digests.get(kind), countries, own)
@@ -54,7 +54,8 @@ def tokens_of_event(
     return found
 
 
-def _country_of(user_data: Mapping[str, Any]) -> str | None:
+def country_of(user_data: Mapping[str, Any]) -> str | None:
+    """The country that a stored event's person gives, as two capitals."""
     country = normalise.country(user_data["country"]) if user_data.get("country") else None
     return country.upper() if country else None
 
@@ -117,7 +118,7 @@ def people_of_event(
     user_data: Mapping[str, Any], digests: Mapping[str, Any] | None, countries: frozenset[str]
 ) -> list[tuple[str, str, set[str]]]:
     """(email or phone, the digest under which a browser is linked with it, its tokens), of all that a stored event has."""
-    people, own = [], _country_of(user_data)
+    people, own = [], country_of(user_data)
     for kind, form in (("email", "basic"), ("phone", "digits")):
         more = user_data.get(f"{kind}s") or ()
         kept = (digests or {}).get(f"{kind}s") or [None] * len(more)

@@ -31,9 +31,11 @@ from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.domain.wire import ADMITTED
 from tracklayer.schema import errors
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
+from tracklayer.schema.turned_away import count_answer, takes_events_in
 
 INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
 TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back
+_ANSWERS = frozenset({"next", "error", "complete"})  # of an operation that is no subscription there is one
 NOTHING_TO_SAY: UnsetType = UNSET  # beside the acknowledgement of a connection
 REASON_BYTES = 123  # what a closing frame can hold
 
@@ -68,9 +70,14 @@ class Socket(ASGIWebSocketAdapter):
 
 
 class Handler(BaseGraphQLTransportWSHandler[Context, None]):
-    """Strawberry's, with messages of a wrong shape answered by 4400 instead of a trace."""
+    """Strawberry's, with messages of a wrong shape answered by 4400 instead of a trace. Events that are refused with the whole of
+    their operation count for their merchant, as over HTTP.
+    """
+
+    _sending: dict[str, Mapping[str, Any]]  # operation's id -> what was asked, where it takes events in
 
     async def handle(self) -> None:
+        self._sending = {}
         try:
             await super().handle()
         finally:
@@ -91,7 +98,23 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
             error = errors.refused(told, errors.RATE_LIMITED)
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
             return
+        if takes_events_in(message["payload"]["query"]):
+            self._sending[message["id"]] = message["payload"]
         await super().handle_subscribe(message)
+
+    async def handle_complete(self, message: Any) -> None:
+        self._sending.pop(message["id"], None)
+        await super().handle_complete(message)
+
+    async def send_message(self, message: Any) -> None:
+        kind = message["type"]
+        if self._sending and kind in _ANSWERS:
+            sent = self._sending.pop(message["id"], None)
+            answer = {"errors": message["payload"]} if kind == "error" else message.get("payload", {})
+            if sent is not None and "errors" in answer:
+                context = self.context
+                count_answer(context.house.runtime, context.holder, write_json(sent), answer)
+        await super().send_message(message)
 
     async def handle_task_exception(self, error: Exception) -> None:
         if not isinstance(error, WebSocketDisconnected):  # the client is free to leave in the middle of a word

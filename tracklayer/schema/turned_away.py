@@ -19,8 +19,13 @@ from tracklayer.schema import errors
 from tracklayer.services.merchants import hash_of_key
 
 _FIELD = re.compile(r"(?<!mutation)\s(?:\w+\s*:\s*)?ingestEvent\s*\(|[{,:]\s*ingestEvent\s*\(")
-_SENDS = b"ingestEvent"  # and ingestEvents
+_SENDS = "ingestEvent"  # and ingestEvents
 MOST = 100_000  # events of one request that are counted
+
+
+def takes_events_in(query: str) -> bool:
+    """Whether an operation may be one of those whose refusal is counted."""
+    return _SENDS in query
 
 
 def count_answer(runtime: Runtime, holder: KeyHolder | None, body: bytes | None, answer: Mapping[str, Any]) -> None:
@@ -63,7 +68,7 @@ def count_revoked(runtime: Runtime, authorization: str) -> None:
 
 
 def _wants_to_send(holder: KeyHolder, body: bytes | None, code: str) -> bool:
-    if body and _SENDS in body:
+    if body and _SENDS.encode() in body:
         return True
     return (not body or code == errors.BAD_REQUEST) and "ingest" in holder.scopes
 

@@ -38,81 +38,69 @@ that are free, and for leases and deliveries of others it waits for a moment onl
 from __future__ import annotations
 
 import logging
-import random
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeVar
-
-import orjson
+from typing import TypeVar
 
 from tracklayer import metrics
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
-from tracklayer.db import schedule as db_schedule
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, session
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import LEASE, Claimed, Delivered, Lease, QueueBusyError
 from tracklayer.db.destinations import Seen
-from tracklayer.db.events import EventToMap
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.delivery import (
     Acknowledged,
-    AttemptOutcome,
     BatchRejected,
     Claim,
-    CredentialsRefused,
     DeliveryStatus,
     Destination,
     DestinationState,
     DropReason,
     Health,
-    NoAnswer,
     NotBuilt,
-    NotSent,
     Outcome,
-    PlatformReply,
-    RateLimited,
-    Refusal,
     Rejected,
-    Reply,
     Settlement,
-    TokenRefused,
     Unknown,
-    Unreachable,
     Verdict,
 )
 from tracklayer.domain.event import Event
 from tracklayer.domain.health import FIRST_PROBE, Held, Recovering, condition_of, hold_for_us, judge_health, may_send
 from tracklayer.domain.retry import (
     MAX_ATTEMPTS,
-    RetryPolicy,
     judge_attempt,
-    judge_early,
-    judge_lost_claim,
     judge_unbuilt,
-    judge_unsent,
 )
 from tracklayer.mappers import PLATFORMS, mapper_for
-from tracklayer.mappers.base import Mapped, Mapper, Refused
-from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
-from tracklayer.services import persist
-from tracklayer.services.alone import alone, is_everybodys, tell_fault
+from tracklayer.services.alone import tell_fault
 from tracklayer.services.channels import note_state
 from tracklayer.services.credentials import settings_to_map
 from tracklayer.services.destinations import is_invented
-from tracklayer.services.outage import may_claim, note_outcomes, see_to_platforms, to_wake
-from tracklayer.services.payload import without_sealed
-from tracklayer.services.stitch import Stitching, ToStitch, stitched, stitching_in
-from tracklayer.services.transport import NotWrittenError, send
-from tracklayer.tracing import Steps
-from tracklayer.turns import LOOK_BACK_SECONDS, STEP, Turn
+from tracklayer.services.outage import may_claim, note_outcomes
+from tracklayer.services.platform_requests import (
+    UNREAD,
+    Batch,
+    Item,
+    ask,
+    chunks,
+    map_batch,
+    names_of,
+    retry_policy,
+    tell_fault_at,
+    tell_notes,
+    without_quotes,
+)
+from tracklayer.services.stitch import ToStitch, stitched, stitching_in
+from tracklayer.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -120,72 +108,15 @@ T = TypeVar("T")
 
 BATCHES = 20  # of one wake-up, and
 SLICE_SECONDS = 0.5  # at most: then the worker's thread is free for others, and the wake-up is sent again
-SWEEP_LEASES = 20  # taken back by one sweep
-SWEEP_ROWS = 2000  # that ran out of time, looked at by one sweep
-DROP_ROWS = 1000  # dropped from one queue by one sweep
-SWEEP_QUEUES = 200  # that one sweep drops from
-SWEEP_SECONDS = 10  # that it drops for at most: what is left is taken up by the next one
-DUE_DESTINATIONS = 3000  # with something waiting, looked at by one sweep: 100,000 have their turn within a minute
-REMOVED = 300  # destinations that were removed, looked at by one sweep
 BUSY_PAUSES = (0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, until a queue that others have is left to the next wake-up
 WRITE_PAUSES = (0.1, 5.0)  # seconds, first and longest, until an answer is written again that the database did not take
 WRITE_FOR = timedelta(hours=1)  # so long it is kept in hand
 RENEW_AFTER = LEASE / 4  # that the lease of what is kept was renewed last
 KEPT_LOCK_MS = 50  # that a try of what is kept waits for a lock: there may be many to try, of many merchants
-CANNOT_BUILD = "TrackLayer could not make the request: its operator has the trace"
-CANNOT_MAP = "TrackLayer could not map this event: its operator has the trace"
-CANNOT_UNSEAL = "TrackLayer lacks the key that this event's data was sealed with: its operator has to put it back"
-KEY_PUT_OFF = timedelta(seconds=30)
-CANNOT_READ = "TrackLayer could not read the platform's answer: its operator has the trace"
-MOST_NOTES = 3  # of one request that are told
-UNREAD = Unknown(CANNOT_READ)
 UNWRITTEN = Unknown("TrackLayer could not write the platform's answer: its operator has the trace")
-WITHHELD = "what the platform said is not shown: TrackLayer could not tell whether it quotes personal data"
 CANNOT_OPEN = "TrackLayer cannot open its settings with the secret keys it has"
 INVENTED = "Its settings are the invented ones of `tracklayer up --sandbox`, and TrackLayer runs without the sandbox"
-EXPIRED_ROUND, REMOVED_ROUND, DUE_ROUND = "expired", "removed", "waiting"
-DEAR_LOOK = "a dear look"
-DEAR = 10_000  # entries that a look passes over to no end: some ten milliseconds, and more each second
-OVERLAP = timedelta(seconds=1)  # of what falls due: it is committed a little later
 RELEASE_REQUEST = timedelta(seconds=1)  # what a destination that recovers gets in one request, at its present pace
-
-
-_NAMES = {
-    Acknowledged: AttemptOutcome.ACKNOWLEDGED.value,
-    Rejected: AttemptOutcome.REJECTED.value,
-    RateLimited: AttemptOutcome.RATE_LIMITED.value,
-    CredentialsRefused: AttemptOutcome.CREDENTIALS_REFUSED.value,
-    Unreachable: AttemptOutcome.UNREACHABLE.value,
-    Unknown: AttemptOutcome.UNKNOWN.value,
-}
-
-
-class Item(NamedTuple):
-    """One claimed delivery, mapped."""
-
-    claim: Claim
-    mapped: Mapped
-    event: EventToMap
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One claim on one destination. ``turn_ends_at``: the destination is probed or recovers, so one batch goes at a time.
-
-    ``stitching``: None where the merchant's events are not stitched. ``items``: how many of it are sent, once that is known.
-    ``stitched``: event id -> the event with what was added to it. ``steps``: for the traces of its events, where any is
-    written.
-    """
-
-    lease: Lease
-    destination: Destination
-    mapper: Mapper
-    turn: Turn
-    turn_ends_at: datetime | None
-    stitching: Stitching | None = None
-    items: int = 0
-    steps: Steps | None = None
-    stitched: Mapping[str, Event] = field(default_factory=dict)
 
 
 class LeaseLostError(Exception):
@@ -278,7 +209,7 @@ def _claim(
         elif isinstance(condition, Recovering):
             limit = min(limit, max(1, int(condition.pace * RELEASE_REQUEST.total_seconds())))
         is_probe = isinstance(condition, Held)
-        spare = _policy(runtime).delay(MAX_ATTEMPTS, 0.0) if is_probe else None
+        spare = retry_policy(runtime).delay(MAX_ATTEMPTS, 0.0) if is_probe else None
         is_single = isinstance(condition, Held | Recovering)
         since = None if is_single else turn.reached()
         taken = db.claim_due(merchant_id, platform, limit, now, worker, spare=spare, since=since)
@@ -398,8 +329,8 @@ def prepare(
     runtime.tally.claimed((now - first_due).total_seconds())
     steps = batch.steps.maps(claimed) if batch.steps is not None else None
     with batch.turn.work():
-        unsent, groups = _map_batch(runtime, batch, claimed, now)
-        todo = deque(chunk for group in groups.values() for chunk in _chunks(runtime, batch.mapper, group, now, unsent))
+        unsent, groups = map_batch(runtime, batch, claimed, now)
+        todo = deque(chunk for group in groups.values() for chunk in chunks(runtime, batch.mapper, group, now, unsent))
     if steps is not None:
         steps.mapped()
     return replace(batch, items=sum(map(len, todo)), steps=steps), unsent, todo
@@ -526,143 +457,6 @@ def patiently(span: timedelta, write: Callable[[], T], keep: Callable[[], bool])
             pause = min(pause * 2, longest)
 
 
-def _map_batch(
-    runtime: Runtime, batch: Batch, claimed: Sequence[Claimed], now: datetime
-) -> tuple[list[Settlement], dict[str, list[Item]]]:
-    """(what is not sent and why, the others by the group that shares a request)."""
-    unsent: list[Settlement] = []
-    by_group: dict[str, list[Item]] = {}
-    for number, found in enumerate(claimed):
-        if number % STEP == 0:
-            batch.turn.look_around()
-        if found.claim.window_ends_at <= now:
-            refusal = Refusal(DropReason.WINDOW_EXPIRED, "not sent within its window")
-            unsent.append(judge_unsent(found.claim, refusal))
-            continue
-        mapped = _map(runtime, batch, found, now)
-        match mapped:
-            case Mapped():
-                by_group.setdefault(mapped.group, []).append(Item(found.claim, mapped, found.event))
-            case Refused():
-                settled = judge_unsent(found.claim, mapped.as_refusal())
-                unsent.append(replace(settled, came_too_late=_came_too_late(batch, found, mapped)))
-            case Settlement():
-                unsent.append(mapped)
-    return unsent, by_group
-
-
-def _came_too_late(batch: Batch, found: Claimed, refused: Refused) -> bool:
-    """Whether it was too old for the platform when it arrived: an import of old events, and no fault of what delivers."""
-    if refused.reason is not DropReason.EVENT_TOO_OLD:
-        return False
-    limit = batch.mapper.oldest_age(found.event.action_source, batch.destination.settings)
-    return limit is not None and found.claim.received_at - found.event.occurred_at >= limit
-
-
-def _map(runtime: Runtime, batch: Batch, found: Claimed, now: datetime) -> Mapped | Refused | Settlement:
-    try:
-        event = batch.stitched.get(found.event.event_id) or persist.to_event(found.event, runtime.sealer)
-        mapped = map_event(batch.mapper, event, batch.destination.settings, now)
-    except Exception as error:  # noqa: BLE001 - it is logged, without its words
-        # A bug in a mapping, or a key that was taken away: this event waits for the mended version, its neighbours go.
-        _tell_fault(runtime, "mapping", found.claim, error)
-        if isinstance(error, SealError):  # a process that has the key may have it soon
-            return judge_unbuilt(found.claim, CANNOT_UNSEAL, now, KEY_PUT_OFF)
-        return judge_unbuilt(found.claim, CANNOT_MAP, now)
-    if isinstance(mapped, Mapped) and mapped.not_before is not None and mapped.not_before > now:
-        return judge_early(found.claim, mapped.not_before)
-    return mapped
-
-
-def _tell_fault(runtime: Runtime, what: str, claim: Claim, error: Exception) -> None:
-    tell_fault(runtime, f"{what} for {claim.key.platform}", error, claim.key)
-
-
-def _chunks(
-    runtime: Runtime, mapper: Mapper, items: Sequence[Item], now: datetime, unsent: list[Settlement]
-) -> list[list[Item]]:
-    """Requests that keep the platform's limits of count and bytes. What cannot be measured is put off, in ``unsent``."""
-    chunks: list[list[Item]] = []
-    size = length = 0
-    for item in items:
-        if mapper.max_batch_bytes:
-            try:
-                length = len(orjson.dumps(item.mapped.item)) + 1
-            except Exception as error:  # noqa: BLE001 - it is logged, without its words
-                _tell_fault(runtime, "writing a request", item.claim, error)
-                unsent.append(judge_unbuilt(item.claim, CANNOT_BUILD, now))
-                continue
-        # The envelope around the items is small; the limit is kept with room for it.
-        full = not chunks or len(chunks[-1]) >= mapper.batch_size
-        if full or (mapper.max_batch_bytes and size + length > mapper.max_batch_bytes - 4096):
-            chunks.append([])
-            size = 0
-        chunks[-1].append(item)
-        size += length
-    return chunks
-
-
-def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotBuilt:
-    """What one request with these items came to. A fault of ours before it was sent is no answer, and one after it is none
-    that anybody can read: nobody knows then what arrived.
-    """
-    destination = batch.destination
-    try:
-        bodies = [item.mapped.item for item in items]
-        request = batch.mapper.build_request(items[0].mapped.group, bodies, destination.settings)
-    except Exception as error:  # noqa: BLE001 - it is logged, without its words
-        _tell_fault(runtime, "building a request", items[0].claim, error)
-        return NotBuilt(CANNOT_BUILD)
-    if batch.steps is not None:
-        batch.steps.sends()
-    try:
-        with metrics.PlatformRequest(destination.platform) as asked:
-            reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
-            asked.answer = answer_of(reply)
-    except NotWrittenError as error:
-        _tell_fault(runtime, "writing a request", items[0].claim, error)
-        return NotBuilt(CANNOT_BUILD)
-    except Exception as error:  # noqa: BLE001 - it is logged, without its words
-        _tell_fault(runtime, "sending", items[0].claim, error)
-        return [UNREAD] * len(items)
-    if batch.steps is not None:
-        batch.steps.answered(reply.status if isinstance(reply, PlatformReply) else None)
-    try:
-        verdict = read_verdict(batch.mapper, reply, len(items))
-        if isinstance(verdict, BatchRejected) or len(verdict) == len(items):
-            return verdict
-        raise ValueError("not as many outcomes as items")
-    except Exception as error:  # noqa: BLE001 - it is logged, without its words
-        _tell_fault(runtime, "reading an answer", items[0].claim, error)
-        return [UNREAD] * len(items)
-
-
-def answer_of(reply: Reply) -> str:
-    """The class of an answer, as it is counted."""
-    match reply:
-        case NotSent():
-            return "not_sent"
-        case NoAnswer():
-            return "no_answer"
-        case TokenRefused():
-            return "token_refused"
-        case PlatformReply(status=status):
-            return f"{status // 100}xx"
-
-
-def read_verdict(mapper: Mapper, reply: Reply, count: int) -> Verdict:
-    """What a reply means for each item, also where there was none."""
-    match reply:
-        case NotSent(reason=reason, is_of_merchant=is_own):
-            return [Unreachable(reason, may_have_arrived=False, is_of_merchant=is_own)] * count
-        case NoAnswer(reason=reason):
-            return [Unknown(reason)] * count
-        case TokenRefused(code=code, status=status):
-            return [CredentialsRefused(code, "the credentials were refused when a token was asked for", status)] * count
-        case PlatformReply():
-            return mapper.read_reply(reply, count)
-
-
 @dataclass
 class Answer:
     """What one request came to, as far as it is not written yet. It has no event in it: it may be kept for long.
@@ -694,8 +488,8 @@ def settle(
     if not isinstance(verdict, NotBuilt):
         if verdict[0] != UNREAD:  # that we cannot read an answer says nothing about the platform
             note_outcomes(runtime, batch.destination, verdict, sent_at)
-        verdict = _without_sealed(runtime, batch, items, verdict, sent_at)
-        _tell_notes(batch.destination, verdict)
+        verdict = without_quotes(runtime, batch, items, verdict, sent_at)
+        tell_notes(batch.destination, verdict)
     answer = Answer([item.claim for item in items], verdict, sent_at)
     names = names_of(verdict, len(items)) if batch.steps is not None else []
 
@@ -707,13 +501,6 @@ def settle(
     if batch.steps is not None:
         batch.steps.settled([item.claim for item in items], names)
     return written_at
-
-
-def names_of(verdict: Sequence[Outcome] | NotBuilt, count: int) -> list[str]:
-    """What each of so many came to, in a word."""
-    if isinstance(verdict, NotBuilt):
-        return ["not_built"] * count
-    return [_NAMES[type(outcome)] for outcome in verdict]
 
 
 def _write_answer(
@@ -750,7 +537,7 @@ def _write_answer(
             if isinstance(answer.verdict, NotBuilt) or isinstance(answer.verdict[0], Unknown):
                 raise
             # Of what cannot be written as it was said this is left: that it was sent.
-            _tell_fault(runtime, "writing an answer", answer.claims[0], error)
+            tell_fault_at(runtime, "writing an answer", answer.claims[0], error)
             answer.verdict[0] = UNWRITTEN
             continue
         written_at = now
@@ -832,7 +619,7 @@ def _write(
                     outcome,
                     started_at=sent_at,
                     now=now,
-                    policy=_policy(runtime),
+                    policy=retry_policy(runtime),
                     jitter=runtime.jitter(),
                     health=health,
                 )
@@ -899,65 +686,6 @@ def _write_late(
         changes.write()
 
 
-def _without_sealed(
-    runtime: Runtime, batch: Batch, items: Sequence[Item], outcomes: Sequence[Outcome], as_of: datetime
-) -> list[Outcome]:
-    """The outcomes, their words without what the platform quotes of the sealed data of the events they are about."""
-    try:
-        return _cleaned(runtime, batch, items, outcomes, as_of)
-    except Exception as error:  # noqa: BLE001 - an answer that was read is worth more than its words
-        _tell_fault(runtime, "cleaning an answer's words", items[0].claim, error)
-        return [_reworded(outcome, WITHHELD) if _words_of(outcome) else outcome for outcome in outcomes]
-
-
-def _cleaned(
-    runtime: Runtime, batch: Batch, items: Sequence[Item], outcomes: Sequence[Outcome], as_of: datetime
-) -> list[Outcome]:
-    about: dict[str, list[Item]] = {}
-    for item, outcome in zip(items, outcomes, strict=True):
-        if words := _words_of(outcome):
-            about.setdefault(words, []).append(item)
-    if not about:
-        return list(outcomes)
-    told = {}
-    for words, those in about.items():
-        sent = [(item.event, item.mapped.item) for item in those]
-        told[words] = without_sealed(
-            words, sent, batch.mapper, batch.destination.settings, as_of, runtime.sealer, batch.stitched
-        )
-    return [_reworded(outcome, told[words]) if (words := _words_of(outcome)) else outcome for outcome in outcomes]
-
-
-def _words_of(outcome: Outcome) -> str:
-    """What the platform said; empty where it took it and said nothing."""
-    return outcome.note if isinstance(outcome, Acknowledged) else outcome.message
-
-
-def _reworded(outcome: Outcome, words: str) -> Outcome:
-    return replace(outcome, note=words) if isinstance(outcome, Acknowledged) else replace(outcome, message=words)
-
-
-def _tell_notes(destination: Destination, outcomes: Sequence[Outcome]) -> None:
-    """What the platform said of what it took: the merchant finds it with the delivery, and whoever runs this in the log."""
-    notes = Counter(one for one in outcomes if isinstance(one, Acknowledged) and one.note)
-    for one, count in notes.most_common(MOST_NOTES):
-        log.warning(
-            "merchant %s, %s: %s of %s taken with a note (%s): %s",
-            destination.merchant_id,
-            destination.platform,
-            count,
-            len(outcomes),
-            one.code,
-            one.note,
-            extra={
-                "kind": "taken_with_a_note",
-                "merchant_id": destination.merchant_id,
-                "platform": destination.platform,
-                "alike": one.code,
-            },
-        )
-
-
 def _settle_or_lose(
     runtime: Runtime,
     batch: Batch,
@@ -1006,157 +734,3 @@ def tell_lost(lease: Lease) -> None:
     """That others have taken over what this worker had."""
     more = {"kind": "lease_lost", "merchant_id": lease.merchant_id, "platform": lease.platform}
     log.warning("merchant %s, %s: a batch took longer than its lease", lease.merchant_id, lease.platform, extra=more)
-
-
-def _policy(runtime: Runtime) -> RetryPolicy:
-    return RetryPolicy(runtime.settings.retry_base, runtime.settings.retry_window)
-
-
-@dataclass(frozen=True)
-class Swept:
-    """What one sweep did, and whom to wake."""
-
-    taken_back: int
-    dropped: int
-    wake: list[tuple[int, str]]
-
-
-def sweep(runtime: Runtime) -> Swept:
-    """The one rescue: takes back lost claims, drops what ran out of time, names destinations that have work.
-
-    Each part is bounded and in transactions of its own, so any number of sweeps may run at once. None waits for
-    another to succeed, and no queue for another's.
-    """
-    if not runtime.clock.is_sure:
-        return Swept(0, 0, [])
-    now = runtime.clock.now()
-    ends = time.monotonic() + SWEEP_SECONDS
-    taken_back = dropped = 0
-    wake: list[tuple[int, str]] = []
-    with alone(runtime, "looking for lost claims"):
-        taken_back = _rescue(runtime, now)
-    expired: list[tuple[int, str]] = []
-    removed: list[tuple[int, str]] = []
-    with alone(runtime, "looking for what ran out of time"):
-        expired, removed = _queues_to_drop_from(now)
-    random.shuffle(removed)
-    for queues, drop in ((expired, db.drop_expired), (removed, db.drop_removed)):
-        for merchant_id, platform in queues[:SWEEP_QUEUES]:
-            if time.monotonic() > ends:
-                break
-            with alone(runtime, f"dropping from the queue of merchant {merchant_id}, {platform},"), in_transaction():
-                changes = Changes()
-                gone = drop(merchant_id, platform, now, DROP_ROWS, changes)
-                changes.write()
-                dropped += gone
-    runtime.tally.add_many("deliveries", DeliveryStatus.DROPPED.value, dropped)
-    with alone(runtime, "looking for what is due"):
-        wake = _with_work(now)
-    with alone(runtime, "looking at platforms that are down"):
-        wake = see_to_platforms(runtime, wake, now)
-    metrics.SWEPT.labels("taken_back").inc(taken_back)
-    metrics.SWEPT.labels("dropped").inc(dropped)
-    return Swept(taken_back, dropped, wake)
-
-
-def _queues_to_drop_from(now: datetime) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """The next page of what ran out of time, by when it did, from behind the last one: and round again.
-
-    So rows that cannot be dropped, since they are in somebody's hands or since dropping them fails, hide no others.
-    """
-    with in_transaction():
-        place = db_schedule.place_of(EXPIRED_ROUND)
-        after = datetime.fromisoformat(place) if place else None
-        expired, following = db.expired_queues(now, after, SWEEP_ROWS)
-        if not expired and after is not None:
-            expired, following = db.expired_queues(now, None, SWEEP_ROWS)
-        if following != after:
-            db_schedule.set_place(EXPIRED_ROUND, following.isoformat() if following else None)
-        behind = _key_at(REMOVED_ROUND)
-        removed, last = db.removed_queues(behind, REMOVED)
-        _go_on_behind(REMOVED_ROUND, behind, last)
-        return expired, removed
-
-
-def _with_work(now: datetime) -> list[tuple[int, str]]:
-    """Destinations with work; where those with anything waiting are more than one sweep looks at, the next one goes on behind.
-
-    So each is woken once a round, whoever is due besides, and none twice before the others. Where a look had to pass over
-    much that is done, those of the next seconds look at what has fallen due since: as claims do (``Turns.reached``).
-    """
-    with in_transaction():
-        behind = _key_at(DUE_ROUND)
-        looked = db_schedule.place_of(DEAR_LOOK)
-        looked_at = datetime.fromisoformat(looked) if looked else None
-        is_lately = looked_at is not None and timedelta() <= now - looked_at < timedelta(seconds=LOOK_BACK_SECONDS)
-        since = looked_at - OVERLAP if looked_at is not None and is_lately else None
-        before = db_destinations.entries_of_queues_read()
-        found = db_destinations.waiting_destinations(now, DUE_DESTINATIONS, behind, since)
-        if since is None and db_destinations.entries_of_queues_read() - before > DEAR + len(found):
-            db_schedule.set_place(DEAR_LOOK, now.isoformat())
-        _go_on_behind(DUE_ROUND, behind, found[-1][0] if len(found) == DUE_DESTINATIONS else None)
-        return [key for key, is_due in found if is_due]
-
-
-def _key_at(round_: str) -> tuple[int, str]:
-    merchant_id, _, platform = (db_schedule.place_of(round_) or "0 ").partition(" ")
-    return int(merchant_id), platform
-
-
-def _go_on_behind(round_: str, before: tuple[int, str], key: tuple[int, str] | None) -> None:
-    if (key or db_destinations.BEGINNING) != before:
-        db_schedule.set_place(round_, f"{key[0]} {key[1]}" if key else None)
-
-
-def some_with_work(runtime: Runtime, limit: int) -> list[tuple[int, str]]:
-    """Destinations that have work, from anywhere on: several who ask at once find different ones."""
-    with in_transaction():
-        after = random.randint(0, db_destinations.last_merchant_waiting()), ""
-        found = db_destinations.waiting_destinations(runtime.clock.now(), DUE_DESTINATIONS, after)
-    return to_wake(runtime, [key for key, is_due in found if is_due][:limit])
-
-
-def _rescue(runtime: Runtime, now: datetime) -> int:
-    """Takes back what is lost; where that fails, claim by claim, and those that it fails for stay."""
-    try:
-        return _take_back(runtime, now)
-    except Exception as error:
-        if is_everybodys(error):
-            raise
-        tell_fault(runtime, "taking back lost claims", error)
-    taken_back = broken = 0
-    for _ in range(SWEEP_LEASES):
-        failed = True
-        with alone(runtime, "taking back a lost claim"):
-            taken_back += _take_back(runtime, now, slice(broken, broken + 1))
-            failed = False
-        broken += failed
-    return taken_back
-
-
-def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> int:
-    """Ends the leases of workers that are gone; how many deliveries were in them on their way to a platform."""
-    with in_transaction():
-        db.wait_briefly()
-        lost = db.lost_leases(now, SWEEP_LEASES)[which]
-        changes = Changes()
-        for found in lost:
-            settlements = [
-                judge_lost_claim(claim, claimed_at=found.sent_at or now, now=now, policy=_policy(runtime))
-                for claim in found.in_flight
-            ]
-            db.settle_deliveries(found.lease, settlements, now, changes)
-            db.end_lease(found.lease)
-        changes.write()
-    for found in lost:  # apart from the leases: whoever settles takes the destination's row first
-        with in_transaction():
-            db_destinations.end_turn(found.lease.merchant_id, found.lease.platform, found.claimed_at + LEASE)
-    in_flight = sum(len(found.in_flight) for found in lost)
-    if lost:
-        log.warning(
-            "took back %d batches of workers that are gone, %d of their deliveries without an answer",
-            len(lost),
-            in_flight,
-            extra={"kind": "taken_back", "batches": len(lost), "deliveries": in_flight},
-        )
-    return in_flight

@@ -30,16 +30,12 @@ from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.deliver import (
     KEPT_LOCK_MS,
     WRITE_FOR,
-    Batch,
-    Item,
     LeaseLostError,
     RowsHeldError,
     acknowledged_by,
-    ask,
     batch_of,
     begin,
     leave_out,
-    names_of,
     patiently,
     prepare,
     send_all,
@@ -48,6 +44,7 @@ from tracklayer.services.deliver import (
     tell_lost,
 )
 from tracklayer.services.outage import by_platform, note_outcomes
+from tracklayer.services.platform_requests import Batch, Item, ask, names_of
 from tracklayer.services.stitch import ToStitch, stitched
 
 MOST = 100  # destinations of one look, and answers of one settlement

@@ -15,6 +15,7 @@ from tracklayer.db import coverage_folding, heartbeats, packed_lists, packing
 from tracklayer.db import folding as db
 from tracklayer.db import schedule as db_schedule
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
+from tracklayer.db.counters import KEPT_BY_MINUTE
 from tracklayer.db.folding import EVERYBODY, Whose
 from tracklayer.db.packed_lists import Lists
 from tracklayer.db.packing import Place
@@ -23,12 +24,12 @@ from tracklayer.services.alone import alone, is_everybodys, tell_fault
 from tracklayer.services.merchants import RETENTION_DAYS
 
 SLOTS_AFTER = timedelta(minutes=10)  # by then few backends still count in that minute
-HOURS_AFTER = timedelta(days=35)  # the monitors learn from the minutes of four weeks
+HOURS_AFTER = KEPT_BY_MINUTE
 HOURS_LOOK_BACK = timedelta(days=3)  # however long no scheduler ran, the rest is merely larger
-FORGET_AFTER = timedelta(days=max(RETENTION_DAYS) + 35)  # nothing that was counted there is left
+FORGET_AFTER = timedelta(days=max(RETENTION_DAYS)) + KEPT_BY_MINUTE  # nothing that was counted there is left
 COVERAGE_HOURS_AFTER = timedelta(days=2)  # of what events carry and what is refused: nobody reads older minutes
 WORTH_FORGET_AFTER = timedelta(days=2)  # alerts look back for a day
-NAMES_FORGET_AFTER = timedelta(days=35)  # the monitors learn from four weeks
+NAMES_FORGET_AFTER = KEPT_BY_MINUTE
 PAGE = 2000  # rows of one transaction; what took longer than ``STEP`` is followed by a smaller one, down to a twentieth
 PAGE_OF_HOURS = 200  # of packing: an hour has up to sixty rows
 STEP = 0.1  # seconds

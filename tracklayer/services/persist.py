@@ -38,6 +38,7 @@ from tracklayer.domain.event import (
 from tracklayer.domain.facts import host_of
 from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, Rule
+from tracklayer.domain.person import country_of
 from tracklayer.domain.personal import may_hold_contact, without_personal_properties, without_personal_url
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import HIDDEN
@@ -261,7 +262,7 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
     if not user_data.keys() <= _USER_FIELDS:
         raise TypeError("user_data holds a field that this version does not know")
     digests = orjson.loads(row.digests) if row.digests else {}
-    country = _own_country(user_data) if "phone" in user_data or "phones" in user_data else None
+    country = country_of(user_data) if "phone" in user_data or "phones" in user_data else None
     for name in ("email", "phone"):
         if name in user_data:
             user_data[name] = _to_matchable(user_data[name], digests.get(name), country if name == "phone" else None)
@@ -290,11 +291,6 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
             "consent": Consent(**orjson.loads(row.consent)) if row.consent else NO_CONSENT,
         },
     )
-
-
-def _own_country(user_data: Mapping[str, Any]) -> str | None:
-    country = normalise.country(user_data["country"]) if "country" in user_data else None
-    return country.upper() if country else None
 
 
 def _to_matchable(shown: str, digests: Mapping[str, str] | None, country: str | None) -> Matchable:

@@ -160,18 +160,6 @@ def begin_due(runtime: Runtime, in_hand: InHand, budget: timedelta = RUN) -> Non
         _begin(runtime, seat, in_hand)
 
 
-def post_due(runtime: Runtime, budget: timedelta = RUN) -> int:
-    """Sends what is due, and what becomes due meanwhile, until nothing is in hand or the time is over; how many were begun."""
-    in_hand = InHand()
-    ends = time.monotonic() + budget.total_seconds()
-    while time.monotonic() < ends:
-        begin_due(runtime, in_hand)
-        if not in_hand.threads:
-            break
-        in_hand.wait(LOOK_SECONDS)
-    return in_hand.begun
-
-
 def _begin(runtime: Runtime, first: Seat, in_hand: InHand) -> None:
     def work() -> None:
         seat: Seat | None = first

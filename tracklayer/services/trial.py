@@ -20,15 +20,15 @@ from tracklayer.db.connection import session
 from tracklayer.domain.delivery import BatchRejected, Claim, DeliveryKey, LoggedAttempt
 from tracklayer.domain.event import read_event
 from tracklayer.domain.problem import Problem
-from tracklayer.domain.retry import RetryPolicy, judge_attempt
+from tracklayer.domain.retry import judge_attempt
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, RuleVerdict
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime
 from tracklayer.services.credentials import settings_to_map
-from tracklayer.services.deliver import read_verdict
 from tracklayer.services.destinations import NOT_FOUND, is_invented
 from tracklayer.services.explain import Explained, explain
+from tracklayer.services.platform_requests import read_verdict, retry_policy
 from tracklayer.services.preview import as_json
 from tracklayer.services.transport import send
 
@@ -153,7 +153,7 @@ def try_destination(runtime: Runtime, merchant_id: int, platform: str, draft: An
         reply = send(http, platform, request, runtime.settings.sandbox_url, runtime.tokens)
     verdict = read_verdict(mapper, reply, 1)
     outcome = verdict.rejected if isinstance(verdict, BatchRejected) else verdict[0]
-    policy = RetryPolicy(runtime.settings.retry_base, runtime.settings.retry_window)
+    policy = retry_policy(runtime)
     claim = Claim(DeliveryKey(merchant_id, read.event.event_id, platform), 0, now, now, now + policy.window)
     ended = runtime.clock.now()
     health = db.health_of(row)

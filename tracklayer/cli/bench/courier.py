@@ -22,6 +22,7 @@ from tracklayer.runtime import Runtime, build_runtime, spare_collector
 from tracklayer.sealing import Sealer
 from tracklayer.services import deliver
 from tracklayer.services.destinations import example_settings
+from tracklayer.services.platform_requests import read_verdict
 from tracklayer.services.transport import send
 from tracklayer.settings import load_settings
 
@@ -45,7 +46,7 @@ def _requests(runtime: Runtime, job: Any) -> None:
             assert len(mapped) == len(events)
             request = mapper.build_request(mapped[0].group, [one.item for one in mapped], settings)
             reply = send(runtime.http(), job["platform"], request, job["platforms_url"], runtime.tokens)
-            verdict = deliver.read_verdict(mapper, reply, mapper.batch_size)
+            verdict = read_verdict(mapper, reply, mapper.batch_size)
             assert isinstance(verdict, list)
             assert len(verdict) == mapper.batch_size
 

@@ -30,12 +30,13 @@ from tracklayer.domain.monitors.learn import WEEK_HOURS, Rhythm
 from tracklayer.domain.monitors.tracking_stopped import told_after
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
-from tracklayer.services import deliver, monitor
+from tracklayer.services import monitor
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import create_merchant
 from tracklayer.services.privacy import purge_expired
+from tracklayer.services.sweep import sweep
 from tracklayer.services.watches.names import rhythm_json
 
 MERCHANTS, QUICK = 10_000, 1_000
@@ -387,7 +388,7 @@ def measure(runtime: Runtime, house: House) -> tuple[dict[str, Cost], tuple[floa
     found = {"monitor, the first look of a process": cost_of(watch.look)}
     looks = sorted((cost_of(watch.look) for _ in range(LOOKS)), key=lambda cost: cost.seconds)
     found[A_LOOK] = looks[LOOKS // 2]
-    found["sweep, one"] = cost_of(lambda: len(deliver.sweep(runtime).wake))
+    found["sweep, one"] = cost_of(lambda: len(sweep(runtime).wake))
     found["purge, a round"] = cost_of(lambda: purge_expired(runtime))
     found["fold, a round"] = cost_of(lambda: fold_counters(runtime))
     found["fold, the next round"] = cost_of(lambda: fold_counters(runtime))

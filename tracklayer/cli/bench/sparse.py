@@ -28,10 +28,10 @@ from tracklayer.db.merchants import KeyHolder, merchant_holder
 from tracklayer.domain.delivery import Acknowledged, PlatformReply
 from tracklayer.domain.event import write_instant
 from tracklayer.mappers import PLATFORMS, mapper_for
-from tracklayer.services.deliver import read_verdict
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.ingest import LATE_SECONDS, judge, store
 from tracklayer.services.merchants import create_merchant
+from tracklayer.services.platform_requests import read_verdict
 
 DONE_SECONDS = 120
 COUNTED = ("messages", "redis_commands", "transactions", "statements", "cpu_ms")  # Redis': of all that there is
