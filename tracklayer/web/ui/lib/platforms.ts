@@ -1,4 +1,4 @@
-// What TrackLayer knows of the ten platforms: asked once.
+// What TrackLayer knows of the platforms: asked once.
 
 import { effect, signal } from '@preact/signals'
 
@@ -20,9 +20,11 @@ export function titleOf(platform: Platform): string {
   return factsOf(platform)?.title ?? platform
 }
 
-export const KEYS = [
-  'META', 'TIKTOK', 'GOOGLE_ADS', 'GA4', 'PINTEREST', 'SNAPCHAT', 'LINKEDIN', 'REDDIT', 'MICROSOFT_ADS', 'X_ADS',
-] as const satisfies readonly Platform[]
+// An object, as a list could lack one without the compiler's saying so.
+const EVERY = {
+  META: 1, TIKTOK: 1, GOOGLE_ADS: 1, GA4: 1, PINTEREST: 1, SNAPCHAT: 1, LINKEDIN: 1, REDDIT: 1, MICROSOFT_ADS: 1, X_ADS: 1,
+} satisfies Record<Platform, 1>
+export const KEYS = Object.keys(EVERY) as readonly Platform[]
 
 export function loadPlatforms(): void {
   effect(() => {
