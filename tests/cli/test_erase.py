@@ -9,10 +9,14 @@ import orjson
 import pytest
 
 from tests.factories import Merchant, draft
-from tracklayer.cli import main
+from tracklayer.cli import erase, main
+from tracklayer.cli.erase import _finish
+from tracklayer.cli.process import CommandError
 from tracklayer.db import connection
-from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.erasures import GIVEN_UP, ErasureRow
 from tracklayer.runtime import Runtime
+from tracklayer.services.erase import Begun, Request, erase_person
 from tracklayer.services.ingest import ingest_events
 
 Say = Callable[..., str]
@@ -48,3 +52,35 @@ def test_after_a_key_leaked_receipts_are_signed_with_another_and_old_ones_still_
     assert kept == {signed_by[0]: False, signed_by[1]: False, rotated[1]: True}, "of a retired key nothing can sign"
     told = say("erase", "rotate-key")
     assert told.startswith("Receipts are signed with key ")
+
+
+def begun(runtime: Runtime, merchant: Merchant) -> ErasureRow:
+    found = erase_person(runtime, merchant.merchant_id, Request(email="jane@example.com"), {}, suppress=False)
+    assert isinstance(found, Begun)
+    return found.erasure
+
+
+def test_an_erasure_that_was_given_up_ends_the_command_with_what_to_do(runtime: Runtime, merchant: Merchant) -> None:
+    row = begun(runtime, merchant)
+    with in_transaction():
+        execute("UPDATE erasures SET stage = %s, finished_at = now()", (GIVEN_UP,))
+    with pytest.raises(CommandError, match="erase this person anew"):
+        _finish(runtime, row)
+
+
+def test_a_step_that_fails_is_told_once_a_failure(
+    runtime: Runtime, merchant: Merchant, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = begun(runtime, merchant)
+    states = [(1, False), (1, False), (2, False), (0, True)]
+
+    def step(_: Runtime) -> None:
+        failures, is_done = states.pop(0)
+        with in_transaction():
+            execute("UPDATE erasures SET failures = %s, finished_at = CASE WHEN %s THEN now() END", (failures, is_done))
+
+    monkeypatch.setattr(erase, "continue_erasures", step)
+    monkeypatch.setattr(erase, "PAUSE_SECONDS", 0)
+    assert _finish(runtime, row).finished_at is not None
+    told = [line.partition("failed, ")[2][:8] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["1 in a r", "2 in a r"]

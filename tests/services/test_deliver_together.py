@@ -17,6 +17,7 @@ from tests.factories import META, Merchant, draft, new_merchant
 from tests.services.test_deliver import accepted, fault, ingest, mend, requests, row
 from tests.services.test_held_rows import Holder, until_written
 from tests.sessions import other_session
+from tracklayer import turns
 from tracklayer.clock import FrozenClock
 from tracklayer.db import together as db
 from tracklayer.db.connection import database as pool
@@ -160,6 +161,41 @@ def test_where_more_is_due_the_destination_gets_a_look_of_its_own(
     deliver_due(runtime, worker, merchant.merchant_id, "meta")
     assert set(accepted(sandbox).values()) == {1}
     assert len(accepted(sandbox)) == FEW + 5
+
+
+def test_of_what_is_due_the_longest_due_goes_first_and_a_retry_that_succeeds_counts_as_one(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, *(draft(f"order_{n:02}") for n in range(FEW + 5)))
+    with in_transaction():  # the last ones have waited longest; two of them for their second try
+        execute("UPDATE deliveries SET due_at = due_at - (right(event_id, 2)::int + 1) * interval '1 s'")
+        execute("UPDATE deliveries SET attempts = 1 WHERE event_id IN ('order_13', 'order_14')")
+    clock.move(timedelta(seconds=1))
+    assert go(runtime, worker, [merchant]) == queues_of([merchant])
+    assert sorted(accepted(sandbox)) == [f"order_{n:02}" for n in range(5, FEW + 5)]
+    with in_transaction():
+        [(retries,)] = rows("SELECT sum(retries_acknowledged) FROM minutes WHERE platform = 'meta'")
+    assert retries == 2
+
+
+def test_a_lease_is_renewed_as_its_request_leaves(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    errands, _ = take(runtime, worker, queues_of([merchant]))
+    clock.move(timedelta(seconds=5))
+    begin_together(runtime, errands)
+    with in_transaction():
+        assert rows("SELECT lease_ends_at FROM claims") == [(clock.now() + LEASE,)]
+    assert settle_together(runtime, [found for one in errands if (found := deliver(runtime, one))]) == []
+
+
+def test_a_destination_with_large_events_gets_a_look_of_its_own(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    runtime.turns.of((merchant.merchant_id, "meta")).claimed(1, FEW, turns.ROOM)
+    assert take(runtime, worker, queues_of([merchant])) == ([], queues_of([merchant]))
 
 
 def test_what_does_not_simply_go_gets_a_look_of_its_own_or_none(

@@ -20,6 +20,8 @@ from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
+from tracklayer.services.deliver_together import begin_together, take
+from tracklayer.services.deliver_together import deliver as deliver_errand
 from tracklayer.services.destinations import Changed, example_settings, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
@@ -120,14 +122,25 @@ def test_a_version_that_the_merchant_has_set_and_that_answers_is_no_note(
     assert "note" not in row(merchant).attempt_log[0]
 
 
+@pytest.mark.parametrize("is_together", [False, True])
 def test_a_note_quotes_nothing_that_is_kept_sealed(
-    runtime: Runtime, merchant: Merchant, worker: int, platform: Platform, caplog: pytest.LogCaptureFixture
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    platform: Platform,
+    caplog: pytest.LogCaptureFixture,
+    is_together: bool,
 ) -> None:
     set_up(runtime, merchant, "tiktok")
     platform.answer = answer({"code": 20001, "message": "partial success: no city gothamtown"})
     person = {"email": "jane@example.com", "city": "Gotham Town"}
     ingest_events(runtime, merchant.holder, [draft(user_data=person)])
-    deliver(runtime, merchant, worker, "tiktok")
+    if is_together:
+        errands, _ = take(runtime, worker, [(merchant.merchant_id, "tiktok")])
+        begin_together(runtime, errands)
+        assert [deliver_errand(runtime, errand) for errand in errands] == [None]  # words are settled alone
+    else:
+        deliver(runtime, merchant, worker, "tiktok")
     found = row(merchant, "tiktok")
     assert (found.status, found.attempt_log[0]["note"]) == ("delivered", "partial success: no city …")
     assert "gothamtown" not in caplog.text

@@ -20,7 +20,7 @@ from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer, SealError
-from tracklayer.services.persist import SEALED_FIELDS, differences, to_event, to_record
+from tracklayer.services.persist import SEALED_FIELDS, differences, to_event, to_record, without_person
 
 SEALER = Sealer(["a secret key for tests, forty characters"])
 US = frozenset({"US"})
@@ -518,6 +518,32 @@ def test_the_order_of_keys_does_not_matter() -> None:
 )
 def test_a_field_that_differs_is_named(path: str, value: Any, hashing: bool) -> None:
     assert differing(FULL, changed(FULL, path, value), hashing=hashing) == [path]
+
+
+def test_one_address_more_is_a_difference_and_not_an_error() -> None:
+    given = draft(user_data={"emails": ["jane@shop.example"], "phones": ["+15550100001"]})
+    more = {"emails": ["jane@shop.example", "john@shop.example"], "phones": ["+15550100001", "+15550100002"]}
+    assert differing(given, draft(user_data=more)) == ["user_data.emails", "user_data.phones"]
+
+
+def test_of_who_is_left_alone_no_id_of_a_device_is_kept_and_nothing_is_agreed_to() -> None:
+    ids = {
+        "advertising_id": "3f2b8c1d-9e7a-4f60-b5c2-d1e8a9f07b34",
+        "vendor_id": "8f2b8c1d-9e7a-4f60-b5c2-d1e8a9f07b34",
+    }
+    event = read(
+        {
+            **draft(user_data={"email": "jane@shop.example"}),
+            "action_source": "app",
+            "device": {"os": "iOS", "os_version": "18.5", "app_id": "com.example.shop", "model": "iPhone17,1", **ids},
+            "consent": {"ad_user_data": "granted", "ad_personalization": "granted"},
+        }
+    )
+    record = record_of(event)
+    assert ids.items() <= record["device"].items()
+    kept = without_person(record, event)
+    assert set(kept["device"]) == set(record["device"]) - set(ids)
+    assert (kept["consent"]["ad_user_data"], kept["consent"]["ad_personalization"]) == ("denied", "denied")
 
 
 def test_every_field_that_differs_is_named() -> None:
