@@ -7,6 +7,7 @@ a new one stands is decided once, here.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,9 @@ STAIRS["app"] = frozenset(STAIRS)
 STAIRS["cli"] = frozenset({*STAIRS, "cli"})
 STAIRS["__main__"] = frozenset({"cli"})
 
+SPEAK_SQL = ("db", "sandbox")
+MEASURE_SQL = "tracklayer.cli.bench"
+_STATEMENT = re.compile(r"\s*(SELECT|WITH|INSERT INTO|UPDATE|DELETE FROM)\b\s+\S")
 OF_EXTRAS = frozenset({"tracklayer.otel"})  # imported where they are wanted, and nowhere else
 KNOW_PLATFORMS = ("mappers", "sandbox")
 LOAD_COMMANDS = ("tracklayer.cli", "tracklayer.cli.bench")  # those that are typed, by their names
@@ -111,6 +115,9 @@ def violations(source: str, module: str, modules: frozenset[str], *, is_package:
     if room not in KNOW_PLATFORMS:
         keys = (node for node in _literals(tree) if str(node.value).casefold() in PLATFORMS)
         found.extend((node.lineno, f"knows the platform {node.value!r} by name") for node in keys)
+    if room not in SPEAK_SQL and not module.startswith(MEASURE_SQL):
+        statements = (node for node in _literals(tree) if _STATEMENT.match(str(node.value)))
+        found.extend((node.lineno, "has a statement of SQL in it") for node in statements)
     if room not in KNOW_PLATFORMS and module not in LOAD_COMMANDS:
         found.extend((node.lineno, "imports by a name made up at run time") for node in _hidden_imports(tree))
     return [f"{module}:{line}: {what}" for line, what in sorted(set(found))]
@@ -282,6 +289,9 @@ HOUSE = frozenset(
         pytest.param("web.pages", "NAMES = {'META': 1}", ["1: knows the platform 'META' by name"], id="capitals"),
         pytest.param("web.pages", "x = f'meta'", ["1: knows the platform 'meta' by name"], id="formatted alone"),
         pytest.param("schema.types", "x: Literal['meta']", ["1: knows the platform 'meta' by name"], id="a type"),
+        pytest.param(
+            "services.stitch", "x = 'SELECT a FROM b'", ["1: has a statement of SQL in it"], id="a statement"
+        ),
         pytest.param("attic.box", "", ["the room 'attic' has no row in STAIRS"], id="a room nobody placed"),
     ],
 )  # fmt: skip
@@ -299,6 +309,8 @@ def test_the_checker_catches_a_step_upward(module: str, source: str, expected: l
         pytest.param("runtime", "from tracklayer.db import connection", id="the one module"),
         pytest.param("runtime", "from tracklayer.db.connection import connect", id="out of the one module"),
         pytest.param("services.deliver", "from tracklayer.db import events as db", id="under another name"),
+        pytest.param("services.stitch", "x = 'Select one of these'", id="words that are no statement"),
+        pytest.param("db.events", "x = 'SELECT a FROM b'", id="a statement where they belong"),
         pytest.param("db.events", "from . import connection\nfrom .connection import rows", id="relative"),
         pytest.param("cli.up", "from tracklayer import __version__, app, sandbox", id="the top of the stairs"),
         pytest.param("cli.life", "def f():\n    from tracklayer import otel", id="what needs an extra"),

@@ -102,7 +102,7 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
     try:
         connection.connect(embedded.find() if embedded is not None else str(settings.database_url))
         with connection.session():
-            version = connection.rows("SHOW server_version")[0][0]
+            version = connection.server_version()
             only_reads = connection.reads_only()
         yield Finding("database", True, f"PostgreSQL {version}{' (embedded)' if embedded is not None else ''}")
         if only_reads:

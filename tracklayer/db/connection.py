@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import peewee
@@ -341,6 +342,25 @@ def answers_within(seconds: float) -> Iterator[None]:
     own: Session = database.connection()
     with own.answering_within(seconds):
         yield
+
+
+def server_version() -> str:
+    """As PostgreSQL says it."""
+    return str(rows("SHOW server_version")[0][0])
+
+
+def server_clock() -> datetime:
+    """What time it is there."""
+    found: datetime = rows("SELECT clock_timestamp()")[0][0]
+    return found
+
+
+def wait_at_most(lock_ms: int, idle_ms: int) -> None:
+    """So long this transaction waits for each of its locks, and is idle between its statements."""
+    execute(
+        "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)",
+        (str(lock_ms), str(idle_ms)),
+    )
 
 
 def reads_only() -> bool:

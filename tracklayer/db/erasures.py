@@ -657,6 +657,24 @@ JOIN browser_people p ON p.merchant_id = x.merchant_id AND p.browser_id = x.brow
 """
 
 
+def browser(merchant_id: int, browser_id: str) -> tuple[datetime, datetime, str | None] | None:
+    """(first seen, last seen, what was agreed to there)."""
+    found: list[Any] = rows(
+        "SELECT first_seen_at, last_seen_at, consent FROM browsers WHERE merchant_id = %s AND browser_id = %s",
+        (merchant_id, browser_id),
+    )
+    return found[0] if found else None
+
+
+def signals_of(merchant_id: int, browser_id: str, most: int) -> list[tuple[Any, ...]]:
+    """(kind, value, first seen, last seen) of what a browser showed."""
+    return rows(
+        "SELECT kind, value, first_seen_at, last_seen_at FROM browser_signals WHERE merchant_id = %s AND browser_id = %s "
+        "ORDER BY kind, first_seen_at LIMIT %s",
+        (merchant_id, browser_id, most),
+    )
+
+
 def links_of_browsers(merchant_id: int, browser_ids: Sequence[str]) -> list[LinkRow]:
     """Everybody that some browsers were seen with: of each there are a few."""
     return [LinkRow(row[0], read_person(*row[1:])) for row in rows(LINKS_OF_BROWSERS, pairs(merchant_id, browser_ids))]

@@ -58,6 +58,12 @@ def merchant_by_id(merchant_id: int) -> MerchantRow | None:
     return MerchantRow.get_or_none(MerchantRow.merchant_id == merchant_id)
 
 
+def stitched_since(merchant_id: int) -> tuple[datetime, int] | None:
+    """(since when a merchant's events are stitched, days of its retention); None: they are not."""
+    found = rows("SELECT stitched_since, retention_days FROM merchants WHERE merchant_id = %s", (merchant_id,))
+    return (found[0][0], found[0][1]) if found and found[0][0] is not None else None
+
+
 def update_merchant(merchant_id: int, changes: dict[str, Any]) -> MerchantRow | None:
     """The row after ``changes`` (column -> value)."""
     if changes:

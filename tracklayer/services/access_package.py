@@ -6,14 +6,13 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from tracklayer.db import deliveries as db_deliveries
 from tracklayer.db import erasures as db
 from tracklayer.db import events as db_events
 from tracklayer.db import identities as db_identities
-from tracklayer.db.connection import bounded_read, rows
+from tracklayer.db.connection import bounded_read
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow, loads
 from tracklayer.domain.delivery import told_attempts
@@ -26,6 +25,7 @@ from tracklayer.services.erase import LOOK_SECONDS, Request, Wanted, check_reque
 
 Part = tuple[str, dict[str, Any]]  # event or browser, and what is stored of it
 MOST_BYTES = 8_000_000  # of a package that is one answer
+MOST_SIGNALS = 100  # of one browser
 _SEALED = Problem(
     (),
     "SEALED",
@@ -158,25 +158,14 @@ def _delivery(row: DeliveryRow) -> dict[str, Any]:
 
 
 def _browser(merchant_id: int, browser_id: str) -> dict[str, Any]:
-    found = rows(
-        "SELECT first_seen_at, last_seen_at, consent FROM browsers WHERE merchant_id = %s AND browser_id = %s",
-        (merchant_id, browser_id),
-    )
-    seen: tuple[datetime | None, datetime | None, str | None] = (
-        (found[0][0], found[0][1], found[0][2]) if found else (None, None, None)
-    )
-    signals = rows(
-        "SELECT kind, value, first_seen_at, last_seen_at FROM browser_signals WHERE merchant_id = %s AND browser_id = %s "
-        "ORDER BY kind, first_seen_at LIMIT 100",
-        (merchant_id, browser_id),
-    )
+    first_seen_at, last_seen_at, consent = db.browser(merchant_id, browser_id) or (None, None, None)
     names = ("kind", "value", "first_seen_at", "last_seen_at")
     return {
         "browser_id": browser_id,
-        "first_seen_at": seen[0],
-        "last_seen_at": seen[1],
-        "consent": seen[2],
-        "signals": [dict(zip(names, one, strict=True)) for one in signals],
+        "first_seen_at": first_seen_at,
+        "last_seen_at": last_seen_at,
+        "consent": consent,
+        "signals": [dict(zip(names, one, strict=True)) for one in db.signals_of(merchant_id, browser_id, MOST_SIGNALS)],
         "people": [
             {"kind": person.kind, "sha256": person.digest}
             for _, person in db.links_of_browsers(merchant_id, [browser_id])

@@ -22,10 +22,10 @@ from tracklayer.db.connection import (
     DatabaseAwayError,
     LockedOutError,
     ask_at_the_door,
-    execute,
     in_transaction,
     run_in_db_thread,
     session,
+    wait_at_most,
 )
 from tracklayer.db.identities import Seen, barred, forget_signals, show_all, shown_record
 from tracklayer.db.lateness import end_storing, server_time
@@ -327,10 +327,7 @@ def _store_all(calls: Sequence[Call], lock_ms: int, until: datetime) -> list[Out
     gone: dict[int, Outcome] = {}  # by place in ``calls``
     if any(call.forgets or call.mark is not None for call in calls):
         with in_transaction():
-            execute(
-                "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', '5000', true)",
-                (str(lock_ms),),
-            )
+            wait_at_most(lock_ms, idle_ms=5000)
             marks = {(call.merchant_id, call.mark) for call in calls if call.mark is not None}
             erased = barred(sorted(marks))
             gone = {

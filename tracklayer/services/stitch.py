@@ -14,7 +14,8 @@ from itertools import islice
 from typing import Protocol
 
 from tracklayer.db import identities as db
-from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db import merchants as db_merchants
+from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, EventToMap
 from tracklayer.db.identities import Decision, Wanted
 from tracklayer.domain.event import Event
@@ -69,10 +70,8 @@ def stitching_in(row: HasStitching) -> Stitching | None:
 
 def stitching_of(merchant_id: int) -> Stitching | None:
     """Whether and since when a merchant's events are stitched."""
-    found = rows("SELECT stitched_since, retention_days FROM merchants WHERE merchant_id = %s", (merchant_id,))
-    if not found or found[0][0] is None:
-        return None
-    return Stitching(found[0][0], timedelta(days=found[0][1]))
+    found = db_merchants.stitched_since(merchant_id)
+    return Stitching(found[0], timedelta(days=found[1])) if found is not None else None
 
 
 def stitched(
