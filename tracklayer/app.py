@@ -24,12 +24,13 @@ from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError, run_in_db_thread
 from tracklayer.domain.site import Site
 from tracklayer.domain.watch import Trouble
+from tracklayer.domain.wire import RETRY_AFTER_SECONDS
 from tracklayer.request_id import HEADER, identified
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.errors import worded
-from tracklayer.schema.http import RETRY_AFTER_SECONDS, TELL_COST, GraphQLDoor
+from tracklayer.schema.http import TELL_COST, GraphQLDoor
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.turned_away import write_turned_away

@@ -13,8 +13,8 @@ from tracklayer.db.channels import MAX_CHANNELS
 from tracklayer.db.connection import READ_TIMEOUT_MS
 from tracklayer.domain import collector as collected
 from tracklayer.domain import event, identifiers, personal, retry, wire
+from tracklayer.domain.wire import RETRY_AFTER_SECONDS
 from tracklayer.schema import MAX_TEXT, MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
-from tracklayer.schema.http import RETRY_AFTER_SECONDS
 from tracklayer.services import (
     access_package,
     alert,

@@ -13,12 +13,11 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.erasures import GIVEN_UP, ErasureRow, erasure_by_id
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.runtime import Runtime
-from tracklayer.services.erase import Counted, Request, count_person, erase_person
+from tracklayer.services.erase import BY_COMMAND, Counted, Request, count_person, erase_person
 from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.receipts import WELL_KNOWN, ReceiptError, published_keys, read_keys, rotate_key, verify_receipt
 
 PAUSE_SECONDS = 0.5  # between two looks at what others may do, too
-OPERATOR = {"operator": "command line"}
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             else:
                 print(_would_go(counted))
             return 0
-        begun = erase_person(runtime, merchant_id, asked, OPERATOR, suppress=not args.no_suppress)
+        begun = erase_person(runtime, merchant_id, asked, BY_COMMAND, suppress=not args.no_suppress)
         if isinstance(begun, list):
             raise refused(begun, named=True)
         if begun.is_another:

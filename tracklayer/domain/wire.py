@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+RETRY_AFTER_SECONDS = 2  # told to whoever is to come again
 STRANGER_BODY = 16 * 1024  # bytes, of whoever sends no key
 STREAM_BODY = 64 * 1024  # of what is answered by a stream: it may be there for hours
 ADMITTED = "tracklayer.admitted"  # in a socket's scope: what the server is told once it is known who speaks

@@ -10,7 +10,7 @@ from graphql import GraphQLError
 
 from tracklayer.db.coverage import MOST_NAMES
 from tracklayer.domain.coverage import Coverage, coverage_of
-from tracklayer.domain.monitors.words import spelt
+from tracklayer.domain.spelling import spelt
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.schema.access import READ
 from tracklayer.schema.enums import Platform

@@ -27,7 +27,7 @@ from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import read_json, write_json
-from tracklayer.domain.wire import STRANGER_BODY, STREAM_BODY
+from tracklayer.domain.wire import RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, ids, refuse_long, schema
 from tracklayer.schema.bodies import (
@@ -52,7 +52,6 @@ from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
 from tracklayer.tracing import OPERATION
 
-RETRY_AFTER_SECONDS = 2
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
 UNKNOWN_ENCODING = "A body may be compressed with gzip or deflate, as its Content-Encoding says, or not at all."
 NO_REQUEST = 'The body is no GraphQL request: send an object, {"query": ..., "variables": {...}}.'

@@ -18,6 +18,7 @@ from tracklayer.db.events import EventSearch
 from tracklayer.domain.event import MAX_PROBLEMS, MAX_UNKNOWN, Misfit, unknown_field, write_instant
 from tracklayer.domain.problem import Part, Problem
 from tracklayer.domain.problem import worded as in_words
+from tracklayer.domain.spelling import camel
 from tracklayer.schema.compiled.coercion import Alone, Drafted, draft_of
 from tracklayer.schema.enums import (
     ActionSource,
@@ -328,13 +329,6 @@ class ErasePersonInput:
 class CreateApiKeyInput:
     name: str = _needed("What it is for.")
     scopes: list[ApiKeyScope] = _needed("What it may do.")
-
-
-@lru_cache(maxsize=1024)
-def camel(name: str) -> str:
-    """A name of the data model in the spelling of this API."""
-    head, *rest = name.split("_")
-    return head + "".join(part.title() for part in rest)
 
 
 def path_in_api(path: Sequence[str]) -> list[str]:

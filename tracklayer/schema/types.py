@@ -30,7 +30,7 @@ from tracklayer.domain.event import USER_FIELDS
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.health import RELEASE_FULL, RELEASE_GROWS, RELEASE_START, next_try, release_time
-from tracklayer.domain.monitors.words import spelt
+from tracklayer.domain.spelling import spelt
 from tracklayer.domain.stitching import Enriched, Stitched
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapper, RuleVerdict, Setting

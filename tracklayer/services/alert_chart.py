@@ -31,7 +31,7 @@ from tracklayer.domain.facts import BITS, OTHERS
 from tracklayer.domain.monitors.coverage import MASKS
 from tracklayer.domain.monitors.learn import LEARN_FROM
 from tracklayer.domain.monitors.match_quality_words import NAMES as IDENTIFIER_NAMES
-from tracklayer.domain.monitors.words import spelt
+from tracklayer.domain.spelling import spelt
 from tracklayer.mappers import title_of
 from tracklayer.services.fold import COVERAGE_HOURS_AFTER, NAMES_FORGET_AFTER, hours_end
 from tracklayer.services.watches.names import rhythm_of

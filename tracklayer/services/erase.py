@@ -579,10 +579,13 @@ def read_wanted(runtime: Runtime, row: ErasureRow) -> Wanted:
     )
 
 
+BY_COMMAND = {"operator": "command line"}  # who asks, where no key does
+
+
 def requester(merchant_id: int, key_id: int) -> dict[str, Any]:
     """Who asks, as a receipt tells it."""
     row = db_merchants.api_key(merchant_id, key_id)
-    return {"api_key": {"name": row.name, "prefix": row.prefix}} if row is not None else {"operator": "command line"}
+    return {"api_key": {"name": row.name, "prefix": row.prefix}} if row is not None else BY_COMMAND
 
 
 def purge_erasures(runtime: Runtime, limit: int = 5000) -> int:

@@ -246,7 +246,7 @@ def _exact_json(value: Decimal) -> orjson.Fragment:
     return orjson.Fragment(format(value, "f") if "E" in text else text)
 
 
-def opened_user_data(row: EventRow, sealer: Sealer) -> dict[str, Any]:
+def opened_user_data(row: EventRow | EventToMap, sealer: Sealer) -> dict[str, Any]:
     """``user_data`` as it is kept, sealed identifiers opened. Raises SealError."""
     user_data: dict[str, Any] = orjson.loads(row.user_data)
     if row.sealed is not None:
@@ -256,9 +256,7 @@ def opened_user_data(row: EventRow, sealer: Sealer) -> dict[str, Any]:
 
 def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
     """The Event of a row, sealed identifiers opened: for a mapper. Raises SealError."""
-    user_data: dict[str, Any] = orjson.loads(row.user_data)
-    if row.sealed is not None:
-        user_data |= orjson.loads(sealer.open(row.sealed, _context(row.merchant_id, row.event_id)))
+    user_data = opened_user_data(row, sealer)
     if not user_data.keys() <= _USER_FIELDS:
         raise TypeError("user_data holds a field that this version does not know")
     digests = orjson.loads(row.digests) if row.digests else {}

@@ -47,6 +47,7 @@ from tracklayer.domain.collector import (
 from tracklayer.domain.identifiers import machine_address
 from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.domain.shown import MAX_KINDS, MAX_VALUE, seen_in
+from tracklayer.domain.wire import RETRY_AFTER_SECONDS
 from tracklayer.runtime import Runtime
 from tracklayer.services.collect import (
     ANSWER_SECONDS,
@@ -72,7 +73,6 @@ OF_MERCHANT = 5_000  # calls a second of all pages of a merchant
 # New browsers a minute of a merchant, and how many at once: of a shop with 250 million visitors a month, and its campaign.
 NEW_OF_MERCHANT, NEW_AT_ONCE = 6_000, 60_000
 ADDRESSES = 50_000  # that are remembered, and as many networks
-RETRY_AFTER_SECONDS = 2
 TELL_SECONDS = 600.0  # between two lines of the log about pages of another site
 FOR_EVER = b"public, max-age=31536000, immutable"
 FOR_AN_HOUR = b"public, max-age=3600, stale-while-revalidate=86400"

@@ -21,6 +21,7 @@ from tracklayer.domain.address import caller_at
 from tracklayer.domain.json_text import read_json
 from tracklayer.domain.node_id import node_id
 from tracklayer.domain.text import without_invisible
+from tracklayer.domain.wire import RETRY_AFTER_SECONDS
 from tracklayer.runtime import Runtime
 from tracklayer.services.merchants import SCOPES, hash_of_key
 from tracklayer.services.sign_in import (
@@ -44,7 +45,6 @@ TRIES, ALL_TRIES = (
 LOOKUPS, ALL_LOOKUPS = 50, 500  # of keys and codes, a second: from one address, and from all
 BEGUN = 30  # sessions that one key begins in a minute
 LOOKS, LOOKS_AT_ONCE = 5, 100  # a second from one address: at sessions that this process has not seen
-RETRY_AFTER_SECONDS = 2
 HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 NOT_OURS = "Only a page of TrackLayer's own dashboard can sign in or out: open it in your browser."

@@ -15,9 +15,10 @@ from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
 from tracklayer.domain.monitors.refused_requests import meaning_of
 from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.views import NOTABLE_DROP, SMALL_SAMPLE, is_forgotten
-from tracklayer.domain.monitors.words import clock_time, counted, listed, percent, spelt
+from tracklayer.domain.monitors.words import clock_time, counted, listed, percent
 from tracklayer.domain.monitors.worth import Worth, details, in_sales, worth_of
 from tracklayer.domain.problem import CODES, Meaning
+from tracklayer.domain.spelling import spelt
 
 HALF = 0.5  # of at least LEAST_SAMPLE events: never usual, whatever the past was
 HALF_OF = timedelta(hours=1)  # with a past: over so long at least, as a file of wrong events is over sooner

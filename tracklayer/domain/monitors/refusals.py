@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.monitors.words import counted, percent
 from tracklayer.domain.monitors.worth import Worth, in_sales
+from tracklayer.domain.spelling import spelt
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def lacking(found: Unmappable) -> str:
         return "happened longer ago than it takes (`occurredAt`)"
     if found.field is None:
         return "lack a field that it demands"
-    path = camel(found.field)
+    path = spelt(found.field)
     if found.field in _ABSENT and " without " in f" {found.message} ":
         return f"have {_ABSENT[found.field]} (`{path}`)"
     return f"lack {_LACKING[found.field]} (`{path}`)" if found.field in _LACKING else f"lack a valid `{path}`"
@@ -69,7 +70,7 @@ def next_step(found: Unmappable) -> str:
         return f"whoever sends your shop's events must send them soon after they happen, {example}. No redelivery helps these."
     if found.field == CONSENT:
         return (
-            f"nobody refused. Whoever sends your shop's events must send `{camel(CONSENT)}` with each, `GRANTED` or `DENIED` as the"
+            f"nobody refused. Whoever sends your shop's events must send `{spelt(CONSENT)}` with each, `GRANTED` or `DENIED` as the"
             f" person chose (`DENIED` counts as no failure); {example}. Where you need not ask, set the consent rule to `NEVER` (of"
             " the merchant or the destination), and redeliver what was dropped."
         )
@@ -110,13 +111,3 @@ def lost(count: int, worth: Worth) -> str:
     """``1,980 events, worth 12,345.00 EUR in sales, are lost to it``."""
     money = in_sales(worth)
     return f"{counted(count, 'event')}{money}{',' if money else ''} {'is' if count == 1 else 'are'} lost to it"
-
-
-def camel(path: str) -> str:
-    """``custom_data.order_id`` as the API writes it: ``customData.orderId``."""
-    return ".".join(_camel(part) for part in path.split("."))
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)

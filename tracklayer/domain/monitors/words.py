@@ -54,14 +54,3 @@ def lasting(span: timedelta) -> str:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(hours, 24)
     return f"{days} d {hours} h" if hours else f"{days} d"
-
-
-def spelt(path: str) -> str:
-    """A snake_case path as the API spells it: ``customData.currency``. What stands below ``properties`` is the sender's."""
-    head, dot, own = path.partition(".properties.")
-    return ".".join(_camel(part) for part in head.split(".")) + (dot and f".properties.{own}")
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.title() for part in rest)
