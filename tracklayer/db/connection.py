@@ -18,6 +18,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import peewee
 import psycopg2
 from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledPostgresqlDatabase
+from psycopg2.extensions import TRANSACTION_STATUS_INERROR
 
 from tracklayer import metrics
 from tracklayer.db import sessions
@@ -304,6 +305,14 @@ def in_transaction() -> Iterator[None]:
         return
     for call in own:
         call()
+
+
+def is_broken() -> bool:
+    """Whether this thread has a transaction open in which something failed: all it can do is to be undone."""
+    if database.is_closed():
+        return False
+    own: Session = database.connection()
+    return bool(own.info.transaction_status == TRANSACTION_STATUS_INERROR)
 
 
 def after_commit(call: Callable[[], object]) -> None:
