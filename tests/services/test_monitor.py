@@ -16,6 +16,7 @@ from starlette.datastructures import Secret
 from tests.factories import META, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.heartbeats import waiting
 from tracklayer.db.operator_alerts import open_alert
 from tracklayer.domain.alert import Severity
@@ -35,6 +36,7 @@ from tracklayer.services.explain import explain
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.monitor import Watch, learn_baselines
+from tracklayer.services.redeliver import redeliver_matching
 from tracklayer.services.watches import destinations
 
 
@@ -929,6 +931,33 @@ def test_an_alert_about_a_name_stays_open_while_nobody_can_read_whether_it_is_ov
         assert beside.alerts() == [("delivery_rate_drop", True)]
     beside.minutes_pass(3)
     assert beside.alerts() == [("delivery_rate_drop", False)]
+
+
+def test_what_is_refused_once_more_when_it_is_redelivered_is_counted_by_its_name_once(scene: Scene) -> None:
+    scene.changes = [{}, {"event_name": "Lead"}, {}, {"event_name": "Lead"}]
+    given = {"platform": "meta", "kind": "refuse", "event_ids": [f"order_{n}" for n in range(3, 400, 4)]}
+    httpx.post(f"{scene.sandbox.url}/_faults", json=given).raise_for_status()
+    scene.passes(150, every=5)
+    for _ in range(2):
+        search = DeliverySearch(platform="meta", status=("failed", "dropped"))
+        assert redeliver_matching(scene.runtime, scene.merchant.merchant_id, search).requeued > 0
+        scene.passes(150, every=5)
+    assert scene.alerts() == []
+    with in_transaction():
+        assert rows("SELECT event_name, sum(events)::int FROM refused_names GROUP BY 1") == [("Lead", 22)]
+        assert rows("SELECT count(*) FROM deliveries WHERE status = 'failed'") == [(22,)]
+
+
+def test_what_the_rules_refuse_again_when_it_is_redelivered_is_counted_by_its_name_once(scene: Scene) -> None:
+    scene.changes = [{"custom_data": {}}]
+    scene.passes(15, every=5)
+    for _ in range(2):
+        search = DeliverySearch(platform="meta", status=("dropped",))
+        assert redeliver_matching(scene.runtime, scene.merchant.merchant_id, search).requeued == 3
+        scene.passes(15)
+    with in_transaction():
+        assert rows("SELECT event_name, sum(events)::int FROM refused_names GROUP BY 1") == [("Purchase", 3)]
+        assert rows("SELECT sum(unmappable)::int FROM minutes") == [(9,)]
 
 
 def test_where_all_is_refused_the_destination_alone_is_told(beside: Beside) -> None:
