@@ -16,8 +16,8 @@ class FrozenProxy:
     ``freeze()``: the server's host vanishes; what is sent is taken and nothing comes back, no reset either, on all
     connections there are and on new ones. ``thaw()``: another host has taken its place; the old connections stay silent for
     ever. ``hold()``: the connections there are go on, new ones stay silent. ``refuse()``: nobody listens. ``stall()``: what is
-    sent waits on its way, and arrives with ``release()``. ``cut_commits()``: some transactions are committed, and whoever
-    asked for it never hears of it. ``sent``: what clients sent.
+    sent waits on its way, and arrives with ``release()``. ``cut_commits()``: some transactions are committed, or undone, and
+    whoever asked for it never hears of it. ``sent``: what clients sent.
     """
 
     def __init__(self, url: str) -> None:
@@ -69,9 +69,12 @@ class FrozenProxy:
         with self._lock:
             self._mode = "hold"
 
-    def cut_commits(self, count: int, of: bytes, every: int = 1) -> None:
-        """Of the next transactions in which ``of`` was sent: so many, each ``every``-th. The connection ends with it."""
-        self._cuts.begin(count, of, every)
+    def cut_commits(self, count: int, of: bytes, every: int = 1, *, arrive: bool = True) -> None:
+        """Of the next transactions in which ``of`` was sent: so many, each ``every``-th. The connection ends with it.
+
+        ``arrive``: before its COMMIT is answered, else before it reaches the server.
+        """
+        self._cuts.begin(count, of, every, arrive)
 
     @property
     def cuts_left(self) -> int:
@@ -110,9 +113,9 @@ class _Cuts:
         self._lock = threading.Lock()
         self.left = 0
 
-    def begin(self, count: int, of: bytes, every: int) -> None:
+    def begin(self, count: int, of: bytes, every: int, arrive: bool) -> None:
         with self._lock:
-            self.left, self._of, self._every, self._seen = count, of, every, 0
+            self.left, self._of, self._every, self._seen, self.arrive = count, of, every, 0, arrive
 
     def takes(self, transaction: bytes) -> bool:
         """``transaction``: all that was sent in it, to its COMMIT."""
@@ -154,6 +157,8 @@ class _Link:
                     transaction += data
                     if b"COMMIT" in data:
                         self._is_cut, transaction = self._cuts.takes(transaction), b""
+                        if self._is_cut and not self._cuts.arrive:
+                            break
                     self._passes.wait()
                 elif self._is_cut:
                     break  # the answer to its COMMIT

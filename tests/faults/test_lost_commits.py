@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -11,14 +12,17 @@ import pytest
 
 from tests.factories import Merchant, draft
 from tests.faults.proxy import FrozenProxy
+from tests.servers import wait_until
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
-from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows
+from tracklayer.db.server import Became, became_of, transaction_id
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
+from tracklayer.services.turned_away import write_turned_away
 
 # What the counters of Meta say, and what is told by its deliveries and their logs.
 COUNTED = """
@@ -122,3 +126,37 @@ def test_what_a_settlement_counts_is_exact_however_many_of_its_commits_are_not_a
     assert counted == logged
     assert logged[column] > 0
     assert check_invariants(clock.now()) == []
+
+
+@pytest.mark.parametrize("arrive", [True, False])
+def test_what_was_refused_with_whole_requests_is_counted_once_whatever_became_of_a_commit(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, proxy: FrozenProxy, database: str, arrive: bool
+) -> None:
+    counted, minute = runtime.counting.turned_away, int(clock.now().timestamp() // 60)
+    proxy.cut_commits(3, b"rejections", every=2, arrive=arrive)
+    for _ in range(6):
+        counted.add((merchant.merchant_id, minute, "BAD_REQUEST", "request"), 10)
+        with suppress(DatabaseAwayError):
+            write_turned_away(runtime)
+    assert proxy.cuts_left < 3
+    connection.connect(database)
+
+    def is_written() -> bool:
+        write_turned_away(runtime)
+        return not counted.has_any
+
+    wait_until(is_written, "all of it is written")
+    with in_transaction():
+        assert rows("SELECT sum(rejected)::int FROM minutes") == [(60,)]
+        assert rows("SELECT sum(events)::int FROM rejections") == [(60,)]
+
+
+def test_what_became_of_a_transaction_is_known_of_one_that_no_server_has_begun_and_of_one_that_goes_on(
+    database: str,
+) -> None:
+    with in_transaction():
+        mine = transaction_id()
+        assert became_of(mine) is Became.UNKNOWN
+        assert became_of(mine + 1_000_000) is Became.UNDONE
+    with in_transaction():
+        assert became_of(mine) is Became.COMMITTED
