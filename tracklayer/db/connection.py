@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import peewee
 import psycopg2
 from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledPostgresqlDatabase
-from psycopg2.extensions import TRANSACTION_STATUS_INERROR
+from psycopg2.extensions import TRANSACTION_STATUS_INERROR, TRANSACTION_STATUS_UNKNOWN
 
 from tracklayer import metrics
 from tracklayer.db import sessions
@@ -308,11 +308,11 @@ def in_transaction() -> Iterator[None]:
 
 
 def is_broken() -> bool:
-    """Whether this thread has a transaction open in which something failed: all it can do is to be undone."""
+    """Whether this thread has a transaction open that can do no more than be undone: something in it failed, or its server is gone."""
     if database.is_closed():
         return False
     own: Session = database.connection()
-    return bool(own.info.transaction_status == TRANSACTION_STATUS_INERROR)
+    return own.info.transaction_status in (TRANSACTION_STATUS_INERROR, TRANSACTION_STATUS_UNKNOWN)
 
 
 def after_commit(call: Callable[[], object]) -> None:
