@@ -135,6 +135,7 @@ class Refusals:
 
 # merchant id, minute since 1970, code, what stands in a field's place; without a code: one that was refused before.
 Turned = tuple[int, int, str | None, str | None]
+Unsure = tuple[int, dict[Turned, int]]  # the transaction, and what was counted in it
 
 
 class TurnedAway:
@@ -147,6 +148,7 @@ class TurnedAway:
         self._most = most
         self._lock = threading.Lock()
         self._counts: dict[Turned, int] = {}
+        self._unsure: list[Unsure] = []
         self._revoked: OrderedDict[bytes, tuple[int, int, bool]] = OrderedDict()
 
     def add(self, turned: Turned, count: int) -> None:
@@ -156,7 +158,7 @@ class TurnedAway:
 
     @property
     def has_any(self) -> bool:
-        return bool(self._counts)
+        return bool(self._counts or self._unsure)
 
     def take(self) -> dict[Turned, int]:
         """What was added since the last time, which the caller writes down, or gives back."""
@@ -169,6 +171,16 @@ class TurnedAway:
     def give_back(self, taken: dict[Turned, int]) -> None:
         for turned, count in taken.items():
             self.add(turned, count)
+
+    def keep_unsure(self, written: Unsure) -> None:
+        """What was written in a transaction of which nobody knows whether it was committed."""
+        with self._lock:
+            self._unsure.append(written)
+
+    def take_unsure(self) -> list[Unsure]:
+        with self._lock:
+            taken, self._unsure = self._unsure, []
+        return taken
 
     def keep_revoked(self, key_hash: bytes, merchant_id: int, key_id: int, *, may_send: bool) -> None:
         """Remembers whose a revoked key was; of the newest, as many as causes."""

@@ -828,3 +828,42 @@ def test_an_acknowledgement_that_comes_after_its_lease_was_taken_back_is_written
     assert (found.status, found.attempts, found.drop_reason) == ("delivered", before + 1, None)
     assert [entry["outcome"] for entry in found.attempt_log] == ["acknowledged"]
     assert not check_invariants(clock.now())
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["locked", "away"])
+def test_refusals_that_cannot_be_counted_by_name_keep_nothing_from_being_delivered(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    sandbox: SandboxServer,
+    database: str,
+    caplog: pytest.LogCaptureFixture,
+    is_there: bool,
+) -> None:
+    fault(sandbox, kind="refuse", event_ids=["b", "c", "e"])
+    ingest(runtime, merchant, *(draft(name) for name in "abcd"))
+    with other_session(database) as other:
+        if is_there:
+            other.cursor().execute("LOCK TABLE refused_names IN ACCESS EXCLUSIVE MODE")
+        else:
+            with in_transaction():
+                execute("ALTER TABLE refused_names RENAME TO elsewhere")
+        try:
+            deliver(runtime, merchant, worker)
+        finally:
+            if not is_there:
+                with in_transaction():
+                    execute("ALTER TABLE elsewhere RENAME TO refused_names")
+    assert {name: row(merchant, name).status for name in "abcd"} == {
+        **dict.fromkeys("ad", "delivered"),
+        **dict.fromkeys("bc", "failed"),
+    }
+    lines = [one.getMessage() for one in caplog.records if "counting of which names" in one.getMessage()]
+    assert len(lines) == 1
+    ingest(runtime, merchant, draft("e"))
+    deliver(runtime, merchant, worker)
+    with in_transaction():
+        assert rows("SELECT sum(refused)::int FROM minutes") == [(3,)]
+        assert rows("SELECT event_name, events FROM refused_names") == [("Purchase", 1)]
+        assert rows("SELECT count(*) FROM claims") == [(0,)]
+    assert check_invariants(runtime.clock.now()) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +16,7 @@ from starlette.datastructures import Secret
 from tests.factories import META, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.heartbeats import waiting
 from tracklayer.db.operator_alerts import open_alert
 from tracklayer.domain.alert import Severity
@@ -33,6 +36,7 @@ from tracklayer.services.explain import explain
 from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.monitor import Watch, learn_baselines
+from tracklayer.services.redeliver import redeliver_matching
 from tracklayer.services.watches import destinations
 
 
@@ -875,6 +879,85 @@ def test_a_name_that_is_refused_and_accepted_by_turns_as_ever_is_told_to_nobody(
         beside.minutes_pass(1, custom_data={})
         beside.minutes_pass(4)
     assert beside.alerts() == []
+
+
+@contextmanager
+def refused_names_cannot_be_read() -> Iterator[None]:
+    with in_transaction():
+        execute("ALTER TABLE refused_names RENAME COLUMN events TO elsewhere")
+    try:
+        yield
+    finally:
+        with in_transaction():
+            execute("ALTER TABLE refused_names RENAME COLUMN elsewhere TO events")
+
+
+def test_names_that_cannot_be_read_cost_no_other_alert(scene: Scene) -> None:
+    others = [new_merchant(scene.runtime, name=f"Shop {number}") for number in range(3)]
+
+    def minutes_pass(minutes: int, *, deliver: bool) -> None:
+        for _ in range(minutes):
+            number, at = scene.sent, scene.clock.now().isoformat()
+            for other in others:
+                ids = [f"{kind}_{number}" for kind in ("good", "bad")]
+                orders = [{"value": 1, "currency": "USD", "order_id": one} for one in ids]
+                drafts = [draft(one, occurred_at=at, custom_data=order) for one, order in zip(ids, orders, strict=True)]
+                ingest_events(scene.runtime, other.holder, drafts)
+                if deliver:
+                    deliver_due(scene.runtime, scene.worker, other.merchant_id, "meta")
+            scene.passes(60, every=20, deliver=deliver)
+
+    bad = [*(f"bad_{number}" for number in range(10)), *(f"order_{number}" for number in range(0, 10, 2))]
+    given = {"platform": "meta", "kind": "refuse", "event_ids": bad}
+    httpx.post(f"{scene.sandbox.url}/_faults", json=given).raise_for_status()
+    minutes_pass(3, deliver=True)
+    with in_transaction():
+        assert rows("SELECT count(DISTINCT merchant_id) FROM refused_names") == [(4,)]
+    with refused_names_cannot_be_read():
+        minutes_pass(12, deliver=False)
+        with in_transaction():
+            told = rows("SELECT merchant_id, kind FROM alerts WHERE resolved_at IS NULL ORDER BY merchant_id")
+    assert told == [(one.merchant_id, "queue_backlog") for one in (scene.merchant, *others)]
+
+
+def test_an_alert_about_a_name_stays_open_while_nobody_can_read_whether_it_is_over(beside: Beside) -> None:
+    beside.minutes_pass(20)
+    beside.refuse_purchases()
+    beside.minutes_pass(15)
+    assert beside.alerts() == [("delivery_rate_drop", True)]
+    beside.mend()
+    with refused_names_cannot_be_read():
+        beside.minutes_pass(15)
+        assert beside.alerts() == [("delivery_rate_drop", True)]
+    beside.minutes_pass(3)
+    assert beside.alerts() == [("delivery_rate_drop", False)]
+
+
+def test_what_is_refused_once_more_when_it_is_redelivered_is_counted_by_its_name_once(scene: Scene) -> None:
+    scene.changes = [{}, {"event_name": "Lead"}, {}, {"event_name": "Lead"}]
+    given = {"platform": "meta", "kind": "refuse", "event_ids": [f"order_{n}" for n in range(3, 400, 4)]}
+    httpx.post(f"{scene.sandbox.url}/_faults", json=given).raise_for_status()
+    scene.passes(150, every=5)
+    for _ in range(2):
+        search = DeliverySearch(platform="meta", status=("failed", "dropped"))
+        assert redeliver_matching(scene.runtime, scene.merchant.merchant_id, search).requeued > 0
+        scene.passes(150, every=5)
+    assert scene.alerts() == []
+    with in_transaction():
+        assert rows("SELECT event_name, sum(events)::int FROM refused_names GROUP BY 1") == [("Lead", 22)]
+        assert rows("SELECT count(*) FROM deliveries WHERE status = 'failed'") == [(22,)]
+
+
+def test_what_the_rules_refuse_again_when_it_is_redelivered_is_counted_by_its_name_once(scene: Scene) -> None:
+    scene.changes = [{"custom_data": {}}]
+    scene.passes(15, every=5)
+    for _ in range(2):
+        search = DeliverySearch(platform="meta", status=("dropped",))
+        assert redeliver_matching(scene.runtime, scene.merchant.merchant_id, search).requeued == 3
+        scene.passes(15)
+    with in_transaction():
+        assert rows("SELECT event_name, sum(events)::int FROM refused_names GROUP BY 1") == [("Purchase", 3)]
+        assert rows("SELECT sum(unmappable)::int FROM minutes") == [(9,)]
 
 
 def test_where_all_is_refused_the_destination_alone_is_told(beside: Beside) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+import peewee
 import psycopg2
 import pytest
 
@@ -26,7 +27,7 @@ from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.services import monitor, privacy
 from tracklayer.services import sweep as rescue
-from tracklayer.services.alone import MOST_ALIKE, pages_of_merchants, stop_at, tell_fault
+from tracklayer.services.alone import MOST_ALIKE, alone, pages_of_merchants, stop_at, tell_fault
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import remove_destination, sandbox_destinations, set_destination
 from tracklayer.services.fold import fold_counters
@@ -207,6 +208,17 @@ def alerts_of() -> dict[int, list[str]]:
     for merchant_id, kind in found:
         alerts.setdefault(merchant_id, []).append(kind)
     return alerts
+
+
+def test_what_fails_alone_in_anothers_transaction_is_not_kept_from_it(runtime: Runtime) -> None:
+    with pytest.raises(peewee.DataError), in_transaction(), alone(runtime, "dividing"):
+        rows("SELECT 1 / 0")
+    with in_transaction():
+        with alone(runtime, "dividing"), in_transaction():
+            rows("SELECT 1 / 0")
+        assert rows("SELECT 1") == [(1,)]
+    with alone(runtime, "dividing"), in_transaction():
+        rows("SELECT 1 / 0")
 
 
 def test_a_destination_of_a_newer_version_stops_no_look(runtime: Runtime, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import peewee
 import psycopg2
 from playhouse.pool import MaxConnectionsExceeded, PoolConnection, PooledPostgresqlDatabase
+from psycopg2.extensions import TRANSACTION_STATUS_INERROR, TRANSACTION_STATUS_UNKNOWN
 
 from tracklayer import metrics
 from tracklayer.db import sessions
@@ -305,6 +306,14 @@ def in_transaction() -> Iterator[None]:
         return
     for call in own:
         call()
+
+
+def is_broken() -> bool:
+    """Whether this thread has a transaction open that can do no more than be undone: something in it failed, or its server is gone."""
+    if database.is_closed():
+        return False
+    own: Session = database.connection()
+    return own.info.transaction_status in (TRANSACTION_STATUS_INERROR, TRANSACTION_STATUS_UNKNOWN)
 
 
 def after_commit(call: Callable[[], object]) -> None:

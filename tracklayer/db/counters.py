@@ -125,7 +125,7 @@ class Changes:
         self._latency.setdefault((merchant_id, platform, minute_of(at)), Counter())[place] += count
 
     def write(self) -> None:
-        """Adds all of it to this backend's own rows. Needs an open transaction."""
+        """Adds it to this backend's own rows. Needs an open transaction."""
         minutes = [
             {
                 "merchant_id": key[0],
@@ -146,9 +146,17 @@ class Changes:
         ]
         if waiting:
             execute(ADD_WAITING, (JsonLiteral(waiting),))
-        if self._refused and self._known is not None:
-            count_refused(self._refused, self._known)
         after_commit(self._tell)
+
+    @property
+    def has_refused(self) -> bool:
+        """Whether there are refusals to count by name."""
+        return bool(self._refused) and self._known is not None
+
+    def write_refused(self) -> None:
+        """Adds the refusals by name, which ``write`` does not, to this backend's own rows. Needs an open transaction."""
+        if self._known is not None:
+            count_refused(self._refused, self._known)
 
     def _tell(self) -> None:
         """Adds it to what the operator's Prometheus reads: by platform, whosever it was."""

@@ -525,7 +525,8 @@ def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Chan
     return len(found)
 
 
-# An attempt that cost nothing is logged once, not at every probe of a long outage.
+# An attempt that cost nothing is logged once, not at every probe of a long outage. None is written again where its COMMIT was
+# done and not answered: whatever waits keeps when it was tried last, and how many attempts it had then.
 SETTLE = f"""
 UPDATE deliveries d
 SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at = x.next_retry_at,
@@ -544,12 +545,17 @@ FROM json_to_recordset(%(settlements)s::json) AS x(
     came_too_late boolean, logged jsonb)
 WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
   AND d.{NOT_DONE}
-RETURNING d.received_at, d.drop_reason, x.came_too_late, x.logged ->> 'outcome', x.attempts, d.event_id
+  AND (x.logged IS NULL OR d.attempts <> x.attempts OR d.last_attempt_at IS DISTINCT FROM x.last_attempt_at)
+RETURNING d.received_at, d.drop_reason, x.came_too_late, x.logged ->> 'outcome', x.attempts, d.event_id,
+          d.requeued_at IS NULL
 """
 
 
 def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: datetime, changes: Changes) -> int:
-    """Writes verdicts to rows of a lease that this transaction holds; how many. Acknowledged ones go another way."""
+    """Writes verdicts to rows of a lease that this transaction holds; how many. Acknowledged ones go another way.
+
+    May be called again with the same ones, where nobody knows whether the transaction before was committed.
+    """
     if not settlements:
         return 0
     records = [
@@ -580,17 +586,18 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
         "platform": lease.platform,
     }
     found = rows(SETTLE, params)  # type: ignore[arg-type]
-    for received_at, drop_reason, came_too_late, outcome, attempts, event_id in found:
+    # ``is_first``: what is redelivered counts its attempts from 0 again, and had its first outcome before.
+    for received_at, drop_reason, came_too_late, outcome, attempts, event_id, is_first in found:
         if drop_reason is not None:
             changes.drop(lease.merchant_id, lease.platform, received_at, drop_reason, now)
             if drop_reason in UNMAPPABLE and not attempts:  # else it failed when it was sent, and counts once
                 # What came too late counts as a retry does: among the failures, not among those of new events.
                 late = int(came_too_late)
                 changes.add(lease.merchant_id, lease.platform, now, unmappable=1, retries_failed=late)
-                if not late:
+                if is_first and not late:
                     changes.refused(lease.merchant_id, lease.platform, event_id, received_at)
         if outcome is not None:
-            if outcome == AttemptOutcome.REJECTED and attempts == 1:
+            if outcome == AttemptOutcome.REJECTED and attempts == 1 and is_first:
                 changes.refused(lease.merchant_id, lease.platform, event_id, received_at)
             changes.add(lease.merchant_id, lease.platform, now, **_failed(outcome, attempts))
     if len(found) < len(settlements):

@@ -1,7 +1,8 @@
-"""What the server is set to that decides whether a commit lasts, and how many may come in."""
+"""What the server is set to that decides whether a commit lasts, how many may come in, and what became of a transaction."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import NamedTuple
 
 from tracklayer.db.connection import rows
@@ -47,3 +48,29 @@ SELECT least(
 
 def places() -> Places:
     return Places(*rows(_PLACES)[0])
+
+
+class Became(Enum):
+    """What became of a transaction whose COMMIT was not answered. ``UNKNOWN``: it is not over yet, or so the server thinks."""
+
+    COMMITTED = "committed"
+    UNDONE = "aborted"
+    UNKNOWN = "in progress"
+
+
+def transaction_id() -> int:
+    """Of the open transaction, by which ``became_of`` knows it, also on other sessions."""
+    return int(rows("SELECT pg_current_xact_id()::text")[0][0])
+
+
+# One that the server has not begun yet was lost with the server before it: behind all that it has begun is this one.
+BECAME = """
+SELECT CASE WHEN x.id <= pg_current_xact_id() THEN pg_xact_status(x.id) ELSE 'aborted' END
+FROM (SELECT %s::text::xid8 AS id) AS x
+"""
+
+
+def became_of(transaction: int) -> Became:
+    """Where it lies so far back that the server has forgotten it, it counts as committed."""
+    (status,) = rows(BECAME, (transaction,))[0]
+    return Became(status) if status is not None else Became.COMMITTED

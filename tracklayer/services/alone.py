@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db import schedule as db
-from tracklayer.db.connection import DatabaseAwayError, in_transaction
+from tracklayer.db.connection import DatabaseAwayError, in_transaction, is_broken
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.runtime import Runtime
 
@@ -29,12 +29,13 @@ _IDS = ("merchant_id", "event_id", "platform")  # of a delivery, or of a lease
 def alone(runtime: Runtime, what: str) -> Iterator[None]:
     """What is raised in the block stays there, and is told. Raises DatabaseAwayError where it is everybody's.
 
-    A transaction must not reach into the block from outside: what failed in it is undone with it.
+    Statements in the block need a transaction of the block's own, also within another: one that reaches into it from outside
+    is broken by what failed, nothing more can be asked in it, and so the error goes on to whoever opened it.
     """
     try:
         yield
     except Exception as error:
-        if is_everybodys(error):
+        if is_everybodys(error) or is_broken():
             raise
         tell_fault(runtime, what, error)
 

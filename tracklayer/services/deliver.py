@@ -49,7 +49,7 @@ from typing import TypeVar
 from tracklayer import metrics
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
-from tracklayer.db.connection import DatabaseAwayError, in_transaction, session
+from tracklayer.db.connection import DatabaseAwayError, in_transaction, is_broken, session
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import LEASE, Claimed, Delivered, Lease, QueueBusyError
 from tracklayer.db.destinations import Seen
@@ -712,7 +712,20 @@ def _settle_or_lose(
         db.settle_delivered(batch.lease, done, now, changes)
     db.settle_deliveries(batch.lease, settlements, now, changes)
     changes.write()
+    if changes.has_refused:
+        _count_refused(runtime, changes)
     return leaving
+
+
+def _count_refused(runtime: Runtime, changes: Changes) -> None:
+    """Of which names something was refused, only monitors read: where it cannot be written, what was settled is all the same."""
+    try:
+        with in_transaction():
+            changes.write_refused()
+    except Exception as error:
+        if is_broken():
+            raise
+        tell_fault(runtime, "counting of which names events are refused", error)
 
 
 def _tell(destination: Destination, before: DestinationState, after: DestinationState, reason: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -30,7 +30,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone
 from tracklayer.services.watches.memory import MERCHANTS, Remembered
 from tracklayer.services.watches.page import Page, Verdicts
-from tracklayer.services.watches.refused_names import NamesRefused
+from tracklayer.services.watches.refused_names import UNREAD, NamesRefused, Unread
 
 TOLD_BEFORE = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})
 SUM_EVERY, SUM_AGAIN = timedelta(minutes=1), 0.25
@@ -51,16 +51,23 @@ class Destinations:
         facts = db.destination_facts(page.merchant_ids, page.now)
         verdicts = Verdicts()
         late: dict[int, list[Late]] = {merchant_id: [] for merchant_id in page.merchant_ids}
+        unjudged: set[int] = set()
         views = _views(page, self._memory, facts)
         for (merchant_id, platform), view in _looked_into(page, views, self._sales).items():
             is_judged = False
             with alone(page.runtime, f"judging merchant {merchant_id}, {platform},"):
                 found, still = _judge(page, merchant_id, view)
                 found += [finding for finding in still if is_shortage(finding)]
-                found = self._with_names(page, merchant_id, view, found)
                 # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
                 is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
-                judged = [AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS
+                judged: Collection[AlertKind] = [AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS
+                named = self._of_names(page, merchant_id, view, found)
+                if named is UNREAD:  # the alert about its rate stays as it is, too
+                    judged = [kind for kind in judged if kind is not AlertKind.DELIVERY_RATE_DROP]
+                if named is not None:
+                    found = [finding for finding in found if finding.kind is not AlertKind.DELIVERY_RATE_DROP]
+                if isinstance(named, Finding):
+                    found.append(named)
                 others = [finding for finding in found if not is_shortage(finding)]
                 verdicts.add(merchant_id, [Subject(kind, platform) for kind in judged], others)
                 late[merchant_id] += [
@@ -68,24 +75,25 @@ class Destinations:
                 ]
                 is_judged = True
             if not is_judged:
-                late.pop(merchant_id, None)  # whether all of them are well is not known
+                unjudged.add(merchant_id)
+        for merchant_id in unjudged:
+            del late[merchant_id]  # whether all of them are well is not known
         _tell_shortage(page, late, verdicts)
         # One that this version does not know, or that could not be looked at, is there all the same.
         _judge_removed(page, {(found.merchant_id, found.platform) for found in facts}, verdicts)
         return verdicts
 
-    def _with_names(self, page: Page, merchant_id: int, view: DestinationView, found: list[Finding]) -> list[Finding]:
-        """With what single names show, where the destination's own alerts do not tell the same."""
+    def _of_names(
+        self, page: Page, merchant_id: int, view: DestinationView, found: Sequence[Finding]
+    ) -> Finding | Unread | None:
+        """What single names show, where the destination's own alerts do not tell the same."""
         kinds = {finding.kind for finding in found}
         is_ending = view.outage is not None and view.outage.until is None
         if AlertKind.PLATFORM_DOWN in kinds:
-            return found
+            return None
         if not view.told_names and (is_ending or AlertKind.DELIVERY_RATE_DROP in kinds):
-            return found
-        of_names = self._names.look(page, merchant_id, view, view.told_names)
-        if of_names is None:
-            return found
-        return [*(finding for finding in found if finding.kind is not AlertKind.DELIVERY_RATE_DROP), of_names]
+            return None
+        return self._names.look(page, merchant_id, view, view.told_names)
 
 
 Late = tuple[str, Finding, Worth]  # the platform's title, its own backlog for want of workers, and what waits in it

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import Enum
 
 from tracklayer.db import names as db_names
 from tracklayer.db import refused_names as db
+from tracklayer.db.connection import in_transaction
 from tracklayer.db.monitors import Key
 from tracklayer.domain.alert import Finding
 from tracklayer.domain.delivery import UNMAPPABLE, DestinationState, DropReason
@@ -25,6 +27,7 @@ from tracklayer.domain.monitors.name_refusals import (
 )
 from tracklayer.domain.monitors.refusals import Unmappable
 from tracklayer.domain.monitors.views import PAST, RECENT, RUN, DestinationView
+from tracklayer.services.alone import alone
 from tracklayer.services.watches.memory import MERCHANTS, Remembered
 from tracklayer.services.watches.page import Page
 
@@ -33,13 +36,23 @@ HOUR = timedelta(hours=1)
 MOST_NAMES = 20  # of one destination that are looked at closely, those that are refused most
 
 
+class Unread(Enum):
+    """What a look knows of a destination's names where it could not read them."""
+
+    UNREAD = "unread"
+
+
+UNREAD = Unread.UNREAD
+
+
 class NamesRefused:
-    """The looks of one process. It remembers for a minute what it found."""
+    """The looks of one process. It remembers for a minute what it found, and of whom it could read nothing."""
 
     def __init__(self) -> None:
-        self._known: Remembered[Key, tuple[datetime, Finding | None]] = Remembered(MERCHANTS)
+        self._known: Remembered[Key, tuple[datetime, Finding | Unread | None]] = Remembered(MERCHANTS)
+        self._failed_at: datetime | None = None
 
-    def look(self, page: Page, merchant_id: int, view: DestinationView, told: Sequence[str]) -> Finding | None:
+    def look(self, page: Page, merchant_id: int, view: DestinationView, told: Sequence[str]) -> Finding | Unread | None:
         """``told``: the names that its open alert is about. None where nothing is refused, or nothing else is accepted."""
         key, now = (merchant_id, view.platform), page.now
         if view.state is not DestinationState.ACTIVE:
@@ -50,9 +63,27 @@ class NamesRefused:
             return None
         at, finding = self._known.get(key, (None, None))
         if at is None or not timedelta() <= now - at < AGAIN:
-            finding = _look(merchant_id, view, told, now)
-            self._known.note(key, (now, finding))
+            finding = self._read(page, merchant_id, view, told)
         return finding
+
+    def _read(
+        self, page: Page, merchant_id: int, view: DestinationView, told: Sequence[str]
+    ) -> Finding | Unread | None:
+        """In a transaction of its own: the look goes on where it fails. It may have waited for a lock: so it tries no others
+        then, and the next look begins with those.
+        """
+        if self._failed_at == page.now:
+            return UNREAD
+        finding, is_read = None, False
+        what = f"reading which names merchant {merchant_id}, {view.platform}, has refused"
+        with alone(page.runtime, what), in_transaction():
+            finding = _look(merchant_id, view, told, page.now)
+            is_read = True
+        if not is_read:
+            self._failed_at = page.now
+        known = finding if is_read else UNREAD
+        self._known.note((merchant_id, view.platform), (page.now, known))
+        return known
 
 
 def _look(merchant_id: int, view: DestinationView, told: Sequence[str], now: datetime) -> Finding | None:
