@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+from playwright.sync_api import Request as Asked
 
 from tests.browser.chromium import Chromium, find_chromium
 from tests.browser.conftest import PATIENCE_MS
 from tests.browser.installation import Installation
+from tests.servers import wait_until
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/153.0.0.0 Safari/537.36"
 PLANTED = "b7" * 16
@@ -121,6 +123,7 @@ class Visitor:
                 "--disable-background-networking",
                 "--no-proxy-server",
                 "--host-resolver-rules=MAP * 127.0.0.1",
+                f"--user-agent={AGENT}",  # also of what is sent as a page is left
             ],
         )
         context.set_default_timeout(PATIENCE_MS)
@@ -292,6 +295,38 @@ def test_before_consent_nothing_is_set_and_nothing_is_told(visitor: Visitor, pag
         page.goto(pages.address("/plain"))
         assert page.evaluate("tl.id()") is None  # it is remembered where a page forgets to ask
         assert [cookie["value"] for cookie in context.cookies() if cookie.get("name") == "_tlb"] == ["0"]
+
+
+def test_a_refusal_that_was_not_answered_is_told_when_the_page_is_left(visitor: Visitor, pages: Pages) -> None:
+    with visitor.browser() as context:
+        page = context.new_page()
+        page.goto(pages.address("/plain?gclid=Cj0KCQ_x-1"))
+        assert page.evaluate("tl.id()") is not None
+        context.route("**/t", lambda route: route.fulfill(status=503))
+        with page.expect_response(lambda answer: answer.url.endswith("/t")):
+            page.evaluate("void tl.consent(false)")
+        context.unroute("**/t")
+        page.goto("about:blank")  # before the page tells it again
+        wait_until(lambda: (kept(context) or {}).get("value") == "0", "the refusal has come")
+
+
+def test_a_refusal_that_is_taken_back_at_once_takes_the_id_away(visitor: Visitor, pages: Pages) -> None:
+    with visitor.browser() as context:
+        page = context.new_page()
+        page.goto(pages.address("/plain?gclid=Cj0KCQ_x-1"))
+        before = page.evaluate("tl.id()")
+        told: list[str] = []
+
+        def hear(asked: Asked) -> None:
+            if asked.url.endswith("/t"):
+                told.append(json.loads(asked.post_data or "")["s"])
+
+        page.on("request", hear)
+        page.evaluate("tl.consent(false), tl.consent(true)")
+        after = page.evaluate("tl.id()")
+        assert told == ["denied", "granted", "granted"]
+        assert after not in (None, before)
+        assert (kept(context) or {}).get("value") == after
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from tracklayer.db.events import events_by_id, run_statement
 from tracklayer.db.identities import Link, Shown, barred
 from tracklayer.db.lateness import begin_storing
 from tracklayer.domain import normalise
-from tracklayer.domain.person import of_browser
+from tracklayer.domain.person import TELLING, of_browser
 from tracklayer.domain.stitching import Note, pair_of
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
@@ -1111,6 +1111,47 @@ def test_a_link_of_another_gmail_spelling_is_found(runtime: Runtime, merchant: M
     assert (stored(merchant), links(merchant), done.counts["identities"]) == ([], [], 1)
 
 
+# By which digest somebody is asked for -> how a browser was told of them.
+SAID_AS = {
+    "basic": {"email": EMAIL},
+    "google": {"email": "canary.jane@gmail.com"},
+    "gmail": {"email": "canaryjane@googlemail.com"},
+    "decomposed": {"email": "canaryjan\u00e9@shop.example"},
+    "other_host": {"email": "canaryjane@m\u00fcnchen.example"},
+    "digits": {"phone": "+49 151 23456789"},
+    "e164": {"phone": "+49 151 23456789"},
+}
+
+
+def test_every_digest_that_tells_has_a_spelling() -> None:
+    assert {rule for rules in TELLING.values() for rule in rules} == SAID_AS.keys()
+
+
+@pytest.mark.parametrize("rule", SAID_AS)
+def test_a_link_that_no_event_tells_of_goes_by_each_digest_that_tells_whose_an_event_is(
+    rule: str, runtime: Runtime, merchant: Merchant, clock: FrozenClock, worker: int
+) -> None:
+    ((kind, said),), browser = SAID_AS[rule].items(), "4f8a1c5e9b2d7f60a1b2c3d4e5f60718"
+    digests = normalise.email_digests(said) if kind == "email" else normalise.phone_digests(said, frozenset())
+    asked = Request(email=digests[rule]) if kind == "email" else Request(phone=digests[rule])
+    assert identify(runtime, merchant.holder, browser, {kind: said}).is_linked
+    send(runtime, merchant, of("hers", None, **{kind: said}))
+    looked = count_person(runtime, merchant.merchant_id, asked)
+    assert isinstance(looked, Counted)
+    assert (looked.events, looked.browsers) == (1, 1)
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, asked))
+    assert json.loads(done.receipt or "")["receipt"]["browsers"] == {"forgotten": 1, "shared_and_kept": 0}
+    send(runtime, merchant, {**of("later", None, browser_id=browser), "occurred_at": clock.now()})
+    assert not identify(runtime, merchant.holder, browser, {kind: said}).is_linked
+    assert not identify(runtime, merchant.holder, f"another-{browser}", {kind: said}).is_linked
+    deliver(runtime, worker, merchant)
+    left = dump()
+    assert all(digest not in left for digest in digests.values())
+    with in_transaction():
+        assert rows("SELECT event_id, drop_reason FROM deliveries") == [("later", "suppressed")]
+
+
 def test_an_erased_browser_is_left_alone_until_the_person_is_let_back(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
@@ -1339,15 +1380,6 @@ async def test_a_check_of_settings_tells_suppressed_from_refused(
     found = check_destination(runtime, row)
     assert found is not None
     assert (found.would_send, found.refused) == (1, {"SUPPRESSED": 1})
-
-
-def test_links_are_looked_up_by_indexes(runtime: Runtime, merchant: Merchant) -> None:
-    with in_transaction():
-        execute("SET LOCAL enable_seqscan = off")
-        params: Any = {"merchant": merchant.merchant_id, "digests": [DIGEST], "limit": 9}
-        plan = "\n".join(row[0] for row in rows(f"EXPLAIN {db.BROWSERS_WITH}", params))
-    assert "browser_people_gmail" in plan
-    assert "Seq Scan" not in plan
 
 
 def test_killed_at_every_step_browsers_that_events_tell_of_go_once(

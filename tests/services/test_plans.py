@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -391,6 +392,30 @@ def test_what_goes_of_browsers_is_looked_up_by_key(many_browsers: Merchant, merc
             found = all_scans(sql, params, (table,))
             assert found
             assert all("browser_id" in what and "merchant_id" in what for _, what in found)
+
+
+def test_browsers_of_a_person_are_looked_up_by_each_digest_that_tells(
+    many_browsers: Merchant, merchant: Merchant
+) -> None:
+    forms = {
+        "browser_people_pkey": "digest",
+        "browser_people_gmail": "(digests ->> 'google'::text)",
+        "browser_people_decomposed": "(digests ->> 'decomposed'::text)",
+        "browser_people_other_host": "(digests ->> 'other_host'::text)",
+        "browser_people_googlemail": "(digests ->> 'gmail'::text)",
+        "browser_people_e164": "(digests ->> 'e164'::text)",
+    }
+    assert len(erasures.LINK_FORMS) == len(forms)
+    for one in (many_browsers, merchant):
+        params: Any = {"merchant": one.merchant_id, "digests": [f"{n:064}" for n in range(40)], "limit": 2000}
+        with in_transaction():
+            plan = "\n".join(row[0] for row in rows(f"EXPLAIN {erasures.BROWSERS_WITH}", params))
+        assert "Seq Scan" not in plan
+        for index, form in forms.items():
+            assert re.search(
+                rf"{index} .*\n +Index Cond: \(\({re.escape(form)} = x\w*\.digest\) AND \(merchant_id = {one.merchant_id}\)",
+                plan,
+            ), (index, plan)
 
 
 HANGING_ON_EVENTS = ("deliveries", "enrichments", "differing_repeats")

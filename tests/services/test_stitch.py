@@ -163,6 +163,22 @@ def test_what_tells_of_nobody_links_nothing(runtime: Runtime, merchant: Merchant
     assert links(merchant) == []
 
 
+async def test_a_rule_that_requires_consent_holds_back_what_is_sent_and_nothing_else(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
+) -> None:
+    with in_transaction():
+        execute("UPDATE merchants SET require_consent = 'always'")
+    show(merchant, clock.now(), gclid="Cj0KCQ_x-1")
+    clock.move(timedelta(minutes=1))
+    ingest(runtime, merchant, "silent", browser_id=BROWSER, email="jane@example.com", **DEVICE)
+    assert [(row[0], row[1]) for row in links(merchant)] == [(BROWSER, "email")]
+    deliver(runtime, merchant, worker)
+    found = (await api(STITCHED, id="silent"))["event"]
+    assert [one["field"] for one in found["enrichment"]] == ["gclid"]
+    with in_transaction():
+        assert rows("SELECT drop_reason, error_code FROM deliveries") == [("invalid_field", "CONSENT_MISSING")]
+
+
 def test_whoever_denied_consent_is_not_linked(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
     person: dict[str, Any] = {"browser_id": BROWSER, "email": "jane@example.com"}
     ingest_events(runtime, merchant.holder, [draft("a", user_data=person, consent={"ad_user_data": "denied"})])

@@ -14,6 +14,7 @@ from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import lock_queue, wait_briefly
 from tracklayer.db.identities import pairs, read_person
 from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.person import KEPT_UNDER, TELLING
 from tracklayer.domain.stitching import Person
 
 LAST_ID = 2**63 - 1
@@ -636,17 +637,22 @@ class LinkRow(NamedTuple):
 MOST_LINKS = 2000  # that are looked at
 
 
-BROWSERS_WITH = """
-(SELECT DISTINCT browser_id FROM browser_people
-    WHERE merchant_id = %(merchant)s AND digest = ANY(%(digests)s) LIMIT %(limit)s)
-UNION
-(SELECT DISTINCT browser_id FROM browser_people
-    WHERE merchant_id = %(merchant)s AND digests ->> 'google' = ANY(%(digests)s) LIMIT %(limit)s)
+# One digest after the other: of many at once the planner would rather read the whole table.
+_WITH = """
+(SELECT DISTINCT p.browser_id FROM unnest(%(digests)s::text[]) AS x(digest) CROSS JOIN LATERAL (
+    SELECT browser_id FROM browser_people
+    WHERE merchant_id = %(merchant)s AND {form} = x.digest LIMIT %(limit)s) AS p LIMIT %(limit)s)
 """
+# By all that tells whose an event is, so that no link of a person stays whose events go.
+LINK_FORMS = (
+    "browser_people.digest",
+    *(f"digests ->> '{rule}'" for rules in TELLING.values() for rule in rules if rule not in KEPT_UNDER),
+)
+BROWSERS_WITH = "UNION".join(_WITH.format(form=form) for form in LINK_FORMS)
 
 
 def browsers_with(merchant_id: int, digests: Sequence[str]) -> list[str]:
-    """Browsers that were seen with whom these digests are of, in whichever spelling of a Gmail address."""
+    """Browsers that were seen with whom these digests are of, in whichever of the spellings that are told for the same."""
     params: Any = {"merchant": merchant_id, "digests": list(digests), "limit": MOST_LINKS}
     return [row[0] for row in rows(BROWSERS_WITH, params)]
 
@@ -892,6 +898,7 @@ class Mentions:
 
 
 PLACES = (
+    Mentions("destinations", ("platform",), ("state_reason",)),
     Mentions("alerts", ("alert_id",), ("title", "message", "note", "details", "told"), frozenset({"details", "told"})),
     Mentions("channel_messages", ("message_id",), ("data", "last_error"), frozenset({"data"})),
     Mentions(

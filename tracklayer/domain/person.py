@@ -25,7 +25,10 @@ from tracklayer.domain.normalise import digest_in, sha256_hex
 from tracklayer.domain.personal import contacts_within, holds_contact
 from tracklayer.domain.text import decimal_digits
 
-_STRICT = ("basic", "google", *OTHER_SPELLINGS)
+# By which of the digests that are kept of an email or phone it is told whose it is: where an event has it, and where a browser
+# is linked with it. ``db.erasures`` finds links by all of these: each but those that a link is kept under has an index.
+TELLING: Mapping[str, tuple[str, ...]] = {"email": ("basic", "google", *OTHER_SPELLINGS), "phone": ("digits", "e164")}
+KEPT_UNDER = ("basic", "digits")  # that a link is kept under; one that the merchant made, under that
 _GMAIL = ("gmail.com", "googlemail.com")  # two names of the same mailboxes
 _FEWEST_DIGITS = 6  # of a text that may be somebody's number
 _MOST_DIGITS = 15  # of a number with its country code: E.164
@@ -148,7 +151,7 @@ def _stored_email(
         found = normalise.email_digests(shown)
     if not found:  # no address: the digest of its text is all that is known of it
         return {f"email:{digest_in(shown) or _of_text(shown)}"}
-    return {f"email:{found[rule]}" for rule in _STRICT if found.get(rule)}
+    return {f"email:{found[rule]}" for rule in TELLING["email"] if found.get(rule)}
 
 
 def _stored_phone(shown: str, found: Mapping[str, str] | None, countries: frozenset[str], own: str | None) -> set[str]:
@@ -163,7 +166,9 @@ def _stored_phone(shown: str, found: Mapping[str, str] | None, countries: frozen
     if not found:
         return at_home | {f"phone:{digest_in(shown) or _of_text(shown)}"}
     kind = "phone_maybe" if len(_numbers(found)) > 1 else "phone"
-    return at_home | {f"{kind}:{digest}" for digest in found.values() if digest}
+    # Each may be that of a country: ``digits:DE``.
+    telling = {digest for rule, digest in found.items() if rule.partition(":")[0] in TELLING["phone"]}
+    return at_home | {f"{kind}:{digest}" for digest in telling if digest}
 
 
 def _at_home(shown: str, own: str | None) -> list[str]:
@@ -197,7 +202,7 @@ def tokens_of_email(value: str) -> set[str]:
     digests = {_of_text(value)}  # as versions stored it that took no address with a blank inside
     for spelling in [f"{local}@{other}" for other in _GMAIL] if domain in _GMAIL else [basic]:
         found = normalise.email_digests(spelling)
-        digests |= {found[rule] for rule in _STRICT if found.get(rule)}
+        digests |= {found[rule] for rule in TELLING["email"] if found.get(rule)}
         for other in other_spellings(spelling).values():  # and where both are so
             digests |= {sha256_hex(each) for each in other_spellings(other).values()}
         digests.add(_of_text(spelling.replace("@", "%40")))  # as a form sent it: kept as a text that is no address

@@ -489,7 +489,7 @@ def settle(
         if verdict[0] != UNREAD:  # that we cannot read an answer says nothing about the platform
             note_outcomes(runtime, batch.destination, verdict, sent_at)
         verdict = without_quotes(runtime, batch, items, verdict, sent_at)
-        tell_notes(batch.destination, verdict)
+        tell_notes(batch.destination, items, verdict)
     answer = Answer([item.claim for item in items], verdict, sent_at)
     names = names_of(verdict, len(items)) if batch.steps is not None else []
 

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
+
+import orjson
 
 from tracklayer.db.events import EventRow, EventToMap
 from tracklayer.domain.event import Event
@@ -56,6 +58,10 @@ _OTHERS: tuple[Mapping[str, str], ...] = (
 )
 _UNLIKE_ANYTHING = object()
 _SHORT = 3  # characters: so short a text is looked for as a word of its own, as it was sent
+_FEWEST = 6  # characters of a name that is found anywhere in words: a shorter one is a part of other words
+_WORD = re.compile(r"[a-z]+|[0-9]+")  # and so is one that is a word, or a number, itself
+_CUT = 200  # characters of words that may have been cut off
+_BEHIND_PAGE = re.compile(r"[?#]")
 
 
 def payload_of(
@@ -140,6 +146,70 @@ def without_sealed(
     for text in sorted(quoted, key=len, reverse=True):
         words = _pattern(text).sub("…", words)
     return words
+
+
+class Names(NamedTuple):
+    """By what one event can be told from all others: its id, and its order's id and page, as it has them and as they were sent."""
+
+    event_id: str
+    others: tuple[str, ...]
+
+
+def names_within(row: EventToMap, item: Any, words: Iterable[str]) -> Names:
+    """Of an event, and the item that it was mapped to, what may stand in some words. A page that only says which shop it is of
+    names none.
+    """
+    others, page = set[str](), row.event_source_url
+    if any("//" in one for one in words):
+        pages = [text for text in _texts(item) if text[:4].lower() == "http"]
+    else:
+        pages = []
+        page = page if page and "//" not in page else None
+    if page:
+        pages.append(page)
+    if pages:
+        # What stands in the query of a page is taken out of a platform's words before.
+        pages += [_BEHIND_PAGE.split(one, maxsplit=1)[0].rstrip("/") for one in pages]
+        others.update(one for one in pages if "/" in one.rpartition("//")[2].rstrip("/"))
+    if '"order_id"' in row.custom_data and (order_id := orjson.loads(row.custom_data).get("order_id")):
+        others.add(str(order_id))
+    return Names(row.event_id, tuple(others))
+
+
+def without_names(words: str, names: Iterable[Names], own: Names | None = None) -> str:
+    """A platform's words without what names one of some events. ``own``: of the one that they are about, whose id stays."""
+    folded, before = words.casefold(), words
+    found = {
+        name
+        for one in names
+        for name in ((*one.others, one.event_id) if one is not own else one.others)
+        if _stands_in(name, words, folded)
+    }
+    if found:
+        kept = own.event_id.casefold() if own is not None else None
+        every = sorted(found | ({own.event_id} if own is not None else set()), key=len, reverse=True)
+        # With what was taken out behind it, such as a page's query.
+        pattern = re.compile(f"({'|'.join(map(_pattern_of_name, every))})…?", re.IGNORECASE)
+        words = pattern.sub(lambda match: match[0] if match[1].casefold() == kept else "…", words)
+    if len(before) < _CUT:
+        return words
+    ends = [
+        length
+        for one in names
+        if one is not own
+        for name in (*one.others, one.event_id)
+        if name[:_FEWEST] in words[-len(name) :]
+        for length in range(_FEWEST, len(name))
+        if words.endswith(name[:length])
+    ]
+    return f"{words[: -max(ends)]}…" if ends else words
+
+
+def _pattern_of_name(name: str) -> str:
+    if len(name) >= _FEWEST and not _WORD.fullmatch(name):
+        return re.escape(name)
+    exact = f"(?-i:{re.escape(name)})" if len(name) <= _SHORT else re.escape(name)
+    return rf"(?<!\w){exact}(?!\w)"
 
 
 def _comparable(event: Event, view: View) -> list[Any]:

@@ -54,7 +54,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.payload import without_sealed
+from tracklayer.services.payload import names_within, without_names, without_sealed
 from tracklayer.services.stitch import Stitching
 from tracklayer.services.transport import NotWrittenError, send
 from tracklayer.tracing import Steps
@@ -255,7 +255,12 @@ def names_of(verdict: Sequence[Outcome] | NotBuilt, count: int) -> list[str]:
 def without_quotes(
     runtime: Runtime, batch: Batch, items: Sequence[Item], outcomes: Sequence[Outcome], as_of: datetime
 ) -> list[Outcome]:
-    """The outcomes, their words without what the platform quotes of the sealed data of the events they are about."""
+    """The outcomes, their words without what the platform quotes of the sealed data of the events they are about, and without what
+    names an event that they are not about.
+
+    What is said of a whole request, or of the destination, is about no event. An order's id, and a page, goes in any case: words
+    become a part of alerts and messages, which outlive an event.
+    """
     try:
         return _cleaned(runtime, batch, items, outcomes, as_of)
     except Exception as error:  # noqa: BLE001 - an answer that was read is worth more than its words
@@ -273,12 +278,24 @@ def _cleaned(
     if not about:
         return list(outcomes)
     told = {}
+    names = [names_within(item.event, item.mapped.item, about) for item in items]
     for words, those in about.items():
         sent = [(item.event, item.mapped.item) for item in those]
         told[words] = without_sealed(
             words, sent, batch.mapper, batch.destination.settings, as_of, runtime.sealer, batch.stitched
         )
-    return [_reworded(outcome, told[words]) if (words := _words_of(outcome)) else outcome for outcome in outcomes]
+    cleaned, of_many = [], dict[str, str]()
+    for outcome, own in zip(outcomes, names, strict=True):
+        words = _words_of(outcome)
+        if not words:
+            cleaned.append(outcome)
+        elif len(about[words]) == 1 and isinstance(outcome, Acknowledged | Rejected):
+            cleaned.append(_reworded(outcome, without_names(told[words], names, own)))
+        else:
+            if words not in of_many:
+                of_many[words] = without_names(told[words], names)
+            cleaned.append(_reworded(outcome, of_many[words]))
+    return cleaned
 
 
 def _words_of(outcome: Outcome) -> str:
@@ -290,10 +307,16 @@ def _reworded(outcome: Outcome, words: str) -> Outcome:
     return replace(outcome, note=words) if isinstance(outcome, Acknowledged) else replace(outcome, message=words)
 
 
-def tell_notes(destination: Destination, outcomes: Sequence[Outcome]) -> None:
-    """What the platform said of what it took: the merchant finds it with the delivery, and whoever runs this in the log."""
+def tell_notes(destination: Destination, items: Sequence[Item], outcomes: Sequence[Outcome]) -> None:
+    """What the platform said of what it took: the merchant finds it with the delivery, and whoever runs this in the log, which names
+    no event. ``outcomes``: after ``without_quotes``.
+    """
     notes = Counter(one for one in outcomes if isinstance(one, Acknowledged) and one.note)
     for one, count in notes.most_common(MOST_NOTES):
+        words = one.note
+        if count == 1:  # it may be about that event, and name it
+            item = items[outcomes.index(one)]
+            words = without_names(words, [names_within(item.event, item.mapped.item, [words])])
         log.warning(
             "merchant %s, %s: %s of %s taken with a note (%s): %s",
             destination.merchant_id,
@@ -301,7 +324,7 @@ def tell_notes(destination: Destination, outcomes: Sequence[Outcome]) -> None:
             count,
             len(outcomes),
             one.code,
-            one.note,
+            words,
             extra={
                 "kind": "taken_with_a_note",
                 "merchant_id": destination.merchant_id,

@@ -16,6 +16,7 @@
   const cookies =
     /^(_fb[cp]|_gcl_(aw|gb|ag)|_ga(_\w+)?|_ttp|ttclid|_uetmsclkid|twclid|li_fat_id|_rdt_(uuid|cid)|_epik|_sc(id|clid))$/
   let said = null
+  let owed = null // a refusal that no answer came to: it is told first, also where the visitor agreed since
   let last = ''
   let line = Promise.resolve(null)
 
@@ -50,28 +51,36 @@
     return { p, c }
   }
 
-  const body = (seen, i) => JSON.stringify({ m: key, s: said, q: asks, i, ...seen })
+  const body = (s, seen, i) => JSON.stringify({ m: key, s, q: asks, i, ...seen })
 
   const wait = (ms) => new Promise((done) => setTimeout(done, ms))
 
-  const call = async (i, tries) => {
-    const seen = said === 'denied' ? {} : shown()
+  const call = async (s, i, tries) => {
+    const about = owed
+    if (about) s = 'denied'
+    const seen = s === 'denied' ? {} : shown()
     last = JSON.stringify(seen)
     try {
       // Text is sent without asking beforehand.
-      const answer = await fetch(to, { method: 'POST', body: body(seen, i), credentials: 'include', keepalive: true })
-      if (answer.status === 200) return (await answer.json()).browserId
-      if (answer.status < 500) return null
+      const answer = await fetch(to, { method: 'POST', body: body(s, seen, i), credentials: 'include', keepalive: true })
+      if (answer.status < 500) {
+        if (owed === about && answer.status !== 429) owed = null
+        return answer.status === 200 ? (await answer.json()).browserId : null
+      }
     } catch {
       // as if it had no answer
     }
     if (!tries) return null
     await wait(4000)
-    return call(i, tries - 1)
+    return call(s, i, tries - 1)
   }
 
   // One after another: the first answer gives the browser its id.
-  const next = (i) => (line = line.then(() => call(i, 2)))
+  const next = (i, refusal) =>
+    (line = line.then(async () => {
+      if (owed) await call('denied', false, 2)
+      return refusal || owed || said === 'denied' ? null : call(said, i, 2)
+    }))
 
   const again = () => {
     if (may() && last && JSON.stringify(shown()) !== last) return next(false)
@@ -81,7 +90,8 @@
     id: () => (may() ? next(true) : Promise.resolve(null)),
     consent: (given) => {
       said = given ? 'granted' : 'denied'
-      return next(false).then(() => undefined)
+      if (!given) owed = {}
+      return next(false, !given).then(() => undefined)
     },
   }
 
@@ -91,9 +101,12 @@
     // The platforms' own tags set their cookies a moment later.
     setTimeout(again, 3000)
     addEventListener('visibilitychange', () => {
-      if (the('visibilityState') === 'hidden' && may() && last) {
+      if (the('visibilityState') !== 'hidden') return
+      if (owed) navigator.sendBeacon(to, body('denied', {}, false))
+      else if (may() && last) {
         const seen = shown()
-        if (JSON.stringify(seen) !== last && navigator.sendBeacon(to, body(seen, false))) last = JSON.stringify(seen)
+        const now = JSON.stringify(seen)
+        if (now !== last && navigator.sendBeacon(to, body(said, seen, false))) last = now
       }
     })
   }
