@@ -185,6 +185,7 @@ class Mapper:
     ``ahead_limit``: the exact one, where that depends on the settings.
     ``identifiers``: fields of ``user_data`` that make a difference to what is sent, under some settings at least; in the
     order of ``domain.facts.IDENTIFIERS``.
+    ``own_names``: further names that the platform itself takes for one of its events, sent as they are.
     ``points``: names of events whose value counts points: no default currency is theirs.
     ``test_effect``: in a sentence, what the platform does with an event in test mode that was not meant as a test.
     ``lifetimes``: secret -> how long it is good for, where the platform's page says so.
@@ -217,6 +218,7 @@ class Mapper:
     max_ahead: timedelta = timedelta(minutes=5)
     ahead_limit: Callable[[Settings], timedelta] | None = None
     points: frozenset[str] = frozenset()
+    own_names: frozenset[str] = frozenset()
 
     def oldest_age(self, action_source: str, settings: Settings) -> timedelta | None:
         """How old an event of a source may be when it is sent; None: as old as it likes."""

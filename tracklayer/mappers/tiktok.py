@@ -597,6 +597,9 @@ MAPPER = Mapper(
         *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
+    own_names=frozenset(
+        {"CompletePayment", "SubmitForm"}
+    ),  # its older names of Purchase and Lead, which it still takes
     batch_size=1000,
     max_event_age=MAX_AGE,
     normalise=NORMALISE,
