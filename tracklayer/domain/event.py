@@ -236,6 +236,13 @@ class Event:
     may_hold_contact: ClassVar[bool] = True
     # The same: False where its URL and properties were looked through for personal data, and hold none.
     may_hold_personal: ClassVar[bool] = True
+    # The same: the URL that it came with, where the default page stands in for that.
+    sent_url: ClassVar[str | None] = None
+
+    @property
+    def clicked_url(self) -> str | None:
+        """Where its click ids are: the URL as it came, which need not be one that a platform takes for a page."""
+        return self.sent_url or self.event_source_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -1016,7 +1023,7 @@ class _Reader:
                 return None
             if len(text.strip()) > 64:  # the tail of a builder is no part of it
                 text = digest
-        elif _stands_for_none(name, text):
+        elif identifiers.stands_for_none(name, text):
             self.absent(path)
             return None
         if name == "browser_id":
@@ -1285,16 +1292,6 @@ def _digits_of(value: Any) -> str | None:
 
 def _is_blank(value: Any) -> bool:
     return isinstance(value, str) and not value.strip()
-
-
-def _stands_for_none(name: str, text: str) -> bool:
-    if name in identifiers.WORDS:
-        return normalise.is_placeholder(text)
-    if normalise.is_nobodys(text):
-        return True
-    if name == "ga_client_id":  # GA1.1.1.null is one
-        return any(normalise.is_nobodys(part) and not part.isdigit() for part in text.split("."))
-    return name in ("msclkid", "rdt_uuid") and not text.strip(" 0.-")
 
 
 def _is_text(value: Any) -> bool:

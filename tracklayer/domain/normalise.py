@@ -81,7 +81,8 @@ def is_nobodys(value: str) -> bool:
     text = without_invisible(value).strip().strip("\"'")
     if text.lower() in _NOTHINGS or is_placeholder(text):
         return True
-    return "%" in text and is_placeholder(unquote(text))
+    # Of a link that was put into another one a template is encoded twice.
+    return "%" in text and (is_placeholder(once := unquote(text)) or ("%" in once and is_placeholder(unquote(once))))
 
 
 def is_everyday_product(value: str) -> bool:

@@ -10,7 +10,6 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -30,9 +29,10 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Device, Event, UserData
-from tracklayer.domain.identifiers import FORMATS, is_web_url
+from tracklayer.domain.identifiers import is_web_url
 from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.shown import click_in
 from tracklayer.domain.text import without_invisible
 
 Settings = Mapping[str, Any]
@@ -379,12 +379,6 @@ def plain_id(value: str) -> str | None:
     return text if len(text) == 64 else digest
 
 
-def opaque_id(name: str, value: str) -> str | None:
-    """A platform's own identifier as its owner wrote it; None where it is malformed or only stands for a value."""
-    text = value.strip()
-    return text if FORMATS[name].is_right(text) and not normalise.is_placeholder(text) else None
-
-
 def first_email(person: UserData, rule: str) -> str | None:
     """The digest of the first of somebody's addresses that has one, for a platform that takes one."""
     if person.email is not None and (digest := person.email.email_sha256(rule)):
@@ -425,24 +419,6 @@ def advertising_id(device: Device, verdicts: Verdicts) -> tuple[str, str] | None
     return system, device.advertising_id.strip()
 
 
-def url_parameter(url: str | None, name: str) -> str | None:
-    """A click id in the query, the first of its name: percent-decoded once, case kept.
-
-    No click id holds a blank, so a ``+`` in it is one. None where the URL has none or cannot be taken apart.
-    """
-    if url is None or f"{name}=" not in url:
-        return None
-    try:
-        query = urlsplit(url).query
-    except ValueError:
-        return None
-    for part in query.split("&"):
-        key, _, value = part.partition("=")
-        if key == name and value:
-            return unquote(value)
-    return None
-
-
 def click_id(
     person: UserData,
     name: str,
@@ -462,11 +438,8 @@ def click_id(
         if found is not None:
             return found
         verdicts.left_out(name, f"user_data.{name}", why)
-    of_url = url_parameter(url, parameter or name)
-    if of_url is None:
-        return None
-    found = rule(of_url)
-    if found is None and given is None:
+    found, is_refused = click_in(url, parameter or name, rule)
+    if found is None and is_refused and given is None:
         verdicts.left_out(name, f"user_data.{name}", why)
     return found
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tracklayer.domain import normalise
 from tracklayer.domain.event import CustomData, Event, read_decimal
-from tracklayer.domain.identifiers import FORMATS, machine_address
+from tracklayer.domain.identifiers import machine_address, usable
 from tracklayer.domain.normalise import Matchable
 from tracklayer.mappers.base import (
     RuleVerdict,
@@ -74,7 +74,7 @@ def _zip(value: str, country: str | None) -> str | None:
 
 def _click_id(value: str) -> str | None:
     """As it is. What a template left where it had none is no click id."""
-    return value.strip() if FORMATS["gclid"].is_right(value) and not normalise.is_placeholder(value) else None
+    return usable("gclid", value)
 
 
 def _name(value: str, settings: Settings) -> str | None:
@@ -115,7 +115,7 @@ def clicks_of(event: Event, verdicts: Verdicts) -> dict[str, str]:
     """Click ids as given, else from the page's URL; their case counts and they are never cut."""
     found = {}
     for name in CLICK_IDS:
-        click = click_id(event.user_data, name, event.event_source_url, _click_id, verdicts, _NO_CLICK)
+        click = click_id(event.user_data, name, event.clicked_url, _click_id, verdicts, _NO_CLICK)
         if click is not None:
             found[name] = click
     return found
