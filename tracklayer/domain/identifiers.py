@@ -148,8 +148,10 @@ def is_ip(value: str) -> bool:
 # Texts as people and shops write them: neither a digest nor what only stands for a value.
 _EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan|[Nn]/[Aa])\Z)[^\W_].{0,62}")
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
+# Neither a placeholder nor anything around it, nor a character that nobody sees.
 _EVERYDAY_ID = re.compile(
-    r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|undefined undefined|null null)\Z))[^\W_].{0,62}"
+    r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|undefined undefined|null null)[\"']*\Z))"
+    r"[A-Za-z0-9](?:[ -~]{0,61}[!-~])?"
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch

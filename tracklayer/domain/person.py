@@ -23,7 +23,7 @@ from tracklayer.domain import normalise
 from tracklayer.domain.email_address import OTHER_SPELLINGS, other_spellings
 from tracklayer.domain.normalise import digest_in, sha256_hex
 from tracklayer.domain.personal import contacts_within, holds_contact
-from tracklayer.domain.text import decimal_digits
+from tracklayer.domain.text import decimal_digits, without_invisible
 
 _STRICT = ("basic", "google", *OTHER_SPELLINGS)
 _GMAIL = ("gmail.com", "googlemail.com")  # two names of the same mailboxes
@@ -232,7 +232,7 @@ def tokens_of_external_id(value: str) -> set[str]:
 
 
 def _external(value: str) -> set[str]:
-    text = value.strip()
+    text = (value if value.isascii() else without_invisible(value)).strip()
     digest = digest_in(text)
     return {f"external_id:{digest}"} if digest else {f"external_id:{text}", f"external_id:{sha256_hex(text)}"}
 
