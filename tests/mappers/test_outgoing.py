@@ -208,6 +208,32 @@ def test_what_nobody_consented_to_is_kept_back_where_the_rule_asks(
     assert isinstance(map_event(Seen().mapper, granted, settings, NOW), Mapped)
 
 
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize(("rule", "country"), [("never", "DE"), ("eea", "US"), ("eea", "DE"), ("always", "US")])
+def test_what_was_denied_leaves_without_email_and_phone_or_not_at_all(platform: str, rule: str, country: str) -> None:
+    mapper = mapper_for(platform)
+    settings = {**example_settings(mapper), "conversion_actions": {"*": "7000000001"}, "send_denied": True}
+    user = {"email": "jane@example.com", "phone": "+16505550123", "country": country, "ga_client_id": "12.34"}
+    user |= {"msclkid": "3b2f0a4c5d6e7f8091a2b3c4d5e6f708"}
+    given = event(
+        user_data=user,
+        consent={"ad_user_data": "denied"},
+        event_source_url="https://shop.example.com/",
+        custom_data={"value": 5, "currency": "EUR", "order_id": "1"},
+    )
+    found = map_event(mapper, given, {**settings, "require_consent": rule}, NOW)
+    is_asked = rule == "always" or (rule, country) == ("eea", "DE")
+    if is_asked or platform not in ("ga4", "microsoft_ads"):
+        assert isinstance(found, Refused)
+        assert found.reason is DropReason.CONSENT_DENIED
+    else:
+        assert isinstance(found, Mapped), found
+        shown = str(found.item)
+        assert sha256_hex("jane@example.com") not in shown
+        assert sha256_hex("+16505550123") not in shown
+        assert sha256_hex("16505550123") not in shown
+
+
 # Personal data -------------------------------------------------------------------------------------------------------
 
 

@@ -285,7 +285,8 @@ REQUIRE_CONSENT = Setting(
     "Require consent",
     "Whose events are sent only where consent.ad_user_data is granted: always everybody's, eea those of people in the EEA, "
     "the United Kingdom and Switzerland and of those whose country is not known, never nobody's: it is not asked for. Without "
-    "it the merchant's own rule counts. Where consent is denied, nothing is sent under any rule.",
+    "it the merchant's own rule counts. Of people whom the rule does not ask, and who denied it, nothing is sent, or the event "
+    "without email, phone and name: this platform's page says which, under Consent.",
     required=False,
     example="eea",
     choices=CONSENT_RULES,
