@@ -117,13 +117,22 @@ def test_an_identifier_that_is_too_long_is_named_and_not_kept(name: str, value: 
 
 
 def test_identifiers_of_2048_characters_are_kept() -> None:
-    values = {"client_user_agent": "Mozilla/5.0 " + "x" * 2036, "ttclid": "x" * 2048, "street": "x" * 2048}
+    values = {"client_user_agent": "Mozilla/5.0 " + "x" * 2036, "gclid": "x" * 2048, "street": "x" * 2048}
 
     read = read_event(draft(**values), NOW, DE)
 
     assert isinstance(read, ReadEvent)
     assert read.warnings == ()
     assert {name: getattr(read.event.user_data, name) for name in values} == values
+
+
+def test_a_click_id_of_tiktok_that_is_longer_than_it_takes_is_told() -> None:
+    read = read_event(draft(ttclid="x" * 1001), NOW, DE)
+
+    assert isinstance(read, ReadEvent)
+    (warning,) = read.warnings
+    assert (warning.field, warning.code) == (("user_data", "ttclid"), "IDENTIFIER_MALFORMED")
+    assert "1,000 characters at most" in warning.message
 
 
 def test_of_further_phones_only_the_long_one_is_not_kept() -> None:
@@ -186,7 +195,8 @@ def test_no_cache_keeps_a_long_text() -> None:
 
     assert [cache.cache_info().currsize for cache in caches] == before
     assert state_in("x" * 1000) is state_in("DE")
-    assert zip_code_in("x" * 1000) is zip_code_in("DE")
+    assert zip_code_in("x" * 1000) is zip_code_in(None)
+    assert zip_code_in("FR") is zip_code_in("DE")
     assert (state_in("USA"), state_in(None)) == (state_in("us"), state_in("US"))
 
 

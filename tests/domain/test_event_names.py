@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tracklayer.domain.event_names import is_purchase, is_refund, is_step, meant, most_wanted
+from tracklayer.domain.event_names import (
+    is_made_purchase,
+    is_purchase,
+    is_refund,
+    is_step,
+    may_be_purchase,
+    meant,
+    most_wanted,
+)
 from tracklayer.mappers import PLATFORMS, mapper_for
 
 KNOWN = ("Purchase", "AddToCart", "Lead", "Contact", "Search", "Subscribe", "ViewContent", "CompleteRegistration")
@@ -55,6 +63,36 @@ def test_steps_and_purchases_are_known_under_several_names() -> None:
     assert not any(map(is_purchase, ("Lead", "Refund", "AddToCart")))
 
 
+@pytest.mark.parametrize(
+    "name", ["purchase", "Order Completed", "orderCompleted", "orders/paid", "checkout_completed", "CompletePayment"]
+)
+def test_what_can_be_nothing_but_a_purchase_is_one(name: str) -> None:
+    assert is_made_purchase(name)
+    assert is_purchase(name)
+    assert may_be_purchase(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "order.created",
+        "orders/create",
+        "charge.succeeded",
+        "payment_intent.succeeded",
+        "PAYMENT.CAPTURE.COMPLETED",
+        "woocommerce_payment_complete",
+        "order_placed",
+    ],
+)
+def test_what_may_be_a_purchase_is_counted_as_none(name: str) -> None:
+    assert may_be_purchase(name)
+    assert not is_made_purchase(name)
+
+
+def test_what_is_no_purchase_is_not_asked_about() -> None:
+    assert not any(map(may_be_purchase, ("Lead", "Refund", "charge.refunded", "AddToCart", "order_cancelled")))
+
+
 def test_purchases_come_before_what_comes_more_often() -> None:
     names = {"PageView": 900, "video_played": 50, "Lead": 7, "Purchase": 1, "AddToCart": 90, "order_placed": 2}
     assert most_wanted(names, 4) == ["order_placed", "Purchase", "video_played", "Lead"]
@@ -62,7 +100,23 @@ def test_purchases_come_before_what_comes_more_often() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Refund", "refund", "Refund ", "REFUNDED", "order_refunded", "Order Refunded", "refunds/create"]
+    "name",
+    [
+        "Refund",
+        "refund",
+        "Refund ",
+        "REFUNDED",
+        "order_refunded",
+        "Order Refunded",
+        "refunds/create",
+        "order.refunded",
+        "charge.refunded",
+        "charge_refunded",
+        "PAYMENT.CAPTURE.REFUNDED",
+        "payment_capture_refunded",
+        "woocommerce_order_refunded",
+        "woocommerce-order-refunded",
+    ],
 )
 def test_a_refund_is_one_however_a_shop_writes_it(name: str) -> None:
     assert is_refund(name)

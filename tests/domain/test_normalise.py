@@ -140,6 +140,12 @@ def test_a_state_of_the_us_becomes_its_code(raw: str, country: str | None, norma
         pytest.param("94107_1234", "USA", "94107", id="an underscore in the US"),
         pytest.param("94107\u00a01234", "US", "94107", id="a space that does not break in the US"),
         pytest.param("94107 1234", "DE", "941071234", id="nine digits with a space elsewhere"),
+        pytest.param("１５０-０００２", "JP", "1500002", id="full-width digits"),
+        pytest.param("١١٥١١", "EG", "11511", id="Arabic digits"),
+        pytest.param("٩٤١٠٧-١٢٣٤", "US", "94107", id="Arabic digits in the US"),
+        pytest.param("12345-6789", "SA", "123456789", id="five and four digits elsewhere"),
+        pytest.param("12345-6789", None, "12345", id="five and four digits of a country that is not known"),
+        pytest.param("12345-6789", "?", "12345", id="five and four digits of what is no country"),
         pytest.param("9410712345", "US", "9410712345", id="ten digits in the US"),
         pytest.param("01234", "us", "01234", id="a leading zero"),
         pytest.param("01234", "DE", "01234", id="a German leading zero"),
@@ -151,6 +157,7 @@ def test_a_state_of_the_us_becomes_its_code(raw: str, country: str | None, norma
 )
 def test_a_zip_code_has_no_spaces_and_in_the_us_five_digits(raw: str, country: str | None, normal: str | None) -> None:
     assert normalise.zip_code(raw, country) == normal
+    assert normalise.zip_code_in(country)(raw) == normal
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tracklayer.domain.shown import COOKIES, MAX_KINDS, MAX_VALUE, PARAMETERS, Seen, seen_in
+from tracklayer.domain.shown import COOKIES, MAX_KINDS, MAX_VALUE, PARAMETERS, Seen, clicks_in, seen_in
 from tracklayer.domain.stitching import KINDS
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -78,6 +78,41 @@ def test_what_is_not_of_the_known_form_is_left_out(name: str, raw: object) -> No
 def test_the_address_goes_before_a_cookie() -> None:
     found = seen_in({"gclid": "New-1", "ScCid": "AbC"}, {"_gcl_aw": f"GCL.{S}.Old-1", "_scclid": "old"}, NOW)
     assert found == [Seen("gclid", "New-1", NOW), Seen("sc_click_id", "AbC", NOW)]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "null",
+        "NONE",
+        "(none)",
+        "(null)",
+        "--",
+        "%22null%22",
+        "%7Bgclid%7D",
+        "%257Bgclid%257D",
+        "a%20b",
+        "%E2%80%8B",
+    ],
+)
+def test_what_is_no_click_id_in_a_field_is_none_in_an_address(raw: str) -> None:
+    assert clicks_in(f"/x?gclid={raw}") == {}
+    assert clicks_in(f"/x?gclid={raw}&gclid=Real") == {"gclid": "Real"}
+
+
+def test_of_an_address_every_kind_is_found_as_its_platform_writes_it() -> None:
+    assert clicks_in(None) == clicks_in("https://[x?gclid=a") == clicks_in("/x#?gclid=a") == {}
+    assert clicks_in("myapp://buy?ScCid=a%2Db&li_fat_id=c&fbclid=d.AQ&ttclid=e.f&msclkid=0") == {
+        "sc_click_id": "a-b",
+        "li_fat_id": "c",
+        "fbclid": "d.AQ",
+        "ttclid": "e.f",
+    }
+
+
+@pytest.mark.parametrize("raw", ["a.b", "Iw%E2%80%8BAR", "Iw%00AR", "Iw%C3%A4"])
+def test_a_click_id_that_metas_cookie_cannot_hold_is_none(raw: str) -> None:
+    assert clicks_in(f"/x?fbclid={raw}") == {}
 
 
 def test_of_several_sessions_the_last_counts() -> None:

@@ -75,8 +75,73 @@ def test_own_values_win() -> None:
     browser = Browser(
         BROWSER, [signal("gclid", "theirs", HOUR), signal("fbp", "fb.1.1.1", HOUR), signal("ttclid", "t", HOUR)]
     )
-    found = given(stitch(event(browser_id=BROWSER, gbraid="own", fbp="own"), Known(browser)))
+    found = given(stitch(event(browser_id=BROWSER, gbraid="own", fbp="fb.1.2.2"), Known(browser)))
     assert found == {"ttclid": "t"}
+
+
+STORED = {
+    "gclid": "stored",
+    "ttclid": "stored",
+    "fbc": "fb.1.1700000000000.stored",
+    "fbp": "fb.1.1700000000000.1",
+    "ga_client_id": "1.2",
+    "rdt_uuid": "1713877200000.e7f1a1c2-6f0e-4a39-9d9d-2a7f0b0c1d2e",
+    "client_ip": "203.0.113.7",
+    "client_user_agent": "Mozilla/5.0",
+}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"gclid": "test test"},
+        {"gbraid": "a b"},
+        {"wbraid": "(none)"},
+        {"fbc": "IwAR0"},
+        {"fbclid": "a.b"},
+        {"fbp": "fb.1.1700000000000.1\u200b"},
+        {"ttclid": "a b"},
+        {"rdt_uuid": "none at all"},
+        {"client_ip": "unknown"},
+        {"ga_client_id": "jane@example.com"},
+        {"client_user_agent": "jane@example.com"},
+    ],
+    ids=str,
+)
+def test_what_no_platform_takes_of_an_event_does_not_stand_in_the_way_of_what_is_known(own: dict[str, str]) -> None:
+    browser = Browser(BROWSER, [signal(kind, value, timedelta(minutes=1)) for kind, value in STORED.items()])
+    bought = event(browser_id=BROWSER, **own)
+    fields = stitch(bought, Known(browser))
+    assert given(fields) == STORED
+    person = enriched(bought, fields).user_data
+    assert {kind: getattr(person, kind) for kind in STORED} == STORED
+
+
+@pytest.mark.parametrize("own", [{"client_ip": "10.0.0.1"}, {"fbc": "fb.1.5.own"}, {"gclid": " own "}], ids=str)
+def test_what_a_platform_takes_all_the_same_is_an_events_own(own: dict[str, str]) -> None:
+    browser = Browser(BROWSER, [signal(kind, STORED[kind], timedelta(minutes=1)) for kind in own])
+    assert stitch(event(browser_id=BROWSER, **own), Known(browser)) == ()
+
+
+@pytest.mark.parametrize(
+    ("url", "referrer", "expected"),
+    [
+        ("https://shop.example.com/", None, "fb.1.1700000000000.stored"),
+        ("/x?fbclid=own", None, None),
+        ("/x?fbclid=null&fbclid=own", None, None),
+        ("/x?fbclid=a.b", None, "fb.1.1700000000000.stored"),
+        ("/x?fbclid=NONE", None, "fb.1.1700000000000.stored"),
+        ("/x", "https://shop.example.com/?fbclid=own", None),
+        ("/x?fbclid=undefined", "https://shop.example.com/?fbclid=own", None),
+        ("/x", "https://shop.example.com/?fbclid=--", "fb.1.1700000000000.stored"),
+        ("/x", 5, "fb.1.1700000000000.stored"),
+    ],
+)
+def test_the_click_of_a_page_or_its_referrer_is_an_events_own(url: str, referrer: object, expected: str | None) -> None:
+    browser = Browser(BROWSER, [signal("fbc", STORED["fbc"], HOUR)])
+    custom = CustomData(properties={"referrer_url": referrer})
+    bought = replace(event(browser_id=BROWSER), event_source_url=url, custom_data=custom)
+    assert given(stitch(bought, Known(browser))).get("fbc") == expected
 
 
 def test_the_newest_click_of_google_is_the_one() -> None:

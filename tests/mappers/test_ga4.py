@@ -594,7 +594,9 @@ def test_event_name_is_sent_as(name: str, sent: str) -> None:
     assert result.item["events"][0]["name"] == sent
 
 
-@pytest.mark.parametrize("name", ["Refund", "refund", "REFUND", "Refunded", "Order Refunded", "refunds/create"])
+@pytest.mark.parametrize(
+    "name", ["Refund", "refund", "REFUND", "Refunded", "Order Refunded", "refunds/create", "charge.refunded"]
+)
 def test_a_refund_takes_back_a_purchase_however_a_shop_writes_it(name: str) -> None:
     custom_data = {"order_id": "order_1", "value": 10, "currency": "USD"}
     result = mapped(lead(event_name=name, custom_data=custom_data))
@@ -602,6 +604,35 @@ def test_a_refund_takes_back_a_purchase_however_a_shop_writes_it(name: str) -> N
     assert left_out(result) == []
     assert refused(lead(event_name=name)).field == "custom_data.order_id"
     assert ("taken for a refund" in str(result.verdicts)) == (name not in ("Refund", "refund"))
+
+
+@pytest.mark.parametrize(
+    "name", ["Purchase", "purchase", "PURCHASE", "Order Completed", "orders/paid", "CompletePayment"]
+)
+def test_a_purchase_is_one_under_each_name_that_can_mean_nothing_else(name: str) -> None:
+    custom_data = {"order_id": "order_1", "value": 10, "currency": "USD"}
+    result = mapped(lead(event_name=name, custom_data=custom_data))
+    assert result.item["events"][0]["name"] == "purchase"
+    assert left_out(result) == []
+    assert refused(lead(event_name=name, custom_data={"value": 10})).field == "custom_data.currency"
+    assert ("taken for a purchase" in str(result.verdicts)) == (name not in ("Purchase", "purchase"))
+    assert MAPPER.copy_memory(name, "website") == timedelta.max
+
+
+@pytest.mark.parametrize("name", ["order.created", "charge.succeeded"])
+def test_what_only_may_be_a_purchase_goes_out_under_its_own_name(name: str) -> None:
+    assert mapped(lead(event_name=name)).item["events"][0]["name"] == name.replace(".", "_")
+
+
+def test_the_value_of_a_refund_is_sent_without_its_minus() -> None:
+    result = mapped(lead(event_name="Refund", custom_data={"order_id": "1", "value": "-20.00", "currency": "USD"}))
+    assert params(result)["value"] == 20
+    assert [verdict.message for verdict in result.verdicts if verdict.rule == "value"] == [
+        "sent without its minus: GA4 takes the value of a refund off"
+    ]
+    plain = mapped(lead(event_name="Refund", custom_data={"order_id": "1", "value": 20, "currency": "USD"}))
+    assert params(plain) == {"transaction_id": "1", "value": 20, "currency": "USD"}
+    assert [verdict for verdict in plain.verdicts if verdict.rule == "value"] == []
 
 
 def test_mended_name_is_told() -> None:

@@ -1076,6 +1076,17 @@ COOKIE = "fb.2.1795100000456.IwAR2F4dbP0l7Mn1Iaw"
         pytest.param(
             {}, f"{PAGE}?fbclid=IwAR0%5FAbC%2DdEf", "fb.1.1795183865250.IwAR0_AbC-dEf", id="percent-decoded once"
         ),
+        pytest.param({}, "/p?fbclid=IwAR0_page", "fb.1.1795183865250.IwAR0_page", id="click id in a relative URL"),
+        pytest.param(
+            {"fbc": COOKIE},
+            f"{PAGE}?fbclid=null&fbclid=IwAR0_page",
+            "fb.1.1795183865250.IwAR0_page",
+            id="the second is one",
+        ),
+        *(
+            pytest.param({"fbc": COOKIE}, f"{PAGE}?fbclid={raw}", COOKIE, id=f"{raw} is no click id")
+            for raw in ("a.b", "Iw%E2%80%8BAR", "Iw%00AR", "NONE", "(none)", "--", "%22null%22", "%257Bfbclid%257D")
+        ),
         pytest.param({}, f"{PAGE}?fbclid=", None, id="empty click id"),
         pytest.param({}, f"{PAGE}?xfbclid=IwAR0", None, id="another parameter"),
         pytest.param({}, f"{PAGE}#fbclid=IwAR0", None, id="click id in the fragment"),
@@ -1125,6 +1136,7 @@ def test_fbc_is_the_cookie_or_built_from_the_click(given: dict[str, str], url: s
     [
         pytest.param({}, PAGE, "fb.1.1795183865250.REF_aB", id="no click id elsewhere"),
         pytest.param({}, ..., "fb.1.1795183865250.REF_aB", id="no page"),
+        pytest.param({}, f"{PAGE}?fbclid=undefined", "fb.1.1795183865250.REF_aB", id="none in the page's place"),
         pytest.param({}, f"{PAGE}?fbclid=IwAR0_page", "fb.1.1795183865250.IwAR0_page", id="the page's own goes first"),
         pytest.param({"fbclid": "IwAR0_given"}, PAGE, "fb.1.1795183865250.IwAR0_given", id="a given one goes first"),
         pytest.param({"fbc": COOKIE}, PAGE, "fb.1.1795183865250.REF_aB", id="a cookie of another click"),

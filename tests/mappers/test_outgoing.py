@@ -109,6 +109,49 @@ def test_the_default_page_is_that_of_website_events_that_bring_none(changes: Cha
     assert seen.event_source_url == page
 
 
+CLICKS = {
+    "fbclid": "IwAR2F4dqqXyZ",
+    "ttclid": "E.C.P.abcdef0123456789",
+    "gclid": "CjwKCAiA-xyz_0123",
+    "epik": "dj0yJnU9abcdef0123",
+    "ScCid": "b4f1a1c2-6f0e-4a39-9d9d-2a7f0b0c1d2e",
+    "li_fat_id": "d6f1a1c2-6f0e-4a39-9d9d-2a7f0b0c1d2e",
+    "rdt_cid": "5316480811201435000",
+    "msclkid": "3b2f0a4c5d6e7f8091a2b3c4d5e6f708",
+    "twclid": "26l6412g5p4iyj65a2oic2ayg2",
+}
+
+
+@pytest.mark.parametrize("platform", [key for key in PLATFORMS if key != "ga4"])  # which takes no click id
+@pytest.mark.parametrize("page", [None, "https://shop.example.com/start"])
+@pytest.mark.parametrize("start", ["/collections/tees?", "myapp://buy?", "https://shop.example.com/a?"])
+def test_every_platform_finds_its_click_whatever_stands_for_the_page(
+    platform: str, page: str | None, start: str
+) -> None:
+    mapper = mapper_for(platform)
+    settings = {**example_settings(mapper), "conversion_actions": {"*": "7000000001"}}
+    if page:
+        settings["default_page_url"] = page
+    query = "&".join(f"{name}={value}" for name, value in CLICKS.items())
+    custom_data = {"value": 5, "currency": "EUR", "order_id": "1"}
+    given = event(event_source_url=f"{start}email=x@example.com&{query}", custom_data=custom_data)
+    found = map_event(mapper, given, settings, NOW)
+    assert isinstance(found, Mapped), found
+    shown = str(found.item)
+    if not start.startswith("https://"):
+        assert ("myapp://" in shown, "/collections" in shown) == (False, False)
+    sent = [value for value in CLICKS.values() if value in shown.replace(start, "")]
+    assert sent, shown
+    assert "x@example.com" not in shown
+
+
+def test_the_default_page_leaves_the_click_of_the_address_to_the_mapper() -> None:
+    given = event(event_source_url="/x?gclid=abc&email=x@example.com", custom_data={})
+    seen, found = Seen().get(given, default_page_url="https://shop.example.com/")
+    assert (seen.event_source_url, seen.clicked_url) == ("https://shop.example.com/", "/x?gclid=abc")
+    assert "the default page stands in" in str(found.verdicts)
+
+
 @pytest.mark.parametrize(
     ("url", "sent"),
     [
@@ -163,6 +206,32 @@ def test_what_nobody_consented_to_is_kept_back_where_the_rule_asks(
         assert (denied.reason, denied.code) == (DropReason.CONSENT_DENIED, None)
     granted = replace(given, consent=replace(given.consent, ad_user_data="granted"))
     assert isinstance(map_event(Seen().mapper, granted, settings, NOW), Mapped)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize(("rule", "country"), [("never", "DE"), ("eea", "US"), ("eea", "DE"), ("always", "US")])
+def test_what_was_denied_leaves_without_email_and_phone_or_not_at_all(platform: str, rule: str, country: str) -> None:
+    mapper = mapper_for(platform)
+    settings = {**example_settings(mapper), "conversion_actions": {"*": "7000000001"}, "send_denied": True}
+    user = {"email": "jane@example.com", "phone": "+16505550123", "country": country, "ga_client_id": "12.34"}
+    user |= {"msclkid": "3b2f0a4c5d6e7f8091a2b3c4d5e6f708"}
+    given = event(
+        user_data=user,
+        consent={"ad_user_data": "denied"},
+        event_source_url="https://shop.example.com/",
+        custom_data={"value": 5, "currency": "EUR", "order_id": "1"},
+    )
+    found = map_event(mapper, given, {**settings, "require_consent": rule}, NOW)
+    is_asked = rule == "always" or (rule, country) == ("eea", "DE")
+    if is_asked or platform not in ("ga4", "microsoft_ads"):
+        assert isinstance(found, Refused)
+        assert found.reason is DropReason.CONSENT_DENIED
+    else:
+        assert isinstance(found, Mapped), found
+        shown = str(found.item)
+        assert sha256_hex("jane@example.com") not in shown
+        assert sha256_hex("+16505550123") not in shown
+        assert sha256_hex("16505550123") not in shown
 
 
 # Personal data -------------------------------------------------------------------------------------------------------

@@ -771,6 +771,10 @@ def test_refund_is_never_sent_under_another_name() -> None:
     ("url", "given", "sent"),
     [
         pytest.param("https://a.example/?x=1&ttclid=E.C.P.a%2Db#ttclid=no", None, "E.C.P.a-b", id="decoded"),
+        pytest.param("/x?ttclid=E.C.P.a", "E.C.P.cookie", "E.C.P.a", id="in a relative URL"),
+        pytest.param("https://a.example/?ttclid=null&ttclid=E.C.P.a", "E.C.P.c", "E.C.P.a", id="the second is one"),
+        pytest.param("https://a.example/?ttclid=E%E2%80%8BC", "E.C.P.c", "E.C.P.c", id="invisible in the URL"),
+        pytest.param("https://a.example/?ttclid=(null)", "E.C.P.c", "E.C.P.c", id="nobody in the URL"),
         pytest.param("https://a.example/?ttclid=", "E.C.P.cookie", "E.C.P.cookie", id="empty in the URL"),
         pytest.param("https://a.example/?myttclid=x", " E.C.P.c ", "E.C.P.c", id="another parameter"),
         pytest.param("https://a.example/?ttclid=a%20b", "E.C.P.c", "E.C.P.c", id="spaces in the URL"),

@@ -209,6 +209,21 @@ async def test_a_request_without_an_event_is_wrong_itself(runtime: Runtime) -> N
             assert (await api(COUNTED))["ledger"]["whole"] == []
 
 
+@pytest.mark.parametrize("line", [{"id": None}, {"id": ""}, {"title": "Tip"}], ids=repr)
+async def test_a_line_of_the_basket_without_an_id_costs_the_line_and_not_the_order(
+    api: Api, line: dict[str, Any]
+) -> None:
+    event = camel(draft("tip", custom_data={"contents": [{"id": "a"}]}))
+    event["customData"]["contents"].append(line)
+    found = (await api(INGEST_ALL, inputs=[event]))["ingestEvents"]["results"][0]
+    assert found["outcome"] == "ACCEPTED"
+    assert [(error["field"], error["code"]) for error in found["userErrors"]] == [
+        (["customData", "contents", "1", "id"], "IDENTIFIER_PLACEHOLDER")
+    ]
+    stored = (await api('{ event(eventId: "tip") { customData } }'))["event"]["customData"]
+    assert [one["id"] for one in stored["contents"]] == ["a"]
+
+
 async def test_what_is_written_as_graphql_takes_it_is_taken_however_odd(api: Api) -> None:
     """2.0 is a whole number, one id is a list of one: the schema says so."""
     event = camel(draft("odd", custom_data={"contents": [{"id": "a", "quantity": 2.0}], "product_ids": "one"}))

@@ -246,6 +246,16 @@ def test_an_email_or_a_phone_that_is_the_external_id_finds_the_person(
     assert links(merchant) == []
 
 
+def test_an_external_id_is_found_whatever_nobody_sees_in_it(runtime: Runtime) -> None:
+    merchant = new_merchant(runtime)
+    send(runtime, merchant, of("hers", None, external_id="customer-\u200b9\ufeff"), of("his", None, external_id="9"))
+    for asked in ("customer-9", "\ufeffcustomer\u200b-9"):
+        package = orjson.loads(
+            b"".join(as_json(export_person(runtime, merchant.merchant_id, Request(external_id=asked))))
+        )
+        assert [event["event_id"] for event in package["events"]] == ["hers"]
+
+
 # The same mailbox, as one program writes it and as another does.
 SPELLINGS = [
     ("jose\u0301@shop.example", "josé@shop.example"),

@@ -262,6 +262,36 @@ def test_a_name_that_goes_out_as_another_one_is_advised_on(scene: Scene) -> None
     assert scene.advice("meta") == []
 
 
+def test_purchases_under_another_word_alone_are_advised_on(scene: Scene) -> None:
+    scene.passes(2, each_minute=15, event_name="orders/create")
+    assert scene.alerts() == []
+    [advice] = scene.advice("meta")
+    assert (advice.code, advice.event_name, advice.details["meant"]) == ("name_misspelt", "orders/create", "Purchase")
+
+
+def test_another_word_beside_purchases_is_what_comes_before_them(scene: Scene) -> None:
+    scene.sends(1)
+    scene.passes(2, each_minute=15, event_name="orders/create")
+    assert (scene.alerts(), scene.advice("meta")) == ([], [])
+
+
+def test_another_word_for_a_purchase_that_is_filtered_out_is_advice_and_no_alert(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Purchase"]), Changed)
+    scene.passes(2, each_minute=15, event_name="charge.succeeded")
+    assert scene.alerts() == []
+    [advice] = [one for one in scene.advice("meta") if one.code == "name_misspelt"]
+    assert "of the last hour named charge.succeeded did not go to Meta, which takes Purchase" in advice.sentence
+
+
+def test_a_name_that_the_platform_itself_takes_is_not_advised_on(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    settings = {"pixel_code": "C4ABCDEFGHIJKLMNOPQR", "access_token": "token-of-the-tests"}
+    assert isinstance(set_destination(scene.runtime, merchant_id, "tiktok", settings), Changed)
+    scene.passes(2, each_minute=15, event_name="CompletePayment")
+    assert (scene.advice("tiktok"), [one.event_name for one in scene.advice("meta")]) == ([], ["CompletePayment"])
+
+
 def test_a_name_for_which_no_conversion_action_is_set_is_told_unless_all_others_have_one(scene: Scene) -> None:
     merchant_id, google = scene.merchant.merchant_id, {"customer_id": "1234567890", "refresh_token": "r" * 20}
     google |= {"client_id": "c" * 20, "client_secret": "s" * 20}

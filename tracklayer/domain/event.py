@@ -32,6 +32,7 @@ from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, is_everyday_product, is_plain_digest
 from tracklayer.domain.personal import MAX_URL, holds_contact, without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
+from tracklayer.domain.text import bare, is_blank, without_invisible
 
 MAX_EVENT_ID = 255  # characters
 MAX_EVENT_NAME = 255  # characters
@@ -236,6 +237,13 @@ class Event:
     may_hold_contact: ClassVar[bool] = True
     # The same: False where its URL and properties were looked through for personal data, and hold none.
     may_hold_personal: ClassVar[bool] = True
+    # The same: the URL that it came with, where the default page stands in for that.
+    sent_url: ClassVar[str | None] = None
+
+    @property
+    def clicked_url(self) -> str | None:
+        """Where its click ids are: the URL as it came, which need not be one that a platform takes for a page."""
+        return self.sent_url or self.event_source_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -504,11 +512,16 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     clean = reader.clean
     # What nearly every event has is looked at here, without a call: the reader's method says what is wrong with the rest.
     name = draft.get("event_name")
-    if not (clean and type(name) is str and 0 < len(name) <= MAX_EVENT_NAME and not name.isspace()):
-        name = reader.text((), draft, "event_name", MAX_EVENT_NAME, required=True)
+    if not (
+        clean
+        and type(name) is str
+        and 0 < len(name) <= MAX_EVENT_NAME
+        and (name[0] in _BEGINS_AN_ID or identifiers.is_everyday_id(name))
+    ):
+        name = reader.named(draft, "event_name", MAX_EVENT_NAME, _NO_NAME)
     event_id = draft.get("event_id")
     if not (clean and type(event_id) is str and 0 < len(event_id) <= MAX_EVENT_ID and event_id[0] in _BEGINS_AN_ID):
-        event_id = reader.event_id(draft)
+        event_id = reader.named(draft, "event_id", MAX_EVENT_ID, _NO_EVENT_ID)
     occurred_at = _everyday_instant(draft.get("occurred_at"), now) if clean else None
     if occurred_at is None:
         occurred_at = reader.instant((), draft, "occurred_at", now)
@@ -544,7 +557,7 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
     )
 
 
-# No placeholder begins with one of these: see ``normalise.is_nobodys``.
+# No placeholder, and nothing blank, begins with one of these: see ``normalise.is_nobodys``.
 _BEGINS_AN_ID = frozenset("ABCDEGHIJKLMOPQRSTVWXYZabcdeghijklmopqrstvwxyz123456789")
 
 
@@ -754,7 +767,7 @@ def _line(name: str, index: int) -> tuple[str, ...]:
 
 
 def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content | None:
-    """None for a line whose id only stands for one: no platform could tell what it is of."""
+    """None for a line that has no id, or what only stands for one: no platform could tell what it is of."""
     if type(item) is not dict and not isinstance(item, Mapping):
         reader.problem(at, "INVALID_TYPE", "must be an object such as {id, quantity, ", Name(("item_price",)), "}")
         return Content("")
@@ -763,10 +776,10 @@ def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content | 
     quantity = reader.quantity(at, item, "quantity")
     product = item.get("id")
     if not (reader.clean and type(product) is str and is_everyday_product(product)):
-        product = reader.text(at, item, "id", required=True)
-        if product is not None and (product := reader.product_id((*at, "id"), product)) is None:
+        product = reader.line_id((*at, "id"), product)
+        if product is None:
             return None
-    values: dict[str, Any] = {"id": product or "", "quantity": 1 if quantity is None else quantity}
+    values: dict[str, Any] = {"id": product, "quantity": 1 if quantity is None else quantity}
     for name in ("item_price", "discount"):
         if name in item:
             values[name] = reader.decimal(at, item, name)
@@ -955,7 +968,7 @@ class _Reader:
         required: bool = False,
     ) -> str | None:
         value = given.get(name)
-        if type(value) is str and self.clean and 0 < len(value) <= (max_length or MAX_EVENT) and not value.isspace():
+        if type(value) is str and self.clean and 0 < len(value) <= (max_length or MAX_EVENT) and not is_blank(value):
             return value
         path = (*at, name)
         value = self.text_of(path, value)
@@ -973,7 +986,7 @@ class _Reader:
         """Text as sent, of a number in the place of a merchant's own id its digits; None for what is absent or blank. A blank
         optional field is the same as none.
         """
-        if self.clean and type(value) is str and value and not value.isspace():
+        if self.clean and type(value) is str and not is_blank(value):
             return value
         if value is None:
             return None
@@ -988,7 +1001,7 @@ class _Reader:
         if self._is_unusable(value):
             self.problem(path, "INVALID_CHARACTER", "holds a control character or half a character")
             return None
-        return value if value.strip() else None
+        return None if is_blank(value) else value
 
     def _is_unusable(self, text: str) -> bool:
         return not self.clean and _UNUSABLE.search(text) is not None
@@ -1005,8 +1018,12 @@ class _Reader:
 
     def _identifier(self, path: tuple[str, ...], name: str, value: Any) -> str | None:
         text = value if type(value) is str and self.clean else self.identifying(path, name, value)
-        if text is None or not text or text.isspace():
+        if text is None or is_blank(text):
             return None
+        if name == "external_id" and not text.isascii() and (seen := without_invisible(text)) != text:
+            rest = " holds characters that nobody sees. It is read without them."
+            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+            text = seen
         if len(text) > identifiers.MAX_IDENTIFIER:
             self.too_long(path, identifiers.MAX_IDENTIFIER)
             return None
@@ -1016,7 +1033,7 @@ class _Reader:
                 return None
             if len(text.strip()) > 64:  # the tail of a builder is no part of it
                 text = digest
-        elif _stands_for_none(name, text):
+        elif identifiers.stands_for_none(name, text):
             self.absent(path)
             return None
         if name == "browser_id":
@@ -1069,7 +1086,7 @@ class _Reader:
         """Further emails as Matchables, or phones as (place, text): without a country nobody can read those yet."""
         if value is None or (isinstance(value, str) and not value.strip()):
             return None
-        if isinstance(value, str):
+        if isinstance(value, str) or (path[-1] == "phones" and _digits_of(value) is not None):
             value = (value,)  # one is a list of one
         if not isinstance(value, Sequence):
             self.may_hold_card = True
@@ -1088,16 +1105,14 @@ class _Reader:
             return tuple([Matchable.read(text) for _, text in found]) or None
         return tuple(found) or None
 
-    def event_id(self, draft: Mapping[str, Any]) -> str | None:
-        """One id for all events that have none would make them one event, and all but the first of them repeats."""
-        text = self.text((), draft, "event_id", MAX_EVENT_ID, required=True)
+    def named(self, draft: Mapping[str, Any], name: str, most: int, why_not: str) -> str | None:
+        """What every event must have, where it is no text that programs write who have none. ``why_not``: of such a one, the end of
+        a sentence. Digits are what they say: somebody counts from 0.
+        """
+        text = self.text((), draft, name, most, required=True)
         if text is None or text.strip().isdigit() or not normalise.is_nobodys(text):
             return text
-        self.problem(
-            ("event_id",),
-            "REQUIRED",
-            "is what programs write where they have no id: all events with it would be counted as one",
-        )
+        self.problem((name,), "REQUIRED", why_not)
         return None
 
     def instant(self, at: tuple[str, ...], given: Mapping[str, Any], name: str, now: datetime) -> datetime | None:
@@ -1155,12 +1170,14 @@ class _Reader:
         return code
 
     def order_id(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> str | None:
-        """One id for all orders that have none would make them one order at the platforms."""
+        """Without what nobody sees around it. One id for all orders that have none would make them one order at the platforms: 0 is
+        none, since an order needs no id as an event does.
+        """
         text = self.text(at, given, name)
         if text is not None and normalise.is_nobodys(text):
             self.absent((*at, name))
             return None
-        return text
+        return text if text is None else bare(text)
 
     def words(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> str | None:
         """A text for people to read; None, with a warning, for what a program printed where it had none."""
@@ -1180,7 +1197,15 @@ class _Reader:
             if len(self.warnings) < MAX_PROBLEMS:
                 self.absent(path)
             return None
-        return text.strip()
+        return bare(text)
+
+    def line_id(self, path: tuple[str, ...], value: Any) -> str | None:
+        """``product_id`` of a line of the basket, in which it may not be missing; None, with a warning, where it is."""
+        if value is not None and (not isinstance(value, str) or not is_blank(value)):
+            return self.product_id(path, value)
+        if len(self.warnings) < MAX_PROBLEMS:
+            self.absent(path)
+        return None
 
     def decimal(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> Decimal | None:
         value = given.get(name)
@@ -1263,6 +1288,8 @@ class _Reader:
         return kept
 
 
+_NO_EVENT_ID = "is what programs write where they have no id: all events with it would be counted as one"
+_NO_NAME = "is what programs write where they have no name: what happened is not said, and no platform could count it"
 _CONTACT_IN = {
     "event_id": " The event is taken, and with hashing on every platform gets the SHA-256 of the whole id in its place: "
     "for deduplication a browser's pixel has to send the same, 64 hexadecimal digits in lower case.",
@@ -1285,16 +1312,6 @@ def _digits_of(value: Any) -> str | None:
 
 def _is_blank(value: Any) -> bool:
     return isinstance(value, str) and not value.strip()
-
-
-def _stands_for_none(name: str, text: str) -> bool:
-    if name in identifiers.WORDS:
-        return normalise.is_placeholder(text)
-    if normalise.is_nobodys(text):
-        return True
-    if name == "ga_client_id":  # GA1.1.1.null is one
-        return any(normalise.is_nobodys(part) and not part.isdigit() for part in text.split("."))
-    return name in ("msclkid", "rdt_uuid") and not text.strip(" 0.-")
 
 
 def _is_text(value: Any) -> bool:

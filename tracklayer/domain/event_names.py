@@ -20,15 +20,28 @@ _STEPS = frozenset(
     "findlocation addtocart removefromcart addtowishlist initiatecheckout begincheckout startcheckout addpaymentinfo "
     "addshippinginfo sessionstart userengagement scroll click adclick adview appopen".split()
 )
-_PURCHASES = frozenset(
-    "purchase completepayment orderplaced placeorder placeanorder order ordercompleted checkoutcompleted".split()
+# What names a purchase that was made, and can mean nothing else: our own, Segment's, Shopify's and TikTok's names of it. An order
+# that was placed is none of these: with TikTok it is a step before the payment.
+_MADE_PURCHASES = frozenset("purchase completepayment ordercompleted checkoutcompleted orderspaid orderpaid".split())
+_PURCHASES = _MADE_PURCHASES | frozenset("orderplaced placeorder placeanorder order".split())
+# As shops and payment services call what may be one: an order without its payment, or a payment of whatever it was for, which
+# some of them tell under two of these names.
+_MAYBE_PURCHASES = frozenset(
+    "ordercreated orderscreate ordercreate chargesucceeded chargecaptured paymentintentsucceeded checkoutsessioncompleted "
+    "paymentcapturecompleted checkoutordercompleted woocommercepaymentcomplete woocommerceorderpaymentcomplete "
+    "woocommercethankyou woocommerceneworder woocommerceorderstatusprocessing woocommerceorderstatuscompleted".split()
 )
 # What else one person does once, and what costs money when it is counted again.
 _OTHER_SALES = frozenset("ecommercepurchase inapppurchase subscribe starttrial donate".split())
 
 
-# As Google Analytics, Shopify, WooCommerce and Segment name what takes a purchase back.
-_REFUNDS = frozenset("refund refunded refundscreate orderrefund orderrefunded purchaserefund purchaserefunded".split())
+# As Google Analytics, Shopify, WooCommerce, Segment, Stripe and PayPal name what takes a purchase back.
+_REFUNDS = frozenset(
+    "refund refunded refundcreate refundcreated refundscreate orderrefund orderrefunded ordersrefunded purchaserefund purchaserefunded "
+    "chargerefund chargerefunded paymentrefunded paymentcapturerefunded paymentsalerefunded woocommerceorderrefunded "
+    "woocommercerefundcreated woocommerceorderfullyrefunded woocommerceorderpartiallyrefunded "
+    "woocommerceorderstatusrefunded".split()
+)
 
 
 def is_refund(name: str, own: Container[str] = ()) -> bool:
@@ -49,6 +62,17 @@ def is_step(name: str) -> bool:
 
 def is_purchase(name: str) -> bool:
     return canonical(name) in _PURCHASES
+
+
+@lru_cache(maxsize=1024)
+def is_made_purchase(name: str) -> bool:
+    """Whether it cannot mean anything but a purchase that was made, so that it may go out as one."""
+    return canonical(name) in _MADE_PURCHASES
+
+
+def may_be_purchase(name: str) -> bool:
+    """Whether a shop that sends no ``Purchase`` may mean one by it: enough to ask the shop, and not to count it."""
+    return canonical(name) in _PURCHASES | _MAYBE_PURCHASES
 
 
 def is_sale(name: str) -> bool:

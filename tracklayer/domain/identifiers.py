@@ -22,10 +22,12 @@ _UUID_ALONE = re.compile(_UUID)
 _WITHOUT_SCHEME = re.compile(
     r"(?://)?[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.[A-Za-z]{2,63}(?::[0-9]{1,5})?(?:[/?#]|\Z)"
 )
-# As Meta's own builder reads them: any number of labels, any time, of the rest any text without a dot.
-_META_COOKIE = re.compile(r"fb\.[0-9]+\.[0-9]+\.[^.\s]+(\.(\S{2}|\S{8}))?")
+# As Meta's own builder reads them: any number of labels, any time, of the rest any text without a dot; of what cookies are
+# written with, which is visible ASCII (RFC 6265).
+_META_CLICK = r"[!-\-/-~]+(?:\.(?:[!-~]{2}|[!-~]{8}))?"
+_META_COOKIE = re.compile(rf"fb\.[0-9]+\.[0-9]+\.{_META_CLICK}")
 _EVERYDAY_META_COOKIE = re.compile(r"fb\.[0-9]\.[0-9]{13}\.(?:[0-9]{2,500}|[A-Za-z0-9_-]{12,500})")
-_META_MILLISECONDS = re.compile(r"fb\.[0-9]+\.[0-9]{13}\.[^.\s]+(\.(\S{2}|\S{8}))?")
+_META_MILLISECONDS = re.compile(rf"fb\.[0-9]+\.[0-9]{{13}}\.{_META_CLICK}")
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 # The everyday cases, ten times as fast as parsing them.
 _EVERYDAY_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
@@ -43,8 +45,9 @@ _EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-
 _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
 # What may stand for a value, or be the digest of nothing, is looked at closely: ``normalise`` knows them all.
-_NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|-)\Z|[0-9a-f]{64})(?=[A-Za-z0-9.-]))"
+_NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|--?)[\"']*\Z|[0-9a-f]{64})(?=[A-Za-z0-9.-]))"
 _OPAQUE = re.compile(r"[!-~]{1,2048}")
+_TTCLID = re.compile(r"[!-~]{1,1000}")
 _EVERYDAY_OPAQUE = re.compile(rf"{_NO_PLACEHOLDER}[!-~]{{1,2048}}")
 _LEAD_ID = re.compile(r"[!-~]{1,128}")
 _GA_CLIENT_ID = re.compile(r"[!-~]{1,255}")
@@ -145,8 +148,10 @@ def is_ip(value: str) -> bool:
 # Texts as people and shops write them: neither a digest nor what only stands for a value.
 _EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan|[Nn]/[Aa])\Z)[^\W_].{0,62}")
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
+# Neither a placeholder nor anything around it, nor a character that nobody sees.
 _EVERYDAY_ID = re.compile(
-    r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|undefined undefined|null null)\Z))[^\W_].{0,62}"
+    r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|undefined undefined|null null)[\"']*\Z))"
+    r"[A-Za-z0-9](?:[ -~]{0,61}[!-~])?"
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch
@@ -281,9 +286,13 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ),
         "fbp": _meta_cookie(_META),
         "fbc": _meta_cookie(_META.replace("1116446470", "IwAR2F4d...")),
-        "fbclid": _OPAQUE_ID._replace(is_everyday=re.compile(rf"(?!fbclid=){_EVERYDAY_OPAQUE.pattern}").fullmatch),
+        "fbclid": Format(
+            re.compile(rf"(?!fbclid=){_NO_PLACEHOLDER}[!-\-/-~]{{1,2048}}").fullmatch,
+            lambda value: is_meta_cookie(f"fb.1.0.{value.strip()}"),
+            "must be given as it was found in the URL, without spaces and dots",
+        ),
         "ttp": _OPAQUE_ID,
-        "ttclid": _OPAQUE_ID,
+        "ttclid": _format(_TTCLID, f"{_OPAQUE_ID.what}, with 1,000 characters at most"),
         "gclid": _OPAQUE_ID._replace(is_everyday=re.compile(rf"(?!GCL\.|1\.){_EVERYDAY_OPAQUE.pattern}").fullmatch),
         "gbraid": _OPAQUE_ID,
         "wbraid": _OPAQUE_ID,
@@ -302,3 +311,30 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "twclid": _OPAQUE_ID,
     }
 )
+
+
+# Of these more is taken than is right, and told.
+_TAKEN: Mapping[str, Check] = MappingProxyType({"client_ip": is_ip, "fbp": is_meta_cookie, "fbc": is_meta_cookie})
+
+
+def usable(name: str, value: str) -> str | None:
+    """An identifier that has a format, as it goes out: without blanks around it. None where no platform takes it: it is malformed,
+    or only stands for one. What is None here is as good as missing, wherever it is found.
+    """
+    wanted = FORMATS[name]
+    if wanted.is_everyday(value):
+        return value
+    text = value.strip()
+    is_taken = _TAKEN.get(name, wanted.is_right)
+    return text if text and is_taken(text) and not stands_for_none(name, text) else None
+
+
+def stands_for_none(name: str, text: str) -> bool:
+    """Whether a text in this field of ``user_data`` is what somebody writes who has no value."""
+    if name in WORDS:
+        return normalise.is_placeholder(text)
+    if normalise.is_nobodys(text):
+        return True
+    if name == "ga_client_id":  # GA1.1.1.null is one
+        return any(normalise.is_nobodys(part) and not part.isdigit() for part in text.split("."))
+    return name in ("msclkid", "rdt_uuid") and not text.strip(" 0.-")

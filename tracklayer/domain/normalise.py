@@ -30,7 +30,7 @@ from tracklayer.domain.phone import phone_digests as phone_digests
 from tracklayer.domain.phone import phone_digits as phone_digits
 from tracklayer.domain.phone import phone_e164 as phone_e164
 from tracklayer.domain.sha256 import sha256_hex as sha256_hex
-from tracklayer.domain.text import with_few_marks, without_invisible
+from tracklayer.domain.text import with_ascii_digits, with_few_marks, without_invisible
 
 Rule = Callable[[str], str | None]
 
@@ -81,7 +81,8 @@ def is_nobodys(value: str) -> bool:
     text = without_invisible(value).strip().strip("\"'")
     if text.lower() in _NOTHINGS or is_placeholder(text):
         return True
-    return "%" in text and is_placeholder(unquote(text))
+    # Of a link that was put into another one a template is encoded twice.
+    return "%" in text and (is_placeholder(once := unquote(text)) or ("%" in once and is_placeholder(unquote(once))))
 
 
 def is_everyday_product(value: str) -> bool:
@@ -237,10 +238,14 @@ def without_country(value: str) -> str:
 
 
 def zip_code(value: str, country_code: str | None = None) -> str | None:
-    """Lower case, letters and digits only; of the nine digits of a US code, whatever stands between, the first five."""
+    """Lower case, letters and digits only, those of any script as ASCII digits; of the nine digits of a US code, whatever stands
+    between, the first five. Five and four digits with a hyphen are one where the country is not known.
+    """
+    value = with_ascii_digits(value)
     text = _only("LMN", value)
     if text and len(text) == 9 and text.isdecimal():
-        is_us = _ZIP_PLUS_4.fullmatch(value.strip()) or (country_code and country(country_code) == "us")
+        code = country(country_code) if country_code else None
+        is_us = code == "us" or (code is None and _ZIP_PLUS_4.fullmatch(value.strip()))
         return text[:5] if is_us else text
     return text
 
@@ -257,8 +262,9 @@ def state_in(country_code: str | None) -> Rule:
 
 
 def zip_code_in(country_code: str | None) -> Rule:
-    """``zip_code`` of one country, the same function each time: whether it is the US is all that counts."""
-    return _zip_code_in_us if country_code and country(country_code) == "us" else zip_code
+    """``zip_code`` of one country, the same function each time: whether it is the US, or unknown, is all that counts."""
+    code = country(country_code) if country_code else None
+    return zip_code if code is None else _zip_code_in_us if code == "us" else _zip_code_abroad
 
 
 def _state_abroad(value: str) -> str | None:
@@ -267,6 +273,10 @@ def _state_abroad(value: str) -> str | None:
 
 def _zip_code_in_us(value: str) -> str | None:
     return zip_code(value, "us")
+
+
+def _zip_code_abroad(value: str) -> str | None:
+    return _only("LMN", with_ascii_digits(value))
 
 
 def gender(value: str) -> str | None:

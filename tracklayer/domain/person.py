@@ -23,7 +23,7 @@ from tracklayer.domain import normalise
 from tracklayer.domain.email_address import OTHER_SPELLINGS, other_spellings
 from tracklayer.domain.normalise import digest_in, sha256_hex
 from tracklayer.domain.personal import contacts_within, holds_contact
-from tracklayer.domain.text import decimal_digits
+from tracklayer.domain.text import decimal_digits, without_invisible
 
 # By which of the digests that are kept of an email or phone it is told whose it is: where an event has it, and where a browser
 # is linked with it. ``db.erasures`` finds links by all of these: each but those that a link is kept under has an index.
@@ -237,7 +237,7 @@ def tokens_of_external_id(value: str) -> set[str]:
 
 
 def _external(value: str) -> set[str]:
-    text = value.strip()
+    text = (value if value.isascii() else without_invisible(value)).strip()
     digest = digest_in(text)
     return {f"external_id:{digest}"} if digest else {f"external_id:{text}", f"external_id:{sha256_hex(text)}"}
 

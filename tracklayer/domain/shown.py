@@ -7,13 +7,14 @@ Sources: the platforms' pages on their parameters and cookies, and what their ta
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
-from tracklayer.domain.identifiers import FORMATS
+from tracklayer.domain.identifiers import usable
 
 MAX_VALUE = 1024  # bytes
 MAX_KINDS = 20  # of one call
@@ -101,24 +102,42 @@ def seen_in(parameters: Mapping[str, Any], cookies: Mapping[str, Any], now: date
     return list(found.values())[:MAX_KINDS]
 
 
-def clicks_in(url: str | None) -> dict[str, str]:
-    """The click ids in the address of an event's page, by kind, percent-decoded once: of several of one name the first. What
-    its platform's mapper would not take for one is left out: a stored click may stand in for it.
+def click_in(url: str | None, parameter: str, rule: Callable[[str], str | None]) -> tuple[str | None, bool]:
+    """The first click id of a name in the query of a URL that ``rule`` makes something of, percent-decoded once, case kept; and
+    whether it refused any before. None where the URL has none or cannot be taken apart.
+
+    No click id holds a blank, so a ``+`` in it is one.
     """
-    if url is None or "?" not in url:
-        return {}
+    is_refused = False
+    if url is None or f"{parameter}=" not in url:
+        return None, is_refused
     try:
         query = urlsplit(url).query
     except ValueError:
-        return {}
-    found: dict[str, str] = {}
+        return None, is_refused
     for part in query.split("&"):
         name, _, value = part.partition("=")
-        if value and (form := PARAMETERS.get(name)) is not None and form.kind not in found:
-            click = unquote(value).strip()
-            if FORMATS[form.kind].is_right(click) and not normalise.is_placeholder(click):
-                found[form.kind] = click
-    return found
+        if name == parameter and value:
+            if (found := rule(unquote(value))) is not None:
+                return found, is_refused
+            is_refused = True
+    return None, is_refused
+
+
+def clicks_in(url: str | None) -> dict[str, str]:
+    """The click ids in the address of an event's page, by kind. What no platform takes for one is left out: a stored click may
+    stand in for it.
+    """
+    if url is None or "?" not in url:
+        return {}
+    return {
+        kind: click
+        for parameter, (kind, _) in PARAMETERS.items()
+        if (click := click_in(url, parameter, _RULES[kind])[0]) is not None
+    }
+
+
+_RULES = {kind: partial(usable, kind) for kind, _ in PARAMETERS.values()}
 
 
 def _read(form: _Form, raw: Any, now: datetime) -> Seen | None:

@@ -12,7 +12,8 @@ browser and an email (or phone) came together in one authenticated call. From th
 
 A browser that was seen with many people is nobody's: a till, a call centre. It gives nothing to anybody.
 
-An event's own value always wins, and a click id in the address of its page is its own. Where consent was denied, nothing is added. Nothing that was added is ever linked on.
+An event's own value always wins, and a click id in the address of its page is its own, and so is Meta's in that of its referrer. What no
+platform takes for one is none. Where consent was denied, nothing is added. Nothing that was added is ever linked on.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 from tracklayer.domain.event import Event, UserData, made_of
-from tracklayer.domain.identifiers import FORMATS
+from tracklayer.domain.identifiers import FORMATS, usable, web_url
 from tracklayer.domain.normalise import Matchable, is_somebodys_number, phone_at_home, phone_e164
+from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.shown import clicks_in
 
 COOKIE, EMAIL = "cookie", "email"
@@ -334,7 +336,7 @@ def _of_person(event: Event, browser: Browser, late: Sequence[Person], names: fr
 
 def _signals(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enriched, ...]:
     """The newest of each kind that the event has not, and whose time has not passed."""
-    own, of_page = event.user_data, clicks_in(event.event_source_url)
+    own, of_page = event.user_data, _clicks_of_page(event)
     newest: dict[str, Signal] = {}
     where: dict[str, str] = {}
     occurred_at, is_by_person = event.occurred_at, source == EMAIL
@@ -356,13 +358,28 @@ def _signals(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enric
     found = []
     for name in sorted(newest, key=_PLACES.__getitem__):
         for other in _GROUP_OF.get(name) or (name,):
-            if other in of_page or getattr(own, other):
+            if other in of_page or ((given := getattr(own, other)) and _is_usable(other, given)):
                 break
         else:
             signal = newest[name]
             by = where[name] if is_by_person else None
             found.append(Enriched(name, signal.value, source, signal.first_seen_at, by))
-    return (*found, *_own_click(event, own.fbclid or of_page.get("fbclid"), shown, source))
+    click = usable("fbclid", own.fbclid) if own.fbclid else None
+    return (*found, *_own_click(event, click or of_page.get("fbclid"), shown, source))
+
+
+def _clicks_of_page(event: Event) -> dict[str, str]:
+    """The click ids of its page, by kind; where that has none of Meta's, the one of its referrer, which Meta's own script takes."""
+    found = clicks_in(event.event_source_url)
+    referrer = event.custom_data.properties.get("referrer_url")
+    if isinstance(referrer, str) and "fbclid" not in found and (click := clicks_in(web_url(referrer)).get("fbclid")):
+        found["fbclid"] = click
+    return found
+
+
+def _is_usable(name: str, value: str) -> bool:
+    """Whether a platform may get what an event brings as one of these: else it is as good as missing."""
+    return usable(name, value) is not None and not holds_contact(value)
 
 
 def _age(signal: Signal) -> tuple[datetime, str]:
@@ -402,7 +419,8 @@ def fbc_of(fbclid: str, first_seen_at: datetime) -> str:
 
 def _own_click(event: Event, click: str | None, shown: Sequence[Showing], source: str) -> tuple[Enriched, ...]:
     """Where an event brings Meta's click id alone: since when that very ``click`` is known, as Meta's cookie or we saw it."""
-    if click is None or event.user_data.fbc is not None:
+    own = event.user_data.fbc
+    if click is None or (own is not None and _is_usable("fbc", own)):
         return ()
     for kind in ("fbc", "fbclid"):
         for signal, browser in shown:
@@ -509,7 +527,8 @@ def enriched(event: Event, fields: Iterable[Enriched]) -> Event:
     added: dict[str, str | Matchable] = {}
     for one in fields:
         value = one.value
-        if getattr(event.user_data, one.field, None):
+        own = getattr(event.user_data, one.field, None)
+        if own and (not isinstance(own, str) or _is_usable(one.field, own)):
             continue
         added[one.field] = value if isinstance(value, str) else Matchable(None, value)
     if not added:

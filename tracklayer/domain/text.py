@@ -13,15 +13,36 @@ _NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _NOT_READABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 # Default_Ignorable_Code_Point of Unicode: marks of direction, joiners, soft hyphens, byte order marks and their like.
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]+"
+_UNSEEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff"
 )
+_INVISIBLE = re.compile(f"[{_UNSEEN}]+")
+_SEEN = re.compile(rf"[^\s{_UNSEEN}]")
+_BARE = re.compile(rf"[\s{_UNSEEN}]*(.*[^\s{_UNSEEN}])?", re.DOTALL)
 
 
 def without_invisible(text: str) -> str:
     """The text without the characters that nobody sees and that come along when one copies."""
     return _INVISIBLE.sub("", text)
+
+
+def is_blank(text: str) -> bool:
+    """Whether nobody sees anything of it: white space, and characters that nobody sees, alone."""
+    return not text or text.isspace() if text.isascii() else _SEEN.search(text) is None
+
+
+def bare(text: str) -> str:
+    """The text without white space and characters that nobody sees at its ends."""
+    if text.isascii():
+        return text.strip()
+    found = _BARE.match(text)
+    return (found[1] or "") if found else text
+
+
+def with_ascii_digits(text: str) -> str:
+    """The same with the decimal digits of whatever script as ASCII has them."""
+    return text if text.isascii() else "".join([str(int(sign)) if sign.isdecimal() else sign for sign in text])
 
 
 _MOST_MARKS = 30  # on one letter: no script needs more (UAX 15, Stream-Safe Text Format)

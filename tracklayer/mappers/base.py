@@ -10,7 +10,6 @@ from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
@@ -30,9 +29,10 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Device, Event, UserData
-from tracklayer.domain.identifiers import FORMATS, is_web_url
+from tracklayer.domain.identifiers import is_web_url
 from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.shown import click_in
 from tracklayer.domain.text import without_invisible
 
 Settings = Mapping[str, Any]
@@ -185,6 +185,7 @@ class Mapper:
     ``ahead_limit``: the exact one, where that depends on the settings.
     ``identifiers``: fields of ``user_data`` that make a difference to what is sent, under some settings at least; in the
     order of ``domain.facts.IDENTIFIERS``.
+    ``own_names``: further names that the platform itself takes for one of its events, sent as they are.
     ``points``: names of events whose value counts points: no default currency is theirs.
     ``test_effect``: in a sentence, what the platform does with an event in test mode that was not meant as a test.
     ``lifetimes``: secret -> how long it is good for, where the platform's page says so.
@@ -217,6 +218,7 @@ class Mapper:
     max_ahead: timedelta = timedelta(minutes=5)
     ahead_limit: Callable[[Settings], timedelta] | None = None
     points: frozenset[str] = frozenset()
+    own_names: frozenset[str] = frozenset()
 
     def oldest_age(self, action_source: str, settings: Settings) -> timedelta | None:
         """How old an event of a source may be when it is sent; None: as old as it likes."""
@@ -283,7 +285,8 @@ REQUIRE_CONSENT = Setting(
     "Require consent",
     "Whose events are sent only where consent.ad_user_data is granted: always everybody's, eea those of people in the EEA, "
     "the United Kingdom and Switzerland and of those whose country is not known, never nobody's: it is not asked for. Without "
-    "it the merchant's own rule counts. Where consent is denied, nothing is sent under any rule.",
+    "it the merchant's own rule counts. Of people whom the rule does not ask, and who denied it, nothing is sent, or the event "
+    "without email, phone and name: this platform's page says which, under Consent.",
     required=False,
     example="eea",
     choices=CONSENT_RULES,
@@ -377,12 +380,6 @@ def plain_id(value: str) -> str | None:
     return text if len(text) == 64 else digest
 
 
-def opaque_id(name: str, value: str) -> str | None:
-    """A platform's own identifier as its owner wrote it; None where it is malformed or only stands for a value."""
-    text = value.strip()
-    return text if FORMATS[name].is_right(text) and not normalise.is_placeholder(text) else None
-
-
 def first_email(person: UserData, rule: str) -> str | None:
     """The digest of the first of somebody's addresses that has one, for a platform that takes one."""
     if person.email is not None and (digest := person.email.email_sha256(rule)):
@@ -423,24 +420,6 @@ def advertising_id(device: Device, verdicts: Verdicts) -> tuple[str, str] | None
     return system, device.advertising_id.strip()
 
 
-def url_parameter(url: str | None, name: str) -> str | None:
-    """A click id in the query, the first of its name: percent-decoded once, case kept.
-
-    No click id holds a blank, so a ``+`` in it is one. None where the URL has none or cannot be taken apart.
-    """
-    if url is None or f"{name}=" not in url:
-        return None
-    try:
-        query = urlsplit(url).query
-    except ValueError:
-        return None
-    for part in query.split("&"):
-        key, _, value = part.partition("=")
-        if key == name and value:
-            return unquote(value)
-    return None
-
-
 def click_id(
     person: UserData,
     name: str,
@@ -460,11 +439,8 @@ def click_id(
         if found is not None:
             return found
         verdicts.left_out(name, f"user_data.{name}", why)
-    of_url = url_parameter(url, parameter or name)
-    if of_url is None:
-        return None
-    found = rule(of_url)
-    if found is None and given is None:
+    found, is_refused = click_in(url, parameter or name, rule)
+    if found is None and is_refused and given is None:
         verdicts.left_out(name, f"user_data.{name}", why)
     return found
 

@@ -31,7 +31,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import NO_DEVICE, CustomData, Event
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address
+from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address, usable
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     Explanation,
@@ -50,7 +50,6 @@ from tracklayer.mappers.base import (
     no_answer_of_the_platform,
     omit_empty,
     only_the_first,
-    opaque_id,
     plain_id,
     plain_text,
     quiet_message,
@@ -115,7 +114,7 @@ def _ipv4(value: str, settings: Settings) -> str | None:
 
 
 def _click_id(value: str) -> str | None:
-    return opaque_id("li_fat_id", value)
+    return usable("li_fat_id", value)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -328,7 +327,7 @@ def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any
         only_the_first(person, "LinkedIn", verdicts, ("emails",))
     kind = "LINKEDIN_FIRST_PARTY_ADS_TRACKING_UUID"
     why = f"left out: nothing that LinkedIn takes as {kind}"
-    click = click_id(person, "li_fat_id", event.event_source_url, _click_id, verdicts, why)
+    click = click_id(person, "li_fat_id", event.clicked_url, _click_id, verdicts, why)
     if click is not None:
         ids.append({"idType": kind, "idValue": click})
     if person.client_ip is not None:

@@ -16,10 +16,11 @@ from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BodyToken, DropReason, PlatformRequest
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event, UserData
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, is_web_url, machine_address, web_url
+from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, is_web_url, machine_address, usable, web_url
 from tracklayer.domain.normalise import hashed, hashed_once
 from tracklayer.domain.personal import without_personal_url
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.shown import click_in
 from tracklayer.domain.stitching import fbc_of
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -35,7 +36,6 @@ from tracklayer.mappers.base import (
     number,
     omit_empty,
     unix_seconds,
-    url_parameter,
 )
 from tracklayer.mappers.meta_answers import EXPLANATIONS, read_reply
 
@@ -189,7 +189,9 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         )
     referrer = _referrer(custom, verdicts) if custom.properties else None
     # The page's own click is the newer one; Meta's parameter builder looks at the referrer where it has none.
-    clicked = referrer if referrer is not None and not url_parameter(url, "fbclid") else url
+    clicked = event.clicked_url
+    if referrer is not None and click_in(clicked, "fbclid", _click_id)[0] is None:
+        clicked = referrer
     user_data = _user_data(event, clicked, settings, verdicts)
     # Most have something that is in none of the vague groups, and are done with the first comparison.
     if user_data.keys() <= _VAGUE and any(user_data.keys() <= group for group in _TOO_VAGUE):
@@ -433,8 +435,7 @@ def _with_its_time_told(name: str, cookie: str, verdicts: Verdicts) -> str:
 
 def _click_id(value: str) -> str | None:
     """What a cookie can be built of."""
-    click = value.strip()
-    return click if is_meta_cookie(f"fb.1.0.{click}") else None
+    return usable("fbclid", value)
 
 
 def _fbc(event: Event, person: UserData, url: str | None, verdicts: Verdicts) -> str | None:

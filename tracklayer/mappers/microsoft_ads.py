@@ -28,7 +28,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import NO_DEVICE, Event, read_decimal
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, is_zero_uuid, machine_address, web_url
+from tracklayer.domain.identifiers import is_uuid, is_web_url, is_zero_uuid, machine_address, usable, web_url
 from tracklayer.domain.personal import without_personal_url
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -111,7 +111,8 @@ def _ip(value: str, settings: Settings) -> str | None:
 
 def _click_id(value: str) -> str | None:
     """32 hexadecimal digits with or without hyphens; the cookie's prefix is off."""
-    return value.strip().removeprefix("_uet") if FORMATS["msclkid"].is_right(value) else None
+    found = usable("msclkid", value)
+    return None if found is None else found.removeprefix("_uet")
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -347,7 +348,7 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts, *, is_denie
     if visitor and (visitor := plain_text(visitor)):
         found["anonymousId"] = visitor
     why = "left out: nothing that Microsoft takes as msclkid"
-    click = click_id(person, "msclkid", event.event_source_url, _click_id, verdicts, why)
+    click = click_id(person, "msclkid", event.clicked_url, _click_id, verdicts, why)
     if click is not None:
         found["msclkid"] = click
     found |= _advertising_ids(event, verdicts)

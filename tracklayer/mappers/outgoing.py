@@ -104,6 +104,8 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
     shown = _url(url, settings, event, said)
     if shown is not url:
         changes |= {"event_source_url": shown, "has_plain_url": False}
+        if url is not None and said and said[-1] is _OTHER_PAGE:
+            changes["sent_url"] = without_personal_url(url)[0]  # its query may hold the click
     custom = event.custom_data
     if event.may_hold_contact:
         custom = _without_contacts(event, settings, changes, said)

@@ -17,7 +17,7 @@ from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BearerToken, DropReason, PlatformRequest
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import is_uuid, is_web_url, machine_address
+from tracklayer.domain.identifiers import is_uuid, is_web_url, machine_address, usable
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -31,7 +31,6 @@ from tracklayer.mappers.base import (
     click_id,
     has_fractions,
     omit_empty,
-    opaque_id,
     unix_seconds,
     wrong_with_flag,
 )
@@ -136,7 +135,7 @@ _PLAIN: Mapping[str, tuple[str, _Rule]] = {
 
 
 def _click_id(value: str) -> str | None:
-    return opaque_id("epik", value)
+    return usable("epik", value)
 
 
 def _email(given: Matchable) -> str | None:
@@ -346,7 +345,7 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
         else:
             _leave_out(verdicts, key, name)
     why = "left out: nothing that Pinterest could use as click_id"
-    click = click_id(person, "epik", event.event_source_url, _click_id, verdicts, why)
+    click = click_id(person, "epik", event.clicked_url, _click_id, verdicts, why)
     if click is not None:
         found["click_id"] = click
     if event.device is not NO_DEVICE and event.device.advertising_id is not None:

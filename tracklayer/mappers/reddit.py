@@ -27,7 +27,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import NO_DEVICE, CustomData, Device, Event, UserData
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, machine_address
+from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, machine_address, usable
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -48,7 +48,6 @@ from tracklayer.mappers.base import (
     number,
     omit_empty,
     only_the_first,
-    opaque_id,
     plain_text,
     plain_words,
     safe_message,
@@ -115,7 +114,7 @@ def _uuid(value: str, settings: Settings) -> str | None:
 
 
 def _click_id(value: str) -> str | None:
-    return opaque_id("rdt_cid", value)
+    return usable("rdt_cid", value)
 
 
 def _country(value: str, settings: Settings) -> str | None:
@@ -239,7 +238,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
         url = None
     why = "left out: nothing that Reddit takes as a click id"
-    click = click_id(event.user_data, "rdt_cid", event.event_source_url, _click_id, verdicts, why)
+    click = click_id(event.user_data, "rdt_cid", event.clicked_url, _click_id, verdicts, why)
     user = _user(event.user_data, settings, verdicts)
     if event.device is not NO_DEVICE:
         user |= _device(event.device, verdicts)

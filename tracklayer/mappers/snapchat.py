@@ -26,8 +26,8 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import FORMATS, is_web_url, machine_address
-from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
+from tracklayer.domain.identifiers import is_web_url, machine_address, usable
+from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -130,14 +130,7 @@ def _state(value: str, country: str | None = None) -> str | None:
 
 
 def _opaque(name: str) -> Callable[[str, Settings], str | None]:
-    is_everyday, is_right = FORMATS[name].is_everyday, FORMATS[name].is_right
-
-    def opaque(value: str, settings: Settings) -> str | None:
-        if is_everyday(value):
-            return value
-        return value.strip() if is_right(value) and not is_placeholder(value) else None
-
-    return opaque
+    return lambda value, settings: usable(name, value)
 
 
 def _click_id(value: str) -> str | None:
@@ -445,7 +438,7 @@ def _user_data(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str
         else:
             verdicts.left_out(name, f"user_data.{name}", "left out: not of the form that Snapchat gives or takes")
     why = "left out: not of the form that Snapchat gives or takes"
-    click = click_id(person, "sc_click_id", event.event_source_url, _click_id, verdicts, why, "ScCid")
+    click = click_id(person, "sc_click_id", event.clicked_url, _click_id, verdicts, why, "ScCid")
     if click is not None:
         found["sc_click_id"] = click
     return found

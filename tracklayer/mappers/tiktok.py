@@ -29,8 +29,9 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Content, CustomData, Event, UserData
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import is_web_url, machine_address
-from tracklayer.domain.normalise import Matchable, hashed, is_placeholder
+from tracklayer.domain.identifiers import is_web_url, machine_address, usable
+from tracklayer.domain.normalise import Matchable, hashed
+from tracklayer.domain.shown import click_in
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     Explanation,
@@ -50,7 +51,6 @@ from tracklayer.mappers.base import (
     taken,
     texts_blanked,
     unix_seconds,
-    url_parameter,
     whole_number,
     without_amounts,
     wrong_with_flag,
@@ -71,7 +71,6 @@ EVENT_NAMES = {
 
 MAX_AGE = timedelta(days=7)  # a choice: TikTok names no limit for web events
 QUOTA_PAUSE = 300.0  # seconds to wait once the quota of a minute is used up
-MAX_CLICK_ID = 1000  # characters
 
 _EVENT_SOURCES = {"website": "web", "app": "app"}  # everything else happened offline
 # Group of items -> event_source of the request, the setting with its event_source_id.
@@ -111,10 +110,7 @@ def _untouched(value: str, country: str | None) -> str | None:
 
 
 def _click_id(value: str) -> str | None:
-    text = value.strip()
-    if not 0 < len(text) <= MAX_CLICK_ID or re.search(r"\s", text) or is_placeholder(text):
-        return None
-    return text
+    return usable("ttclid", value)
 
 
 # Field of user_data -> key of user, rule. Email, phone and the click id follow by themselves.
@@ -269,7 +265,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             group = "no_page"
     if event.event_name == "Purchase" and event.custom_data.value is None:
         verdicts.ok(_NO_VALUE)
-    user = _user(event, url, settings, verdicts)
+    user = _user(event, settings, verdicts)
     if source == "app":
         put_device(user, event.device, verdicts)
     if _IDENTIFYING.isdisjoint(user) and not user.keys() >= {"ip", "user_agent"}:
@@ -376,7 +372,7 @@ def _age_limit(action_source: str, settings: Settings) -> timedelta:
     return timedelta(days=int(settings["max_age_days"])) if settings.get("max_age_days") else MAX_AGE
 
 
-def _user(event: Event, url: str | None, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
+def _user(event: Event, settings: Settings, verdicts: Verdicts) -> dict[str, Any]:
     person = event.user_data
     found: dict[str, Any] = {}
 
@@ -386,7 +382,7 @@ def _user(event: Event, url: str | None, settings: Settings, verdicts: Verdicts)
         else:
             verdicts.left_out(name, f"user_data.{name}", f"left out: nothing that TikTok could use as {key}")
 
-    of_url = _click_id(url_parameter(url, "ttclid") or "")
+    of_url, _ = click_in(event.clicked_url, "ttclid", _click_id)
     if of_url:
         found["ttclid"] = of_url
         if person.ttclid is not None and person.ttclid.strip() != of_url:
@@ -597,6 +593,9 @@ MAPPER = Mapper(
         *COMMON_SETTINGS,
     ),
     event_names=EVENT_NAMES,
+    own_names=frozenset(
+        {"CompletePayment", "SubmitForm"}
+    ),  # its older names of Purchase and Lead, which it still takes
     batch_size=1000,
     max_event_age=MAX_AGE,
     normalise=NORMALISE,

@@ -36,7 +36,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Content, CustomData, Event
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import machine_address
+from tracklayer.domain.identifiers import machine_address, usable
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -55,7 +55,6 @@ from tracklayer.mappers.base import (
     no_answer_of_the_platform,
     omit_empty,
     only_the_first,
-    opaque_id,
     plain_text,
     plain_words,
     quiet_message,
@@ -107,7 +106,7 @@ def _ipv4(value: str, settings: Settings) -> str | None:
 
 
 def _click_id(value: str) -> str | None:
-    return opaque_id("twclid", value)
+    return usable("twclid", value)
 
 
 NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
@@ -316,7 +315,7 @@ def _identifiers(event: Event, settings: Settings, verdicts: Verdicts) -> list[d
     person = event.user_data
     found: list[dict[str, str]] = []
     why = "left out: nothing that X takes as twclid"
-    click = click_id(person, "twclid", event.event_source_url, _click_id, verdicts, why)
+    click = click_id(person, "twclid", event.clicked_url, _click_id, verdicts, why)
     if click is not None:
         found.append({"twclid": click})
     if person.email is not None or person.emails:

@@ -30,7 +30,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Event
-from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.event_names import is_made_purchase, is_refund
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -90,7 +90,7 @@ _RESERVED_IN_WEB_STREAMS = frozenset({"ad_impression", "screen_view", "in_app_pu
 _RESERVED_PREFIXES = ("firebase_in_app_message_", "notification_")
 _RESERVED_PREFIXES_IN_WEB_STREAMS = ("query_id",)
 
-_REFUNDS = ("Refund", "refund")  # as the data model and GA4 itself write it
+_AS_KNOWN = frozenset({*EVENT_NAMES, "purchase", "refund"})  # as the data model and GA4 itself write it
 MAX_AGE = timedelta(hours=72)
 MAX_EVENTS = 25
 
@@ -123,7 +123,10 @@ EXPLANATIONS: Mapping[str, Explanation] = {
 }
 
 _NAME_OK = RuleVerdict("event_name", True, "an event that GA4 knows", "event_name")
-_NAME_OF_REFUND = RuleVerdict("event_name", True, "taken for a refund: sent as refund", "event_name")
+_NAME_OF = {
+    name: RuleVerdict("event_name", True, f"taken for a {name}: sent as {name}", "event_name")
+    for name in ("refund", "purchase")
+}
 _NAME_CUSTOM = RuleVerdict("event_name", True, "goes out as a custom event", "event_name")
 _AGE_OK = RuleVerdict("event_age", True, "at most 72 hours old", "occurred_at")
 _CLIENT_OK = RuleVerdict("identifiers", True, "has the client id of the site's tag", "user_data.ga_client_id")
@@ -140,7 +143,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     is_app = _is_of_app(event, settings)
     name = _known_name(event.event_name)
     if name is not None:
-        verdicts.ok(_NAME_OK if name != "refund" or event.event_name in _REFUNDS else _NAME_OF_REFUND)
+        verdicts.ok(_NAME_OK if event.event_name in _AS_KNOWN else _NAME_OF[name])
     else:
         name = mended_name(event.event_name)
         if not NAME.fullmatch(name):
@@ -261,8 +264,12 @@ def _copy_memory(event_name: str, action_source: str) -> timedelta | None:
 
 
 def _known_name(given: str) -> str | None:
-    """GA4's own; a refund is one however a shop writes it: as a custom event its value would be added."""
-    return EVENT_NAMES.get(given) or ("refund" if is_refund(given) else None)
+    """GA4's own; a refund is one however a shop writes it: as a custom event its value would be added. So is a purchase: else its
+    refund would take off what GA4 never counted.
+    """
+    if known := EVENT_NAMES.get(given):
+        return known
+    return "refund" if is_refund(given) else "purchase" if is_made_purchase(given) else None
 
 
 def _is_of_app(event: Event, settings: Settings) -> bool:

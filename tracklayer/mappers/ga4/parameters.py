@@ -53,6 +53,9 @@ _NO_CURRENCY = RuleVerdict(
     "currency", True, "none given: the value is missing from revenue reports", "custom_data.currency"
 )
 _OF_POINTS = RuleVerdict("currency", False, "left out: the value counts points", "custom_data.currency")
+_TAKES_BACK = RuleVerdict(
+    "value", True, "sent without its minus: GA4 takes the value of a refund off", "custom_data.value"
+)
 _WHOLE_PIECES = RuleVerdict(
     "contents", True, "quantities with a fraction are sent as whole pieces", "custom_data.contents.quantity"
 )
@@ -98,7 +101,11 @@ def params_of(
     elif given.value is not None:
         verdicts.ok(_NO_CURRENCY)
     if given.value is not None:
-        params["value"] = number(given.value)
+        value = given.value
+        if value < 0 and name == "refund":
+            value = -value
+            verdicts.ok(_TAKES_BACK)
+        params["value"] = number(value)
     if transaction is not None:
         params["transaction_id"] = transaction
     items = _items(event, limit, verdicts)

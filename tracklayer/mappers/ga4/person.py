@@ -17,6 +17,7 @@ from tracklayer.domain.event import NO_DEVICE, Device, Event, UserData
 from tracklayer.domain.identifiers import FORMATS, machine_address
 from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.personal import holds_contact
+from tracklayer.domain.text import with_ascii_digits
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, omit_empty
 
 MAX_USER_ID = 256
@@ -122,7 +123,7 @@ def _place(value: str) -> str | None:
 
 
 def _zip(value: str) -> str | None:
-    return None if _is_digest(value) else value.replace(".", "").replace("~", "").strip() or None
+    return None if _is_digest(value) else with_ascii_digits(value).replace(".", "").replace("~", "").strip() or None
 
 
 def _country(value: str) -> str | None:

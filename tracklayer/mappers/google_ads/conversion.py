@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from tracklayer.domain import normalise
 from tracklayer.domain.event import CustomData, Event, read_decimal
-from tracklayer.domain.identifiers import FORMATS, machine_address
+from tracklayer.domain.identifiers import machine_address, usable
 from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.text import with_ascii_digits
 from tracklayer.mappers.base import (
     RuleVerdict,
     Settings,
@@ -65,8 +66,8 @@ def _country(value: str) -> str | None:
 
 
 def _zip(value: str, country: str | None) -> str | None:
-    """As it is; a US code has 5 or 5+4 digits. A digest is no postal code: Google wants it plain."""
-    text = value.strip()
+    """As it is, with ASCII digits; a US code has 5 or 5+4 of them. A digest is no postal code: Google wants it plain."""
+    text = with_ascii_digits(value).strip()
     if normalise.is_sha256(text) or normalise.is_foreign_digest(text):
         return None
     return None if country == "US" and not _US_ZIP.fullmatch(text) else text or None
@@ -74,7 +75,7 @@ def _zip(value: str, country: str | None) -> str | None:
 
 def _click_id(value: str) -> str | None:
     """As it is. What a template left where it had none is no click id."""
-    return value.strip() if FORMATS["gclid"].is_right(value) and not normalise.is_placeholder(value) else None
+    return usable("gclid", value)
 
 
 def _name(value: str, settings: Settings) -> str | None:
@@ -115,7 +116,7 @@ def clicks_of(event: Event, verdicts: Verdicts) -> dict[str, str]:
     """Click ids as given, else from the page's URL; their case counts and they are never cut."""
     found = {}
     for name in CLICK_IDS:
-        click = click_id(event.user_data, name, event.event_source_url, _click_id, verdicts, _NO_CLICK)
+        click = click_id(event.user_data, name, event.clicked_url, _click_id, verdicts, _NO_CLICK)
         if click is not None:
             found[name] = click
     return found

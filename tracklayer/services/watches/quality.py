@@ -22,7 +22,7 @@ from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.domain.alert import AlertKind, Finding, Subject
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import Event, read_event
-from tracklayer.domain.event_names import is_sale, meant
+from tracklayer.domain.event_names import is_sale, may_be_purchase, meant
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.event_name_unknown import (
     Fate,
@@ -455,6 +455,9 @@ def _takes_nothing(page: Page, merchant_id: int, shop: Shop, days: Sequence[Day]
 # Names ---------------------------------------------------------------------------------------------------------------
 
 
+_PURCHASE = "Purchase"  # the data model's name of it
+
+
 def _judge_names(
     page: Page, merchant_id: int, shop: Shop, names: Mapping[str, Sequence[Counts]], verdicts: Verdicts
 ) -> list[Advice]:
@@ -471,12 +474,17 @@ def _judge_names(
         for name, minutes in names.items():
             if name == OTHERS or name in named:
                 continue  # somebody wrote it like this
-            right = meant(name, _taken(mapper, place))
+            taken = _taken(mapper, place)
+            right = meant(name, taken)
+            is_other_word = right is None and name not in mapper.own_names and may_be_purchase(name)
+            if is_other_word and _PURCHASE in taken and _PURCHASE not in names:
+                right = _PURCHASE
             if right is None or (fate := _fate(mapper, place, name, right, page.now)) is Fate.COUNTS:
                 continue
             seen = _spelling(place, mapper, name, right, fate, minutes, names.get(right, ()))
             subject = Subject(AlertKind.EVENT_NAME_UNKNOWN, place.platform, name)
-            finding = judge_event_name_unknown(seen, is_open=subject in open_ones)
+            # What another word means is for the shop to say: that is advice, and no alert.
+            finding = None if is_other_word else judge_event_name_unknown(seen, is_open=subject in open_ones)
             if finding is not None:
                 findings.append(finding)
             elif one := advise_on_spelling(seen):

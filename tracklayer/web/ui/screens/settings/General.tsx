@@ -71,7 +71,8 @@ export function General({ merchant, saved }: { merchant: Merchant; saved: () => 
               <span class="setting-help">{help}</span>
             </label>
           ))}
-          <p class="setting-help">Where consent is denied nothing is sent, whatever is chosen. A destination’s own setting wins.</p>
+          <p class="setting-help">Of people whom the choice does not ask, an event with consent denied goes only to platforms that take it so, without e-mail,
+            phone and name: their pages say it. A destination’s own setting wins.</p>
         </fieldset>
         <div class="actions">
           <Action

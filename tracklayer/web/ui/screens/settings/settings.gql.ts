@@ -41,9 +41,9 @@ export type CollectorInput = {
   consentRequired?: boolean | null | undefined;
 };
 
-/** Whose events are sent only where ad_user_data is granted. Where it is denied, none is sent under any rule. */
+/** Whose events are sent only where ad_user_data is granted. Of people whom the rule does not ask, and who denied it, a platform gets nothing, or the event without email, phone and name: its page says which. */
 export type ConsentRule =
-  /** Nobody's: what was not denied is sent. */
+  /** Nobody's: none is asked for. */
   | 'NEVER'
   /** Of people in the EEA, the United Kingdom and Switzerland, and of those whose country is not known. */
   | 'EEA'

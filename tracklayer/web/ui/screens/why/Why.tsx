@@ -51,7 +51,10 @@ export function Why() {
             nothing.
           </dd>
           <dt>Consent</dt>
-          <dd>Where somebody refused, TrackLayer sends nothing: the event is dropped with the reason “consent denied”.</dd>
+          <dd>
+            Where somebody refused, the event is dropped with the reason “consent denied”, but for platforms that take it so,
+            without e-mail, phone and name.
+          </dd>
         </dl>
       </Section>
       {shown.length ? (
