@@ -8,12 +8,15 @@ import logging
 import socket
 import struct
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from websockets.sync.client import connect
 
 from tests.factories import Merchant
@@ -496,3 +499,128 @@ def test_the_body_of_a_stream_is_short_and_holds_no_room(server: LiveServer, mer
     with _stream(server, merchant):
         server.wait_for_followers(1)
         assert server.door._bodies.held == 0
+
+
+H2C = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
+NAME = b'{"query":"{ merchant { name } }"}'
+
+
+def _name(merchant: Merchant, more: bytes, body: bytes = NAME) -> bytes:
+    told = b"authorization: Bearer %s\r\ncontent-type: application/json\r\n" % merchant.key.encode()
+    return b"POST /graphql HTTP/1.1\r\nhost: x\r\n" + told + more + b"\r\n" + body
+
+
+LENGTH = b"content-length: %d\r\n" % len(NAME)
+CHUNKED = b"transfer-encoding: chunked\r\n"
+IN_CHUNKS = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (5, NAME[:5], len(NAME) - 5, NAME[5:])
+END = b"connection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "answers"),
+    [
+        pytest.param([(H2C + LENGTH, NAME)], 1, id="a body in the same packet"),
+        pytest.param([(H2C + LENGTH, b""), NAME[:7], NAME[7:]], 1, id="in later ones"),
+        pytest.param([(H2C + CHUNKED, IN_CHUNKS)], 1, id="in chunks"),
+        pytest.param([(H2C + CHUNKED, b""), IN_CHUNKS[:8], IN_CHUNKS[8:]], 1, id="in chunks, later"),
+        pytest.param([(H2C + LENGTH, NAME), (LENGTH, NAME)], 2, id="a request behind it"),
+        pytest.param([(LENGTH, NAME), (H2C + LENGTH, NAME), (H2C + LENGTH, NAME)], 3, id="a request before it"),
+        pytest.param([(H2C.replace(b"h2c", b"TLS/1.0, websockets") + LENGTH, NAME)], 1, id="another protocol"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_upgrade_that_nobody_knows_is_ignored_and_the_body_read(
+    server: LiveServer, merchant: Merchant, parts: list[bytes | tuple[bytes, bytes]], answers: int, at_once: bool
+) -> None:
+    said = [_name(merchant, *part) if isinstance(part, tuple) else part for part in parts]
+    said.append(_name(merchant, END + LENGTH))
+    client = opened(server, b"".join(said) if at_once else b"")
+    if not at_once:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in said:
+            client.sendall(part)
+            time.sleep(0.1)
+    found = answer(client)
+    assert found.count(b"HTTP/1.1 200 OK") == found.count(b'"merchant":{"name"') == answers + 1
+
+
+def test_behind_an_upgrade_that_was_ignored_a_socket_begins(server: LiveServer, merchant: Merchant) -> None:
+    with opened(server, _name(merchant, H2C + LENGTH)) as client:
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+        client.sendall(UPGRADE % (b"GET", b"sec-websocket-protocol: %s\r\n" % PROTOCOL.encode()))
+        assert client.recv(4096).startswith(b"HTTP/1.1 101 ")
+
+
+def test_endless_upgrades_that_nobody_knows_are_not_answered(server: LiveServer) -> None:
+    said = answer(opened(server, HEALTH.replace(b"host", H2C + b"host") * 3 * MAX_PIPELINED))
+    assert said.count(b"HTTP/1.1 ") <= 1
+    assert b" 400 " in answer(opened(server, b"CONNECT x:443 HTTP/1.1\r\nhost: x\r\n\r\n"))
+
+
+def test_who_asks_before_he_sends_a_body_and_is_refused_finds_the_connection_closed(
+    server: LiveServer, merchant: Merchant
+) -> None:
+    asked = head(server, merchant, len(NAME)).replace(b"host:", b"expect: 100-continue\r\nhost:")
+    said = answer(opened(server, asked.replace(merchant.key.encode(), b"tl_wrong")))
+    assert said.startswith(b"HTTP/1.1 401 ")
+    assert b"connection: close" in said
+    with opened(server, asked) as client:
+        assert client.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(NAME)
+        found = client.recv(4096)
+    assert found.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" not in found
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_text_that_is_no_utf8_closes_a_socket_and_is_no_error_of_ours(
+    server: LiveServer, merchant: Merchant, is_known: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        for frames in (frame(TEXT, b"\xff\xfe"), frame(TEXT, b"\xc3", last=False) + frame(0, b"\xff")):
+            client = _socket(server, merchant if is_known else None)
+            client.sendall(frames)
+            assert struct.pack(">H", 1007) in answer(client)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+class _Failing:
+    """Begins an answer in whose midst it ends."""
+
+    def __init__(self, length: int, *, raises: bool) -> None:
+        self._length, self._raises = length, raises
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/whole":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+            await send({"type": "http.response.body", "body": b"ok"})
+            return
+        length = b"%d" % self._length
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        if self._raises:
+            raise ValueError
+
+
+@pytest.mark.parametrize("length", [5, 0])
+@pytest.mark.parametrize("raises", [True, False])
+def test_an_answer_that_fails_behind_its_head_is_a_500(length: int, raises: bool) -> None:
+    config = uvicorn.Config(
+        _Failing(length, raises=raises), http=Connection, port=0, log_config=None, lifespan="off", access_log=False
+    )
+    served = uvicorn.Server(config)
+    thread = threading.Thread(target=served.run)
+    thread.start()
+    try:
+        wait_until(lambda: served.started, "the server")
+        port = served.servers[0].sockets[0].getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+            client.sendall(HEALTH + HEALTH.replace(b"healthz", b"whole"))
+            said = answer(client)
+        assert said.startswith(b"HTTP/1.1 500 ")
+        assert b" 200 " not in said
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as client:
+            client.sendall(HEALTH.replace(b"healthz", b"whole"))
+            assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+    finally:
+        served.should_exit = True
+        thread.join()

@@ -49,7 +49,30 @@ def test_long_numbers_in_texts_are_texts_and_everyday_numbers_floats() -> None:
     assert [type(value) for value in found.values()] == [str, str, float, int]
 
 
-@pytest.mark.parametrize("text", ["NaN", "-", "[12345678901234567.5", "01234567890123456789.5", "[" * 2000])
+@pytest.mark.parametrize("padding", ["", " " * 500])  # among few numbers of a long text one is looked for by itself
+@pytest.mark.parametrize(
+    "text", ["a, 12345678901234567.5", '" , 1e400 "', "\\", '\\" 12345678901234567.5 \\', "ü\ud83d, 1e400"]
+)
+def test_what_stands_in_a_string_stays_beside_a_long_number(text: str, padding: str) -> None:
+    given = {"a": text, text: [3], "b": padding}
+    written = json.dumps(given)[:-1]
+    for number in ("12345678901234567890.5", "1e400"):
+        found = read_json(f'{written}, "n": {number}}}')
+        assert found == {**given, "n": Decimal(number)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NaN",
+        "[1e400, NaN]",
+        f'["{" " * 500}", NaN, 12345678901234567.5, -Infinity]',
+        "-",
+        "[12345678901234567.5",
+        "01234567890123456789.5",
+        "[" * 2000,
+    ],
+)
 def test_what_is_no_json_is_no_json_with_a_long_number_too(text: str) -> None:
     with pytest.raises(ValueError, match="no JSON"):
         read_json(text)

@@ -103,7 +103,7 @@ async def _raw(api: Api, body: str, media_type: str) -> None:
         pytest.param(_literals, ["ingest"], "GRAPHQL_VALIDATION_FAILED", 1, id="literals"),
         pytest.param(_unknown, ["ingest"], "GRAPHQL_VALIDATION_FAILED", 1, id="unknown field asked for"),
         pytest.param(_without_variable, ["ingest"], "BAD_USER_INPUT", 1, id="no variable"),
-        pytest.param(_too_many, ["ingest"], "BAD_USER_INPUT", 1001, id="1001 in a call"),
+        pytest.param(_too_many, ["ingest"], "BAD_USER_INPUT", 1000, id="1001 in a call"),
         pytest.param(_no_json, ["ingest"], "BAD_REQUEST", 1, id="broken JSON"),
         pytest.param(_text, ["ingest"], "BAD_REQUEST", 1, id="media type"),
         pytest.param(_too_large, ["ingest"], "TOO_LARGE", 1, id="413"),
@@ -114,7 +114,7 @@ async def _raw(api: Api, body: str, media_type: str) -> None:
             lambda api, n: api.post(INGEST_MANY, {"inputs": [_event(n), _event(n + 100)]}),
             ["read"],
             "FORBIDDEN",
-            2,
+            1,
             id="list of a key that only reads",
         ),
     ],
@@ -169,7 +169,7 @@ async def test_what_stays_open_counts_what_it_refuses_too(runtime: Runtime, merc
                 assert [name async for name, _ in events] == ["next", "complete"]
     assert await anyio.to_thread.run_sync(_counted, merchant) == [
         ("BAD_USER_INPUT", "request", 1),
-        ("FORBIDDEN", "request", 6),
+        ("FORBIDDEN", "request", 3),
     ]
 
 
@@ -225,3 +225,35 @@ async def test_process_writes_down_what_it_counted_before_it_ends(runtime: Runti
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as client:
         await Api(client, merchant.key).post(INGEST, {"i": _event(1)})
     assert _counted(merchant) == [("BAD_USER_INPUT", "request", 1)]
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "events"),
+    [
+        ("ingestEvents", {"a": [0] * 5000}, 1),
+        (INGEST_MANY + " x", {"inputs": [0] * 5000}, 1),
+        (INGEST_MANY + " x", {"inputs": [0, {}, [{}], {}], "others": [{}] * 50}, 2),
+        (
+            "mutation($a: [I!]!) { b: ingestEvents(inputs: $a) { x } c: ingestEvents ( inputs : $a ) { x }",
+            {"a": [{}] * 3},
+            6,
+        ),
+        ("{" + " ".join(f"a{n}: ingestEvents(inputs: $a) {{ x }}" for n in range(9)), {"a": [{}] * 900}, 2000),
+        ('mutation ingestEvents { a(b: "ingestEvents(inputs: $a)") # ingestEvents(inputs: $a)', {"a": [{}] * 3}, 0),
+        ("{ ingestEvents(inputs: $a) { x }", [{}] * 3, 1),
+    ],
+)
+@pytest.mark.parametrize("scopes", [("ingest",), ("read",)])
+async def test_only_events_that_a_call_was_to_bring_are_counted(
+    api: Api,
+    runtime: Runtime,
+    merchant: Merchant,
+    query: str,
+    variables: Any,
+    events: int,
+    scopes: tuple[str, ...],
+) -> None:
+    _, key = await anyio.to_thread.run_sync(lambda: _key(runtime, merchant, *scopes))
+    await api.post(query, variables, key)
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+    assert _refused(merchant) == (events if scopes == ("ingest",) else min(events, 1))

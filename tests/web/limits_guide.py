@@ -15,6 +15,7 @@ from tracklayer.domain import collector as collected
 from tracklayer.domain import event, identifiers, personal, retry, wire
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS
 from tracklayer.schema import MAX_TEXT, MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
+from tracklayer.schema.sent import MAX_VALUES
 from tracklayer.services import (
     access_package,
     alert,
@@ -81,6 +82,7 @@ def tables() -> list[str]:
             [
                 ("body of a request with a key", _bytes(bodies.MAX_BODY), "413 `TOO_LARGE`"),
                 ("body with a key of scope `ADMIN`", _bytes(bodies.MAX_ADMIN_BODY), "413 `TOO_LARGE`"),
+                ("values of a body", f"{MAX_VALUES:,}", "413 `TOO_LARGE`"),
                 ("body without a key", _bytes(wire.STRANGER_BODY), "413 `TOO_LARGE`"),
                 ("body of what is answered by an event stream", _bytes(wire.STREAM_BODY), "413 `TOO_LARGE`"),
                 (

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_VALUE_RE,
     STATUS_LINE,
@@ -95,6 +96,7 @@ class Connection(HttpToolsProtocol):
         self.requests: list[RequestResponseCycle] = []  # that are not answered yet; uvicorn knows the last one alone
         self.opened = self.since
         self.arriving = False  # the headers of a request have begun and not ended
+        self.is_ignoring = False  # of a request that is read again without the upgrade that it asks for
         self.last_one: RequestResponseCycle | None = None  # whose answer says that this connection is closed behind it
         has_room = len(self.connections) < self.most or _made_room(self.connections)
         super().connection_made(transport)
@@ -105,13 +107,46 @@ class Connection(HttpToolsProtocol):
         self.chunk = len(data)
         self.received += self.chunk
         self.beside += self.chunk
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._read(data)
         if self.transport.is_closing():
             return
         if self.in_head and self.received > MAX_HEAD:
             self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
         elif not self.in_head and self.beside > MAX_HEAD:
             self.refuse(431, f"What comes beside a body may have {MAX_HEAD:,} bytes.")
+
+    def _read(self, data: bytes | memoryview) -> None:
+        """As uvicorn's ``data_received``, but that an upgrade nobody here knows is ignored (RFC 9110, 7.8).
+
+        Java's HttpClient, at its defaults, asks for one to HTTP/2. httptools takes all that follows for the other protocol's;
+        so the head is read again without it, and what follows behind that.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                elif self.is_ignoring:
+                    data = memoryview(data)[upgrade.args[0] :]
+                    head = self._without_upgrade()
+                    self.is_ignoring = False
+                    self.parser = httptools.HttpRequestParser(self)
+                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+                    self.parser.feed_data(head)
+                    continue
+                return
+            except httptools.HttpParserError:
+                self.logger.warning("Invalid HTTP request received.")
+                self.send_400_response("Invalid HTTP request received.")
+            return
+
+    def _without_upgrade(self) -> bytes:
+        """The head of the request, as it came but for that."""
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join((*lines, b"", b""))
 
     def on_message_begin(self) -> None:
         if self.transport.is_closing():
@@ -130,7 +165,14 @@ class Connection(HttpToolsProtocol):
         self.beside = 0
         super().on_body(body)
 
+    def on_message_complete(self) -> None:
+        if not self.is_ignoring:
+            super().on_message_complete()
+
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade() and not self._should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self.is_ignoring = True
+            return
         # What came at once with its headers was counted with them.
         if self.received + self.chunk > MAX_HEAD and self._size_of_head() > MAX_HEAD:
             self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
@@ -271,7 +313,15 @@ class Exchange(RequestResponseCycle):
 
     head: Any = None  # that waits for its body: until then nothing of the answer has begun
 
+    async def send_500_response(self) -> None:
+        self.head = None  # of an answer whose body does not come: nobody has it yet
+        await super().send_500_response()
+
     async def send(self, message: Any) -> None:
+        if self.waiting_for_100_continue and self.more_body:
+            self.keep_alive = (
+                False  # whoever asked whether to send his body may leave it out: what comes then is nobody's guess
+            )
         head, self.head = self.head, None
         if head is not None:
             if not self._send_whole(head, message):
@@ -285,6 +335,8 @@ class Exchange(RequestResponseCycle):
     def _send_whole(self, head: Any, message: Any) -> bool:
         """Whether this is an everyday answer, and on its way."""
         if self.disconnected or self.flow.write_paused or message.get("more_body", False):
+            return False
+        if message["type"] != "http.response.body":
             return False
         body = message.get("body", b"")
         values = [value for _, value in self.default_headers]
@@ -364,8 +416,18 @@ class Socket(WebSocketsSansIOProtocol):
         if self.unread_pings > MAX_UNREAD_PINGS:
             self.transport.abort()
 
-    def _refuse(self, reason: str) -> None:
-        self.conn.fail(CloseCode.POLICY_VIOLATION, reason)
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:  # which uvicorn takes for an error of ours
+                self.frames = []
+                self._refuse("no UTF-8", CloseCode.INVALID_DATA)
+                return
+        super().send_receive_event_to_app()
+
+    def _refuse(self, reason: str, code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
+        self.conn.fail(code, reason)
         if self.conn.close_sent is None:  # the handshake is not answered yet
             self.transport.abort()
         else:

@@ -3,13 +3,15 @@
 orjson refuses a whole text for half of a surrogate pair (a shop cut an emoji in two) and for a number beyond 64 bits or a
 double. Those are one field's mistake, and whoever reads that field says so. And it makes a double of every number with a
 fraction and of every one beyond 64 bits: 99999999999999.99 becomes …98. A text that holds a number so long is read again,
-with that number as a Decimal or an int: the digits that were sent.
+with that number as a Decimal or an int: the digits that were sent. It is read by Python's own reader, which is written in C as
+long as nobody asks to be called for each number: only those that a double might change are taken out beforehand.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
@@ -26,6 +28,19 @@ _NUMBER = b"".join(_SIGNS.get(byte, b"x") for byte in range(256))
 _BEGINS = (_LONG, b"-" + _LONG)
 _FOLLOWS = (b" " + _LONG, b" -" + _LONG)
 _MOST_DIGITS = 400  # of an integer that is read: no longer one is within any bound
+_WHOLE_NUMBER = re.compile(rb"-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d++)?+(?![\w.+-])")
+_EXPONENT = re.compile(rb"[eE][+-]?\d{3}")  # beyond a double, however short the number is
+_BEFORE_EXPONENT = b"0123456789.-"
+_BYTES_OF_ONE = 64  # where more numbers than one in so many bytes are uncommon, to be called for all of them costs less
+_TAKEN_OUT = b"NaN"  # which JSON does not have, and Python's reader calls somebody for
+
+
+class NotAtOnceError(ValueError):
+    """The text is no JSON, or is some that only the thorough reader reads. ``holds_long``: it is, and holds a long number."""
+
+    def __init__(self, *, holds_long: bool) -> None:
+        super().__init__("no JSON")
+        self.holds_long = holds_long
 
 
 def read_json(text: bytes | str) -> Any:
@@ -33,14 +48,46 @@ def read_json(text: bytes | str) -> Any:
     quote the text, for what is no JSON.
     """
     try:
+        return read_at_once(text)
+    except NotAtOnceError as why:
+        return read_thoroughly(text, why)
+
+
+def read_at_once(text: bytes | str) -> Any:
+    """As ``read_json``, of everyday texts. Raises NotAtOnceError for any other."""
+    try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        pass
-    else:
-        if not _holds_long_number(text.encode() if isinstance(text, str) else text):
-            return value
+        raise NotAtOnceError(holds_long=False) from None
+    if _holds_long_number(text.encode() if isinstance(text, str) else text):
+        raise NotAtOnceError(holds_long=True)
+    return value
+
+
+def read_thoroughly(text: bytes | str, why: NotAtOnceError) -> Any:
+    """As ``read_json``, of what ``read_at_once`` does not read: it takes a few times as long."""
     try:
-        return json.loads(text, parse_float=exact_number, parse_int=_integer, parse_constant=_no_json)
+        if isinstance(text, bytes):
+            text = text.decode(json.detect_encoding(text), "surrogatepass")
+        written = text.encode("utf-8", "surrogatepass")
+        starts = [*_long_starts(written), *(() if why.holds_long else _exponent_starts(written))]
+        if len(starts) > len(written) // _BYTES_OF_ONE:
+            return json.loads(text, parse_float=exact_number, parse_int=_number, parse_constant=_no_json)
+        parts: list[bytes] = []
+        numbers: list[str] = []
+        at = 0
+        for number in _outside_strings(written, sorted(starts)):
+            parts += (written[at : number.start()], _TAKEN_OUT)
+            numbers.append(number[0].decode())
+            at = number.end()
+        if parts:
+            text = b"".join((*parts, written[at:])).decode("utf-8", "surrogatepass")
+        numbers.reverse()
+
+        def taken_out(constant: str) -> int | float | Decimal:
+            return _number(numbers.pop()) if numbers else _no_json(constant)
+
+        return json.loads(text, parse_constant=taken_out)
     except (ValueError, RecursionError):
         raise ValueError("no JSON") from None
 
@@ -68,8 +115,43 @@ def exact_number(text: str) -> float | Decimal:
     return number if Decimal(repr(number)) == exact else exact
 
 
-def _integer(text: str) -> int | float:
+def _number(text: str) -> int | float | Decimal:
+    if not text.removeprefix("-").isdigit():
+        return exact_number(text)
     return int(text) if len(text) <= _MOST_DIGITS else float(text)
+
+
+def _outside_strings(text: bytes, starts: list[int]) -> Iterator[re.Match[bytes]]:
+    """The numbers that begin there, and in no string."""
+    if not starts:
+        return
+    unescaped = text.replace(b"\\\\", b"xx").replace(b'\\"', b"xx")  # its quotation marks all begin or end a string
+    counted, marks, end = 0, 0, 0
+    for start in starts:
+        if start < end:
+            continue
+        marks += unescaped.count(b'"', counted, start)
+        counted = start
+        if not marks % 2 and (found := _WHOLE_NUMBER.match(text, start)):
+            end = found.end()
+            yield found
+
+
+def _long_starts(text: bytes) -> Iterator[int]:
+    shape = b" " + text.translate(_NUMBER)
+    for begins in _FOLLOWS:
+        at = shape.find(begins)
+        while at >= 0:
+            yield at  # without the sign that it follows, which ``text`` does not begin with
+            at = shape.find(begins, at + len(begins))
+
+
+def _exponent_starts(text: bytes) -> Iterator[int]:
+    at = 0
+    for exponent in _EXPONENT.finditer(text):
+        before = text[at : exponent.start()]
+        yield at + len(before.rstrip(_BEFORE_EXPONENT))
+        at = exponent.start()
 
 
 def _holds_long_number(text: bytes) -> bool:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import orjson
-from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from cross_web import AsyncHTTPRequestAdapter, HTTPException, StarletteRequestAdapter
 from graphql import ExecutionResult as CompiledResult
 from graphql import GraphQLError
 from starlette.requests import HTTPConnection, Request
@@ -47,6 +47,7 @@ from tracklayer.schema.fair import LONG_BODY, LongRequests
 from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
+from tracklayer.schema.sent import Sent, refuse_many
 from tracklayer.schema.turned_away import count_answer, count_refused, count_revoked
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
@@ -65,7 +66,7 @@ EVENT_STREAM = b"text/event-stream"
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 TELL_COST = b"tracklayer-cost"  # the header that asks for extensions.cost
 HOLDER = "tracklayer.holder"  # where a scope keeps whose key came with it
-BODY = "tracklayer.body"  # and the body that was read
+SENT = "tracklayer.sent"  # and the body that was read
 CONTEXT = "tracklayer.context"  # and the context of an operation whose cost is asked for
 
 
@@ -77,11 +78,24 @@ class _ReadsError(Exception):
     """A long request that reads: it is answered on the event loop, where it takes no place of those that take in."""
 
 
+class _SlowError(Exception):
+    """A long body that takes long to read: nobody is to wait for it on the event loop."""
+
+
+class _Adapter(StarletteRequestAdapter):
+    """Gives out the body as it was read already: no other reader than ``decode_json`` gets it."""
+
+    async def get_body(self) -> Any:
+        return self._request.scope.get(SENT) or await super().get_body()
+
+
 class GraphQLDoor(LiveDoor):
     """Strawberry's ASGI view with our context, our limits, and errors that never quote what was sent.
 
     ``plans`` of None: nothing is compiled, and the view answers everything.
     """
+
+    request_adapter_class = _Adapter
 
     def __init__(
         self, runtime: Runtime, wake: Wake, hub: AlertHub, closing: asyncio.Event, plans: Plans | None
@@ -117,11 +131,11 @@ class GraphQLDoor(LiveDoor):
                 return
             is_stream = EVENT_STREAM in headers.get(b"accept", b"")
             with self._bodies.reader(holder and holder.merchant_id, _most(holder, is_stream), headers) as reader:
-                body = await reader.read(receive)
+                sent = Sent(await reader.read(receive))
                 if not is_stream:
-                    await self._post(scope, headers, holder, body, receive, send)
+                    await self._post(scope, headers, holder, sent, receive, send)
                     return
-            await self._view(scope, receive, send, body)
+            await self._view(scope, receive, send, sent)
         except ClientGoneError:
             pass
         except (DamagedBodyError, UnknownEncodingError) as error:
@@ -167,20 +181,27 @@ class GraphQLDoor(LiveDoor):
         scope: Scope,
         headers: Mapping[bytes, bytes],
         holder: KeyHolder | None,
-        body: bytes,
+        sent: Sent,
         receive: Receive,
         send: Send,
     ) -> None:
-        if self._plans is None or holder is None or not _is_json(headers.get(b"content-type", b"")):
-            await self._view(scope, receive, send, body)
+        if holder is None:
+            await self._view(scope, receive, send, sent)
             return
-        answer = partial(self._answer, self._plans, holder, scope, headers, body)
-        if len(body) > LONG_BODY:
+        plans = self._plans if _is_json(headers.get(b"content-type", b"")) else None
+        answer = partial(self._answer, plans, holder, scope, headers, sent)
+        size = len(sent.body)
+        if size > LONG_BODY:
+            refuse_many(sent.body)
+        if size > LONG_BODY or not sent.is_easy(LONG_BODY):
             merchant_id = holder.merchant_id
-            if not self.house.intake.has_short_about and await self._long.answer_here(
-                merchant_id, answer, receive, send
-            ):
-                return
+            try:
+                if not self.house.intake.has_short_about and await self._long.answer_here(
+                    merchant_id, partial(answer, is_here=True), receive, send
+                ):
+                    return
+            except _SlowError:
+                pass
             self.house.intake.home = asyncio.get_running_loop()
             try:
                 await self._long.answer(merchant_id, partial(answer, takes_in=True), receive, send)
@@ -191,41 +212,47 @@ class GraphQLDoor(LiveDoor):
 
     async def _answer(
         self,
-        plans: Plans,
+        plans: Plans | None,
         holder: KeyHolder,
         scope: Scope,
         headers: Mapping[bytes, bytes],
-        body: bytes,
+        sent: Sent,
         receive: Receive,
         send: Send,
         *,
         takes_in: bool = False,
+        is_here: bool = False,
     ) -> None:
-        """By the operation's plan, else by the view. ``takes_in``: raises _ReadsError for a plan that does not."""
+        """By the operation's plan, else by the view. ``takes_in``: raises _ReadsError for a plan that does not. ``is_here``:
+        raises _SlowError for a body that takes long to read.
+        """
+        if is_here and not sent.is_easy(LONG_BODY):
+            raise _SlowError
         strict = GRAPHQL_JSON.encode() in headers.get(b"accept", b"")
-        answer = await self._compiled(plans, holder, scope, headers, body, takes_in=takes_in)
+        answer = None
+        if plans is not None:
+            answer = await self._compiled(plans, holder, scope, headers, sent, takes_in=takes_in)
         if isinstance(answer, bytes):
             await _send_data(send, answer, strict=strict)
         elif answer is not None:
-            count_answer(self.house.runtime, holder, body, answer)
+            count_answer(self.house.runtime, holder, sent, answer)
             media_type = GRAPHQL_JSON if strict else "application/json"
             await self._response(answer, media_type, strict=strict)(scope, receive, send)
         else:
-            await self._view(scope, receive, send, body)
+            await self._view(scope, receive, send, sent)
 
-    async def _view(self, scope: Scope, receive: Receive, send: Send, body: bytes | None = None) -> None:
-        """What Strawberry's view answers; an error of the request is JSON with a code, as any other is. ``body``: if it was read."""
-        if body is not None:
-            self._collect_after(len(body))
-            receive = _again(body, receive)
+    async def _view(self, scope: Scope, receive: Receive, send: Send, sent: Sent | None = None) -> None:
+        """What Strawberry's view answers; an error of the request is JSON with a code, as any other is. ``sent``: its body."""
+        if sent is not None:
+            self._collect_after(len(sent.body))
         # Media types know no case; Strawberry's view does.
         lowered = [(name, value.lower() if name in _MEDIA_TYPES else value) for name, value in scope["headers"]]
-        request = Request({**scope, "headers": lowered, BODY: body}, receive)
+        request = Request({**scope, "headers": lowered, SENT: sent}, receive)
         try:
             response = await self.run(request)
         except HTTPException as error:
-            if body is not None:
-                count_refused(self.house.runtime, scope.get(HOLDER), body, errors.BAD_REQUEST)
+            if sent is not None:
+                count_refused(self.house.runtime, scope.get(HOLDER), sent, errors.BAD_REQUEST)
             response = _problem(error.status_code, error.reason)
         await response(scope, receive, send)
 
@@ -242,18 +269,18 @@ class GraphQLDoor(LiveDoor):
         holder: KeyHolder,
         scope: Scope,
         headers: Mapping[bytes, bytes],
-        body: bytes,
+        sent: Sent,
         *,
         takes_in: bool,
     ) -> bytes | dict[str, Any] | None:
         """The answer of an operation that has a plan: its body, or an answer with errors. None: the view decides."""
         try:
-            sent = read_json(body)
+            request = sent.read()
         except ValueError:
             return None
-        if type(sent) is not dict or sent.get("extensions") is not None:
+        if type(request) is not dict or request.get("extensions") is not None:
             return None
-        query, variables, name = sent.get("query"), sent.get("variables"), sent.get("operationName")
+        query, variables, name = request.get("query"), request.get("variables"), request.get("operationName")
         if type(query) is not str or not isinstance(variables, dict | None) or not isinstance(name, str | None):
             return None
         limits = self.house.limits
@@ -313,13 +340,15 @@ class GraphQLDoor(LiveDoor):
             raise HTTPException(400, "operationName must be text.")
         return data
 
-    def decode_json(self, data: str | bytes) -> object:
+    def decode_json(self, data: str | bytes | Sent) -> object:
         """``data``: a body; as text, a parameter of an address."""
         try:
-            found = read_json(data)
+            found = data.read() if isinstance(data, Sent) else read_json(data)
         except ValueError as error:
             raise HTTPException(400, "The body is not JSON.") from error
-        if isinstance(data, bytes) and not isinstance(found, dict | list):  # of a list Strawberry says that it is none
+        if not isinstance(data, str) and not isinstance(
+            found, dict | list
+        ):  # of a list Strawberry says that it is none
             raise HTTPException(400, NO_REQUEST)
         return found
 
@@ -334,8 +363,8 @@ class GraphQLDoor(LiveDoor):
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
         answer = _worded(result, request.scope.get(CONTEXT))
-        if "errors" in answer and (body := request.scope.get(BODY)) is not None:
-            count_answer(self.house.runtime, request.scope.get(HOLDER), body, answer)
+        if "errors" in answer and (sent := request.scope.get(SENT)) is not None:
+            count_answer(self.house.runtime, request.scope.get(HOLDER), sent, answer)
         return answer  # type: ignore[return-value]
 
     def create_response(self, response_data: Any, sub_response: Response) -> Response:
@@ -431,20 +460,6 @@ def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]
     if b"accept" in found:
         found[b"accept"] = found[b"accept"].lower()
     return found
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """Gives out the body that was read already, then what follows."""
-    is_given = False
-
-    async def replayed() -> Message:
-        nonlocal is_given
-        if is_given:
-            return await receive()
-        is_given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replayed
 
 
 def _unstored(send: Send) -> Send:

@@ -31,6 +31,7 @@ from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.domain.wire import ADMITTED
 from tracklayer.schema import errors
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
+from tracklayer.schema.sent import Sent
 from tracklayer.schema.turned_away import count_answer, takes_events_in
 
 INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
@@ -113,7 +114,7 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
             answer = {"errors": message["payload"]} if kind == "error" else message.get("payload", {})
             if sent is not None and "errors" in answer:
                 context = self.context
-                count_answer(context.house.runtime, context.holder, write_json(sent), answer)
+                count_answer(context.house.runtime, context.holder, Sent.of(sent), answer)
         await super().send_message(message)
 
     async def handle_task_exception(self, error: Exception) -> None:

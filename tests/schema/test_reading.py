@@ -1,0 +1,111 @@
+"""A body is read once, whoever asks what it says; and a long one that takes long to read, not on the event loop."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import anyio.to_thread
+import orjson
+import pytest
+
+from tests.factories import Api, Merchant
+from tracklayer.runtime import Runtime
+from tracklayer.schema.fair import LONG_BODY
+from tracklayer.schema.sent import MAX_VALUES
+from tracklayer.services.merchants import create_api_key
+
+pytestmark = pytest.mark.anyio
+_QUICK, _THOROUGH = "orjson", "json"
+
+
+@contextmanager
+def reads(size: int) -> Iterator[list[tuple[str, str]]]:
+    """Which reader was called with a text of about so many bytes, and whether in this thread or in another."""
+    found: list[tuple[str, str]] = []
+    here = threading.get_ident()
+
+    def seen(frame: FrameType, event: str, called: Any) -> None:
+        if event == "c_call" and called is orjson.loads:
+            reader = _QUICK
+        elif event == "call" and frame.f_code is json.loads.__code__:
+            reader = _THOROUGH
+        else:
+            return
+        lengths = [len(value) for value in frame.f_locals.values() if isinstance(value, bytes | str)]
+        if max(lengths, default=0) > size // 2:
+            found.append((reader, "here" if threading.get_ident() == here else "there"))
+
+    threading.setprofile(seen)
+    sys.setprofile(seen)
+    try:
+        yield found
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+
+_ZEROS = "0," * LONG_BODY
+_LONG_NUMBER = f'{{"query":"ingestEvents","variables":{{"a":[{_ZEROS}0],"n":1234567890123456789}},"operationName":1}}'
+_OF_NO_OPERATION = f'{{"query":"{{ nothing }}","variables":{{"a":[{_ZEROS}0],"n":1234567890123456789}}}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "expected"),
+    [
+        pytest.param(_LONG_NUMBER, "application/json", "operationName must be text", id="a long number"),
+        pytest.param(_OF_NO_OPERATION, "application/json", "Cannot query field", id="a long number, and a query"),
+        pytest.param(_LONG_NUMBER, "x-application/json", "operationName must be text", id="for no plan"),
+        pytest.param(_LONG_NUMBER[:-1], "application/json", "The body is not JSON", id="broken"),
+        pytest.param(
+            _OF_NO_OPERATION.replace('"n"', '"\\ud83d"'), "application/json", "Cannot query field", id="half a pair"
+        ),
+    ],
+)
+async def test_a_long_body_that_takes_long_is_read_once_and_not_on_the_event_loop(
+    api: Api, body: str, media_type: str, expected: str
+) -> None:
+    headers = {
+        "authorization": f"Bearer {api.key}",
+        "content-type": media_type,
+        "content-encoding": "gzip",
+    }
+    with reads(len(body)) as found:
+        answer = await api.client.post("/graphql", content=gzip.compress(body.encode()), headers=headers)
+    assert expected in answer.text
+    assert found == [(_QUICK, "here"), (_THOROUGH, "there")]
+
+
+async def test_what_has_more_values_than_anybody_sends_is_not_read(
+    api: Api, runtime: Runtime, merchant: Merchant
+) -> None:
+    made = await anyio.to_thread.run_sync(
+        lambda: create_api_key(runtime, merchant.merchant_id, "admin", ("ingest", "admin"))
+    )
+    assert isinstance(made, tuple)
+    body = _LONG_NUMBER.replace(_ZEROS, "0," * MAX_VALUES)
+    with reads(len(body)) as found:
+        answer = await api.client.post(
+            "/graphql",
+            content=body,
+            headers={"authorization": f"Bearer {made[1]}", "content-type": "application/json"},
+        )
+    assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (413, "TOO_LARGE")
+    assert found == []
+
+
+async def test_a_short_body_that_the_view_answers_is_read_once(api: Api) -> None:
+    body = '{"query": "{ nothing }", "operationName": 1, "n": 1234567890123456789}'
+    with reads(len(body)) as found:
+        await api.client.post(
+            "/graphql",
+            content=body,
+            headers={"authorization": f"Bearer {api.key}", "content-type": "application/json"},
+        )
+    assert found == [(_QUICK, "here"), (_THOROUGH, "here")]

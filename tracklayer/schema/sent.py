@@ -1,0 +1,70 @@
+"""What was sent: a body, and what it says, which is read once, whoever asks for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracklayer.domain.json_text import NotAtOnceError, read_at_once, read_thoroughly, write_json
+from tracklayer.schema import errors
+
+MAX_VALUES = 1_000_000  # of a body: nobody has a turn while its values are made; 4 MiB can hold two millions of them
+QUICK_BODY = 32 * 1024  # bytes: of what Python's own reader reads on the event loop, where orjson refused it
+_NOT_YET = object()
+
+
+class Sent:
+    """Of one request. It is read by one at a time."""
+
+    __slots__ = ("_value", "_why", "body")
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self._value: Any = _NOT_YET
+        self._why: ValueError | None = None  # it is not read yet, or cannot be
+
+    @classmethod
+    def of(cls, value: Any) -> Sent:
+        """Of what was read already."""
+        sent = cls(write_json(value))
+        sent._value = value
+        return sent
+
+    def is_easy(self, long: int) -> bool:
+        """Whether it is read, or cannot be longer to read than anybody may take on the event loop: of more than ``long`` bytes
+        what orjson reads.
+        """
+        self._begin()
+        why = self._why
+        return not isinstance(why, NotAtOnceError) or len(self.body) <= (long if why.holds_long else QUICK_BODY)
+
+    def read(self) -> Any:
+        """Raises ValueError, always again, for what is no JSON."""
+        self._begin()
+        if isinstance(self._why, NotAtOnceError):
+            why, self._why = self._why, None
+            try:
+                self._value = read_thoroughly(self.body, why)
+            except ValueError as error:
+                self._why = error
+        if self._why is not None:
+            raise self._why
+        return self._value
+
+    def _begin(self) -> None:
+        if self._value is _NOT_YET and self._why is None:
+            try:
+                self._value = read_at_once(self.body)
+            except NotAtOnceError as error:
+                self._why = error
+
+    @property
+    def known(self) -> Any:
+        """What was read; None where nothing was, or it is no JSON."""
+        return None if self._value is _NOT_YET else self._value
+
+
+def refuse_many(body: bytes) -> None:
+    """Raises GraphQLError for a body with more values than anybody sends."""
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+        message = f"The body may hold {MAX_VALUES:,} values. Send fewer events at once."
+        raise errors.refused(message, errors.TOO_LARGE)
