@@ -18,7 +18,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.access_package import as_json, export_person
 from tracklayer.services.erase import Request
 from tracklayer.services.ingest import ingest_events
-from tracklayer.services.payload import Names, without_names
+from tracklayer.services.payload import Many, Names, without_names
 
 HERS, JANE = "canary-order-001", "canary.jane@shop.example"
 PAGE = "https://shop.example.com/orders/canarypage"
@@ -129,7 +129,7 @@ ONE, TWO, SHORT = (Names(one, others) for one, others in (("order-1", ()), ("ord
     ],
 )
 def test_names_are_taken_out_where_they_are_no_part_of_something_else(words: str, own: Names | None, left: str) -> None:
-    assert without_names(words, [ONE, TWO, SHORT], own) == left
+    assert without_names(words, Many([ONE, TWO, SHORT]), own) == left
 
 
 def test_a_reason_from_before_that_names_an_event_is_cleaned(

@@ -7,6 +7,7 @@ differs, or is missing then, comes from there.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -61,6 +62,8 @@ _SHORT = 3  # characters: so short a text is looked for as a word of its own, as
 _FEWEST = 6  # characters of a name that is found anywhere in words: a shorter one is a part of other words
 _WORD = re.compile(r"[a-z]+|[0-9]+")  # and so is one that is a word, or a number, itself
 _CUT = 200  # characters of words that may have been cut off
+_LONGEST = 500  # characters at their end in which such a name begins
+_BEGINS = 4  # characters by which names are looked up
 _BEHIND_PAGE = re.compile(r"[?#]")
 
 
@@ -176,33 +179,62 @@ def names_within(row: EventToMap, item: Any, words: Iterable[str]) -> Names:
     return Names(row.event_id, tuple(others))
 
 
-def without_names(words: str, names: Iterable[Names], own: Names | None = None) -> str:
+class Many:
+    """The names of some events, looked up in words by how they begin: it takes as long as the words are, however many these are."""
+
+    def __init__(self, names: Iterable[Names]) -> None:
+        self._of: dict[str, list[tuple[str, Names]]] = {}  # by the name, folded
+        self._lengths: dict[str, set[int]] = {}  # of those that begin so
+        self._short: list[tuple[str, Names]] = []
+        for one in names:
+            for name in (*one.others, one.event_id):
+                folded = name.casefold()
+                if len(name) <= _SHORT or len(folded) < _BEGINS:
+                    self._short.append((name, one))
+                else:
+                    self._of.setdefault(folded, []).append((name, one))
+                    self._lengths.setdefault(folded[:_BEGINS], set()).add(len(folded))
+        self._sorted = sorted((name, one) for found in self._of.values() for name, one in found)
+
+    def within(self, words: str, own: Names | None) -> set[str]:
+        """Those that stand in the words, but for the id of ``own``."""
+        folded, found = words.casefold(), set[str]()
+        for at in range(len(folded) - _BEGINS + 1):
+            for length in self._lengths.get(folded[at : at + _BEGINS], ()):
+                for name, one in self._of.get(folded[at : at + length], ()):
+                    if one is not own or name != one.event_id or name in one.others:
+                        found.add(name)
+        found.update(
+            name
+            for name, one in self._short
+            if (one is not own or name != one.event_id) and _stands_in(name, words, folded)
+        )
+        return found
+
+    def cut_off(self, words: str, own: Names | None) -> int:
+        """How many characters at the end are the beginning of a name, of another event than ``own``."""
+        for at in range(max(0, len(words) - _LONGEST), len(words) - _FEWEST + 1):
+            end = words[at:]
+            place = bisect_left(self._sorted, (end,))
+            while place < len(self._sorted) and self._sorted[place][0].startswith(end):
+                if self._sorted[place][1] is not own and self._sorted[place][0] != end:
+                    return len(end)
+                place += 1
+        return 0
+
+
+def without_names(words: str, names: Many, own: Names | None = None) -> str:
     """A platform's words without what names one of some events. ``own``: of the one that they are about, whose id stays."""
-    folded, before = words.casefold(), words
-    found = {
-        name
-        for one in names
-        for name in ((*one.others, one.event_id) if one is not own else one.others)
-        if _stands_in(name, words, folded)
-    }
-    if found:
+    before = words
+    if found := names.within(words, own):
         kept = own.event_id.casefold() if own is not None else None
         every = sorted(found | ({own.event_id} if own is not None else set()), key=len, reverse=True)
         # With what was taken out behind it, such as a page's query.
         pattern = re.compile(f"({'|'.join(map(_pattern_of_name, every))})…?", re.IGNORECASE)
         words = pattern.sub(lambda match: match[0] if match[1].casefold() == kept else "…", words)
-    if len(before) < _CUT:
-        return words
-    ends = [
-        length
-        for one in names
-        if one is not own
-        for name in (*one.others, one.event_id)
-        if name[:_FEWEST] in words[-len(name) :]
-        for length in range(_FEWEST, len(name))
-        if words.endswith(name[:length])
-    ]
-    return f"{words[: -max(ends)]}…" if ends else words
+    if len(before) >= _CUT and (length := names.cut_off(words, own)):
+        return f"{words[:-length]}…"
+    return words
 
 
 def _pattern_of_name(name: str) -> str:

@@ -54,7 +54,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.payload import names_within, without_names, without_sealed
+from tracklayer.services.payload import Many, names_within, without_names, without_sealed
 from tracklayer.services.stitch import Stitching
 from tracklayer.services.transport import NotWrittenError, send
 from tracklayer.tracing import Steps
@@ -279,6 +279,7 @@ def _cleaned(
         return list(outcomes)
     told = {}
     names = [names_within(item.event, item.mapped.item, about) for item in items]
+    every = Many(names)
     for words, those in about.items():
         sent = [(item.event, item.mapped.item) for item in those]
         told[words] = without_sealed(
@@ -290,10 +291,10 @@ def _cleaned(
         if not words:
             cleaned.append(outcome)
         elif len(about[words]) == 1 and isinstance(outcome, Acknowledged | Rejected):
-            cleaned.append(_reworded(outcome, without_names(told[words], names, own)))
+            cleaned.append(_reworded(outcome, without_names(told[words], every, own)))
         else:
             if words not in of_many:
-                of_many[words] = without_names(told[words], names)
+                of_many[words] = without_names(told[words], every)
             cleaned.append(_reworded(outcome, of_many[words]))
     return cleaned
 
@@ -316,7 +317,7 @@ def tell_notes(destination: Destination, items: Sequence[Item], outcomes: Sequen
         words = one.note
         if count == 1:  # it may be about that event, and name it
             item = items[outcomes.index(one)]
-            words = without_names(words, [names_within(item.event, item.mapped.item, [words])])
+            words = without_names(words, Many([names_within(item.event, item.mapped.item, [words])]))
         log.warning(
             "merchant %s, %s: %s of %s taken with a note (%s): %s",
             destination.merchant_id,
