@@ -598,12 +598,13 @@ def _write(
     sent_at: datetime,
     now: datetime,
     following: Sequence[str],
-    may_rest: bool,
+    rest_unsent: bool,
     lock_ms: int,
 ) -> tuple[bool, Sequence[str]]:
-    """In one transaction: the destination's health, the verdicts, and what is sent next. (True where nothing may be, what is.)
+    """In one transaction: the destination's health, the verdicts, and what is sent next. (Whether the destination rests now, the
+    events that may leave next.)
 
-    ``may_rest``: what follows was not sent yet.
+    ``rest_unsent``: what follows was not sent yet, so that it can wait.
     """
     outcomes = () if isinstance(verdict, NotBuilt) else verdict
     with in_transaction():
@@ -627,7 +628,7 @@ def _write(
                 if not isinstance(outcome, Acknowledged)
             ]
         rests = health.state is not DestinationState.ACTIVE or (health.resume_at is not None and health.resume_at > now)
-        rests = rests and may_rest
+        rests = rests and rest_unsent
         acknowledged = acknowledged_by(claims, outcomes, sent_at)
         leaving = _settle_or_lose(runtime, batch, acknowledged, settlements, now, () if rests else following, lock_ms)
     runtime.tally.add("deliveries", [one.status.value for one in settlements])
@@ -695,7 +696,7 @@ def _settle_or_lose(
     following: Sequence[str],
     lock_ms: int,
 ) -> Sequence[str]:
-    """Writes verdicts and what is sent next, or that nothing is; what of it may be: in one transaction, which the caller holds.
+    """Writes the verdicts and marks the next request; its events that may leave. In one transaction, which the caller holds.
 
     Raises LeaseLostError, and so undoes all of it, where others have taken the batch over.
     """

@@ -100,8 +100,8 @@ class _Readiness:
     _lacks: str | None = None
 
     async def readyz(self, request: Request) -> Response:
-        """503 with ``why``, or 200; ``warnings`` then are what makes it lose events though it serves, and that its standby
-        does not.
+        """503 with ``why``, or 200; ``warnings`` are then what may lose events although it serves, and a standby that does not
+        serve.
 
         ``troubles`` are what is wrong elsewhere: with no worker alive this door still takes events, and
         whoever took it out of a load balancer for that would lose some.
