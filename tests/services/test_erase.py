@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import random
+from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -175,10 +177,14 @@ def test_what_waits_is_dropped_as_erased_and_the_ledger_balances(
     sound(clock)
 
 
+# As senders write a digest that platforms do not take: kept as the text that it is.
+NO_DIGESTS = (f"sha256:{DIGEST}", f"0x{DIGEST.upper()}", b64encode(bytes.fromhex(DIGEST)).decode())
+
+
 @pytest.mark.parametrize("hashing", [True, False])
 def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenClock, hashing: bool) -> None:
     merchant = new_merchant(runtime, hashing=hashing)
-    for request, user_data in (
+    cases: list[tuple[Request, dict[str, Any]]] = [
         (Request(phone="+49 151 23456789"), {"phone": "+4915123456789"}),
         (Request(phone=normalise.sha256_hex("4915123456789")), {"phone": "+49 151 2345 6789"}),
         (Request(phone="+49 151 23456789"), {"phones": ["+1 212 555 0123", "+4915123456789"]}),
@@ -190,12 +196,24 @@ def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenCl
         (Request(email="janeroe77@gmail.com"), {"email": "jane.roe77@googlemail.com"}),
         (Request(email="ue@ex.example"), {"email": "ue%40ex.example"}),
         (Request(phone="0170 1234567"), {"phone": "0170 1234567"}),
+        *((Request(email=asked), {"email": kept}) for asked in (EMAIL, DIGEST) for kept in NO_DIGESTS),
+        (Request(email="janeroe@gmail.com"), {"email": f"0x{normalise.sha256_hex('janeroe@googlemail.com')}"}),
+        (Request(email=EMAIL), {"email": '"Canary.Jane"@shop.example'}),
+        (Request(email=EMAIL), {"emails": [hashlib.md5(EMAIL.encode()).hexdigest()]}),
+        (Request(email=EMAIL), {"email": hashlib.sha1(EMAIL.encode()).hexdigest().upper()}),
+        (Request(phone="+49 151 23456789"), {"phone": f"sha256:{normalise.sha256_hex('4915123456789')}"}),
+        (
+            Request(phone=normalise.sha256_hex("+4915123456789")),
+            {"phone": f"0x{normalise.sha256_hex('+4915123456789')}"},
+        ),
         (Request(event_ids=("hers",)), {}),
-    ):
+    ]
+    for request, user_data in cases:
         send(runtime, merchant, of("hers", None, **user_data), of("his", "john@shop.example"))
         clock.move(timedelta(minutes=1))
-        finish(runtime, clock, begin(runtime, merchant, request, suppress=False))
+        done = finish(runtime, clock, begin(runtime, merchant, request, suppress=False))
         assert stored(merchant) == ["his"], request
+        assert len(done.identifiers) < 20
         with in_transaction():
             execute("DELETE FROM tombstones")
 

@@ -16,6 +16,8 @@ email and phone the values are SHA-256, as they are stored:
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -194,27 +196,67 @@ def _numbers(found: Mapping[str, str]) -> set[str]:
 
 def tokens_of_email(value: str) -> set[str]:
     """Of an address, or a SHA-256 of one in its usual form."""
+    return _of_kinds(_digests_of_email(value)) | written_otherwise(email=value)
+
+
+def _digests_of_email(value: str) -> set[str]:
     digest = digest_in(value)
     if digest is not None:
-        return {f"email:{digest}", f"email_given:{digest}"}
-    basic = normalise.email(value) or ""
-    local, _, domain = basic.partition("@")
+        return {digest}
     digests = {_of_text(value)}  # as versions stored it that took no address with a blank inside
-    for spelling in [f"{local}@{other}" for other in _GMAIL] if domain in _GMAIL else [basic]:
+    for spelling in _spellings(value):
         found = normalise.email_digests(spelling)
         digests |= {found[rule] for rule in TELLING["email"] if found.get(rule)}
         for other in other_spellings(spelling).values():  # and where both are so
             digests |= {sha256_hex(each) for each in other_spellings(other).values()}
         digests.add(_of_text(spelling.replace("@", "%40")))  # as a form sent it: kept as a text that is no address
+    return digests
+
+
+def _spellings(value: str) -> list[str]:
+    basic = normalise.email(value) or ""
+    local, _, domain = basic.partition("@")
+    return [f"{local}@{other}" for other in _GMAIL] if domain in _GMAIL else [basic]
+
+
+def _of_kinds(digests: Iterable[str]) -> set[str]:
     return {f"{kind}:{digest}" for kind in ("email", "email_given") for digest in digests}
+
+
+def written_otherwise(email: str | None = None, phone: str | None = None) -> set[str]:
+    """What an email or phone is known by that was sent as no platform takes it: it is kept as the text that it is.
+
+    A digest with ``sha256:`` or ``0x`` before it, or in base64, which others than hexadecimal digits are; an address with its part
+    before the @ in quotes; MD5 and SHA-1 of an address.
+    """
+    found: set[str] = set()
+    if email is not None:
+        texts = {text for digest in _digests_of_email(email) for text in _as_text(digest)}
+        for spelling in _spellings(email) if digest_in(email) is None else ():
+            local, at, domain = spelling.rpartition("@")
+            texts |= {f'"{local}"{at}{domain}'}
+            texts |= {
+                hashlib.new(name, spelling.encode(), usedforsecurity=False).hexdigest() for name in ("md5", "sha1")
+            }
+        found |= _of_kinds(map(_of_text, texts))
+    if phone is not None and (digest := digest_in(phone)) is not None:
+        found |= {f"phone:{_of_text(text)}" for text in _as_text(digest)}
+    elif phone is not None and (number := normalise.phone_e164(phone)) is not None:
+        digests = normalise.phone_digests(number, frozenset())
+        found |= {f"phone:{_of_text(text)}" for digest in digests.values() for text in _as_text(digest)}
+    return found
+
+
+def _as_text(digest: str) -> tuple[str, ...]:
+    return f"sha256:{digest}", f"0x{digest}", b64encode(bytes.fromhex(digest)).decode()
 
 
 def tokens_of_phone(value: str, countries: frozenset[str]) -> set[str]:
     """Of a number, or a SHA-256 of one; of one that cannot be read, as its text was stored. Of a number in plain its ends, too."""
     if digest_in(value) is not None:
-        return {f"phone:{digest_in(value)}"}
+        return {f"phone:{digest_in(value)}"} | written_otherwise(phone=value)
     found = normalise.phone_digests(value, countries)
-    tokens = _stored_phone(value, found, countries, None)
+    tokens = _stored_phone(value, found, countries, None) | written_otherwise(phone=value)
     numbers = {normalise.phone_e164(value, country) for country in countries} | {normalise.phone_e164(value)}
     whole = {decimal_digits(number) for number in numbers if number} or {
         decimal_digits(value).lstrip("0")[-_MOST_DIGITS:]

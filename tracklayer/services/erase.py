@@ -478,7 +478,7 @@ def let_back(runtime: Runtime, merchant_id: int, those: Sequence[tuple[ErasureRo
 def _told(request: Request, tokens: Iterable[str]) -> list[tuple[str, str]]:
     """(kind, token) of what was asked for: one of each form."""
     tokens = set(tokens)
-    told = tokens - person.ends_of(tokens)
+    told = tokens - person.ends_of(tokens) - person.written_otherwise(request.email, request.phone)
     found = [(token.partition(":")[0].removesuffix("_given"), token) for token in told]
     return found + [("event_id", of_event(event_id)) for event_id in request.event_ids]
 
