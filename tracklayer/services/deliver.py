@@ -54,6 +54,7 @@ from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import LEASE, Claimed, Delivered, Lease, QueueBusyError
 from tracklayer.db.destinations import Seen
 from tracklayer.db.models import DestinationRow
+from tracklayer.db.refused_names import count_unsent
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.delivery import (
     Acknowledged,
@@ -712,6 +713,9 @@ def _settle_or_lose(
         db.settle_delivered(batch.lease, done, now, changes)
     db.settle_deliveries(batch.lease, settlements, now, changes)
     changes.write()
+    unsent = [one.key.event_id for one in settlements if one.is_unsent]
+    if unsent:
+        count_unsent(lease.merchant_id, lease.platform, unsent, runtime.counting.names.known)
     return leaving
 
 

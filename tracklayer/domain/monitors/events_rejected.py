@@ -11,7 +11,7 @@ from typing import Any
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_SAMPLE, WINDOWS
-from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
+from tracklayer.domain.monitors.learn import LEAST_SPREAD, WORSE, WORST_USUAL, SuccessRate, worst_of
 from tracklayer.domain.monitors.refused_requests import meaning_of
 from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.views import NOTABLE_DROP, SMALL_SAMPLE, is_forgotten
@@ -22,8 +22,6 @@ from tracklayer.domain.problem import CODES, Meaning
 HALF = 0.5  # of at least LEAST_SAMPLE events: never usual, whatever the past was
 HALF_OF = timedelta(hours=1)  # with a past: over so long at least, as a file of wrong events is over sooner
 MANY, MANY_OF = 0.3, 200  # of so many events in an hour or longer: the same
-WORST_USUAL = 0.75  # accepted: more refusals than that are not usual, however long they have lasted
-WORSE = 1.25  # times what is refused in a bad hour
 CODE_FLOOR = 0.03  # of all events: a single code and field may rise by so much
 LEAST_OF_CODE = 10
 ENOUGH_FOR_A_CODE = 100  # newest events, which say whether it is over
@@ -298,13 +296,9 @@ def _too_many(
 
 def _beyond_chance(bad: int, total: int, usual: SuccessRate, floor: float) -> bool:
     """Also in an hour as bad as come now and then, and markedly: the worst of a few such hours is not the worst that comes."""
-    if bad / total < WORSE * (1 - _worst(usual)) + floor:
+    if bad / total < WORSE * (1 - worst_of(usual)) + floor:
         return False
-    return failures_at_least(bad, total, 1 - _worst(usual), usual.spread) < CHANCE
-
-
-def _worst(usual: SuccessRate) -> float:
-    return usual.share if usual.worst is None else min(usual.share, max(usual.worst, WORST_USUAL))
+    return failures_at_least(bad, total, 1 - worst_of(usual), usual.spread) < CHANCE
 
 
 def _still(series: Series, usual: SuccessRate | None) -> datetime | None:
@@ -318,7 +312,7 @@ def _still(series: Series, usual: SuccessRate | None) -> datetime | None:
             break
         minutes, good, bad = minutes + 1, good + accepted, bad + refused
         since = start if refused else since
-    limit = min(MANY - FLOOR / 2, (1 - _worst(usual) if usual is not None else MANY) + FLOOR / 2)
+    limit = min(MANY - FLOOR / 2, (1 - worst_of(usual) if usual is not None else MANY) + FLOOR / 2)
     return since if since is not None and bad / (good + bad) > limit else None
 
 
@@ -380,7 +374,7 @@ def _cause_still(view: DoorView) -> datetime | None:
         newest.append(minute)
         total += minute.accepted + sum(minute.refused.values())
     for cause, bad in _causes(newest).items():
-        if bad / total > 1 - _worst(_usual_cause(view, cause)) + CODE_FLOOR / 2:
+        if bad / total > 1 - worst_of(_usual_cause(view, cause)) + CODE_FLOOR / 2:
             return min(one.start for one in newest if _causes([one])[cause])
     return None
 
