@@ -6,21 +6,33 @@ Only of who sends with a key, also a revoked one: a stranger's requests count fo
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
+
+from graphql import GraphQLError
+from starlette.types import Receive
 
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import read_json
 from tracklayer.domain.monitors.refused_requests import CODES, WHOLE, of_key
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
+from tracklayer.schema.bodies import Bodies, ClientGoneError, DamagedBodyError, UnknownEncodingError
 from tracklayer.services.merchants import hash_of_key
 
 _FIELD = re.compile(r"(?<!mutation)\s(?:\w+\s*:\s*)?ingestEvent\s*\(|[{,:]\s*ingestEvent\s*\(")
 _SENDS = "ingestEvent"  # and ingestEvents
 MOST = 100_000  # events of one request that are counted
+# What is read of requests with revoked keys, which nobody is served for.
+LONGEST = 1024 * 1024  # bytes: a thousand events have about as many
+A_SECOND, BYTES_A_SECOND, AT_ONCE = 50, 2 * LONGEST, 8
+READ_WITHIN = 5  # seconds: whoever sends slowly is answered all the same
+MOST_KEYS = 1_000
 
 
 def takes_events_in(query: str) -> bool:
@@ -50,21 +62,78 @@ def count_refused(runtime: Runtime, holder: KeyHolder | None, body: bytes | None
     count = 1
     if body:
         count = _events_in(body)
-        known = f"request {sha256(body).hexdigest()}"
-        if not counting.refused_ids.is_new(holder.merchant_id, known, minute // 60):  # as an event that is sent again
+        if _has_come(runtime, holder.merchant_id, body, minute):
             counting.turned_away.add((holder.merchant_id, minute, None, None), count)
             return
     counting.turned_away.add((holder.merchant_id, minute, code, WHOLE), count)
 
 
-def count_revoked(runtime: Runtime, authorization: str) -> None:
-    """A request with a key that is none any more. Where it was revoked, and could send, its merchant is told."""
-    key = authorization.partition(" ")[2].strip()
-    found = runtime.counting.turned_away.revoked(hash_of_key(key)) if key else None
-    if found is not None and found[2]:
+class RevokedBodies:
+    """The bodies that came with revoked keys, of one process: read within bounds, to know how many events are lost.
+
+    Of whoever knows a key that never was, or could not send, nothing is read. A body beyond the bounds of a second counts as the
+    last one did that was read of its key; one that is too long brings an event at least. For the event loop alone.
+    """
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self._second = 0
+        self._requests = self._bytes = self._reading = 0
+        self._last: OrderedDict[int, int] = OrderedDict()  # key id -> events in the last body that was read
+
+    async def count(self, runtime: Runtime, headers: Mapping[bytes, bytes], receive: Receive) -> None:
+        """A request with a key that is none any more: where it was revoked, and could send, its merchant is told."""
+        key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")[2].strip()
+        found = runtime.counting.turned_away.revoked(hash_of_key(key)) if key else None
+        if found is None or not found[2]:
+            return
         merchant_id, key_id, _ = found
+        body = await self._read(merchant_id, headers, receive) if self._has_room() else None
+        if isinstance(body, bytes):
+            self._bytes += len(body)
+            count = _events_in(body) if _SENDS.encode() in body else 0
+            self._last[key_id] = count
+            self._last.move_to_end(key_id)
+            if len(self._last) > MOST_KEYS:
+                self._last.popitem(last=False)
+        else:
+            count = self._last.get(key_id, 0) if body is None else 1
+        if not count:
+            return
         minute = int(runtime.clock.now().timestamp()) // 60
-        runtime.counting.turned_away.add((merchant_id, minute, errors.UNAUTHENTICATED, of_key(key_id)), 1)
+        if isinstance(body, bytes) and _has_come(runtime, merchant_id, body, minute):
+            runtime.counting.turned_away.add((merchant_id, minute, None, None), count)
+        else:
+            runtime.counting.turned_away.add((merchant_id, minute, errors.UNAUTHENTICATED, of_key(key_id)), count)
+
+    def _has_room(self) -> bool:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._requests, self._bytes = second, 0, 0
+        self._requests += 1
+        return self._requests <= A_SECOND and self._bytes < BYTES_A_SECOND and self._reading < AT_ONCE
+
+    async def _read(
+        self, merchant_id: int, headers: Mapping[bytes, bytes], receive: Receive
+    ) -> bytes | Literal["too long"] | None:
+        """None: it cannot be read, or not in time."""
+        self._reading += 1
+        try:
+            async with asyncio.timeout(READ_WITHIN):
+                with self._bodies.reader(merchant_id, LONGEST, headers) as reader:
+                    return await reader.read(receive)
+        except GraphQLError as error:
+            return "too long" if (error.extensions or {}).get("code") == errors.TOO_LARGE else None
+        except (ClientGoneError, DamagedBodyError, UnknownEncodingError, TimeoutError):
+            return None
+        finally:
+            self._reading -= 1
+
+
+def _has_come(runtime: Runtime, merchant_id: int, body: bytes, minute: int) -> bool:
+    """Whether the same body came within the hour: counted as an event that is sent again."""
+    known = f"request {sha256(body).hexdigest()}"
+    return not runtime.counting.refused_ids.is_new(merchant_id, known, minute // 60)
 
 
 def _wants_to_send(holder: KeyHolder, body: bytes | None, code: str) -> bool:

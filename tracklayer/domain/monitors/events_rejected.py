@@ -12,9 +12,9 @@ from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_SAMPLE, WINDOWS
 from tracklayer.domain.monitors.learn import LEAST_SPREAD, WORSE, WORST_USUAL, SuccessRate, worst_of
-from tracklayer.domain.monitors.refused_requests import meaning_of
+from tracklayer.domain.monitors.refused_requests import key_of, meaning_of
 from tracklayer.domain.monitors.statistics import failures_at_least
-from tracklayer.domain.monitors.views import NOTABLE_DROP, SMALL_SAMPLE, is_forgotten
+from tracklayer.domain.monitors.views import NOTABLE_DROP, PAST, SMALL_SAMPLE, is_forgotten
 from tracklayer.domain.monitors.words import clock_time, counted, listed, percent, spelt
 from tracklayer.domain.monitors.worth import Worth, details, in_sales, worth_of
 from tracklayer.domain.problem import CODES, Meaning
@@ -29,6 +29,10 @@ STREAK = 10  # events refused in a row, without one that was accepted,
 STREAK_LASTS = timedelta(
     minutes=5
 )  # over so long, or LEAST_SAMPLE of them: one event that is sent again and again is none
+# With a key that was revoked every event is refused, and no statistics are needed: so many of a day are told, or in so many
+# minutes of it. It is over when none has come for so long, so that what is sent once an hour is one alert.
+MANY_WITH_A_KEY, MINUTES_WITH_A_KEY = 20, 3
+KEY_RESTS = timedelta(hours=2)
 FEW = 100  # refused in a day: more are judged by themselves
 MOST_TOLD = 5  # codes and fields of a message
 MENTIONED = 0.1  # of what is refused now: a cause of so much is one to mend, too,
@@ -104,8 +108,12 @@ class DoorView:
 
 
 def wants_past(minutes: Collection[DoorMinute], usual: SuccessRate | None) -> bool:
-    """Whether half an hour leaves open how it is: too little to say, more than usual, or nothing but refusals of a name."""
+    """Whether half an hour leaves open how it is: too little to say, more than usual, nothing but refusals of a name, or any
+    with a key that was revoked.
+    """
     good, bad = sum(minute.accepted for minute in minutes), sum(sum(minute.refused.values()) for minute in minutes)
+    if any(key_of(where) is not None for minute in minutes for _, _, where in minute.refused):
+        return True
     if not good or good + bad < SMALL_SAMPLE or usual is None:
         return True
     if bad / (good + bad) > 1 - usual.share + NOTABLE_DROP / 2:
@@ -161,6 +169,7 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     usual = _capped(view.usual)
     if view.is_open:
         since = _still([minute.of(None) for minute in view.minutes], usual) or _cause_still(view)
+        since = since or _key_still(view, now)
         return {whole: _finding(view, None, since) if since else None}
     found: dict[Subject, Finding | None] = {whole: None}
     for name in view.open_names:
@@ -178,6 +187,13 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     since, cause = _too_many(by_name[None], usual, now), None
     if since is None:
         since, cause = _cause_too_often(fresh, now)
+    with_key = _with_revoked_key(fresh, now)
+    if with_key is not None:
+        since = min(with_key, since or with_key)
+        return {
+            **{_subject(each): found[_subject(each)] for each in view.open_names},
+            whole: _finding(fresh, None, since),
+        }
     if since is None and len(bad) != 1:
         return found
     name, part = _most_refused(fresh, since, cause) if since else (next(iter(bad)), 0.0)
@@ -192,6 +208,30 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
         **{_subject(each): found[_subject(each)] for each in view.open_names},
         whole: _finding(fresh, None, begin),
     }
+
+
+def _with_revoked_key(view: DoorView, now: datetime) -> datetime | None:
+    """Since when events come with a key that was revoked, of the last day; None: none, or hardly any."""
+    for key in view.keys:
+        own = _minutes_of(view, key, now - PAST)
+        if sum(count for _, count in own) >= MANY_WITH_A_KEY or len(own) >= MINUTES_WITH_A_KEY:
+            return own[0][0]
+    return None
+
+
+def _key_still(view: DoorView, now: datetime) -> datetime | None:
+    return min((own[0][0] for key in view.keys if (own := _minutes_of(view, key, now - KEY_RESTS))), default=None)
+
+
+def _minutes_of(view: DoorView, key: str, since: datetime) -> list[tuple[datetime, int]]:
+    """(minute, events) with a key that was revoked."""
+    found = []
+    for minute in view.minutes:
+        if minute.refused and minute.start >= since:
+            count = sum(events for (_, _, where), events in minute.refused.items() if where == key)
+            if count:
+                found.append((minute.start, count))
+    return found
 
 
 def _by_name(minutes: Sequence[DoorMinute]) -> dict[str | None, list[tuple[datetime, int, int]]]:
