@@ -19,6 +19,7 @@ from tracklayer.domain.monitors.learn import (
     SuccessRate,
     learn_rhythm,
     learn_success,
+    without_outages,
 )
 from tracklayer.domain.monitors.platform_down import refusals_needed
 from tracklayer.domain.monitors.queue_backlog import clears_in
@@ -127,6 +128,26 @@ def test_the_longest_but_one_silence_is_the_usual_one() -> None:
     learned = learn_rhythm(by_day(since, 28), gaps, since, since + 28 * DAY)
     assert learned is not None
     assert learned.usual == pytest.approx(60, rel=0.01)
+
+
+def test_silences_that_were_told_are_outages_unless_they_come_each_week_or_often() -> None:
+    start = datetime(2026, 11, 2, 6, tzinfo=UTC)
+    gaps = [(start + day * DAY, start + day * DAY + 6 * HOUR) for day in (0, 4, 9, 15)]
+    told = [since + HOUR for since, _ in gaps]
+    assert without_outages(gaps, []) == gaps
+    assert without_outages(gaps, told[:2]) == gaps[2:]
+    assert without_outages(gaps[:3], told) == []
+    assert without_outages(gaps, told) == gaps  # four of four weeks
+    sunday = [(start + day * DAY, start + day * DAY + 20 * HOUR) for day in (6, 13)]
+    assert without_outages(sunday, [since + 10 * HOUR for since, _ in sunday]) == sunday
+
+
+def test_what_was_away_is_no_part_of_what_is_expected() -> None:
+    rhythm = replace(rhythm_of(), away=((NOW - 3 * HOUR, NOW - HOUR),))
+    whole = replace(rhythm, away=())
+    assert rhythm.expected(NOW - 2 * HOUR, NOW) == pytest.approx(whole.expected(NOW - HOUR, NOW))
+    assert rhythm.expected(NOW - 3 * HOUR, NOW - HOUR) == 0
+    assert rhythm.expected(NOW - 5 * HOUR, NOW - 3 * HOUR) == whole.expected(NOW - 5 * HOUR, NOW - 3 * HOUR)
 
 
 def test_a_level_is_lower_only_beyond_chance() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
 
-from tracklayer.domain.monitors.learn import learn_success
+from tracklayer.domain.monitors.learn import learn_success, learn_worst
 from tracklayer.domain.monitors.name_refusals import NameSeries, Stretch, horizon, judge_name, wants_closer_look
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
@@ -52,6 +53,7 @@ class Name:
                 hours[hour] = good + arrived - refused, bad + refused
         before = [(hour, good + bad, bad) for hour, (good, bad) in sorted(hours.items())]
         usual = learn_success([(good, bad) for good, bad in hours.values()])
+        usual = usual and replace(usual, worst=learn_worst(hours))
         lately = [one for one in self.stretches if one[0] >= day]
         for place, (start, _, refused) in enumerate(lately):
             if not refused or start < self.now - HOUR:
@@ -106,6 +108,28 @@ def test_half_of_a_name_refused_is_told_within_a_day_and_over_once_twenty_were_t
     assert judge_name(NameSeries("Purchase", few, usual, is_told=True), now + MINUTE)
     many = [*series, (now, 20, 0)]
     assert judge_name(NameSeries("Purchase", many, usual, is_told=True), now + MINUTE) is None
+
+
+def test_an_hour_as_bad_as_there_was_one_every_other_day_is_told_to_nobody_and_a_worse_one_is() -> None:
+    name = Name("some product is wrong", 60, 0.01)
+    told = 0
+    for day in range(24):
+        for hour in range(24):
+            name.hour_passes(share=0.3 if day % 2 and hour == 14 else None)
+            told += any(name.looks()) if day > 13 else 0
+    assert told == 0
+    name.hour_passes(share=0.6)
+    assert any(name.looks())
+
+
+def test_what_is_paused_is_not_forgotten_meanwhile() -> None:
+    day = [(START + n * MINUTE, 1, 1) for n in range(20)]
+    series = NameSeries("Purchase", day, is_told=True)
+    now = START + 2 * DAY
+    assert judge_name(series, now) is None
+    found = judge_name(replace(series, until=day[-1][0] + 2 * MINUTE), now)
+    assert found is not None
+    assert (found.since, found.refused) == (START, 20)
 
 
 def test_what_waits_is_neither_refused_nor_accepted_yet() -> None:

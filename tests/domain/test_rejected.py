@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.domain.rejected import healthy, incident
-from tracklayer.domain.alert import AlertKind, Finding, Subject
+from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.events_rejected import DoorMinute, DoorView, judge_events_rejected
 from tracklayer.domain.monitors.learn import SuccessRate, learn_worst
@@ -214,3 +214,26 @@ def test_each_order_names_its_fields_and_where_the_events_are_named() -> None:
         " Which events they are, and what a field takes, says the answer to each: `eventId` beside `userErrors`."
         in told
     )
+
+
+def test_what_comes_with_a_revoked_key_is_told_however_little_it_is_and_once_while_it_goes_on() -> None:
+    usual = SuccessRate(0.999, 0.005, 100_000)
+    key, refused = "key 7", {("", "UNAUTHENTICATED", "key 7"): 1}
+    quiet = [DoorMinute(NOW + n * MINUTE, 100, {"PageView": 100}) for n in range(180)]
+    now = NOW + 180 * MINUTE
+    for times, is_told in ((2, False), (3, True)):
+        minutes = [replace(one, refused=refused) if n >= 180 - times else one for n, one in enumerate(quiet)]
+        view = DoorView(minutes, usual, keys={key: "The key tl_abc... was revoked."})
+        found = found_of_whole(view, now)
+        assert (found is not None) is is_told
+    assert found is not None
+    assert (found.severity, found.details["refused"]) == (Severity.WARNING, 3)
+    assert "The key tl_abc... was revoked." in found.message
+    later = [*minutes, *(DoorMinute(now + n * MINUTE, 100, {"PageView": 100}) for n in range(130))]
+    view = replace(view, minutes=later, is_open=True)
+    assert found_of_whole(view, now + 100 * MINUTE) is not None
+    assert found_of_whole(view, now + 130 * MINUTE) is None
+
+
+def found_of_whole(view: DoorView, now: datetime) -> Finding | None:
+    return judge_events_rejected(view, now)[Subject(AlertKind.EVENTS_REJECTED)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -15,11 +16,11 @@ from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, ne
 from tests.live import LiveServer, sse_events, ws_client
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import MAX_BODY
 from tracklayer.services.merchants import create_api_key, revoke_api_key
-from tracklayer.services.monitor import Watch
+from tracklayer.services.monitor import Watch, learn_baselines
 from tracklayer.services.turned_away import write_turned_away
 
 pytestmark = pytest.mark.anyio
@@ -194,6 +195,86 @@ async def test_key_that_was_revoked_is_told_with_when_and_which(
     assert f"The key {key[:7]}" in message
     assert f"was revoked at {at:%Y-%m-%d %H:%M} UTC, and is still sent with." in message
     assert "Have the shop send with a valid key of scope INGEST" in message
+
+
+def _revoked(runtime: Runtime, merchant: Merchant) -> tuple[int, str]:
+    key_id, key = _key(runtime, merchant, "ingest", "read")
+    revoke_api_key(runtime, merchant.merchant_id, key_id)
+    return key_id, key
+
+
+async def test_with_a_revoked_key_the_events_count_that_are_sent_and_no_reading(
+    api: Api, runtime: Runtime, merchant: Merchant
+) -> None:
+    key_id, key = await anyio.to_thread.run_sync(_revoked, runtime, merchant)
+    for _ in range(25):
+        assert (await api.post("{ merchant { name } }", key=key)).status_code == 401
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+    assert _counted(merchant) == []
+    batch = {"query": INGEST_MANY, "variables": {"inputs": [_event(number) for number in range(7)]}}
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    packed = {**headers, "Content-Encoding": "gzip"}
+    whole = json.dumps(batch).encode()
+    for content, given in (
+        (whole, headers),
+        (whole, headers),  # the same again
+        (gzip.compress(json.dumps({**batch, "operationName": None}).encode()), packed),
+        (gzip.compress(b"ingestEvent" + b" " * 3_000_000), packed),  # more than is read: an event at least
+        (b"ingestEvent", packed),  # it cannot be read, and counts as the one before
+    ):
+        answer = await api.client.post("/graphql", content=content, headers=given)
+        assert answer.status_code == 401
+        assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+    assert _counted(merchant) == [("UNAUTHENTICATED", f"key {key_id}", 7 + 7 + 1 + 7)]
+    assert _refused(merchant) == 7 + 7 + 7 + 1 + 7
+
+
+@pytest.mark.parametrize(("events", "requests"), [(200, 1), (1, 3)])
+async def test_a_shop_that_sends_at_night_with_a_revoked_key_is_told_in_the_first_night(
+    api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant, events: int, requests: int
+) -> None:
+    night = clock.now()
+    minutes = [night - day * timedelta(days=1) + n * timedelta(minutes=1) for day in range(1, 29) for n in range(3)]
+    with in_transaction():
+        execute(
+            "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted) "
+            "SELECT %s, '', minute, 1, 200 FROM unnest(%s::timestamptz[]) AS minute",
+            (merchant.merchant_id, minutes),
+        )
+    learn_baselines(runtime)
+    watch = Watch(runtime)
+    _, key = await anyio.to_thread.run_sync(_revoked, runtime, merchant)
+
+    def told() -> list[tuple[str, str, bool]]:
+        with in_transaction():
+            return [
+                (row[0], row[1], row[2])
+                for row in rows("SELECT kind, severity, resolved_at IS NULL FROM alerts ORDER BY alert_id")
+            ]
+
+    for request in range(requests):
+        assert told() == []
+        inputs = [_event(request * events + number) for number in range(events)]
+        assert (await api.post(INGEST_MANY, {"inputs": inputs}, key)).status_code == 401
+        await anyio.to_thread.run_sync(write_turned_away, runtime)
+        await anyio.to_thread.run_sync(watch.look)
+        clock.move(timedelta(minutes=1))
+    assert told() == [("events_rejected", "critical", True)]
+    with in_transaction():
+        [(details,)] = rows("SELECT details FROM alerts")
+    assert details["refused"] == events * requests
+    mended = [clock.now().replace(second=0) + n * timedelta(minutes=1) for n in range(6)]
+    with in_transaction():
+        execute(
+            "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted) "
+            "SELECT %s, '', minute, 1, 200 FROM unnest(%s::timestamptz[]) AS minute",
+            (merchant.merchant_id, mended),
+        )
+    for _ in range(4):
+        clock.move(timedelta(minutes=50))
+        await anyio.to_thread.run_sync(watch.look)
+    assert [(kind, is_open) for kind, _, is_open in told()] == [("events_rejected", False)]
 
 
 async def test_what_is_nobodys_loss_counts_for_nobody(api: Api, runtime: Runtime, merchant: Merchant) -> None:

@@ -29,6 +29,7 @@ from tracklayer.services.destinations import (
     Changed,
     pause_destination,
     remove_destination,
+    resume_destination,
     sandbox_destinations,
     set_destination,
 )
@@ -982,3 +983,123 @@ def test_what_is_accepted_writes_no_counters_of_names_and_names_without_end_make
     with in_transaction():
         [(names, events)] = rows("SELECT count(DISTINCT event_name), sum(events)::int FROM refused_names")
     assert (names <= 101, events) == (True, 300)
+
+
+def test_a_name_that_is_refused_completely_is_told_where_half_of_the_people_deny_consent(beside: Beside) -> None:
+    beside.minutes_pass(6, pages=2)
+    beside.refuse_purchases()
+    for _ in range(15):
+        beside.minutes_pass(1, pages=2)
+        beside.minutes_pass(2, pages=2, **DENIED)
+    assert beside.alerts() == [("delivery_rate_drop", True)]
+    title, _, details = beside.alert()
+    assert title == "Meta refuses every Purchase event"
+    assert (details["acknowledged"], details["event_names"]) == (0, ["Purchase"])
+    beside.mend()
+    beside.minutes_pass(2, pages=2, **DENIED)  # says nothing
+    assert beside.alerts() == [("delivery_rate_drop", True)]
+    beside.minutes_pass(8, pages=2)
+    assert beside.alerts() == [("delivery_rate_drop", False)]
+
+
+def test_what_is_not_sent_is_counted_by_name_only_of_names_of_which_something_was_refused(beside: Beside) -> None:
+    beside.minutes_pass(5, pages=2, **DENIED)
+    with in_transaction():
+        assert rows("SELECT count(*) FROM unsent_names") == [(0,)]
+    beside.refuse_purchases()
+    beside.minutes_pass(1, pages=2)
+    beside.minutes_pass(4, pages=2, **DENIED)
+    with in_transaction():
+        assert rows("SELECT event_name, sum(events)::int FROM unsent_names GROUP BY 1") == [("Purchase", 4)]
+
+
+def test_an_alert_about_a_name_is_over_once_the_settings_leave_the_name_out(beside: Beside) -> None:
+    beside.minutes_pass(5, pages=2)
+    beside.refuse_purchases()
+    beside.minutes_pass(15, pages=2)
+    assert beside.alerts() == [("delivery_rate_drop", True)]
+    set_destination(beside.runtime, beside.merchant.merchant_id, "meta", META, ["PageView"])
+    beside.minutes_pass(4, pages=2)
+    assert beside.alerts() == [("delivery_rate_drop", False)]
+    assert beside.alert()[0] == "Meta refuses every Purchase event"
+
+
+@pytest.mark.parametrize("minutes", [13, 26 * 60])
+def test_a_pause_neither_ends_an_alert_about_refused_names_nor_makes_it_begin_anew(
+    beside: Beside, minutes: int
+) -> None:
+    beside.minutes_pass(10, pages=2)
+    beside.refuse_purchases()
+    beside.minutes_pass(15, pages=2)
+    since = beside.alert()[2]["since"]
+    pause_destination(beside.runtime, beside.merchant.merchant_id, "meta")
+    beside.minutes_pass(5, pages=2)
+    for _ in range(minutes // 60):  # seldom enough that little is lost meanwhile
+        beside.clock.move(timedelta(minutes=59))
+        beside.minutes_pass(1, pages=2)
+    resume_destination(beside.runtime, beside.merchant.merchant_id, "meta")
+    beside.minutes_pass(6, pages=2)
+    assert [one for one in beside.alerts() if one[0] == "delivery_rate_drop"] == [("delivery_rate_drop", True)]
+    with in_transaction():
+        [(details,)] = rows("SELECT details FROM alerts WHERE kind = 'delivery_rate_drop'")
+    # What ran out of its 24 hours meanwhile was not refused.
+    assert details["since"] == since or (minutes > 24 * 60 and details["since"] > since)
+
+
+def test_a_pause_does_not_end_an_alert_about_credentials_and_what_it_loses_is_told_besides(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    scene.passes(60, every=5)
+    scene.fault("credentials")
+    scene.passes(60, every=5)
+    since = scene.alert()[2]["since"]
+    pause_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(300, every=30)
+    resume_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(120, every=5)
+    assert scene.alerts() == [("platform_down", True)]
+    assert scene.alert()[2]["since"] == since
+    pause_destination(scene.runtime, merchant_id, "meta")
+    scene.clock.move(timedelta(hours=21))
+    scene.watch.look()
+    assert scene.alerts() == [("platform_down", True), ("queue_backlog", True)]
+
+
+def test_refusals_of_what_arrived_in_an_outage_are_told_as_soon_as_it_is_over(beside: Beside) -> None:
+    beside.minutes_pass(20, pages=4)
+    began = beside.clock.now()
+    beside.refuse_purchases()
+    beside.fault("down")
+    beside.minutes_pass(25, pages=4)
+    httpx.delete(f"{beside.sandbox.url}/_faults/2").raise_for_status()
+    while beside.alerts() in ([], [("platform_down", True)]):
+        beside.minutes_pass(1, pages=4)
+    beside.minutes_pass(3, pages=4)
+    assert beside.alerts() == [("platform_down", False), ("delivery_rate_drop", True)]
+    with in_transaction():
+        [(title, details)] = rows("SELECT title, details FROM alerts WHERE kind = 'delivery_rate_drop'")
+    assert title == "Meta refuses every Purchase event"
+    assert datetime.fromisoformat(details["since"]) <= began + timedelta(minutes=10)
+    assert details["failed"] >= 20
+
+
+@pytest.mark.parametrize("change", [{}, WORTHLESS])
+def test_an_alert_about_names_keeps_its_cause_once_nothing_of_what_was_refused_is_stored(
+    beside: Beside, change: dict[str, Any]
+) -> None:
+    beside.minutes_pass(10, pages=2)
+    if not change:
+        beside.refuse_purchases()
+    beside.minutes_pass(15, pages=2, **change)
+    _, before, told = beside.alert()
+    example = told["example_event_id"]
+    with in_transaction():
+        execute("DELETE FROM deliveries WHERE status IN ('failed', 'dropped')")
+    for _ in range(2):
+        beside.clock.move(timedelta(seconds=70))
+        beside.watch.look()
+    assert beside.alerts() == [("delivery_rate_drop", True)]
+    _, message, details = beside.alert()
+    for key in ("cause", "last_error", "error_code", "drop_reason", "field"):
+        assert details[key] == told[key]
+    assert details["example_event_id"] is None
+    assert (example in before, example in message, "None" in message) == (True, False, False)

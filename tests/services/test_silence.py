@@ -218,3 +218,114 @@ def test_a_name_of_which_nothing_is_usual_any_more_stays_told_until_its_next_eve
     assert [(name, resolved) for name, _, resolved, _ in alerts(merchant_id)] == [("Purchase", None)]
     passes(2 * LOOK, "PageView", "Purchase")
     assert openings_and_ends(merchant_id) == ["open", "resolved"]
+
+
+def beats(clock: FrozenClock, *, ago: timedelta) -> None:
+    """An API process said so long ago that it lives, and none has since."""
+    with in_transaction():
+        execute(
+            "INSERT INTO heartbeats (instance, role, host, version, started_at, beat_at, says) VALUES ('i', 'api', 'h', 'v', "
+            "clock_timestamp() - %(ago)s, clock_timestamp() - %(ago)s, '{}') ON CONFLICT (instance, role) "
+            "DO UPDATE SET beat_at = excluded.beat_at",
+            {"ago": ago},  # type: ignore[arg-type]
+        )
+
+
+def was_away(since: datetime, until: datetime) -> None:
+    with in_transaction():
+        execute("INSERT INTO api_away VALUES (%s, %s)", (since, until))
+
+
+def test_shops_are_not_told_of_a_silence_in_which_tracklayer_itself_was_away(
+    runtime: Runtime, clock: FrozenClock
+) -> None:
+    began = clock.now()
+    shops = [new_merchant(runtime, meta=False).merchant_id for _ in range(5)]
+    for place, shop in enumerate(shops):
+        arrived(shop, evenly(500, began - 30 * DAY, began, place))
+    learn_baselines(runtime)
+    watch = Watch(runtime)
+    for minutes in range(0, 120, 10):  # the monitors alone live
+        clock.move(10 * MINUTE)
+        beats(clock, ago=timedelta(minutes=minutes + 10))
+        watch.look()
+    beats(clock, ago=timedelta())  # an API is back
+    was_away(began, clock.now())
+    back = clock.now()
+    for _ in range(3):
+        clock.move(5 * MINUTE)
+        watch.look()
+    for place, shop in enumerate(shops[1:]):
+        arrived(shop, evenly(500, back, back + timedelta(hours=4), place))
+    for _ in range(24):
+        clock.move(10 * MINUTE)
+        watch.look()
+    # The one that really sends no more is told, by what is missing since.
+    assert [len(alerts(shop)) for shop in shops] == [1, 0, 0, 0, 0]
+    [(_, opened, _, missing)] = alerts(shops[0])
+    assert back + timedelta(minutes=15) < opened
+    assert missing < 500 / 24 * 4.5
+
+
+def test_a_silence_that_is_told_already_goes_on_while_tracklayer_is_away(runtime: Runtime, clock: FrozenClock) -> None:
+    began = clock.now()
+    shop = new_merchant(runtime, meta=False).merchant_id
+    arrived(shop, evenly(500, began - 30 * DAY, began, 1))
+    learn_baselines(runtime)
+    watch = Watch(runtime)
+    beats(clock, ago=timedelta())
+    for _ in range(12):
+        clock.move(10 * MINUTE)
+        watch.look()
+    assert openings_and_ends(shop) == ["open"]
+    for minutes in range(5, 60, 5):
+        clock.move(5 * MINUTE)
+        beats(clock, ago=timedelta(minutes=minutes))
+        watch.look()
+    assert openings_and_ends(shop) == ["open"]
+    arrived(shop, [clock.now()])
+    for _ in range(4):
+        clock.move(2 * MINUTE)
+        watch.look()
+    assert openings_and_ends(shop) == ["open", "resolved"]
+
+
+def test_spans_in_which_tracklayer_was_away_make_no_silence_usual(runtime: Runtime, clock: FrozenClock) -> None:
+    now = clock.now()
+    spans = [(now - days * DAY, now - days * DAY + timedelta(hours=6)) for days in (9, 20)]
+    minutes = [at for at in evenly(2000, now - 30 * DAY, now, 5) if not any(a <= at < b for a, b in spans)]
+    shops = []
+    for is_known in (False, True):
+        shop = new_merchant(runtime, meta=False).merchant_id
+        arrived(shop, minutes)
+        for span in spans if is_known else ():
+            was_away(*span)
+        learn_baselines(runtime)
+        with in_transaction():
+            [(usual,)] = rows("SELECT (learned ->> 'usual')::float FROM baselines WHERE merchant_id = %s", (shop,))
+        shops.append(usual)
+    assert shops[0] > 100
+    assert shops[1] < 2 * USUAL_AT_LEAST
+
+
+def test_two_outages_that_were_told_do_not_put_off_the_third(runtime: Runtime, clock: FrozenClock) -> None:
+    start = clock.now()
+    shop = new_merchant(runtime, meta=False).merchant_id
+    arrived(shop, evenly(2000, start - 30 * DAY, start, 1))
+    watch = Watch(runtime)
+    told = []
+    for outage in range(3):
+        learn_baselines(runtime)
+        began = clock.now()
+        for _ in range(24):
+            clock.move(15 * MINUTE)
+            watch.look()
+        told.append(alerts(shop)[outage][1] - began)
+        back = clock.now()
+        days = 6 if outage else 5  # at other hours of the week
+        arrived(shop, evenly(2000, back, back + days * DAY, outage))
+        clock.move(days * DAY)
+        for _ in range(3):  # it is over
+            watch.look()
+            clock.move(MINUTE)
+    assert told == [told[0]] * 3

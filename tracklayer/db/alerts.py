@@ -150,6 +150,17 @@ def open_names(merchant_ids: Sequence[int], kind: AlertKind) -> dict[int, set[st
     return found
 
 
+TOLD_SILENCES = """
+SELECT opened_at FROM alerts WHERE merchant_id = %s AND kind = %s AND event_name IS NULL AND opened_at > %s
+ORDER BY opened_at DESC LIMIT 200
+"""
+
+
+def told_silences(merchant_id: int, since: datetime) -> list[datetime]:
+    """When alerts opened that a merchant sends nothing at all any more."""
+    return [row[0] for row in rows(TOLD_SILENCES, (merchant_id, AlertKind.TRACKING_STOPPED.value, since))]
+
+
 @dataclass(frozen=True, slots=True)
 class ToldAs:
     """What an open alert said last. ``began``: since when it says that it holds. ``reason``: the words it gave for its cause.
@@ -179,6 +190,30 @@ def told_as(merchant_ids: Sequence[int], kinds: Collection[AlertKind]) -> dict[t
         )
         for row in rows(TOLD_AS, params)
     }
+
+
+OPEN_DETAILS = """
+SELECT details::text FROM alerts WHERE merchant_id = %s AND kind = %s AND platform = %s AND event_name IS NULL
+  AND resolved_at IS NULL
+"""
+
+
+def open_details(merchant_id: int, kind: AlertKind, platform: str) -> dict[str, Any]:
+    """What the open alert of a destination has as ``details``; empty where none is open."""
+    found = rows(OPEN_DETAILS, (merchant_id, kind.value, platform))
+    return orjson.loads(found[0][0]) if found else {}
+
+
+ENDED_CAUSES = """
+SELECT told #>> '{details,cause}', details ->> 'cause' FROM alerts
+WHERE merchant_id = %s AND kind = %s AND platform = %s AND event_name IS NULL AND resolved_at = %s
+"""
+
+
+def ended_causes(merchant_id: int, kind: AlertKind, platform: str, resolved_at: datetime) -> set[str]:
+    """What an alert of a destination that ended then was put down to: when it was told, and at last."""
+    found = rows(ENDED_CAUSES, (merchant_id, kind.value, platform, resolved_at))
+    return {cause for row in found for cause in row if cause is not None}
 
 
 def insert_alert(merchant_id: int, finding: Finding, now: datetime) -> int | None:

@@ -1,4 +1,4 @@
-"""Keeps ``coverage``, ``rejections`` and ``refused_names`` few: one row a minute of what many backends counted, and lists of what is older.
+"""Keeps ``coverage``, ``rejections``, ``refused_names`` and ``unsent_names`` few: one row a minute of what many backends counted, and lists of what is older.
 
 Minutes of the last two days are rows; what is older becomes lists (db/packed_lists.py), and so do the minutes in which a name
 was sent once their hour is over. While a process lives that reads rows alone, hours take the place of lists of hours.
@@ -27,6 +27,7 @@ KEYS = {
     "coverage": ("merchant_id", "event_name", "minute", "action_source", "host", "facts", "slot"),
     "rejections": ("merchant_id", "minute", "event_name", "code", "field", "slot"),
     "refused_names": ("merchant_id", "platform", "event_name", "minute", "slot"),  # never listed: there are few
+    "unsent_names": ("merchant_id", "platform", "event_name", "minute", "slot"),  # of the same names
 }
 # The minutes of an hour but its first, which is where the others are added to; as the indexes of 0021 have it.
 _NO_HOUR = "extract(minute FROM minute AT TIME ZONE 'UTC') <> 0"
@@ -72,6 +73,7 @@ FOLD_SLOTS = {
     "coverage": _fold("coverage", _SLOTS, _NAMES),
     "rejections": _fold("rejections", _SLOTS),
     "refused_names": _fold("refused_names", _SLOTS),
+    "unsent_names": _fold("unsent_names", _SLOTS),
 }
 LIST_SLOTS = {
     "coverage": _fold("coverage", _SLOTS, _NAMES, listed=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -18,10 +18,18 @@ KEPT = timedelta(days=1)  # the rows of those that are gone; of each role the la
 # nothing of it and lives, or may come back, is of an older version.
 READS_COUNTED, READS_LISTS = "reads_counted", "reads_lists"
 COMES_BACK = timedelta(minutes=10)
+AWAY_FROM = timedelta(minutes=2)  # without a sign of life of any API process: nothing can have come in
+AWAY_KEPT = timedelta(days=35)  # the monitors learn from four weeks
+MOST_AWAY = 200  # spans that are read, the newest
 MOST_BEATS = 2000  # rows that are read: far more processes than sessions that PostgreSQL has
 
-BEAT = """
-WITH before AS (SELECT max(beat_at) AS beat_at FROM heartbeats WHERE instance = %(instance)s)
+_LAST_OF_API = "SELECT max(beat_at) AS beat_at FROM heartbeats WHERE role = 'api' AND NOT says ? 'lacks'"
+BEAT = f"""
+WITH before AS (SELECT max(beat_at) AS beat_at FROM heartbeats WHERE instance = %(instance)s), away AS (
+    INSERT INTO api_away (began_at, ended_at)
+    SELECT beat_at, clock_timestamp() FROM ({_LAST_OF_API}) AS last
+    WHERE 'api' = ANY(%(roles)s::text[]) AND beat_at < clock_timestamp() - %(away)s ON CONFLICT (began_at) DO NOTHING
+)
 INSERT INTO heartbeats AS h (instance, role, host, version, started_at, beat_at, says)
 SELECT %(instance)s, role, %(host)s, %(version)s, clock_timestamp(), clock_timestamp(), %(says)s::jsonb
 FROM unnest(%(roles)s::text[]) AS role
@@ -31,8 +39,12 @@ RETURNING h.beat_at - (SELECT beat_at FROM before)
 
 
 def beat(instance: str, roles: Sequence[str], host: str, version: str, says: Mapping[str, Any]) -> timedelta | None:
-    """This process lives, in these roles, and says so much of itself. How long ago it said so before; None: never."""
+    """This process lives, in these roles, and says so much of itself. How long ago it said so before; None: never.
+
+    The first of the API after none of it said so for a while writes down that span.
+    """
     params: Any = {
+        "away": AWAY_FROM,
         "instance": instance,
         "roles": list(roles),
         "host": host,
@@ -104,11 +116,28 @@ def beats(most: int = MOST_BEATS) -> list[Beat]:
 
 def forget_old_beats() -> int:
     """Deletes the rows of those that are gone for long; how many."""
+    execute("DELETE FROM api_away WHERE ended_at < clock_timestamp() - %s", (AWAY_KEPT,))
     return execute(
         "DELETE FROM heartbeats h WHERE beat_at < clock_timestamp() - %s AND EXISTS ("
         "SELECT 1 FROM heartbeats later WHERE later.role = h.role AND later.beat_at > h.beat_at AND NOT later.says ? 'lacks')",
         (KEPT,),
     )
+
+
+API_AWAY = "SELECT began_at, ended_at FROM api_away WHERE ended_at > %s ORDER BY began_at DESC LIMIT %s"
+LAST_OF_API = f"SELECT clock_timestamp() - beat_at FROM ({_LAST_OF_API}) AS last"
+
+
+def api_away(since: datetime, now: datetime) -> list[tuple[datetime, datetime]]:
+    """When nothing could come in as no API process lived, oldest first, up to ``now`` where that goes on.
+
+    Empty, too, where none ever said that it lives.
+    """
+    found: list[tuple[datetime, datetime]] = rows(API_AWAY, (since, MOST_AWAY))[::-1]
+    [(age,)] = rows(LAST_OF_API)
+    if age is not None and age > AWAY_FROM:
+        found.append((now - age, now))
+    return found
 
 
 def job_facts(names: Iterable[str]) -> dict[str, JobFacts]:

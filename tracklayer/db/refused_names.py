@@ -2,12 +2,13 @@
 
 ``refused_names`` has the key (merchant_id, platform, event_name, minute, slot): rows of minutes for two days, then of hours,
 for 35 days (db/coverage_folding.py). A refusal is a delivery's first outcome; how many events there were of a name says
-db/names.py.
+db/names.py, and how many of them were not sent at all ``unsent_names``, of the same key: of names only of which something was
+refused, as elsewhere nobody asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -22,12 +23,13 @@ SELECT x.merchant_id, x.event_id, e.event_name FROM unnest(%s::bigint[], %s::tex
 CROSS JOIN LATERAL (
     SELECT event_name FROM events WHERE merchant_id = x.merchant_id AND event_id = x.event_id LIMIT 1) AS e
 """
-ADD = """
-INSERT INTO refused_names (merchant_id, platform, event_name, minute, slot, events)
+_ADD = """
+INSERT INTO {0} (merchant_id, platform, event_name, minute, slot, events)
 SELECT merchant_id, platform, event_name, minute, pg_backend_pid(), events
 FROM json_to_recordset(%s::json) AS x(merchant_id bigint, platform text, event_name text, minute timestamptz, events int)
-ON CONFLICT (merchant_id, platform, event_name, minute, slot) DO UPDATE SET events = refused_names.events + excluded.events
+ON CONFLICT (merchant_id, platform, event_name, minute, slot) DO UPDATE SET events = {0}.events + excluded.events
 """
+ADD, ADD_UNSENT = _ADD.format("refused_names"), _ADD.format("unsent_names")
 
 
 def count_refused(refused: Sequence[Refused], known: Known) -> None:
@@ -45,12 +47,16 @@ def count_refused(refused: Sequence[Refused], known: Known) -> None:
         minute = received_at.astimezone(UTC).replace(second=0, microsecond=0)
         key = merchant_id, platform, name, minute
         counts[key] = counts.get(key, 0) + 1
+    _write(ADD, counts)
+
+
+def _write(sql: str, counts: Mapping[tuple[int, str, str, datetime], int]) -> None:
     records = [
         {"merchant_id": key[0], "platform": key[1], "event_name": key[2], "minute": key[3], "events": count}
         for key, count in sorted(counts.items())
     ]
     if records:
-        execute(ADD, (JsonLiteral(records),))
+        execute(sql, (JsonLiteral(records),))
 
 
 # From each name to the next, by the key: however many rows each has.
@@ -73,24 +79,85 @@ WHERE n.event_name IS NOT NULL AND r.events IS NOT NULL
 """
 
 
+REFUSED_NAMES = f"{_NAMES} SELECT event_name FROM names WHERE event_name IS NOT NULL"
+ARRIVED = """
+SELECT e.event_name, e.received_at FROM unnest(%s::text[]) AS x(event_id)
+CROSS JOIN LATERAL (
+    SELECT event_name, received_at FROM events WHERE merchant_id = %s AND event_id = x.event_id LIMIT 1) AS e
+"""
+
+
+def count_unsent(merchant_id: int, platform: str, event_ids: Sequence[str], known: Known) -> None:
+    """Adds deliveries that were dropped unsent to this backend's own rows, of the names of which anything was refused; where
+
+    nothing was, that costs one look. Needs the transaction in which they are settled, after its refusals are counted.
+    """
+    names = {name for (name,) in rows(REFUSED_NAMES, {"merchant": merchant_id, "platform": platform})}  # type: ignore[arg-type]
+    if not names:
+        return
+    counts: dict[tuple[int, str, str, datetime], int] = {}
+    for event_name, received_at in rows(ARRIVED, (event_ids, merchant_id)):
+        name = known(merchant_id, event_name, int(received_at.timestamp() // 3600))
+        if name in names:
+            minute = received_at.astimezone(UTC).replace(second=0, microsecond=0)
+            key = merchant_id, platform, name, minute
+            counts[key] = counts.get(key, 0) + 1
+    _write(ADD_UNSENT, counts)
+
+
 def refused_of_names(merchant_id: int, platform: str, since: datetime) -> dict[str, int]:
     """Name -> how many of those that arrived since an instant were refused; names with any."""
     return dict(rows(OF_NAMES, _params(merchant_id, platform, since)))
 
 
-SERIES = """
-SELECT date_trunc(%(unit)s, minute, 'UTC'), sum(events)::bigint FROM refused_names
-WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_name = %(name)s
+_SERIES = """
+SELECT date_trunc(%(unit)s, minute, 'UTC'), sum(events)::bigint FROM {0}
+WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_name = ANY(%(names)s)
   AND minute >= %(since)s AND minute < %(until)s GROUP BY 1
 """
+SERIES, SERIES_UNSENT = _SERIES.format("refused_names"), _SERIES.format("unsent_names")
 
 
 def refused_by(
     unit: str, merchant_id: int, platform: str, name: str, since: datetime, until: datetime
 ) -> dict[datetime, int]:
     """The beginning of each minute, or hour (``unit``), in which events arrived that were refused -> how many."""
-    params = _params(merchant_id, platform, since) | {"unit": unit, "name": name, "until": until}
+    params = _params(merchant_id, platform, since) | {"unit": unit, "names": [name], "until": until}
     return dict(rows(SERIES, params))
+
+
+def unsent_by(
+    unit: str, merchant_id: int, platform: str, names: Sequence[str], since: datetime, until: datetime
+) -> dict[datetime, int]:
+    """As ``refused_by``: how many were dropped before anything was sent, and were no refusal; of several names together."""
+    params = _params(merchant_id, platform, since) | {"unit": unit, "names": list(names), "until": until}
+    return dict(rows(SERIES_UNSENT, params))
+
+
+UNSENT_OF_NAMES = """
+SELECT x.event_name, sum(u.events)::bigint FROM unnest(%(names)s::text[]) AS x(event_name)
+JOIN unsent_names u ON u.merchant_id = %(merchant)s AND u.platform = %(platform)s AND u.event_name = x.event_name
+WHERE u.minute >= %(since)s AND u.minute < %(until)s GROUP BY 1
+"""
+
+
+def unsent_of_names(
+    merchant_id: int, platform: str, names: Sequence[str], since: datetime, until: datetime
+) -> dict[str, int]:
+    """Name -> how many of those that arrived in a span were not sent; names with any."""
+    if not names:
+        return {}
+    params = _params(merchant_id, platform, since) | {"names": list(names), "until": until}
+    return dict(rows(UNSENT_OF_NAMES, params))
+
+
+def taken_names(merchant_id: int, platform: str) -> Collection[str] | None:
+    """The names that a destination takes by its filter; None: every one, as where there is none."""
+    found = rows(
+        "SELECT event_names FROM destinations WHERE merchant_id = %s AND platform = %s AND removed_at IS NULL",
+        (merchant_id, platform),
+    )
+    return found[0][0] if found else None
 
 
 class Trouble(NamedTuple):

@@ -48,7 +48,7 @@ from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
 from tracklayer.schema.sent import Sent, refuse_many
-from tracklayer.schema.turned_away import count_answer, count_refused, count_revoked
+from tracklayer.schema.turned_away import RevokedBodies, count_answer, count_refused
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
 from tracklayer.tracing import OPERATION
@@ -106,6 +106,7 @@ class GraphQLDoor(LiveDoor):
         self.house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits)
         self._plans = plans
         self._bodies = Bodies()
+        self._of_revoked = RevokedBodies(self._bodies)
         self._long = LongRequests()
         self._left_behind = 0  # bytes of bodies, since the last time that it was cleared away
 
@@ -148,18 +149,23 @@ class GraphQLDoor(LiveDoor):
             await self._refuse(ending, headers)(scope, receive, send)
         except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
             if scope["method"] == "POST":
-                self._count_refused(holder, headers, error)
+                await self._count_refused(holder, headers, receive, error)
             await self._refuse(error, headers)(scope, receive, send)
 
-    def _count_refused(
-        self, holder: KeyHolder | None, headers: Mapping[bytes, bytes], error: GraphQLError | DatabaseAwayError
+    async def _count_refused(
+        self,
+        holder: KeyHolder | None,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        error: GraphQLError | DatabaseAwayError,
     ) -> None:
         """Of a request whose body was not read, or not to its end."""
-        runtime = self.house.runtime
-        if holder is None:
-            count_revoked(runtime, headers.get(b"authorization", b"").decode("latin-1"))
-        elif isinstance(error, GraphQLError):
-            count_refused(runtime, holder, None, str((error.extensions or {}).get("code")))
+        code = str((error.extensions or {}).get("code")) if isinstance(error, GraphQLError) else None
+        if holder is not None:
+            if code is not None:
+                count_refused(self.house.runtime, holder, None, code)
+        elif code == errors.UNAUTHENTICATED:
+            await self._of_revoked.count(self.house.runtime, headers, receive)
 
     async def _holder(self, scope: Scope, headers: Mapping[bytes, bytes]) -> KeyHolder | None:
         """Whose key, or session, came with a request. Raises GraphQLError for a bad one, and for a stranger who asks too often."""

@@ -6,15 +6,22 @@ Only of who sends with a key, also a revoked one: a stranger's requests count fo
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
+
+from graphql import GraphQLError
+from starlette.types import Receive
 
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.monitors.refused_requests import CODES, WHOLE, of_key
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
+from tracklayer.schema.bodies import Bodies, ClientGoneError, DamagedBodyError, UnknownEncodingError
 from tracklayer.schema.sent import Sent
 from tracklayer.services.merchants import hash_of_key
 
@@ -29,6 +36,11 @@ _TEXTS = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?|"(?:[^"\\\n]|\\.)*+"?|
 _LOOKED_AT = 64 * 1024  # characters of a document: no longer one is executed
 MOST_OF_CALL = 1_000  # events of a call that are counted: no call takes more
 MOST = 2_000  # and of a request
+# What is read of requests with revoked keys, which nobody is served for.
+LONGEST = 1024 * 1024  # bytes: a thousand events have about as many
+A_SECOND, BYTES_A_SECOND, AT_ONCE = 50, 2 * LONGEST, 8
+READ_WITHIN = 5  # seconds: whoever sends slowly is answered all the same
+MOST_KEYS = 1_000
 
 
 def takes_events_in(query: str) -> bool:
@@ -53,35 +65,92 @@ def count_refused(runtime: Runtime, holder: KeyHolder | None, sent: Sent | None,
     """A request that was refused with a code. ``sent`` of None: its body was not read."""
     if holder is None or holder.session is not None or code not in CODES:
         return
-    count = _events_in(holder, sent, code)
+    count = _events_in(sent, code, may_send="ingest" in holder.scopes)
     if not count:
         return
     now = runtime.clock.now()
     counting, minute = runtime.counting, int(now.timestamp()) // 60
-    if sent is not None and sent.body:
-        known = f"request {sha256(sent.body).hexdigest()}"
-        if not counting.refused_ids.is_new(holder.merchant_id, known, minute // 60):  # as an event that is sent again
-            counting.turned_away.add((holder.merchant_id, minute, None, None), count)
-            return
+    if sent is not None and sent.body and _has_come(runtime, holder.merchant_id, sent.body, minute):
+        counting.turned_away.add((holder.merchant_id, minute, None, None), count)
+        return
     counting.turned_away.add((holder.merchant_id, minute, code, WHOLE), count)
 
 
-def count_revoked(runtime: Runtime, authorization: str) -> None:
-    """A request with a key that is none any more. Where it was revoked, and could send, its merchant is told."""
-    key = authorization.partition(" ")[2].strip()
-    found = runtime.counting.turned_away.revoked(hash_of_key(key)) if key else None
-    if found is not None and found[2]:
+class RevokedBodies:
+    """The bodies that came with revoked keys, of one process: read within bounds, to know how many events are lost.
+
+    Of whoever knows a key that never was, or could not send, nothing is read. A body beyond the bounds of a second counts as the
+    last one did that was read of its key; one that is too long brings an event at least. For the event loop alone.
+    """
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self._second = 0
+        self._requests = self._bytes = self._reading = 0
+        self._last: OrderedDict[int, int] = OrderedDict()  # key id -> events in the last body that was read
+
+    async def count(self, runtime: Runtime, headers: Mapping[bytes, bytes], receive: Receive) -> None:
+        """A request with a key that is none any more: where it was revoked, and could send, its merchant is told."""
+        key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")[2].strip()
+        found = runtime.counting.turned_away.revoked(hash_of_key(key)) if key else None
+        if found is None or not found[2]:
+            return
         merchant_id, key_id, _ = found
+        body = await self._read(merchant_id, headers, receive) if self._has_room() else None
+        if isinstance(body, bytes):
+            self._bytes += len(body)
+            sent = Sent(body)
+            sent.is_easy(len(body))  # what orjson does not read counts as one
+            count = _events_in(sent, errors.UNAUTHENTICATED, may_send=True) if body else 0
+            self._last[key_id] = count
+            self._last.move_to_end(key_id)
+            if len(self._last) > MOST_KEYS:
+                self._last.popitem(last=False)
+        else:
+            count = self._last.get(key_id, 0) if body is None else 1
+        if not count:
+            return
         minute = int(runtime.clock.now().timestamp()) // 60
-        runtime.counting.turned_away.add((merchant_id, minute, errors.UNAUTHENTICATED, of_key(key_id)), 1)
+        if isinstance(body, bytes) and _has_come(runtime, merchant_id, body, minute):
+            runtime.counting.turned_away.add((merchant_id, minute, None, None), count)
+        else:
+            runtime.counting.turned_away.add((merchant_id, minute, errors.UNAUTHENTICATED, of_key(key_id)), count)
+
+    def _has_room(self) -> bool:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._requests, self._bytes = second, 0, 0
+        self._requests += 1
+        return self._requests <= A_SECOND and self._bytes < BYTES_A_SECOND and self._reading < AT_ONCE
+
+    async def _read(
+        self, merchant_id: int, headers: Mapping[bytes, bytes], receive: Receive
+    ) -> bytes | Literal["too long"] | None:
+        """None: it cannot be read, or not in time."""
+        self._reading += 1
+        try:
+            async with asyncio.timeout(READ_WITHIN):
+                with self._bodies.reader(merchant_id, LONGEST, headers) as reader:
+                    return await reader.read(receive)
+        except GraphQLError as error:
+            return "too long" if (error.extensions or {}).get("code") == errors.TOO_LARGE else None
+        except (ClientGoneError, DamagedBodyError, UnknownEncodingError, TimeoutError):
+            return None
+        finally:
+            self._reading -= 1
 
 
-def _events_in(holder: KeyHolder, sent: Sent | None, code: str) -> int:
+def _has_come(runtime: Runtime, merchant_id: int, body: bytes, minute: int) -> bool:
+    """Whether the same body came within the hour: counted as an event that is sent again."""
+    known = f"request {sha256(body).hexdigest()}"
+    return not runtime.counting.refused_ids.is_new(merchant_id, known, minute // 60)
+
+
+def _events_in(sent: Sent | None, code: str, *, may_send: bool) -> int:
     """How many it was to bring, as far as it can be known; 0: it was to bring none.
 
     A key that may not send has no events to lose: its requests count, one each, so that its merchant is told.
     """
-    may_send = "ingest" in holder.scopes
     if sent is None or not sent.body:
         return int(may_send)
     if _SENDS.encode() not in sent.body:

@@ -45,7 +45,7 @@ def _merchants() -> Iterator[int]:
 
 def _replay(merchant_id: int, since: datetime, until: datetime) -> list[Raised]:
     with in_transaction(), statements_within(LONG_SECONDS):
-        learned = learned_of(merchant_id, until.replace(minute=0))
+        learned = learned_of(merchant_id, until.replace(minute=0), until)
         active = db.active_minutes(merchant_id, since - max(LEVEL_OF), until)
         platforms = [row.platform for row in db_destinations.destinations(merchant_id)]
     rhythm = rhythm_of(learned[""]) if learned[""] else None

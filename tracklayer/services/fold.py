@@ -136,6 +136,7 @@ def _steps(now: datetime) -> Iterator[_Step]:
         ("forgetting what refused sales are worth", "refused_worth", WORTH_FORGET_AFTER),
         ("forgetting names", "name_minutes", NAMES_FORGET_AFTER),
         ("forgetting refused names", "refused_names", NAMES_FORGET_AFTER),
+        ("forgetting unsent names", "unsent_names", NAMES_FORGET_AFTER),
     ):
         yield _Step(what, partial(_forget, table, now - after))
 

@@ -13,10 +13,17 @@ from tracklayer.db import looks as db_looks
 from tracklayer.db import monitors as db
 from tracklayer.db import names as db_names
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
+from tracklayer.db.heartbeats import api_away
 from tracklayer.db.looks import LookPage
 from tracklayer.domain.alert import AlertKind
 from tracklayer.domain.facts import OTHERS
-from tracklayer.domain.monitors.learn import LEARN_FROM, learn_arrivals, learn_success, learned_until
+from tracklayer.domain.monitors.learn import (
+    LEARN_FROM,
+    learn_arrivals,
+    learn_success,
+    learned_until,
+    without_outages,
+)
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE
 from tracklayer.domain.monitors.views import PAST
 from tracklayer.runtime import Runtime
@@ -186,7 +193,7 @@ def learn_baselines(runtime: Runtime) -> int:
 
 
 def _learn_arrivals(merchant_id: int, until: datetime, now: datetime) -> None:
-    learned = learned_of(merchant_id, until)
+    learned = learned_of(merchant_id, until, now)
     known = db.learned_rhythm(merchant_id)
     if known is not None and learned[""] is not None:
         is_told = None in db_alerts.open_names([merchant_id], AlertKind.TRACKING_STOPPED).get(merchant_id, ())
@@ -197,7 +204,7 @@ def _learn_arrivals(merchant_id: int, until: datetime, now: datetime) -> None:
 
 
 def _learn_names(merchant_id: int, until: datetime, now: datetime) -> None:
-    db_names.write_name_baselines(merchant_id, learned_names_of(merchant_id, until), now)
+    db_names.write_name_baselines(merchant_id, learned_names_of(merchant_id, until, now), now)
     db_looks.look_for_silence(merchant_id, now)
 
 
@@ -205,14 +212,15 @@ def _learn_coverage(merchant_id: int, until: datetime, now: datetime) -> None:
     learn_coverage(merchant_id, until)
 
 
-def learned_of(merchant_id: int, until: datetime) -> dict[str, Any]:
+def learned_of(merchant_id: int, until: datetime, now: datetime) -> dict[str, Any]:
     """What the four weeks before tell of a merchant ('') and of each destination, as JSON. Needs an open transaction."""
     since = until - LEARN_FROM
     hours = db.active_hours(merchant_id, since, until)
     learned: dict[str, Any] = {"": None}
     if hours:
-        gaps = db.longest_gaps(merchant_id, since, until, LEAST_SILENCE)
-        rhythm = learn_arrivals(hours, gaps, max(since, min(hours)), until)
+        told, away = db_alerts.told_silences(merchant_id, since), api_away(since, now)
+        gaps = without_outages(db.longest_gaps(merchant_id, since, until, LEAST_SILENCE), told)
+        rhythm = learn_arrivals(hours, gaps, max(since, min(hours)), until, away=away)
         if rhythm is not None:
             learned[""] = rhythm_json(rhythm, learned_until(hours))
     for platform, attempts in db.attempts_by_hour(merchant_id, since, until).items():

@@ -11,10 +11,10 @@ from typing import Any
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_SAMPLE, WINDOWS
-from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
-from tracklayer.domain.monitors.refused_requests import meaning_of
+from tracklayer.domain.monitors.learn import LEAST_SPREAD, WORSE, WORST_USUAL, SuccessRate, worst_of
+from tracklayer.domain.monitors.refused_requests import key_of, meaning_of
 from tracklayer.domain.monitors.statistics import failures_at_least
-from tracklayer.domain.monitors.views import NOTABLE_DROP, SMALL_SAMPLE, is_forgotten
+from tracklayer.domain.monitors.views import NOTABLE_DROP, PAST, SMALL_SAMPLE, is_forgotten
 from tracklayer.domain.monitors.words import clock_time, counted, listed, percent
 from tracklayer.domain.monitors.worth import Worth, details, in_sales, worth_of
 from tracklayer.domain.problem import CODES, Meaning
@@ -23,8 +23,6 @@ from tracklayer.domain.spelling import spelt
 HALF = 0.5  # of at least LEAST_SAMPLE events: never usual, whatever the past was
 HALF_OF = timedelta(hours=1)  # with a past: over so long at least, as a file of wrong events is over sooner
 MANY, MANY_OF = 0.3, 200  # of so many events in an hour or longer: the same
-WORST_USUAL = 0.75  # accepted: more refusals than that are not usual, however long they have lasted
-WORSE = 1.25  # times what is refused in a bad hour
 CODE_FLOOR = 0.03  # of all events: a single code and field may rise by so much
 LEAST_OF_CODE = 10
 ENOUGH_FOR_A_CODE = 100  # newest events, which say whether it is over
@@ -32,6 +30,10 @@ STREAK = 10  # events refused in a row, without one that was accepted,
 STREAK_LASTS = timedelta(
     minutes=5
 )  # over so long, or LEAST_SAMPLE of them: one event that is sent again and again is none
+# With a key that was revoked every event is refused, and no statistics are needed: so many of a day are told, or in so many
+# minutes of it. It is over when none has come for so long, so that what is sent once an hour is one alert.
+MANY_WITH_A_KEY, MINUTES_WITH_A_KEY = 20, 3
+KEY_RESTS = timedelta(hours=2)
 FEW = 100  # refused in a day: more are judged by themselves
 MOST_TOLD = 5  # codes and fields of a message
 MENTIONED = 0.1  # of what is refused now: a cause of so much is one to mend, too,
@@ -107,8 +109,12 @@ class DoorView:
 
 
 def wants_past(minutes: Collection[DoorMinute], usual: SuccessRate | None) -> bool:
-    """Whether half an hour leaves open how it is: too little to say, more than usual, or nothing but refusals of a name."""
+    """Whether half an hour leaves open how it is: too little to say, more than usual, nothing but refusals of a name, or any
+    with a key that was revoked.
+    """
     good, bad = sum(minute.accepted for minute in minutes), sum(sum(minute.refused.values()) for minute in minutes)
+    if any(key_of(where) is not None for minute in minutes for _, _, where in minute.refused):
+        return True
     if not good or good + bad < SMALL_SAMPLE or usual is None:
         return True
     if bad / (good + bad) > 1 - usual.share + NOTABLE_DROP / 2:
@@ -164,6 +170,7 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     usual = _capped(view.usual)
     if view.is_open:
         since = _still([minute.of(None) for minute in view.minutes], usual) or _cause_still(view)
+        since = since or _key_still(view, now)
         return {whole: _finding(view, None, since) if since else None}
     found: dict[Subject, Finding | None] = {whole: None}
     for name in view.open_names:
@@ -181,6 +188,13 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     since, cause = _too_many(by_name[None], usual, now), None
     if since is None:
         since, cause = _cause_too_often(fresh, now)
+    with_key = _with_revoked_key(fresh, now)
+    if with_key is not None:
+        since = min(with_key, since or with_key)
+        return {
+            **{_subject(each): found[_subject(each)] for each in view.open_names},
+            whole: _finding(fresh, None, since),
+        }
     if since is None and len(bad) != 1:
         return found
     name, part = _most_refused(fresh, since, cause) if since else (next(iter(bad)), 0.0)
@@ -195,6 +209,30 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
         **{_subject(each): found[_subject(each)] for each in view.open_names},
         whole: _finding(fresh, None, begin),
     }
+
+
+def _with_revoked_key(view: DoorView, now: datetime) -> datetime | None:
+    """Since when events come with a key that was revoked, of the last day; None: none, or hardly any."""
+    for key in view.keys:
+        own = _minutes_of(view, key, now - PAST)
+        if sum(count for _, count in own) >= MANY_WITH_A_KEY or len(own) >= MINUTES_WITH_A_KEY:
+            return own[0][0]
+    return None
+
+
+def _key_still(view: DoorView, now: datetime) -> datetime | None:
+    return min((own[0][0] for key in view.keys if (own := _minutes_of(view, key, now - KEY_RESTS))), default=None)
+
+
+def _minutes_of(view: DoorView, key: str, since: datetime) -> list[tuple[datetime, int]]:
+    """(minute, events) with a key that was revoked."""
+    found = []
+    for minute in view.minutes:
+        if minute.refused and minute.start >= since:
+            count = sum(events for (_, _, where), events in minute.refused.items() if where == key)
+            if count:
+                found.append((minute.start, count))
+    return found
 
 
 def _by_name(minutes: Sequence[DoorMinute]) -> dict[str | None, list[tuple[datetime, int, int]]]:
@@ -299,13 +337,9 @@ def _too_many(
 
 def _beyond_chance(bad: int, total: int, usual: SuccessRate, floor: float) -> bool:
     """Also in an hour as bad as come now and then, and markedly: the worst of a few such hours is not the worst that comes."""
-    if bad / total < WORSE * (1 - _worst(usual)) + floor:
+    if bad / total < WORSE * (1 - worst_of(usual)) + floor:
         return False
-    return failures_at_least(bad, total, 1 - _worst(usual), usual.spread) < CHANCE
-
-
-def _worst(usual: SuccessRate) -> float:
-    return usual.share if usual.worst is None else min(usual.share, max(usual.worst, WORST_USUAL))
+    return failures_at_least(bad, total, 1 - worst_of(usual), usual.spread) < CHANCE
 
 
 def _still(series: Series, usual: SuccessRate | None) -> datetime | None:
@@ -319,7 +353,7 @@ def _still(series: Series, usual: SuccessRate | None) -> datetime | None:
             break
         minutes, good, bad = minutes + 1, good + accepted, bad + refused
         since = start if refused else since
-    limit = min(MANY - FLOOR / 2, (1 - _worst(usual) if usual is not None else MANY) + FLOOR / 2)
+    limit = min(MANY - FLOOR / 2, (1 - worst_of(usual) if usual is not None else MANY) + FLOOR / 2)
     return since if since is not None and bad / (good + bad) > limit else None
 
 
@@ -381,7 +415,7 @@ def _cause_still(view: DoorView) -> datetime | None:
         newest.append(minute)
         total += minute.accepted + sum(minute.refused.values())
     for cause, bad in _causes(newest).items():
-        if bad / total > 1 - _worst(_usual_cause(view, cause)) + CODE_FLOOR / 2:
+        if bad / total > 1 - worst_of(_usual_cause(view, cause)) + CODE_FLOOR / 2:
             return min(one.start for one in newest if _causes([one])[cause])
     return None
 

@@ -76,6 +76,15 @@ def learn_worst(hours: Mapping[datetime, tuple[int, int]]) -> float | None:
     return 1 - worst[DAYS_OF_A_HABIT - 1 if len(days) >= YOUNG else 0]
 
 
+WORST_USUAL = 0.75  # accepted: more refusals than that are not usual, however long they have lasted
+WORSE = 1.25  # times what is refused in a bad hour
+
+
+def worst_of(usual: SuccessRate) -> float:
+    """The share that is accepted in hours as bad as come now and then: no less than is bearable, however many there were."""
+    return usual.share if usual.worst is None else min(usual.share, max(usual.worst, WORST_USUAL))
+
+
 def _spread(samples: Sequence[tuple[float, int]], share: float, total: int) -> float:
     """Of hours that each have their own rate, around ``share``: sum(n (r - p)^2) = p q (A + spread (B - A)) on average,
 
@@ -104,21 +113,32 @@ USUAL_AT_LEAST = math.log(1000)  # one silence in a thousand of random arrivals 
 HOUR = timedelta(hours=1)
 
 
+Away = tuple[datetime, datetime]
+
+
 @dataclass(frozen=True, slots=True)
 class Rhythm:
     """When a merchant sends. ``rates``: by hour of the week from Monday 0:00 UTC, minutes of it that have an event.
 
     Minutes with an event are counted rather than events, so that a burst is one sign of life and not a thousand.
     ``usual``: how many such minutes its longest usual silence swallowed; see ``learn_rhythm``. ``events``: how many
-    such a minute has on average.
+    such a minute has on average. ``away``: spans, none of which overlap, in which nothing could come in, whatever was sent.
     """
 
     rates: tuple[float, ...]
     usual: float = USUAL_AT_LEAST
     events: float = 1.0
+    away: tuple[Away, ...] = ()
 
     def expected(self, start: datetime, end: datetime) -> float:
-        """Minutes with an event that ``start`` to ``end`` usually has."""
+        """Minutes with an event that ``start`` to ``end`` usually has, without what falls into ``away``."""
+        total = self._usually(start, end)
+        for began, ended in self.away:
+            if began < end and ended > start:
+                total -= self._usually(max(start, began), min(end, ended))
+        return max(0.0, total)
+
+    def _usually(self, start: datetime, end: datetime) -> float:
         weeks, rest = divmod(end - start, timedelta(days=7))
         total = weeks * sum(self.rates)
         at, end = start, start + rest
@@ -160,6 +180,7 @@ def learn_rhythm(
     since: datetime,
     until: datetime,
     longest_within: float = 1.0,
+    away: Sequence[Away] = (),
 ) -> Rhythm | None:
     """From minutes with an event by hour, and the longer silences between them; None where that is no rhythm.
 
@@ -167,17 +188,18 @@ def learn_rhythm(
     left out: a silence that goes on is judged, and nothing is learned from it. An hour of the week is estimated from its
     own few weeks, drawn towards day times hour, and taken as the least of itself and its neighbours: so that a clock
     change, and a shop that closes a little earlier, alarm nobody. The longest but one silence is the usual one, the
-    longest may have been an outage: unless it is no more than ``longest_within`` times as long.
+    longest may have been an outage: unless it is no more than ``longest_within`` times as long. Nothing is learned from
+    what was ``away``.
     """
     until = min(until, learned_until(hours))
     if until - since < ENOUGH_DAYS or sum(hours.values()) < ENOUGH_MINUTES:
         return None
-    found, weeks = [0.0] * WEEK_HOURS, [0] * WEEK_HOURS
+    found, weeks = [0.0] * WEEK_HOURS, [0.0] * WEEK_HOURS
     at = since.replace(minute=0, second=0, microsecond=0)
     while at < until:
         place = hour_of_week(at)
         found[place] += hours.get(at, 0)
-        weeks[place] += 1
+        weeks[place] += 1.0 - _overlap(at, at + HOUR, away) / HOUR
         at += HOUR
     own = [n / max(1, times) for n, times in zip(found, weeks, strict=True)]
     mean = sum(own) / WEEK_HOURS
@@ -186,12 +208,41 @@ def learn_rhythm(
     prior = [by_hour[place % 24] * by_day[place // 24] for place in range(WEEK_HOURS)]
     drawn = [_drawn(prior[place], found[place], weeks[place]) for place in range(WEEK_HOURS)]
     rates = tuple(min(60.0, _edged(drawn, place)) for place in range(WEEK_HOURS))
-    rhythm = Rhythm(rates)
+    rhythm = Rhythm(rates, away=tuple(away))
     swallowed = sorted(rhythm.expected(start, end) for start, end in gaps)
     usual = max(USUAL_AT_LEAST, swallowed[-2] if len(swallowed) > 1 else 0.0)
     if swallowed and usual < swallowed[-1] <= longest_within * usual:
         usual = swallowed[-1]
     return Rhythm(rates, usual)
+
+
+def _overlap(start: datetime, end: datetime, away: Sequence[Away]) -> timedelta:
+    return sum((min(end, to) - max(start, since) for since, to in away if since < end and to > start), timedelta())
+
+
+MOST_OUTAGES = 3  # of four weeks: what comes more often is what a merchant does
+WEEK = timedelta(days=7)
+
+
+def without_outages(
+    gaps: Sequence[tuple[datetime, datetime]], told: Sequence[datetime]
+) -> list[tuple[datetime, datetime]]:
+    """The silences that may have been usual: without those in which one was ``told``, which were outages.
+
+    One that comes at the same time of other weeks was told of wrongly, and so were more than a few.
+    """
+    outages = [gap for gap in gaps if any(gap[0] < at <= gap[1] for at in told) and not _recurs(gap, gaps)]
+    return list(gaps) if len(outages) > MOST_OUTAGES else [gap for gap in gaps if gap not in outages]
+
+
+def _recurs(gap: tuple[datetime, datetime], gaps: Sequence[tuple[datetime, datetime]]) -> bool:
+    """Whether there is a silence that has half of this one's time of the week, and is half as long, in another week."""
+    for start, end in gaps:
+        weeks = round((start - gap[0]) / WEEK)
+        shifted = [(start - weeks * WEEK, end - weeks * WEEK)]
+        if weeks and 2 * _overlap(*gap, shifted) >= max(gap[1] - gap[0], end - start):
+            return True
+    return False
 
 
 def learned_until(hours: Mapping[datetime, object]) -> datetime:
@@ -210,7 +261,7 @@ def _by_hour(own: Sequence[float], days: float) -> list[float]:
     return [sum(single[(hour + away) % 24] for away in around) / len(around) for hour in range(24)]
 
 
-def _drawn(prior: float, found: float, weeks: int) -> float:
+def _drawn(prior: float, found: float, weeks: float) -> float:
     """What an hour of the week usually has, of which so much was found in so many weeks."""
     of_prior = max(PRIOR_WEEKS, PRIOR_MINUTES / prior) if prior else PRIOR_WEEKS
     return (of_prior * prior + found) / (of_prior + weeks)
@@ -229,12 +280,14 @@ def learn_arrivals(
     until: datetime,
     enough: int = ENOUGH_MINUTES,
     longest_within: float = 1.0,
+    away: Sequence[Away] = (),
 ) -> Rhythm | None:
     """As ``learn_rhythm``, from (minutes with an event, events) by hour. ``enough``: such minutes, at least."""
     minutes = sum(found for found, _ in hours.values())
     if minutes < enough:
         return None
-    rhythm = learn_rhythm({hour: found for hour, (found, _) in hours.items()}, gaps, since, until, longest_within)
+    of_hours = {hour: found for hour, (found, _) in hours.items()}
+    rhythm = learn_rhythm(of_hours, gaps, since, until, longest_within, away)
     return rhythm and replace(rhythm, events=sum(events for _, events in hours.values()) / minutes)
 
 

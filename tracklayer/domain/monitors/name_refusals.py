@@ -11,7 +11,7 @@ from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.event_names import is_purchase, is_sale, is_step
 from tracklayer.domain.monitors.causes import Cause
 from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, LEAST_SAMPLE, WINDOWS, Expected, expected_of
-from tracklayer.domain.monitors.learn import SuccessRate
+from tracklayer.domain.monitors.learn import WORSE, SuccessRate, worst_of
 from tracklayer.domain.monitors.platform_down import CHANCE as CHANCE_OF_A_STREAK
 from tracklayer.domain.monitors.platform_down import chance_of_a_refusal
 from tracklayer.domain.monitors.refusals import Unmappable, lacking, next_step, rule
@@ -25,20 +25,24 @@ MOST_TAKEN = 20  # in a row: then it is over in any case
 LEAST_TAKEN = 3
 MOST_LISTED = 5
 
-Stretch = tuple[datetime, int, int]  # its start, events that arrived in it, those of them that were refused
+Stretch = tuple[
+    datetime, int, int
+]  # its start, events that arrived in it and were to be sent, those of them that were refused
 
 
 @dataclass(frozen=True, slots=True)
 class NameSeries:
     """One name at one destination. ``stretches``: oldest first, without those of which not all is known to have gone out.
 
-    ``usual``: what four weeks tell of it. ``is_told``: an open alert names it.
+    ``usual``: what four weeks tell of it. ``is_told``: an open alert names it. ``until``: up to when what arrived is known to
+    have gone out; None: up to now.
     """
 
     name: str
     stretches: Sequence[Stretch]
     usual: SuccessRate | None = None
     is_told: bool = False
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +84,15 @@ def needed_of(usual: SuccessRate | None) -> int:
 def judge_name(series: NameSeries, now: datetime) -> Refusing | None:
     """A name of which as many in a row are refused as ``platform_down`` asks for, or as ``delivery_rate_drop`` judges.
 
+    Where hours as bad as this one come now and then (``learn_worst``), it must be markedly worse than these.
     A told one stays until so many are taken in a row, at least three, as were a chance of one in a thousand if it went on.
+    What waits, as while a destination is paused, tells nothing: nothing is forgotten meanwhile.
     """
     known = [one for one in series.stretches if one[1]]
     streak = _streak(known)
     if streak is not None:
         since, last, refused = streak
-        if is_forgotten(since, last, refused, now):
+        if is_forgotten(since, last, refused, series.until or now):
             return None
         if refused >= needed_of(series.usual):
             return Refusing(series.name, since, refused, refused, series.usual)
@@ -119,14 +125,25 @@ def _is_low(known: Sequence[Stretch], expected: Expected) -> bool:
     return bool(arrived) and 1 - refused / arrived < expected.share - expected.floor / 2
 
 
+def _worst(expected: Expected) -> float:
+    return expected.share if expected.usual is None else worst_of(expected.usual)
+
+
+def _notable(expected: Expected) -> float:
+    """The share refused from which on it is markedly more than expected."""
+    usual = 1 - expected.share
+    bad = 1 - _worst(expected)
+    return expected.floor + (WORSE * bad if bad > usual else usual)
+
+
 def _dropped(known: Sequence[Stretch], expected: Expected, series: NameSeries, now: datetime) -> Refusing | None:
     minute = now.replace(second=0, microsecond=0)
     for length in WINDOWS:
         inside = [one for one in known if one[0] >= minute - length]
         arrived, refused = sum(one[1] for one in inside), sum(one[2] for one in inside)
-        if arrived < expected.least or refused / arrived < 1 - expected.share + expected.floor:
+        if arrived < expected.least or refused / arrived < _notable(expected):
             continue
-        if failures_at_least(refused, arrived, 1 - expected.share, expected.spread) < CHANCE:
+        if failures_at_least(refused, arrived, 1 - _worst(expected), expected.spread) < CHANCE:
             first = next(start for start, _, bad in inside if bad)
             since_then = [one for one in inside if one[0] >= first]
             return Refusing(series.name, first, sum(one[1] for one in since_then), refused, series.usual)

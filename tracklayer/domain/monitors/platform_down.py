@@ -254,7 +254,7 @@ def _normal(view: DestinationView) -> str:
 
 
 def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Finding | None:
-    since = view.failing_since or now
+    since = _failing_all_the_time(view, now)
     reason = view.state_reason or "unreachable"
     why = cause_of_hold(reason)
     if not is_open and why.cause is not Cause.CREDENTIALS and now - since < TOLD_AFTER:
@@ -278,6 +278,14 @@ def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Findi
             **money_of(view),
         },
     )
+
+
+def _failing_all_the_time(view: DestinationView, now: datetime) -> datetime:
+    """Since when: as an open alert says, where nothing has been accepted since then, as after a pause in between."""
+    since, began = view.failing_since or now, view.known_since(view.outage)
+    if began is None or any(span.acknowledged for span in view.spans if span.start >= began):
+        return since
+    return min(since, began)
 
 
 def _waits(view: DestinationView, now: datetime) -> str:

@@ -13,7 +13,8 @@ from tracklayer.domain.spelling import spelt
 
 @dataclass(frozen=True, slots=True)
 class Unmappable:
-    """One ground of refusal. ``share``: of what was refused so of late; ``example``: an event's id; ``message``: the rule's.
+    """One ground of refusal. ``share``: of what was refused so of late; ``message``: the rule's; ``example``: an event's id,
+    None where no such event is stored any more.
 
     ``event_name`` and ``action_source``: the example's. ``sent_from``: action sources from which events of this name were
     delivered there lately.
@@ -23,7 +24,7 @@ class Unmappable:
     field: str | None
     message: str
     share: float
-    example: str
+    example: str | None
     event_name: str | None = None
     action_source: str | None = None
     sent_from: Sequence[str] = ()
@@ -65,17 +66,18 @@ def lacking(found: Unmappable) -> str:
 def next_step(found: Unmappable) -> str:
     """Who must do what; a sentence or two, the first one in small letters."""
     name = f" ({found.event_name})" if found.event_name else ""
-    example = f"event `{found.example}`{name} is an example"
+    example = f"event `{found.example}`{name} is an example" if found.example else ""
+    such_as = f", {example}" if example else ""
     if found.reason is DropReason.EVENT_TOO_OLD:
-        return f"whoever sends your shop's events must send them soon after they happen, {example}. No redelivery helps these."
+        return f"whoever sends your shop's events must send them soon after they happen{such_as}. No redelivery helps these."
     if found.field == CONSENT:
         return (
             f"nobody refused. Whoever sends your shop's events must send `{spelt(CONSENT)}` with each, `GRANTED` or `DENIED` as the"
-            f" person chose (`DENIED` counts as no failure); {example}. Where you need not ask, set the consent rule to `NEVER` (of"
+            f" person chose (`DENIED` counts as no failure){f'; {example}' if example else ''}. Where you need not ask, set the consent rule to `NEVER` (of"
             " the merchant or the destination), and redeliver what was dropped."
         )
     words = "at least one identifier" if found.field == "user_data" else "it"
-    step = f"whoever sends your shop's events must add {words} now, {example}."
+    step = f"whoever sends your shop's events must add {words} now{such_as}."
     default = _DEFAULTS.get(found.field or "")
     if default is not None:
         return f"{step} Or set a {default} on the destination, and redeliver what was dropped."

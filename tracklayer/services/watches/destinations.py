@@ -60,7 +60,7 @@ class Destinations:
                 found += [finding for finding in still if is_shortage(finding)]
                 # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
                 is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
-                judged: Collection[AlertKind] = [AlertKind.PLATFORM_DOWN] if is_down else OF_DESTINATIONS
+                judged: Collection[AlertKind] = [AlertKind.PLATFORM_DOWN] if is_down else _judged(view)
                 named = self._of_names(page, merchant_id, view, found)
                 if named is UNREAD:  # the alert about its rate stays as it is, too
                     judged = [kind for kind in judged if kind is not AlertKind.DELIVERY_RATE_DROP]
@@ -135,13 +135,20 @@ def _operator_is_told(runtime: Runtime) -> bool:
     return any(trouble.kind in TOLD_TO_OPERATOR for trouble in open_troubles())
 
 
+def _judged(view: DestinationView) -> Collection[AlertKind]:
+    """While it is paused, nothing shows whether it takes anything: what is open about that stays as it is."""
+    return [AlertKind.QUEUE_BACKLOG] if view.state is DestinationState.PAUSED else OF_DESTINATIONS
+
+
 def _judge(page: Page, merchant_id: int, view: DestinationView) -> tuple[list[Finding], list[Finding]]:
     """(what is found, what besides while the backlogs of several are told together).
 
     Then each asks for as much to be over as an open one of its own.
     """
     open_now = page.open_subjects(merchant_id)
-    kinds = {kind for kind in OF_DESTINATIONS if Subject(kind, view.platform) in open_now}
+    kinds = {kind for kind in _judged(view) if Subject(kind, view.platform) in open_now}
+    if view.told_names:
+        kinds.discard(AlertKind.DELIVERY_RATE_DROP)  # that is about names, and tells nothing of the whole
     found = judge_destination(view, kinds, page.now)
     if BACKLOG not in open_now or is_told_alone(found, kinds):
         return found, []

@@ -11,6 +11,7 @@ from typing import Any
 from tracklayer.db import alerts as db_alerts
 from tracklayer.db import coverage as db_coverage
 from tracklayer.db import names as db
+from tracklayer.db.heartbeats import api_away
 from tracklayer.db.names import Learned
 from tracklayer.domain.alert import AlertKind
 from tracklayer.domain.event_names import most_wanted
@@ -19,19 +20,21 @@ from tracklayer.domain.monitors.learn import (
     ENOUGH_OF_A_NAME,
     LEARN_FROM,
     LONGEST_OF_A_NAME,
+    Away,
     Rhythm,
     SuccessRate,
     learn_arrivals,
     learn_success,
     learn_worst,
     learned_until,
+    without_outages,
 )
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, MOST_NAMES, told_after
 
 
-def rhythm_of(learned: dict[str, Any]) -> Rhythm:
+def rhythm_of(learned: dict[str, Any], away: Sequence[Away] = ()) -> Rhythm:
     """From what ``rhythm_json`` made, or an older version without ``events``."""
-    return Rhythm(tuple(learned["rates"]), learned["usual"], learned.get("events", 1.0))
+    return Rhythm(tuple(learned["rates"]), learned["usual"], learned.get("events", 1.0), tuple(away))
 
 
 def rhythm_json(rhythm: Rhythm, until: datetime) -> dict[str, Any]:
@@ -44,14 +47,14 @@ def rhythm_json(rhythm: Rhythm, until: datetime) -> dict[str, Any]:
     }
 
 
-def learned_names_of(merchant_id: int, until: datetime) -> dict[str, Learned]:
+def learned_names_of(merchant_id: int, until: datetime, now: datetime) -> dict[str, Learned]:
     """What the four weeks before tell of the most frequent names and ('') of all. Needs an open transaction."""
     since = until - LEARN_FROM
     names = [name for name in db_coverage.names_of(merchant_id) if name != OTHERS]
     hours = db.hours_of_names(merchant_id, names, since, until) if names else {}
     kept = _kept(merchant_id, hours)
     frequent = most_wanted({name: sum(minutes for minutes, _ in hours[name].values()) for name in hours}, MOST_NAMES)
-    rhythms = _rhythms(merchant_id, frequent, hours, since, until)
+    rhythms = _rhythms(merchant_id, frequent, hours, since, until, now)
     refused = db.refused_by_hour(merchant_id, since, until)
     learned = {name: Learned(rhythm, _told_after(rhythm_of(rhythm))) for name, rhythm in kept.items()}
     for name in frequent:
@@ -94,15 +97,22 @@ def is_newer(until: datetime, learned: Mapping[str, Any]) -> bool:
 
 
 def _rhythms(
-    merchant_id: int, names: Sequence[str], hours: dict[str, db.Hours], since: datetime, until: datetime
+    merchant_id: int,
+    names: Sequence[str],
+    hours: dict[str, db.Hours],
+    since: datetime,
+    until: datetime,
+    now: datetime,
 ) -> dict[str, Rhythm]:
     if not names:
         return {}
     gaps = db.gaps_of_names(merchant_id, names, since, until, LEAST_SILENCE)
+    told, away = db_alerts.told_silences(merchant_id, since), api_away(since, now)
     rhythms = {}
     for name in names:
         first = max(since, min(hours[name]))
-        found = learn_arrivals(hours[name], gaps.get(name, []), first, until, ENOUGH_OF_A_NAME, LONGEST_OF_A_NAME)
+        of_name = without_outages(gaps.get(name, []), told)
+        found = learn_arrivals(hours[name], of_name, first, until, ENOUGH_OF_A_NAME, LONGEST_OF_A_NAME, away)
         if found is not None:
             rhythms[name] = found
     return rhythms

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 
 from tracklayer.db import names as db_names
 from tracklayer.db import refused_names as db
+from tracklayer.db.alerts import ended_causes, open_details
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.monitors import Key
-from tracklayer.domain.alert import Finding
+from tracklayer.domain.alert import AlertKind, Finding
 from tracklayer.domain.delivery import UNMAPPABLE, DestinationState, DropReason
 from tracklayer.domain.facts import OTHERS
-from tracklayer.domain.monitors.learn import learn_success
+from tracklayer.domain.monitors.causes import Cause
+from tracklayer.domain.monitors.learn import learn_success, learn_worst
 from tracklayer.domain.monitors.name_refusals import (
     NameSeries,
     Refusing,
@@ -95,18 +98,22 @@ def _look(merchant_id: int, view: DestinationView, told: Sequence[str], now: dat
     arrived: Counter[str] = Counter()
     for _, name, minute, events in db_names.events_of_names([(merchant_id, name) for name in refused], since, now):
         arrived[name] += events if minute < until else 0
+    arrived.subtract(db.unsent_of_names(merchant_id, view.platform, sorted(refused), since, until))
     wanted = {name: count for name, count in refused.items() if wants_closer_look(arrived[name], count)}
     names = {*sorted(wanted, key=lambda name: -wanted[name])[:MOST_NAMES], *told}
+    taken = db.taken_names(merchant_id, view.platform)
     found = [
         one
         for name in sorted(names)
-        if (one := judge_name(_series(merchant_id, view, name, name in told, until, now), now)) is not None
+        # What its settings leave out by now is refused no more.
+        if (taken is None or name in taken)
+        and (one := judge_name(_series(merchant_id, view, name, name in told, until, now), now)) is not None
     ]
     # Where nothing else goes through either, the destination's own alert says it.
     first = min((one.since for one in found), default=now)
     if not found or (not told and not any(span.acknowledged for span in view.spans if span.end > first)):
         return None
-    why = {one.name: _why(merchant_id, view.platform, one) for one in found[:MOST_NAMES]}
+    why = {one.name: _why(merchant_id, view.platform, one, one.name in told) for one in found[:MOST_NAMES]}
     return name_finding(view.platform, view.name, found, why)
 
 
@@ -124,35 +131,69 @@ def _series(
     hours = db_names.hours_of_names(merchant_id, [name, OTHERS], since, day)
     of_hours = {hour: events for hour, (_, events) in hours.get(name, {}).items()}
     others_of_hours = {hour: events for hour, (_, events) in hours.get(OTHERS, {}).items()}
-    refused_by_hour = db.refused_by("hour", merchant_id, view.platform, name, since, day)
-    before = _stretches(of_hours, others_of_hours, refused_by_hour)
+    platform, counted = view.platform, [name, OTHERS]
+    before = _stretches(
+        of_hours,
+        others_of_hours,
+        db.refused_by("hour", merchant_id, platform, name, since, day),
+        db.unsent_by("hour", merchant_id, platform, counted, since, day),
+    )
+    end = now + timedelta(minutes=1)
     lately = _stretches(
-        minutes, others, db.refused_by("minute", merchant_id, view.platform, name, day, now + timedelta(minutes=1))
+        minutes,
+        others,
+        db.refused_by("minute", merchant_id, platform, name, day, end),
+        db.unsent_by("minute", merchant_id, platform, counted, day, end),
     )
     # What a new destination takes is not known from what arrived before it was there.
-    usual = learn_success([(arrived - bad, bad) for _, arrived, bad in before]) if view.success is not None else None
-    # What was told of the destination is not told again of its names.
-    told = [one.until for one in (view.outage, view.rate_drop) if one is not None and one.until is not None]
+    usual = None
+    if view.success is not None:
+        hours_of = {start: (arrived - bad, bad) for start, arrived, bad in before}
+        usual = learn_success(list(hours_of.values()))
+        usual = usual and replace(usual, worst=learn_worst(hours_of))
+    told = _told_until(merchant_id, view)
     fresh = [one for one in (*before, *lately) if one[0] < until and all(one[0] >= over for over in told)]
-    return NameSeries(name, fresh, usual, is_told)
+    return NameSeries(name, fresh, usual, is_told, until + timedelta(minutes=1))
+
+
+def _told_until(merchant_id: int, view: DestinationView) -> list[datetime]:
+    """Until when what was told of the destination holds its refusals, too: these are not told again of its names.
+
+    Whoever did not answer, or took no credentials, refused nothing: what arrived in such an outage is sent after it, and
+    refused then.
+    """
+    told = []
+    if view.rate_drop is not None and view.rate_drop.until is not None:
+        told.append(view.rate_drop.until)
+    if view.outage is not None and view.outage.until is not None:
+        until = view.outage.until
+        causes = ended_causes(merchant_id, AlertKind.PLATFORM_DOWN, view.platform, until)
+        if not causes or not causes.isdisjoint({Cause.REFUSED, Cause.UNMAPPABLE}):
+            told.append(until)
+    return told
 
 
 def _stretches(
-    arrived: dict[datetime, int] | Counter[datetime],
-    others: dict[datetime, int] | Counter[datetime],
-    refused: dict[datetime, int],
+    arrived: Mapping[datetime, int],
+    others: Mapping[datetime, int],
+    refused: Mapping[datetime, int],
+    unsent: Mapping[datetime, int],
 ) -> list[Stretch]:
-    """Some of the further names that are counted together may be this one. What is sent again may be refused again."""
-    return [
-        (start, events + others.get(start, 0), min(refused.get(start, 0), events))
-        for start, events in sorted(arrived.items())
-    ]
+    """Some of the further names that are counted together may be this one. What is sent again may be refused again.
+
+    What was not sent, as where consent is denied, was neither refused nor taken.
+    """
+    found = []
+    for start, events in sorted(arrived.items()):
+        bad = min(refused.get(start, 0), events)
+        found.append((start, max(bad, events + others.get(start, 0) - unsent.get(start, 0)), bad))
+    return found
 
 
-def _why(merchant_id: int, platform: str, found: Refusing) -> Why:
+def _why(merchant_id: int, platform: str, found: Refusing, is_told: bool) -> Why:
     troubles = db.troubles_of(merchant_id, platform, found.name, found.since)
     if not troubles:
-        return Why()
+        return _told_why(merchant_id, platform, found.name) if is_told else Why()
     unsent = [one for one in troubles if one.drop_reason in UNMAPPABLE and not one.attempts]
     if len(unsent) * 2 > len(troubles):
         grounds = Counter((one.drop_reason, one.drop_field) for one in unsent)
@@ -166,3 +207,14 @@ def _why(merchant_id: int, platform: str, found: Refusing) -> Why:
     code = Counter(one.error_code for one in sent).most_common(1)[0][0]
     newest = next(one for one in sent if one.error_code == code)
     return Why(None, newest.last_error, code, newest.event_id)
+
+
+def _told_why(merchant_id: int, platform: str, name: str) -> Why:
+    """What the open alert says, of the name that it gives the cause of: once nothing of what was refused is stored any more."""
+    details = open_details(merchant_id, AlertKind.DELIVERY_RATE_DROP, platform)
+    if next(iter(details.get("event_names") or ()), None) != name:
+        return Why()
+    error, reason = details.get("last_error"), details.get("drop_reason")
+    if reason is None or reason not in UNMAPPABLE:
+        return Why(None, error, details.get("error_code"))
+    return Why(Unmappable(DropReason(reason), details.get("field"), error or "", 1.0, None, name), error)

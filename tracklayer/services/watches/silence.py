@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from tracklayer.db import alerts as db_alerts
 from tracklayer.db import looks as db_looks
 from tracklayer.db import monitors as db
 from tracklayer.db import names as db_names
+from tracklayer.db.heartbeats import api_away
 from tracklayer.db.names import QuietName
 from tracklayer.domain.alert import AlertKind, Finding, Subject
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors import judge_merchant
-from tracklayer.domain.monitors.learn import LEARN_FROM, Rhythm
+from tracklayer.domain.monitors.learn import LEARN_FROM, Away, Rhythm
 from tracklayer.domain.monitors.tracking_stopped import (
     LEAST_SILENCE,
     TIMES_USUAL,
@@ -48,14 +50,18 @@ def look_at_silence(page: Page) -> Verdicts:
     What is refused at the door has arrived: where an alert tells of that, none that is new tells of silence. One that is open
     is over with an event that is accepted and with nothing else, whatever was learned or forgotten meanwhile.
 
+    While no API process lives nothing can come in: no silence is told then that was not told before, nor within LEAST_SILENCE
+    afterwards, and such a span is no part of one that is told later.
+
     It writes down until when there is nothing to tell of each: no other look is needed before then, however busy it is.
     """
     verdicts = Verdicts()
+    away = _away(page)
     open_names = _open_names(page)
     sending: list[int] = []
     hushed: dict[int, datetime] = {}  # its last event
     again: dict[int, datetime] = {}
-    for merchant_id, view, names in _views(page, open_names):
+    for merchant_id, view, names in _views(page, open_names, away):
         if view.last_event_at is None:
             if view.rhythm is not None:
                 again[merchant_id] = _again(view.rhythm, page.now, page.now)
@@ -66,10 +72,11 @@ def look_at_silence(page: Page) -> Verdicts:
         if is_silent and view.rhythm is None:
             continue  # no event came: what is told stays, whether or not anything is usual now
         found = judge_merchant(view, page.now, is_open=is_silent)
-        if found and not is_silent and REFUSED in open_now and db.rejected_since(merchant_id, page.now - LEAST_SILENCE):
+        is_new = bool(found) and not is_silent
+        if is_new and (away.is_fresh or _is_refused(page, merchant_id)):
             found = []
         elif not found and is_open and view.rhythm is not None:
-            found = _without_its_carrier(page, merchant_id, view.rhythm, names)
+            found = _without_its_carrier(page, merchant_id, view.rhythm, names, away)
         verdicts.add(merchant_id, [WHOLE], found)
         if found or is_open:
             continue  # it is looked at as long as an alert is open
@@ -79,9 +86,27 @@ def look_at_silence(page: Page) -> Verdicts:
         if is_hushed(view, page.now):
             hushed[merchant_id] = view.last_event_at
     if sending:
-        _look_at_names(page, sending, hushed, open_names, verdicts, again)
+        _look_at_names(page, sending, hushed, open_names, verdicts, again, away)
     db_looks.put_silence_off(again, page.now)
     return verdicts
+
+
+def _is_refused(page: Page, merchant_id: int) -> bool:
+    """Whether events come all the same, and an alert tells that they are refused."""
+    is_told = REFUSED in page.open_subjects(merchant_id)
+    return is_told and bool(db.rejected_since(merchant_id, page.now - LEAST_SILENCE))
+
+
+class _Away(NamedTuple):
+    """When nothing could come in, as TrackLayer itself was away. ``is_fresh``: it is so now, or was a moment ago."""
+
+    spans: Sequence[Away]
+    is_fresh: bool
+
+
+def _away(page: Page) -> _Away:
+    spans = api_away(page.now - LEARN_FROM, page.now)
+    return _Away(spans, any(ended > page.now - LEAST_SILENCE for _, ended in spans))
 
 
 def _again(rhythm: Rhythm, last: datetime, now: datetime, times: float = TIMES_USUAL) -> datetime:
@@ -96,19 +121,21 @@ def _again(rhythm: Rhythm, last: datetime, now: datetime, times: float = TIMES_U
 Names = Mapping[str, Rhythm]
 
 
-def _views(page: Page, open_names: Mapping[int, Collection[str]]) -> list[tuple[int, MerchantView, Names | None]]:
+def _views(
+    page: Page, open_names: Mapping[int, Collection[str]], away: _Away
+) -> list[tuple[int, MerchantView, Names | None]]:
     """(merchant, what is judged of it, the names without an open alert where there is one about another)."""
     views: list[tuple[int, MerchantView, Names | None]] = []
     now = page.now
     for merchant_id, learned, minute in db.last_events(page.merchant_ids, now - LEARN_FROM):
-        rhythm: Rhythm | None = rhythm_of(learned)
+        rhythm: Rhythm | None = rhythm_of(learned, away.spans)
         if minute is None:
             views.append((merchant_id, MerchantView(rhythm, None), None))
             continue
         names: Names | None = None
         name: str | None = None
         if merchant_id in open_names:
-            names = _names_of(merchant_id, open_names[merchant_id])
+            names = _names_of(merchant_id, away, open_names[merchant_id])
             name = most_frequent(names)
             rhythm = names[name] if name is not None else None
         last = minute + MINUTE  # somewhere in that minute
@@ -122,9 +149,9 @@ def _views(page: Page, open_names: Mapping[int, Collection[str]]) -> list[tuple[
     return views
 
 
-def _names_of(merchant_id: int, without: Collection[str] = ()) -> Names:
+def _names_of(merchant_id: int, away: _Away, without: Collection[str] = ()) -> Names:
     learned = db_names.rhythms_of(merchant_id)
-    return {name: rhythm_of(found) for name, found in learned.items() if name not in without}
+    return {name: rhythm_of(found, away.spans) for name, found in learned.items() if name not in without}
 
 
 def _active(merchant_id: int, name: str | None, spans: Sequence[tuple[datetime, datetime]]) -> list[int]:
@@ -134,12 +161,14 @@ def _active(merchant_id: int, name: str | None, spans: Sequence[tuple[datetime, 
     return [db_names.minutes_of_names(merchant_id, [name], *span).get(name, 0) for span in spans]
 
 
-def _without_its_carrier(page: Page, merchant_id: int, whole: Rhythm, names: Names | None) -> list[Finding]:
+def _without_its_carrier(
+    page: Page, merchant_id: int, whole: Rhythm, names: Names | None, away: _Away
+) -> list[Finding]:
     """Of a merchant whose alert is open and of which something came again: whether what carries it did not."""
     if names is not None:
         return []  # an alert is open about the name that is missing: the merchant's own is about the others
     opened, _ = page.lately[merchant_id, WHOLE]
-    rhythms = _names_of(merchant_id)
+    rhythms = _names_of(merchant_id, away)
     also = [(merchant_id, name) for name in rhythms]
     quiet, _ = db_names.quiet_names([], also, page.now - LEARN_FROM, page.now)
     last = {one.name: one.minute + MINUTE for one in quiet}
@@ -170,6 +199,7 @@ def _look_at_names(
     open_names: Mapping[int, Collection[str]],
     verdicts: Verdicts,
     again: dict[int, datetime],
+    away: _Away,
 ) -> None:
     """An open one, be it by itself or one of several, is judged in any case, and over with an event of its name alone."""
     listed = _listed_names(page, merchant_ids)
@@ -191,8 +221,9 @@ def _look_at_names(
         _sooner(again, merchant_id, at)
     for merchant_id, names in quiet.items():
         for each in names:
-            _sooner(again, merchant_id, _again_of_name(page, each))
-            finding = _judge(page, each, hushed.get(merchant_id), listed.get((merchant_id, each.name)))
+            rhythm = rhythm_of(each.rhythm, away.spans)
+            _sooner(again, merchant_id, _again(rhythm, each.minute + MINUTE, page.now, TIMES_USUAL_OF_A_NAME))
+            finding = _judge(page, each, rhythm, away, hushed.get(merchant_id), listed.get((merchant_id, each.name)))
             if finding is not None:
                 verdicts.add(merchant_id, [finding.subject], [finding])
 
@@ -223,20 +254,21 @@ def _sooner(again: dict[int, datetime], merchant_id: int, at: datetime) -> None:
         again[merchant_id] = min(again[merchant_id], at)
 
 
-def _again_of_name(page: Page, found: QuietName) -> datetime:
-    return _again(rhythm_of(found.rhythm), found.minute + MINUTE, page.now, TIMES_USUAL_OF_A_NAME)
-
-
 def _subject(name: str) -> Subject:
     return Subject(AlertKind.TRACKING_STOPPED, event_name=name)
 
 
 def _judge(
-    page: Page, found: QuietName, hushed_since: datetime | None, listed_since: datetime | None
+    page: Page,
+    found: QuietName,
+    rhythm: Rhythm,
+    away: _Away,
+    hushed_since: datetime | None,
+    listed_since: datetime | None,
 ) -> Finding | None:
     """``listed_since``: since when an alert about several names is open that lists this one."""
     merchant_id, name, now = found.merchant_id, found.name, page.now
-    rhythm, last = rhythm_of(found.rhythm), found.minute + MINUTE
+    last = found.minute + MINUTE
     known = page.lately.get((merchant_id, _subject(name)))
     is_known = known is not None and known[1] is None
     if known is not None and is_known and last > known[0]:
@@ -245,7 +277,7 @@ def _judge(
         rejected = db_names.rejected_of_name(merchant_id, name, last)
         return judge_name_stopped(NameView(name, rhythm, last, rejected=rejected), is_open=True, now=now)
     refused = Subject(AlertKind.EVENTS_REJECTED, event_name=name)
-    if not {refused, REFUSED}.isdisjoint(page.open_subjects(merchant_id)):
+    if away.is_fresh or not {refused, REFUSED}.isdisjoint(page.open_subjects(merchant_id)):
         return None
     whole = page.lately.get((merchant_id, WHOLE))
     since = last if whole is None or whole[1] is None else max(last, whole[1])
@@ -253,11 +285,11 @@ def _judge(
         return None
     if hushed_since is not None and not fell_silent_before(NameView(name, rhythm, since), hushed_since):
         return None
-    return judge_name_stopped(_view(merchant_id, name, last, since, now), is_open=False, now=now)
+    return judge_name_stopped(_view(merchant_id, name, last, since, now, away), is_open=False, now=now)
 
 
-def _view(merchant_id: int, name: str, last: datetime, since: datetime, now: datetime) -> NameView:
-    rhythms = dict(_names_of(merchant_id))
+def _view(merchant_id: int, name: str, last: datetime, since: datetime, now: datetime, away: _Away) -> NameView:
+    rhythms = dict(_names_of(merchant_id, away))
     rhythm = rhythms.pop(name)
     spans = [(last - length, last) for length in LEVEL_OF]
     found = _active(merchant_id, name, spans)
