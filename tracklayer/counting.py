@@ -135,6 +135,9 @@ class Refusals:
 
 # merchant id, minute since 1970, code, what stands in a field's place; without a code: one that was refused before.
 Turned = tuple[int, int, str | None, str | None]
+MOST_AT_ONCE = (
+    1_000_000  # events of one cause that are written down at once: more than honest requests bring in seconds
+)
 
 
 class TurnedAway:
@@ -152,7 +155,7 @@ class TurnedAway:
     def add(self, turned: Turned, count: int) -> None:
         with self._lock:
             if turned in self._counts or len(self._counts) < self._most:
-                self._counts[turned] = self._counts.get(turned, 0) + count
+                self._counts[turned] = min(self._counts.get(turned, 0) + count, MOST_AT_ONCE)
 
     @property
     def has_any(self) -> bool:
