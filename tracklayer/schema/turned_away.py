@@ -73,7 +73,8 @@ def count_revoked(runtime: Runtime, authorization: str) -> None:
     if found is not None and found[2]:
         merchant_id, key_id, _ = found
         minute = int(runtime.clock.now().timestamp()) // 60
-        runtime.counting.turned_away.add((merchant_id, minute, errors.UNAUTHENTICATED, of_key(key_id)), 1)
+        where = of_key(key_id) if runtime.counting.turned_away.is_named(merchant_id, minute, key_id) else WHOLE
+        runtime.counting.turned_away.add((merchant_id, minute, errors.UNAUTHENTICATED, where), 1)
 
 
 def _events_in(holder: KeyHolder, sent: Sent | None, code: str) -> int:
