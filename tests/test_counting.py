@@ -121,3 +121,18 @@ def test_of_many_keys_in_a_minute_the_first_are_named() -> None:
     assert [key_id for key_id in range(29, -1, -1) if turned_away.is_named(1, 2, key_id)] == list(range(29, 9, -1))
     assert turned_away.is_named(3, 2, 5)  # whoever came longest ago is forgotten
     assert turned_away.is_named(2, 2, 29)
+
+
+def test_one_who_revoked_many_keys_makes_nobody_elses_be_forgotten() -> None:
+    turned_away = TurnedAway(most=6, of_one=3)
+    turned_away.keep_revoked(b"other", 2, 7, may_send=True)
+    for _ in range(2):
+        for number in range(9):
+            turned_away.keep_revoked(b"%d" % number, 1, number, may_send=True)
+    assert turned_away.revoked(b"other") == (2, 7, True)
+    assert [number for number in range(9) if turned_away.revoked(b"%d" % number)] == [6, 7, 8]
+    for merchant_id in (3, 4):
+        for number in range(3):
+            turned_away.keep_revoked(b"%d %d" % (merchant_id, number), merchant_id, number, may_send=True)
+    assert turned_away.revoked(b"other") is None
+    assert turned_away.revoked(b"4 2") == (4, 2, True)

@@ -153,6 +153,7 @@ class TurnedAway:
         self._lock = threading.Lock()
         self._counts: dict[Turned, int] = {}
         self._revoked: OrderedDict[bytes, tuple[int, int, bool]] = OrderedDict()
+        self._revoked_of: dict[int, OrderedDict[bytes, None]] = {}
 
     def add(self, turned: Turned, count: int) -> None:
         with self._lock:
@@ -183,11 +184,16 @@ class TurnedAway:
             self.add(turned, count)
 
     def keep_revoked(self, key_hash: bytes, merchant_id: int, key_id: int, *, may_send: bool) -> None:
-        """Remembers whose a revoked key was; of the newest, as many as causes."""
+        """Remembers whose a revoked key was; of the newest, as many as causes, of one merchant too."""
         with self._lock:
             self._revoked[key_hash] = merchant_id, key_id, may_send
+            own = self._revoked_of.setdefault(merchant_id, OrderedDict())
+            own[key_hash] = None
+            if len(own) > self._of_one:
+                del self._revoked[own.popitem(last=False)[0]]
             if len(self._revoked) > self._most:
-                self._revoked.popitem(last=False)
+                oldest, (whose, _, _) = self._revoked.popitem(last=False)
+                del self._revoked_of[whose][oldest]
 
     def is_named(self, merchant_id: int, minute: int, key_id: int) -> bool:
         """Whether a revoked key is told of by itself: of one merchant the first ``NAMED_KEYS`` that come in a minute are."""
