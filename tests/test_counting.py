@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tracklayer.counting import Lately, Refusals, Vocabulary
+from tracklayer.counting import Lately, Refusals, TurnedAway, Vocabulary
 from tracklayer.domain.facts import OTHERS
 
 
@@ -94,3 +94,45 @@ def test_threads_that_judge_at_once_do_not_trip_over_each_other() -> None:
 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(judge, range(4))) == [None] * 4
+
+
+def test_one_who_has_many_causes_leaves_out_nobody_elses() -> None:
+    turned_away = TurnedAway(most=100, of_one=80, always=5)
+    for merchant_id in (1, 2):
+        for number in range(200):
+            turned_away.add((merchant_id, 1, "X", str(number)), 2)
+    for _ in range(3):
+        for number in range(9):
+            turned_away.add((3, 1, "X", str(number)), 1)
+    taken = turned_away.take()
+    assert Counter(key[0] for key in taken) == {1: 80, 2: 20, 3: 5}
+    assert {count for key, count in taken.items() if key[0] == 3} == {3}
+    turned_away.give_back(taken)
+    assert turned_away.take() == taken
+    turned_away.add((1, 1, "X", "0"), 1)
+    assert len(turned_away.take()) == 1
+
+
+def test_of_many_keys_in_a_minute_the_first_are_named() -> None:
+    turned_away = TurnedAway(most=2)
+    assert [key_id for key_id in range(30) if turned_away.is_named(1, 1, key_id)] == list(range(20))
+    assert [key_id for key_id in range(29, -1, -1) if turned_away.is_named(1, 1, key_id)] == list(range(19, -1, -1))
+    assert turned_away.is_named(2, 1, 29)
+    assert [key_id for key_id in range(29, -1, -1) if turned_away.is_named(1, 2, key_id)] == list(range(29, 9, -1))
+    assert turned_away.is_named(3, 2, 5)  # whoever came longest ago is forgotten
+    assert turned_away.is_named(2, 2, 29)
+
+
+def test_one_who_revoked_many_keys_makes_nobody_elses_be_forgotten() -> None:
+    turned_away = TurnedAway(most=6, of_one=3)
+    turned_away.keep_revoked(b"other", 2, 7, may_send=True)
+    for _ in range(2):
+        for number in range(9):
+            turned_away.keep_revoked(b"%d" % number, 1, number, may_send=True)
+    assert turned_away.revoked(b"other") == (2, 7, True)
+    assert [number for number in range(9) if turned_away.revoked(b"%d" % number)] == [6, 7, 8]
+    for merchant_id in (3, 4):
+        for number in range(3):
+            turned_away.keep_revoked(b"%d %d" % (merchant_id, number), merchant_id, number, may_send=True)
+    assert turned_away.revoked(b"other") is None
+    assert turned_away.revoked(b"4 2") == (4, 2, True)

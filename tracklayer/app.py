@@ -9,14 +9,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 
 from graphql import GraphQLError
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tracklayer import metrics
@@ -166,12 +166,29 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
         ],
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # Starlette sends to whatever host the request names
+    app.router.default = partial(_without_slash, app.router.default, app.routes)
     app.collector, app.collector_hosts = CollectorDoor(runtime), runtime.settings.collector_hosts
     app.door, app.graphql, app.state.closing, app.state.hub = door, graphql, closing, hub
     app.asked = metrics.Requests()
     app.state.ending = False
     app.state.site = Site.at(runtime.settings.public_url)
     return app
+
+
+async def _without_slash(
+    default: ASGIApp, routes: Sequence[BaseRoute], scope: Scope, receive: Receive, send: Send
+) -> None:
+    """A path with a slash behind it is sent to the one without, where there is such: on the same host."""
+    if scope["type"] == "http" and scope["path"].endswith("/"):
+        path = scope["path"].rstrip("/")
+        if path and not path.startswith("//"):  # which would be a host
+            bare = {**scope, "path": path}
+            if any(route.matches(bare)[0] is not Match.NONE for route in routes):
+                query = scope["query_string"].decode("latin-1")
+                await RedirectResponse(f"{path}?{query}" if query else path)(scope, receive, send)
+                return
+    await default(scope, receive, send)
 
 
 async def _measure(app: Application) -> None:

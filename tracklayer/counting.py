@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -136,25 +136,37 @@ class Refusals:
 # merchant id, minute since 1970, code, what stands in a field's place; without a code: one that was refused before.
 Turned = tuple[int, int, str | None, str | None]
 Unsure = tuple[int, dict[Turned, int]]  # the transaction, and what was counted in it
+NAMED_KEYS = 20
+MOST_AT_ONCE = 1_000_000  # events of one cause that are written at once: honest requests bring fewer in seconds
 
 
 class TurnedAway:
     """Events that were refused with their whole requests, of one process: counted here until somebody writes them down.
 
-    So a flood of them makes a row a minute and cause. Any thread may add; beyond ``most`` causes further ones are left out.
+    So a flood of them makes a row a minute and cause. Any thread may add. Of one merchant ``of_one`` causes are kept, and
+    beyond ``most`` of all only ``always``: further ones are left out. So one who has many leaves out nobody else's.
     """
 
-    def __init__(self, most: int = 5_000) -> None:
-        self._most = most
+    def __init__(self, most: int = 5_000, of_one: int = 1_000, always: int = 50) -> None:
+        self._most, self._of_one, self._always = most, of_one, always
+        self._causes: Counter[int] = Counter()  # merchant -> how many of them
+        self._named: OrderedDict[int, tuple[int, set[int]]] = OrderedDict()  # merchant -> minute, keys told by name
         self._lock = threading.Lock()
         self._counts: dict[Turned, int] = {}
         self._unsure: list[Unsure] = []
         self._revoked: OrderedDict[bytes, tuple[int, int, bool]] = OrderedDict()
+        self._revoked_of: dict[int, OrderedDict[bytes, None]] = {}
 
     def add(self, turned: Turned, count: int) -> None:
         with self._lock:
-            if turned in self._counts or len(self._counts) < self._most:
-                self._counts[turned] = self._counts.get(turned, 0) + count
+            if turned not in self._counts:
+                causes = self._causes[turned[0]]
+                if causes >= (self._of_one if len(self._counts) < self._most else self._always):
+                    return
+                self._causes[turned[0]] += 1
+                self._counts[turned] = min(count, MOST_AT_ONCE)
+            else:
+                self._counts[turned] = min(self._counts[turned] + count, MOST_AT_ONCE)
 
     @property
     def has_any(self) -> bool:
@@ -166,6 +178,7 @@ class TurnedAway:
             return {}
         with self._lock:
             taken, self._counts = self._counts, {}
+            self._causes.clear()
         return taken
 
     def give_back(self, taken: dict[Turned, int]) -> None:
@@ -183,11 +196,30 @@ class TurnedAway:
         return taken
 
     def keep_revoked(self, key_hash: bytes, merchant_id: int, key_id: int, *, may_send: bool) -> None:
-        """Remembers whose a revoked key was; of the newest, as many as causes."""
+        """Remembers whose a revoked key was; of the newest, as many as causes, of one merchant too."""
         with self._lock:
             self._revoked[key_hash] = merchant_id, key_id, may_send
+            own = self._revoked_of.setdefault(merchant_id, OrderedDict())
+            own[key_hash] = None
+            if len(own) > self._of_one:
+                del self._revoked[own.popitem(last=False)[0]]
             if len(self._revoked) > self._most:
-                self._revoked.popitem(last=False)
+                oldest, (whose, _, _) = self._revoked.popitem(last=False)
+                del self._revoked_of[whose][oldest]
+
+    def is_named(self, merchant_id: int, minute: int, key_id: int) -> bool:
+        """Whether a revoked key is told of by itself: of one merchant the first ``NAMED_KEYS`` that come in a minute are."""
+        with self._lock:
+            begun, named = self._named.get(merchant_id, (minute, set()))
+            if begun != minute:
+                named = set()
+            self._named[merchant_id] = minute, named
+            self._named.move_to_end(merchant_id)
+            if len(self._named) > self._most:
+                self._named.popitem(last=False)
+            if len(named) < NAMED_KEYS:
+                named.add(key_id)
+            return key_id in named
 
     def revoked(self, key_hash: bytes) -> tuple[int, int, bool] | None:
         """(merchant id, key id, whether it had the scope INGEST) of a revoked key that came before."""

@@ -355,3 +355,62 @@ def test_no_platforms_words_repeat_what_was_sent(platform: str, echoed: str) -> 
 )
 def test_words_that_repeat_nothing_stay_as_they_are(words: str) -> None:
     assert safe_message(words) == words
+
+
+@pytest.mark.parametrize(
+    "address", ["jane\u200b@example.com", "jane\u00ad@example.com", "jane＠example.com", "ｊａｎｅ@example.com"]
+)
+def test_an_address_with_signs_that_nobody_sees_or_wide_ones_is_masked(address: str) -> None:
+    assert safe_message(f"not known: {address}, sorry") == "not known: … sorry"
+
+
+@pytest.mark.parametrize("number", ["0170/1234567", "030 / 123 45-67", "0170\u200b/1234567", "０１７０/1234567"])
+def test_a_number_with_a_slash_is_masked(number: str) -> None:
+    assert safe_message(f"call {number} now") == "call … now"
+
+
+def test_what_only_looks_a_little_like_one_is_told() -> None:
+    for words in ("07/08/2026", "3/4 of 100/120 events", "注文が見つかりません。", "naïve – café"):
+        assert safe_message(words) == words
+
+
+def calls_of(read: Any) -> int:
+    """Of functions of Python."""
+    count = 0
+
+    def seen(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(seen)
+    try:
+        read()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+WARNINGS = 500
+WARNED: dict[str, Any] = {
+    "google_ads": {
+        "requestId": "a",
+        "fieldWarnings": [
+            {"field": f"event {n}", "reason": "R", "description": f"not used {n}"} for n in range(WARNINGS)
+        ],
+    },
+    "microsoft_ads": {
+        "eventsReceived": WARNINGS,
+        "error": {"details": [{"index": n, "isWarning": True, "errorMessage": f"m{n}"} for n in range(WARNINGS)]},
+    },
+    "meta": {"events_received": WARNINGS, "messages": [f"warning {n}" for n in range(WARNINGS)]},
+}
+
+
+@pytest.mark.parametrize("platform", WARNED)
+def test_many_warnings_of_many_events_are_read_once(platform: str) -> None:
+    reply = PlatformReply(200, WARNED[platform])
+    read = mapper_for(platform).read_reply
+    verdict = read(reply, WARNINGS)
+    assert isinstance(verdict, list)
+    assert all(isinstance(outcome, Acknowledged) and outcome.note for outcome in verdict)
+    assert calls_of(lambda: read(reply, WARNINGS)) < 60 * WARNINGS

@@ -338,3 +338,22 @@ async def test_only_events_that_a_call_was_to_bring_are_counted(
     await api.post(query, variables, key)
     await anyio.to_thread.run_sync(write_turned_away, runtime)
     assert _refused(merchant) == (events if scopes == ("ingest",) else min(events, 1))
+
+
+async def test_of_many_revoked_keys_a_minute_the_first_are_told_by_name(
+    api: Api, runtime: Runtime, merchant: Merchant
+) -> None:
+    def revoked() -> list[str]:
+        made = [_key(runtime, merchant, "ingest") for _ in range(25)]
+        for key_id, _ in made:
+            revoke_api_key(runtime, merchant.merchant_id, key_id)
+        return [key for _, key in made]
+
+    keys = await anyio.to_thread.run_sync(revoked)
+    for _ in range(2):
+        for key in keys:
+            assert (await api.post(INGEST, {"input": _event(1)}, key)).status_code == 401
+        await anyio.to_thread.run_sync(write_turned_away, runtime)
+    found = await anyio.to_thread.run_sync(_counted, merchant)
+    assert sorted(events for _, _, events in found) == [*[2] * 20, 10]
+    assert ("UNAUTHENTICATED", "request", 10) in found

@@ -702,3 +702,13 @@ async def test_the_operations_of_a_guide_run(api: Api, slug: str) -> None:
     await api.ingest(draft("order_12345"))
     for document in fences("graphql", GUIDES[slug]):
         await api(document)
+
+
+@pytest.mark.parametrize("host", ["tracklayer", "evil.example"])
+async def test_a_slash_too_many_leads_to_the_page_and_to_no_other_host(api: Api, host: str) -> None:
+    for path, location in (("/docs/", "/docs"), ("/docs/quickstart/?a=b%20c", "/docs/quickstart?a=b%20c")):
+        answer = await api.client.get(path, headers={"host": host})
+        assert (answer.status_code, answer.headers.get("location")) == (307, location)
+    for path in ("//evil.example/docs/", "/nothing/at/all/", "//"):
+        answer = await api.client.get(f"http://tracklayer{path}", headers={"host": host})
+        assert (answer.status_code, answer.headers.get("location")) == (404, None)

@@ -41,13 +41,27 @@ LATENCY_BOUNDS = (
 
 T = TypeVar("T")
 
+MOST = 2_147_483_647  # that a column of a count holds
+# Refused events of a minute that is folded: its hour holds sixty such, and what comes late to it again and again.
+MOST_OF_MINUTE = MOST // 240
 Minute = tuple[int, str, datetime]  # merchant id, platform, the minute's start
 
 
-def adding(columns: Iterable[str]) -> str:
-    """``ON CONFLICT`` for an INSERT into ``minutes``: the given columns are added to what is there."""
-    sums = ", ".join(f"{name} = minutes.{name} + excluded.{name}" for name in columns)
+def adding(columns: Iterable[str], most: int = MOST) -> str:
+    """``ON CONFLICT`` for an INSERT into ``minutes``: the given columns are added to what is there.
+
+    ``rejected`` no further than to ``most``: no row is stored for what it counts, so anybody with a key can make it grow.
+    """
+    sums = ", ".join(
+        f"{name} = {up_to(f'minutes.{name}', f'excluded.{name}', most) if name == 'rejected' else f'minutes.{name} + excluded.{name}'}"
+        for name in columns
+    )
     return f"ON CONFLICT (merchant_id, platform, minute, slot) DO UPDATE SET {sums}"
+
+
+def up_to(held: str, more: str, most: int = MOST) -> str:
+    """An expression: their sum, or ``most`` where it is more; what is held already stays."""
+    return f"greatest({held}, least({held}::bigint + {more}, {most}))::int"
 
 
 def counted_in(since: str | None = "%(since)s", until: str | None = "%(until)s", unit: str = "hour") -> str:

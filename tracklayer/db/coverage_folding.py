@@ -20,6 +20,7 @@ from datetime import datetime
 from typing import Any
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.db.counters import MOST, up_to
 from tracklayer.db.folding import Whose, of_whom
 from tracklayer.db.packed_lists import OF_ROWS, listing
 
@@ -62,8 +63,8 @@ WITH chosen AS (
     SELECT {placed}, events FROM taken
 ), folded AS (
     INSERT INTO {table} ({kept}, slot, events)
-    SELECT {kept}, 0, sum(events)::int FROM summed {young} GROUP BY {kept} ORDER BY {kept}
-    ON CONFLICT ({columns}) DO UPDATE SET events = {table}.events + excluded.events
+    SELECT {kept}, 0, least(sum(events), {MOST})::int FROM summed {young} GROUP BY {kept} ORDER BY {kept}
+    ON CONFLICT ({columns}) DO UPDATE SET events = {up_to(f"{table}.events", "excluded.events")}
 ){old}
 SELECT count(*) FROM taken
 """

@@ -13,7 +13,7 @@ import orjson
 
 from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import rows
-from tracklayer.db.counters import Changes, adding
+from tracklayer.db.counters import MOST, Changes, adding, up_to
 from tracklayer.db.identities import LINK_COLUMNS, LINKING
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.domain.event import MAX_AHEAD
@@ -125,7 +125,7 @@ WITH given AS (
     INSERT INTO minutes (merchant_id, platform, minute, slot, accepted, coalesced, rejected, filtered, routed, {counts})
     SELECT merchant_id, ''::text, minute, pg_backend_pid(), (count(*) FILTER (WHERE inserted))::int,
            coalesce(sum(repeats) FILTER (WHERE inserted IS NOT NULL), 0)::int,
-           coalesce(sum(repeats) FILTER (WHERE inserted IS NULL), 0)::int, 0, 0, {none}
+           least(coalesce(sum(repeats) FILTER (WHERE inserted IS NULL), 0), {most})::int, 0, 0, {none}
     FROM received GROUP BY merchant_id, minute
     UNION ALL
     SELECT merchant_id, platform, date_trunc('minute', received_at, 'UTC') AS minute, pg_backend_pid(), count(*)::int, 0, 0,
@@ -150,13 +150,13 @@ _REFUSED = {
     "received": """
     UNION ALL
     SELECT merchant_id, date_trunc('minute', received_at, 'UTC'), NULL, rejected, NULL, NULL, NULL, NULL FROM refused""",
-    "rejecting": """, rejecting AS (
+    "rejecting": f""", rejecting AS (
     INSERT INTO rejections (merchant_id, minute, event_name, code, field, slot, events)
     SELECT merchant_id, date_trunc('minute', received_at, 'UTC') AS minute, event_name, code, field, pg_backend_pid(),
-           sum(rejected)
+           least(sum(rejected), {MOST})
     FROM refused WHERE code IS NOT NULL GROUP BY merchant_id, minute, event_name, code, field
     ON CONFLICT (merchant_id, minute, event_name, code, field, slot)
-        DO UPDATE SET events = rejections.events + excluded.events
+        DO UPDATE SET events = {up_to("rejections.events", "excluded.events")}
 ), forgone AS (
     INSERT INTO refused_worth (merchant_id, minute, event_name, currency, slot, amount)
     SELECT merchant_id, date_trunc('minute', received_at, 'UTC') AS minute, event_name, currency, pg_backend_pid(), sum(amount)
@@ -187,6 +187,7 @@ _WANTED = "(count(*) FILTER (WHERE wanted))::int"
 def _queueing(refused: dict[str, str], window: str) -> str:
     return _STORE.format(
         **refused,
+        most=MOST,
         found=_BEFORE,
         wanted=_WANTED,
         columns="due_at, window_ends_at",
@@ -204,6 +205,7 @@ _QUEUEING = _queueing(_NOTHING_REFUSED, "$3")
 _QUEUEING_AND_REFUSING = _queueing(_REFUSED, "$4")
 _DROPPING = _STORE.format(
     **_NOTHING_REFUSED,
+    most=MOST,
     found=_BEFORE,
     wanted=_WANTED,
     columns="""window_ends_at, status, drop_reason, finished_at,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.counters import ACTIVITY, COHORT, adding
+from tracklayer.db.counters import ACTIVITY, COHORT, MOST, MOST_OF_MINUTE, adding
 from tracklayer.db.looks import ACTIVE_FOR
 
 FOLD_LOCK = 7_301_006  # one folds at a time: two would wait for each other's rows
@@ -16,25 +16,31 @@ FOLD_LOCK = 7_301_006  # one folds at a time: two would wait for each other's ro
 _COUNTED = (*COHORT, *ACTIVITY)
 _PLACE = """CASE WHEN minute < %(hours_before)s THEN date_trunc('hour', minute, 'UTC') ELSE minute END"""
 
+
 # Rows that their backend is writing to are passed over. A backend that comes back to a minute starts a new row.
-_FOLD = f"""
+def _fold(most: int) -> str:
+    """``most`` refused events of a row."""
+    sums = ", ".join(f"least(sum({name}), {most if name == 'rejected' else MOST})::int AS {name}" for name in _COUNTED)
+    return f"""
 WITH taken AS (
     DELETE FROM minutes m USING chosen AS x
     WHERE m.merchant_id = x.merchant_id AND m.platform = x.platform AND m.minute = x.minute AND m.slot = x.slot
     RETURNING m.*
 ), summed AS (
     SELECT merchant_id, platform, {_PLACE} AS minute, 0 AS slot,
-           {", ".join(f"sum({name})::int AS {name}" for name in _COUNTED)},
+           {sums},
            sum_counts(drop_reasons) AS drop_reasons, nullif(sum_counts(latency), '{{}}') AS latency
     FROM taken GROUP BY 1, 2, 3
 ), folded AS (
     INSERT INTO minutes (merchant_id, platform, minute, slot, {", ".join(_COUNTED)}, drop_reasons, latency)
     SELECT * FROM summed ORDER BY merchant_id, platform, minute
-    {adding(_COUNTED)},
+    {adding(_COUNTED, most)},
         drop_reasons = add_counts(minutes.drop_reasons, excluded.drop_reasons),
         latency = CASE WHEN excluded.latency IS NULL THEN minutes.latency
                        ELSE add_counts(minutes.latency, excluded.latency) END
 )"""
+
+
 _COUNT = "\nSELECT count(*) FROM taken\n"
 # Whose rows these are is looked at for another while (db/looks.py); not written anew for each of their minutes.
 _NOTED = """, noted AS (
@@ -50,7 +56,7 @@ FOLD_SLOTS = f"""
 WITH chosen AS (
     SELECT {_KEY} FROM minutes WHERE slot <> 0 AND minute < %(before)s AND {_OF}
     ORDER BY minute LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-), {_FOLD.strip().removeprefix("WITH ")}{_NOTED}{_COUNT}"""
+), {_fold(MOST_OF_MINUTE).strip().removeprefix("WITH ")}{_NOTED}{_COUNT}"""
 # Only what has come of age lately is looked for: what is older was folded then, and what is counted in it later has a
 # slot. The two instants make it a range of minutes_age.
 FOLD_HOURS = f"""
@@ -59,7 +65,7 @@ WITH chosen AS (
     WHERE minute >= %(since)s AND minute < %(hours_before)s AND slot = 0
       AND extract(epoch FROM minute)::bigint %% 3600 <> 0 AND {_OF}
     LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-), {_FOLD.strip().removeprefix("WITH ")}{_COUNT}"""
+), {_fold(60 * MOST_OF_MINUTE).strip().removeprefix("WITH ")}{_COUNT}"""
 
 FORGET = """
 DELETE FROM minutes WHERE ctid = ANY(ARRAY(SELECT ctid FROM minutes WHERE minute < %(before)s LIMIT %(limit)s))

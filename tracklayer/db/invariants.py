@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.db.counters import MOST_OF_MINUTE
 from tracklayer.db.deliveries import is_alive
 
 STATEMENT_TIMEOUT = timedelta(minutes=10)  # a recount of a merchant with tens of millions of rows ends within it
@@ -185,7 +186,7 @@ WITH refused AS (
     SELECT minute, sum(events) AS events FROM rejections WHERE merchant_id = %(merchant)s AND {_DAY} GROUP BY minute
 ), {_RECEIVED}
 SELECT NULL, count(*), NULL FROM refused LEFT JOIN received USING (minute)
-WHERE events > coalesce(rejected, 0) HAVING count(*) > 0
+WHERE events > coalesce(rejected, 0) AND coalesce(rejected, 0) < {MOST_OF_MINUTE} HAVING count(*) > 0
 """
 
 # kind -> (the query for what breaks it, in words with the number in front)

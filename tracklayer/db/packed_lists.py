@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.db.counters import MOST
 from tracklayer.db.folding import Whose, of_whom
 
 
@@ -82,7 +83,7 @@ def listing(lists: Lists, source: str) -> str:
     CROSS JOIN LATERAL (SELECT * FROM {table} t WHERE {same} OFFSET 0) AS t
     CROSS JOIN LATERAL unnest(t.places{"".join(f", t.{name}" for name in lists.beside)}, t.events) AS p(place{beside}, events)
 ), {table}_merged AS (
-    SELECT {own}, place{beside}, sum(events)::int AS events
+    SELECT {own}, place{beside}, least(sum(events), {MOST})::int AS events
     FROM (TABLE {table}_added UNION ALL TABLE {table}_held) AS both_of_them GROUP BY {own}, place{beside}
 ), {table}_written AS (
     INSERT INTO {table} ({own}, places{beside}, events)

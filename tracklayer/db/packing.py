@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.counters import ACTIVITY, COHORT
+from tracklayer.db.counters import ACTIVITY, COHORT, MOST
 from tracklayer.db.folding import Whose, of_whom
 
 _COUNTED = (*COHORT, *ACTIVITY)
@@ -30,7 +30,7 @@ MOST_PARTS = 75  # of an hour: sixty minutes, and what came late to some of them
 def _added_up(at: str) -> str:
     """Parts ``p`` as one of the place ``at``."""
     return f"""ROW(
-               {at}, {", ".join(f"nullif(sum(p.{name}), 0)::int" for name in _COUNTED)},
+               {at}, {", ".join(f"nullif(least(coalesce(sum(p.{name}), 0), {MOST}), 0)::int" for name in _COUNTED)},
                sum_counts(p.drop_reasons) FILTER (WHERE p.drop_reasons IS NOT NULL),
                nullif(sum_counts(p.latency) FILTER (WHERE p.latency IS NOT NULL), '{{}}'))::counted_minute"""
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from tracklayer.domain import normalise
@@ -464,12 +465,13 @@ def by_status(reply: PlatformReply, code: str = "", message: str = "") -> Outcom
     return Rejected(code, message, status)
 
 
+MOST_SAID = 5  # texts that a note is made of: it has room for no more, and each is looked through
 LONGEST_NOTE = 200  # characters: it stands in each delivery that it was said of
 
 
 def taken(status: int, said: Iterable[Any] = (), of_versions: Iterable[Any] = (), code: str = NOTED) -> Acknowledged:
     """The platform took it, and what it said besides, as far as that is text: ``said`` of what was sent, ``code`` with it, and
-    ``of_versions`` of its interface.
+    ``of_versions`` of its interface. Of each the first ``MOST_SAID``.
     """
     about_events = _each_once(said)
     about_versions = _each_once(of_versions)
@@ -480,7 +482,7 @@ def taken(status: int, said: Iterable[Any] = (), of_versions: Iterable[Any] = ()
 
 
 def _each_once(said: Iterable[Any]) -> list[str]:
-    return [words for words in dict.fromkeys(map(safe_message, said)) if words]
+    return [words for words in dict.fromkeys(map(safe_message, islice(said, MOST_SAID))) if words]
 
 
 def texts_blanked(value: Any) -> Any:
@@ -553,10 +555,14 @@ _REPEATED = re.compile(
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"  # an address of a machine
     r"|(?<![\w:])(?:[0-9A-Fa-f]{1,4}:)*[0-9A-Fa-f]{0,4}::[0-9A-Fa-f:.]*[0-9A-Fa-f]"
 )
-_NUMBER_LIKE = re.compile(r"\+\d(?:[ ()./-]{0,3}\d){6,}|\+?\d[\d ()-]{7,}\d|\d(?:[ ().-]{0,3}\d){8,}")
+_NUMBER_LIKE = re.compile(
+    r"\+\d(?:[ ()./-]{0,3}\d){6,}|\+?\d[\d ()-]{7,}\d|\d(?:[ ().-]{0,3}\d){8,}"
+    r"|\b0\d{1,5} ?/ ?(?!\d\d?/\d{4}\b)\d(?:[ ()./-]{0,3}\d){4,}"  # as numbers are written in Germany
+)
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|https?://\S+")
 
 
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0xFE6B: "@"}
 LONGEST_WORDS = 1000  # characters that are looked at: nobody reads more, and a reply may have millions
 
 
@@ -574,6 +580,8 @@ def plain_words(value: Any) -> str:
         head, *rest = value[:LONGEST_WORDS].rsplit(None, 1)
         value = f"{head} …" if rest else "…"
     words: str = value
+    if not words.isascii():  # as where an address is read: signs that nobody sees, and such as are wider than usual
+        words = without_invisible(words).translate(_FULL_WIDTH)
     if not words.isprintable():  # a NUL could not be stored, and a line break would be a second line in a log
         words = "".join(character if character.isprintable() else " " for character in words)
     return words.strip()

@@ -280,10 +280,14 @@ def _with_notes(verdict: Verdict, warnings: Sequence[Mapping[str, Any]]) -> Verd
     if not warnings or isinstance(verdict, BatchRejected):
         return verdict
     noted = list(verdict)
-    for index, outcome in enumerate(verdict):
-        of_it = [one for one in warnings if len(noted) == 1 or whole_number(one.get("index")) == index]
-        if of_it and isinstance(outcome, Acknowledged):
-            noted[index] = taken(outcome.http_status or 200, map(_message, of_it))
+    said: dict[int | None, list[Mapping[str, Any]]] = {}
+    for one in warnings:
+        said.setdefault(0 if len(noted) == 1 else whole_number(one.get("index")), []).append(one)
+    for index, of_it in said.items():
+        if index is not None and 0 <= index < len(noted):
+            outcome = noted[index]
+            if isinstance(outcome, Acknowledged):
+                noted[index] = taken(outcome.http_status or 200, map(_message, of_it))
     return noted
 
 

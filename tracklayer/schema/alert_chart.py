@@ -7,7 +7,7 @@ import strawberry
 from tracklayer.domain.alert_chart import MOST_POINTS, Chart
 from tracklayer.schema.access import READ, at_most
 from tracklayer.schema.enums import AlertChartUnit, AlertSeriesRole
-from tracklayer.schema.scalars import DateTime
+from tracklayer.schema.scalars import DateTime, as_int
 
 MOST_SERIES = 3
 WEIGHT = 500  # objects: one or two statements over the counters of up to a month
@@ -51,7 +51,7 @@ def chart_node(chart: Chart) -> AlertChart:
         since=DateTime(chart.since),
         step_seconds=int(chart.step.total_seconds()),
         times=[DateTime(at) for at in chart.times],
-        counts=list(chart.counts) if chart.counts is not None else None,
+        counts=[as_int(count) for count in chart.counts] if chart.counts is not None else None,
         series=[
             AlertSeries(role=AlertSeriesRole(one.role.value), label=one.label, values=list(one.values))
             for one in chart.series

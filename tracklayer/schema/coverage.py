@@ -14,7 +14,7 @@ from tracklayer.domain.spelling import spelt
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.schema.access import READ
 from tracklayer.schema.enums import Platform
-from tracklayer.schema.scalars import JSON
+from tracklayer.schema.scalars import JSON, as_int
 
 MOST_ROWS = MOST_NAMES * (len(PLATFORMS) + 1)
 LONGEST = timedelta(days=90)
@@ -77,7 +77,7 @@ def _row(name: str, platform: str | None, found: Coverage) -> CoverageRow:
     return CoverageRow(
         event_name=name,
         platform=Platform(platform) if platform else None,
-        events=found.events,
+        events=as_int(found.events),
         identifiers=JSON({spelt(each): share for each, share in found.shares.items()}),
         enriched=JSON({}),
         any_strong=found.any_strong,

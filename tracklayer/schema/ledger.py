@@ -16,7 +16,7 @@ from tracklayer.mappers import PLATFORMS
 from tracklayer.schema.access import READ, at_most
 from tracklayer.schema.context import read
 from tracklayer.schema.enums import Platform
-from tracklayer.schema.scalars import JSON, DateTime
+from tracklayer.schema.scalars import JSON, DateTime, as_int
 
 _MOST_BUCKETS = 24 * 60  # a day of minutes
 # Putting rows together takes as long as answering with a quarter of them: of 366 days, of 31 days of hours, of a day of minutes.
@@ -161,19 +161,19 @@ def _row(row: Cohort) -> LedgerRow:
     return LedgerRow(
         bucket_start=DateTime(row.bucket_start),
         platform=Platform(row.platform) if row.platform else None,
-        events_accepted=row.accepted,
-        events_coalesced=row.coalesced,
-        events_rejected=row.rejected,
-        routed=row.routed,
-        filtered=row.filtered,
-        delivered=row.delivered,
-        dropped=row.dropped,
-        left_alone=row.left_alone,
-        waiting=row.waiting,
-        held=row.held,
+        events_accepted=as_int(row.accepted),
+        events_coalesced=as_int(row.coalesced),
+        events_rejected=as_int(row.rejected),
+        routed=as_int(row.routed),
+        filtered=as_int(row.filtered),
+        delivered=as_int(row.delivered),
+        dropped=as_int(row.dropped),
+        left_alone=as_int(row.left_alone),
+        waiting=as_int(row.waiting),
+        held=as_int(row.held),
         drop_reasons=JSON(dict(row.drop_reasons)),
         latency_p50_ms=percentile(row.latency, LATENCY_BOUNDS, 0.5),
         latency_p95_ms=percentile(row.latency, LATENCY_BOUNDS, 0.95),
-        purged=row.purged,
+        purged=as_int(row.purged),
         balanced=row.is_balanced,
     )

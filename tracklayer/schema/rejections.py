@@ -9,6 +9,7 @@ from tracklayer.domain.monitors.refused_requests import meaning_of
 from tracklayer.domain.problem import CODES
 from tracklayer.schema.access import READ
 from tracklayer.schema.inputs import dotted_path
+from tracklayer.schema.scalars import as_int
 
 MOST_ROWS = 100
 
@@ -37,7 +38,7 @@ def rejection_row(found: Refusals) -> RejectionRow:
         code=found.code,
         field=dotted_path(found.field.split(".")) if found.field else None,
         event_name=found.event_name,
-        count=found.events,
+        count=as_int(found.events),
         meaning=known.meaning if known else None,
         next_step=known.what_to_do if known else None,
     )

@@ -21,6 +21,14 @@ JSON = NewType("JSON", object)
 Decimal = NewType("Decimal", object)
 
 
+MOST_INT = 2_147_483_647  # that GraphQL's Int holds
+
+
+def as_int(count: int) -> int:
+    """A count as GraphQL's Int: the largest one for what is more, so that the rest of the answer is not lost."""
+    return count if count <= MOST_INT else MOST_INT
+
+
 def instant_argument(value: Any, name: str) -> datetime | None:
     """An argument that is no event's: a wrong one fails the field, named."""
     if value is None:

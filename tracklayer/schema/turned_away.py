@@ -114,7 +114,8 @@ class RevokedBodies:
         if isinstance(body, bytes) and _has_come(runtime, merchant_id, body, minute):
             runtime.counting.turned_away.add((merchant_id, minute, None, None), count)
         else:
-            runtime.counting.turned_away.add((merchant_id, minute, errors.UNAUTHENTICATED, of_key(key_id)), count)
+            where = of_key(key_id) if runtime.counting.turned_away.is_named(merchant_id, minute, key_id) else WHOLE
+            runtime.counting.turned_away.add((merchant_id, minute, errors.UNAUTHENTICATED, where), count)
 
     def _has_room(self) -> bool:
         second = int(time.monotonic())

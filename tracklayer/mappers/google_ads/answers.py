@@ -22,6 +22,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.mappers.base import (
+    MOST_SAID,
     Explanation,
     by_status,
     no_answer_of_the_platform,
@@ -270,8 +271,15 @@ def _taken(status: int, warnings: Sequence[Mapping[str, Any]], count: int) -> li
         field, reason = plain_words(warning.get("field")), plain_words(warning.get("reason"))
         words = plain_words(warning.get("description")) or reason or "not used"
         named = _OF_EVENT.search(field)
-        said.setdefault(int(named[1]) if named else None, []).append(f"{field}: {words}" if field else words)
-    return [taken(status, said.get(index, []) + said.get(None, [])) for index in range(count)]
+        of_event = said.setdefault(int(named[1]) if named else None, [])
+        if len(of_event) < MOST_SAID:
+            of_event.append(f"{field}: {words}" if field else words)
+    of_all = said.pop(None, [])
+    outcomes: list[Outcome] = [taken(status, of_all)] * count
+    for index, of_event in said.items():
+        if index is not None and index < count:
+            outcomes[index] = taken(status, of_event + of_all)
+    return outcomes
 
 
 def _read_error(reply: PlatformReply, error: Mapping[str, Any], count: int) -> Verdict:
