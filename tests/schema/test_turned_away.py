@@ -350,9 +350,9 @@ async def test_of_many_revoked_keys_a_minute_the_first_are_told_by_name(
         return [key for _, key in made]
 
     keys = await anyio.to_thread.run_sync(revoked)
-    for _ in range(2):
-        for key in keys:
-            assert (await api.post(INGEST, {"input": _event(1)}, key)).status_code == 401
+    for turn in range(2):
+        for place, key in enumerate(keys):
+            assert (await api.post(INGEST, {"input": _event(turn * 100 + place)}, key)).status_code == 401
         await anyio.to_thread.run_sync(write_turned_away, runtime)
     found = await anyio.to_thread.run_sync(_counted, merchant)
     assert sorted(events for _, _, events in found) == [*[2] * 20, 10]
