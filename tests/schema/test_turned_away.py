@@ -286,6 +286,7 @@ async def test_what_is_nobodys_loss_counts_for_nobody(api: Api, runtime: Runtime
         await api.post("{ merchant { nam } }")
         await api.post(INGEST, {"input": _event(number)}, "tl_" + "a" * 32)
         await _raw(Api(api.client, reader), "{", "application/json")
+        await _raw(Api(api.client, reader), f'{{"query": "mutation {{ ingestEvents }}", {number}', "application/json")
     assert await anyio.to_thread.run_sync(write_turned_away, runtime) == 0
     assert _counted(merchant) == _counted(other) == []
 

@@ -32,6 +32,7 @@ _WHOLE_NUMBER = re.compile(rb"-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d++)?+(?
 _EXPONENT = re.compile(rb"[eE][+-]?\d{3}")  # beyond a double, however short the number is
 _BEFORE_EXPONENT = b"0123456789.-"
 _BYTES_OF_ONE = 64  # where more numbers than one in so many bytes are uncommon, to be called for all of them costs less
+_WITHOUT_TURNS = 128 * 1024  # characters that are read before another thread has a turn; a function of Python's is one
 _TAKEN_OUT = b"NaN"  # which JSON does not have, and Python's reader calls somebody for
 
 
@@ -87,7 +88,9 @@ def read_thoroughly(text: bytes | str, why: NotAtOnceError) -> Any:
         def taken_out(constant: str) -> int | float | Decimal:
             return _number(numbers.pop()) if numbers else _no_json(constant)
 
-        return json.loads(text, parse_constant=taken_out)
+        if len(text) <= _WITHOUT_TURNS:
+            return json.loads(text, parse_constant=taken_out)
+        return json.loads(text, parse_float=_fraction, parse_int=_integer, parse_constant=taken_out)
     except (ValueError, RecursionError):
         raise ValueError("no JSON") from None
 
@@ -113,6 +116,14 @@ def exact_number(text: str) -> float | Decimal:
     except InvalidOperation:  # an exponent beyond all bounds
         return number
     return number if Decimal(repr(number)) == exact else exact
+
+
+def _fraction(text: str) -> float:
+    return float(text)
+
+
+def _integer(text: str) -> int:
+    return int(text)
 
 
 def _number(text: str) -> int | float | Decimal:

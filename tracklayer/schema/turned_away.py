@@ -159,7 +159,7 @@ def _events_in(sent: Sent | None, code: str, *, may_send: bool) -> int:
     request = sent.known
     query = request.get("query") if isinstance(request, dict) else None
     if not isinstance(query, str):
-        return 1
+        return int(may_send)
     variables = request.get("variables")
     count = 0
     for no_field, many, name in _CALL.findall(_TEXTS.sub(" ", query[:_LOOKED_AT])):
