@@ -80,6 +80,27 @@ def test_notifications_say_when_nothing_is_heard(visit: Visitors, installed: Ins
     expect(page.get_by_role("button", name="Live", exact=True)).to_have_count(0)
 
 
+def test_charts_are_drawn_whatever_a_browser_calls_its_language(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("C")
+    shop.send("in-no-language")
+    page = visit(shop.key)
+    page.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'language', { get: () => 'en-US@posix', configurable: true })"
+    )
+    page.goto("/")
+    expect(page.locator(".home-charts canvas")).to_have_count(2)
+
+    # A part that is broken comes no better when the page is loaded anew.
+    broken = "throw new RangeError('of its own')"
+    page.route(re.compile("/static/part-"), lambda route: route.fulfill(body=broken, content_type="text/javascript"))
+    page.add_init_script("globalThis.begun = performance.now()")
+    page.get_by_role("navigation", name="Screens").get_by_role("link", name="Settings").click()
+    expect(page.get_by_role("alert")).to_contain_text("met a fault of its own")
+    assert page.evaluate("'begun' in globalThis") is False
+    assert visit.complaints  # the console says which
+    visit.complaints.clear()
+
+
 @pytest.mark.parametrize(
     ("screen", "path", "label"),
     [("Settings", "/settings", "Currency, where"), ("Destinations", "/destinations/meta", "Dataset")],

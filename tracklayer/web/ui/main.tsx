@@ -1,5 +1,7 @@
 // The dashboard: which address shows which screen.
 
+import './lib/language'
+
 import { signal } from '@preact/signals'
 import { render } from 'preact'
 
