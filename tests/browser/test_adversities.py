@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
-from playwright.sync_api import Dialog, Page, WebSocketRoute, expect
+from playwright.sync_api import Dialog, Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import Visitors
 from tests.browser.installation import Installation
+from tests.browser.test_stale import FRAMES
 
 
 def test_a_screen_whose_script_did_not_come_is_there_once_somebody_answers(
@@ -78,6 +80,59 @@ def test_notifications_say_when_nothing_is_heard(visit: Visitors, installed: Ins
     sockets[0].close(code=1012)
     expect(page.get_by_role("button", name="Connecting …")).to_be_visible()
     expect(page.get_by_role("button", name="Live", exact=True)).to_have_count(0)
+
+
+def test_a_connection_on_which_nothing_comes_any_more_is_none(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Black hole")
+    page = visit(shop.key)
+    page.clock.install()
+    is_mute = False
+    pongs: list[str | bytes] = []
+
+    def through(socket: WebSocketRoute) -> None:
+        def pass_on(message: str | bytes) -> None:
+            if is_mute:
+                return
+            socket.send(message)
+            if orjson.loads(message)["type"] == "pong":
+                pongs.append(message)
+
+        socket.connect_to_server().on_message(pass_on)
+
+    page.route_web_socket(re.compile("/graphql$"), through)
+    page.goto("/notifications")
+    live = page.get_by_role("button", name="Live", exact=True)
+    lost = page.get_by_role("button", name="Connecting …")
+    expect(live).to_be_visible()
+    page.clock.run_for(16_000)  # asked, and answered
+    while not pongs:
+        page.wait_for_timeout(20)
+    page.evaluate(FRAMES)
+    page.clock.run_for(11_000)
+    expect(live).to_be_visible()
+    is_mute = True
+    page.clock.run_for(16_000)
+    page.clock.run_for(11_000)
+    expect(lost).to_be_visible()
+    is_mute = False
+    page.clock.run_for(40_000)
+    expect(live).to_be_visible()
+
+    # Neither does a question wait for ever, and no screen is live whose questions nobody answers.
+    page.goto("/events")
+    expect(live).to_be_visible()
+    held: list[Route] = []
+    page.route("**/graphql", lambda route: held.append(route))
+    with page.expect_request(lambda request: "query EventList" in (request.post_data or "")):
+        page.clock.run_for(10_000)
+    page.clock.run_for(31_000)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("TrackLayer does not answer. It is asked again in a moment.")
+    expect(lost).to_be_visible()
+    page.unroute_all()
+    page.clock.run_for(40_000)
+    expect(live).to_be_visible()
+    expect(alert).to_have_count(0)
 
 
 def test_charts_are_drawn_whatever_a_browser_calls_its_language(visit: Visitors, installed: Installation) -> None:
