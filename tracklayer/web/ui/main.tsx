@@ -1,5 +1,7 @@
 // The dashboard: which address shows which screen.
 
+import './lib/language'
+
 import { signal } from '@preact/signals'
 import { render } from 'preact'
 
@@ -8,7 +10,7 @@ import { listenForKeys } from './lib/keys'
 import { followAlerts } from './lib/live'
 import { KEYS, loadPlatforms } from './lib/platforms'
 import { followLinks, param, path } from './lib/router'
-import { followOtherTabs, resume, session, signIn } from './lib/session'
+import { followOtherTabs, kept, resume, session, signIn } from './lib/session'
 import { restoreTheme } from './lib/theme'
 import { later } from './parts/Later'
 import { Empty } from './parts/Notice'
@@ -83,9 +85,17 @@ function App() {
       </>
     )
   }
-  if (session.value === null) return <SignIn problem={problem.value} />
-  if (offered.value !== null) return <Offer code={offered.value} who={session.value.merchant.name} />
-  return <Shell>{screen()}</Shell>
+  const isKept = session.value === null && kept.value !== null
+  if (session.value === null && !isKept) return <SignIn problem={problem.value} />
+  if (session.value && offered.value !== null) return <Offer code={offered.value} who={session.value.merchant.name} />
+  return (
+    <>
+      {isKept && <SignIn problem={problem.value} />}
+      <div class="whole" hidden={isKept}>
+        <Shell>{screen()}</Shell>
+      </div>
+    </>
+  )
 }
 
 /** Anybody can put a link anywhere: who is signed in is asked before another session takes the place of his own. */

@@ -1,16 +1,24 @@
 // The public GraphQL API, as anybody's backend speaks to it; who asks is told by the session's cookie.
 
+import { signal as signalOf } from '@preact/signals'
+
 import { readJson } from './exact'
 import { resume, session } from './session'
 import { learnClock } from './time'
+import { within } from './within'
 
 declare const of: unique symbol
 
 /** The text of an operation, with the types of its result and variables. */
 export type Operation<Result, Variables> = string & { [of]?: [Result, Variables] }
 
+/** Whether the last that was asked was answered. */
+export const isAnswered = signalOf(true)
+
 /** What went wrong, in the API's own words. `code` is UNREACHABLE where nobody answered. */
 export class ApiError extends Error {
+  /** Whether whoever asked does so again by themselves. */
+  isAskedAgain = false
   constructor(
     readonly code: string,
     message: string,
@@ -33,6 +41,8 @@ export interface Answer<Result> {
 }
 
 const ASK_AGAIN = 3
+const QUESTION_MS = 30_000
+const CHANGE_MS = 120_000 // it may count or put together much; and of a change one would rather know what became of it
 
 /**
  * Asks, and gives what was answered even where a part of it is refused. A question of which something was deleted while it was
@@ -58,34 +68,41 @@ async function askOnce<Result, Variables>(
   variables: Variables,
   signal?: AbortSignal,
 ): Promise<Answer<Result>> {
+  const isChange = operation.trimStart().startsWith('mutation')
+  const isOffline = !navigator.onLine
   const asked = Date.now()
-  let response: Response
-  try {
-    response = await fetch('/graphql', {
-      method: 'POST',
-      credentials: 'same-origin',
-      cache: 'no-store',
-      headers: {
-        'content-type': 'application/json',
-        accept: 'application/json',
-        // Whose data this tab shows: an answer of, or a change at, another merchant is refused.
-        ...(session.peek() ? { 'tracklayer-merchant': session.peek()!.merchant.id } : {}),
-      },
-      body: JSON.stringify({ query: operation, variables }),
-      signal: signal ?? null,
-    })
-  } catch (error) {
-    if (signal?.aborted) throw error
-    throw new ApiError('UNREACHABLE', 'TrackLayer does not answer. It is asked again in a moment.')
-  }
-  learnClock(response, asked)
   let answer: { data?: Result | null; errors?: GraphQLErrorShape[] }
+  let status: number | null = null
   try {
-    answer = readJson(await response.text()) as unknown as typeof answer
+    answer = await within(
+      isChange ? CHANGE_MS : QUESTION_MS,
+      async (limit) => {
+        const response = await fetch('/graphql', {
+          method: 'POST',
+          credentials: 'same-origin',
+          cache: 'no-store',
+          headers: {
+            'content-type': 'application/json',
+            accept: 'application/json',
+            // Whose data this tab shows: an answer of, or a change at, another merchant is refused.
+            ...(session.peek() ? { 'tracklayer-merchant': session.peek()!.merchant.id } : {}),
+          },
+          body: JSON.stringify({ query: operation, variables }),
+          signal: limit,
+        })
+        status = response.status
+        learnClock(response, asked)
+        return readJson(await response.text()) as unknown as typeof answer
+      },
+      signal,
+    )
   } catch (error) {
     if (signal?.aborted) throw error
-    throw new ApiError('UNREACHABLE', `TrackLayer answered ${response.status}, and nothing that can be read.`)
+    isAnswered.value = false
+    const said = status === null ? 'TrackLayer does not answer.' : `TrackLayer answered ${status}, and nothing that can be read.`
+    throw new ApiError('UNREACHABLE', isChange ? `${said} ${whatBecame(variables, isOffline)}` : said)
   }
+  isAnswered.value = true
   const errors = answer.errors ?? []
   const first = errors[0]
   if (errors.some((one) => one.extensions?.code === 'UNAUTHENTICATED')) {
@@ -95,11 +112,18 @@ async function askOnce<Result, Variables>(
   if (answer.data == null) {
     throw new ApiError(
       first?.extensions?.code ?? 'UNREACHABLE',
-      first?.message ?? `TrackLayer answered ${response.status}.`,
+      first?.message ?? `TrackLayer answered ${status}.`,
       first?.extensions?.retryAfterSeconds ?? null,
     )
   }
   return { data: answer.data, errors }
+}
+
+/** Of a change to which no answer came. Only what was asked without a network certainly did not get there. */
+function whatBecame(variables: unknown, isOffline: boolean): string {
+  if ((variables as { dryRun?: unknown }).dryRun === true) return 'Nothing was changed: try again.'
+  if (isOffline) return 'This computer is offline: it was not done.'
+  return 'It is not known whether it was done: look, then try again.'
 }
 
 /** Asks. Throws ApiError for anything but a whole answer. */

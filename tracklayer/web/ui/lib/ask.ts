@@ -4,6 +4,7 @@ import { effect, signal } from '@preact/signals'
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
 
 import { ApiError, askAll, type Operation } from './api'
+import { session } from './session'
 import { now } from './time'
 
 /** Whether live updates are paused by the person, with `.` or the button. It also stops what a return to the tab would ask. */
@@ -45,9 +46,10 @@ export function useAsk<Result, Variables>(
   const [turn, setTurn] = useState(0)
   const latest = useRef(variables)
   latest.current = variables
+  const isSomebody = session.value !== null // who comes back to a screen that was kept sees it go on
 
   useEffect(() => {
-    if (!when) return
+    if (!when || !isSomebody) return
     const controller = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
     const look = async () => {
@@ -66,9 +68,11 @@ export function useAsk<Result, Variables>(
       } catch (error) {
         if (controller.signal.aborted) return
         const told = error instanceof ApiError ? error : new ApiError('INTERNAL', 'This screen met a fault of its own.')
-        setFound((before) => ({ ...before, key: wanted, error: told, data: before.key === wanted ? before.data : null }))
-        if (told.code === 'UNAUTHENTICATED' || told.code === 'FORBIDDEN') return
+        const isRefused = told.code === 'UNAUTHENTICATED' || told.code === 'FORBIDDEN'
         pause = told.retryAfterSeconds ? told.retryAfterSeconds * 1000 : told.code === 'UNREACHABLE' ? 3000 : every
+        told.isAskedAgain = !isRefused && pause > 0
+        setFound((before) => ({ ...before, key: wanted, error: told, data: before.key === wanted ? before.data : null }))
+        if (isRefused) return
       }
       if (pause) timer = setTimeout(next, pause)
     }
@@ -81,7 +85,7 @@ export function useAsk<Result, Variables>(
       controller.abort()
       clearTimeout(timer)
     }
-  }, [wanted, turn, every, when])
+  }, [wanted, turn, every, when, isSomebody])
 
   const again = useCallback(() => setTurn((one) => one + 1), [])
   return { ...found, isStale: when && found.key !== wanted, again }

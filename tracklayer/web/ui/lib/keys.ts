@@ -4,6 +4,7 @@ import { signal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 
 import { go } from './router'
+import { session } from './session'
 
 export interface Shortcut {
   /** As KeyboardEvent.key has it; `g e` is one after the other. */
@@ -47,7 +48,7 @@ function isTyping(target: EventTarget | null): boolean {
 export function listenForKeys(): void {
   addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return
-    if (isTyping(event.target) || document.querySelector('dialog[open]')) return
+    if (!session.peek() || isTyping(event.target) || document.querySelector('dialog[open]')) return
     const chord = event.timeStamp - firstAt < CHORD_MS && first ? `${first} ${event.key}` : ''
     first = ''
     const all = shortcuts().reverse()

@@ -1,6 +1,6 @@
 // Alerts as they open and resolve, over one WebSocket of this tab; behind a pause it goes on exactly where it was.
 
-import { effect, signal } from '@preact/signals'
+import { computed, effect, signal } from '@preact/signals'
 import { createClient } from 'graphql-ws'
 
 import { ask } from './api'
@@ -18,6 +18,9 @@ export const lastChange = signal<AlertChange | null>(null)
 
 /** Whether changes are heard as they happen; false: the connection is lost and is being made again. */
 export const isLive = signal(false)
+
+const KEEP_MS = 15_000
+const ANSWER_MS = 10_000 // a connection that says nothing for so long, though asked, is none
 
 /** Counts what may have made a list of open alerts old while it was on its way: a change, or another session. */
 let changes = 0
@@ -40,30 +43,45 @@ function hear(change: AlertChange): void {
   lastChange.value = change
 }
 
+const merchant = computed(() => session.value?.merchant.id ?? null)
+
 /** Follows alerts while somebody is signed in. */
 export function followAlerts(): void {
   effect(() => {
     changes += 1
-    if (!session.value) {
+    if (merchant.value === null) {
       openAlerts.value = null
       return
     }
     let last: string | null = null
     let isOver = false
+    let patience: ReturnType<typeof setTimeout> | undefined
+    const expect = () => {
+      clearTimeout(patience)
+      patience = setTimeout(() => client.terminate(), ANSWER_MS)
+    }
     const client = createClient({
       url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/graphql`,
       retryAttempts: Number.MAX_SAFE_INTEGER,
       retryWait: async (tries) =>
         new Promise((resolve) => setTimeout(resolve, Math.min(30_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2))),
       shouldRetry: () => !isOver,
-      keepAlive: 15_000,
+      keepAlive: KEEP_MS,
       on: {
+        connecting: expect,
         connected: () => {
+          clearTimeout(patience)
           isLive.value = true
           void load()
         },
+        ping: (isTheirs) => {
+          if (!isTheirs) expect()
+        },
+        pong: () => clearTimeout(patience),
         closed: () => {
+          clearTimeout(patience)
           isLive.value = false
+          if (!isOver) void load() // finds out whether anybody answers
         },
       },
     })
@@ -86,6 +104,7 @@ export function followAlerts(): void {
     void follow()
     return () => {
       isOver = true
+      clearTimeout(patience)
       // A connection that is just being made may end with a refusal, which is nobody's concern any more.
       Promise.resolve(client.dispose()).catch(() => {})
     }

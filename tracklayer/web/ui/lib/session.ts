@@ -3,7 +3,8 @@
 import { signal } from '@preact/signals'
 
 import { learnClock } from './time'
-import { giveUp } from './unsaved'
+import { giveUp, isUnsaved, mayLeave } from './unsaved'
+import { within } from './within'
 
 export type Scope = 'INGEST' | 'READ' | 'ADMIN'
 
@@ -15,12 +16,46 @@ export interface Session {
 /** undefined: not known yet; null: nobody. */
 export const session = signal<Session | null | undefined>(undefined)
 
+/** Why nobody is here any more, for whoever was. */
+export const whyOut = signal<string | null>(null)
+
+/** The merchant of whose screen something is not saved while nobody is here: it is kept out of sight until somebody of
+ * that merchant is. null: nothing is kept. */
+export const kept = signal<string | null>(null)
+
 // One browser has one session: what one tab does with it, the others hear of.
 const others = 'BroadcastChannel' in globalThis ? new BroadcastChannel('tracklayer-session') : null
 
 /** Listens to what other tabs do: who signed out there is out here, and another merchant's data is shown anew. */
 export function followOtherTabs(): void {
-  others?.addEventListener('message', () => void resume())
+  others?.addEventListener('message', ({ data }) => {
+    if (data === 'out') leave('You signed out in another tab.')
+    else void resume()
+  })
+}
+
+/** Nobody is here, and nothing of theirs stays. */
+function leave(why: string | null): void {
+  giveUp()
+  kept.value = null
+  whyOut.value = why
+  session.value = null
+}
+
+/** The server knows the session no more: what was typed by whoever had it stays for them. */
+function end(): void {
+  const was = session.peek()
+  if (was) {
+    whyOut.value = 'You are signed out: your session is over, or the key that began it was revoked.'
+    kept.value = isUnsaved() ? was.merchant.id : null
+  }
+  session.value = null
+}
+
+/** What its merchant is called now. */
+export function learnName(name: string): void {
+  const here = session.peek()
+  if (here && here.merchant.name !== name) session.value = { ...here, merchant: { ...here.merchant, name } }
 }
 
 /** Whether the session may do what needs a scope; ADMIN has them all. */
@@ -29,43 +64,56 @@ export function may(scope: Scope): boolean {
   return scopes.includes('ADMIN') || scopes.includes(scope)
 }
 
-async function call(method: string, body?: object): Promise<Response> {
-  const asked = Date.now()
-  const answer = await fetch('/session', {
-    method,
-    credentials: 'same-origin',
-    cache: 'no-store',
-    // Also without a body: over plain HTTP some browsers say no better that a page of this origin asks.
-    headers: { 'content-type': 'application/json' },
-    body: body ? JSON.stringify(body) : null,
-  })
-  learnClock(answer, asked)
-  return answer
+const ANSWER_MS = 30_000
+
+interface Told {
+  ok: boolean
+  status: number
+  text: string
 }
 
-async function take(response: Response): Promise<string | null> {
+async function call(method: string, body?: object): Promise<Told> {
+  const asked = Date.now()
+  return within(ANSWER_MS, async (limit) => {
+    const response = await fetch('/session', {
+      method,
+      credentials: 'same-origin',
+      cache: 'no-store',
+      // Also without a body: over plain HTTP some browsers say no better that a page of this origin asks.
+      headers: { 'content-type': 'application/json' },
+      body: body ? JSON.stringify(body) : null,
+      signal: limit,
+    })
+    learnClock(response, asked)
+    return { ok: response.ok, status: response.status, text: await response.text() }
+  })
+}
+
+function take({ ok, status, text }: Told): string | null {
   let answer: { error?: { message?: string } } & Partial<Session> = {}
   try {
-    answer = await response.json()
+    answer = JSON.parse(text)
   } catch {}
-  if (response.ok && answer.merchant && answer.scopes) {
-    const before = session.value
+  if (ok && answer.merchant && answer.scopes) {
+    const before = session.peek()?.merchant.id ?? kept.peek()
     // What this tab shows and was about to change is another merchant's.
-    if (before && before.merchant.id !== answer.merchant.id) {
+    if (before && before !== answer.merchant.id) {
       giveUp()
       location.reload()
     }
     session.value = { merchant: answer.merchant, scopes: answer.scopes }
+    whyOut.value = null
+    kept.value = null
     return null
   }
   session.value = null
-  return answer.error?.message ?? `TrackLayer answered ${response.status}. Try again in a moment.`
+  return answer.error?.message ?? `TrackLayer answered ${status}. Try again in a moment.`
 }
 
 /** Signs in with a key or a link's code; what is wrong, or null. */
 export async function signIn(proof: { key: string } | { code: string }): Promise<string | null> {
   try {
-    const wrong = await take(await call('POST', proof))
+    const wrong = take(await call('POST', proof))
     if (wrong === null) others?.postMessage('in')
     return wrong
   } catch {
@@ -81,26 +129,26 @@ export async function resume(): Promise<string | null> {
   try {
     const response = await call('GET')
     if (response.status === 401) {
-      await response.text() // an answer that nobody reads keeps its connection
-      session.value = null
+      end()
       return null
     }
-    if (response.ok) return await take(response)
+    if (response.ok) return take(response)
   } catch {}
   setTimeout(() => void resume(), AGAIN_MS)
   return 'TrackLayer does not answer. It is asked again in a moment.'
 }
 
-/** Signs out. What went wrong, where the session may still live; then nothing changed here. */
+/** Signs out, unless somebody would rather save first. What went wrong, where the session may still live; then nothing
+ * changed here. */
 export async function signOut(): Promise<string | null> {
+  if (!mayLeave()) return null
   try {
     const response = await call('DELETE')
-    await response.text()
     if (!response.ok && response.status !== 401) throw new Error()
   } catch {
     return 'You are still signed in: TrackLayer could not end your session. Try again in a moment.'
   }
-  session.value = null
+  leave(null)
   others?.postMessage('out')
   return null
 }

@@ -70,6 +70,11 @@ export function exactTime(at: string | number): string {
   return `${format('s', second).format(new Date(at))} ${zoneName(at)}`
 }
 
+/** 28 Nov, 14:03 CET: where the zone is told nowhere near. */
+export function minuteTime(at: string | number): string {
+  return `${shortTime(at)} ${zoneName(at)}`
+}
+
 /** 28 Nov, 14:03 */
 export function shortTime(at: string | number): string {
   return format('m', minute).format(new Date(at))

@@ -22,9 +22,19 @@ function hold(event: BeforeUnloadEvent): void {
   if (forms.size) event.preventDefault()
 }
 
+/** Whether anything here is not saved. */
+export function isUnsaved(): boolean {
+  return forms.size > 0
+}
+
 /** Asks before what is not saved is lost. */
 export function mayLeave(): boolean {
-  return forms.size === 0 || confirm('What you changed here is not saved. Leave it?')
+  return forms.size === 0 || mayLose()
+}
+
+/** Asks whether what is not saved may be lost. */
+export function mayLose(): boolean {
+  return confirm('What you changed here is not saved. Leave it?')
 }
 
 /** Gives up what is not saved, where it is worth nothing any more. */

@@ -31,7 +31,7 @@ export function Confirm({
   disabled?: boolean
 }) {
   const [typed, setTyped] = useState('')
-  const isTyped = word === undefined || typed.trim() === word
+  const isTyped = word === undefined || folded(typed) === folded(word)
   return (
     <Dialog title={title} close={close}>
       {children}
@@ -58,4 +58,9 @@ export function Confirm({
       </div>
     </Dialog>
   )
+}
+
+/** As it is read: blanks of any kind and number are one. */
+function folded(text: string): string {
+  return text.normalize('NFC').replace(/\s+/g, ' ').trim()
 }

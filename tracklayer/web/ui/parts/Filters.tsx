@@ -47,16 +47,30 @@ export function Filters({ children, keep = [] }: { children: ComponentChildren; 
           </button>
         )}
       </form>
-      {strange && (
-        <div class="notice warn" role="status">
-          <p>
-            Not understood, and left out: <code class="strange">{strange}</code>
-          </p>
-        </div>
-      )}
+      <Strange told={strange} />
     </Known.Provider>
   )
 }
+
+function Strange({ told }: { told: string }) {
+  if (!told) return null
+  return (
+    <div class="notice warn" role="status">
+      <p>
+        Not understood, and left out: <code class="strange">{told}</code>
+      </p>
+    </div>
+  )
+}
+
+/** Says what of the address is not understood, where no filters say it. `known`: parameters and which of their values are. */
+export function NotUnderstood({ known }: { known: Record<string, Understands> }) {
+  const strange = [...place.value.params].filter(([name, value]) => value !== '' && !(Object.hasOwn(known, name) && known[name]!(value)))
+  return <Strange told={strange.map(([name, value]) => `${name}=${value}`).join(', ')} />
+}
+
+/** Understands these and nothing else. */
+export const oneOf = (values: readonly string[]) => (value: string) => values.includes(value)
 
 /** One of several. `options`: value -> words. */
 export function Select({ name, label, options, all = 'All' }: { name: string; label: string; options: [string, string][]; all?: string }) {

@@ -2,6 +2,7 @@
 
 import { useEffect } from 'preact/hooks'
 
+import { isAnswered } from '../lib/api'
 import { isPaused, type Paged } from '../lib/ask'
 import { counted } from '../lib/format'
 import { useKeys } from '../lib/keys'
@@ -49,8 +50,10 @@ export function Pager({ page }: { page: Paged<unknown> }) {
 }
 
 /** The button that stops live updates, also by `.`; the choice holds until it is taken back, or the
- * screen is left: nobody finds a screen standing still that they did not stop. `isLost`: nothing is heard now. */
-export function LiveSwitch({ isLost = false }: { isLost?: boolean }) {
+ * screen is left: nobody finds a screen standing still that they did not stop. `isDeaf`: what the screen hears of as it
+ * happens is not heard now. */
+export function LiveSwitch({ isDeaf = false }: { isDeaf?: boolean }) {
+  const isLost = isDeaf || !isAnswered.value
   useKeys([
     {
       keys: '.',

@@ -18,11 +18,12 @@ export function ErrorNotice({ error, again }: { error: ApiError | null; again?: 
 }
 
 function adviceFor(error: ApiError): string {
+  const next = error.isAskedAgain ? ' It is asked again in a moment.' : ''
   if (error.code === 'READ_TIMEOUT') return 'That takes too long to look up. Narrow it: a shorter time, one platform.'
   if (error.code === 'DATABASE_AWAY' || error.code === 'OVERLOADED')
-    return 'TrackLayer cannot look that up now: its database is away or busy. Events that arrive meanwhile are told to come again. It is asked anew in a moment.'
+    return `TrackLayer cannot look that up now: its database is away or busy. Events that arrive meanwhile are told to come again.${next}`
   if (error.code === 'INTERNAL') return 'TrackLayer met a fault of its own; its log says more. Try again.'
-  return error.message
+  return error.code === 'UNREACHABLE' ? error.message + next : error.message
 }
 
 export function Notice({ tone = 'off', children }: { tone?: 'good' | 'warn' | 'bad' | 'off'; children: ComponentChildren }) {

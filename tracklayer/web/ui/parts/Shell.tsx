@@ -136,7 +136,7 @@ function Said() {
   const isSeen = told !== null && now.value - told.at < SEEN_MS
   return (
     <div class={`said ${told?.isBad ? 'bad' : ''} ${isSeen ? 'seen' : ''}`} role="status" aria-live="polite">
-      {told?.text}
+      {told && <span key={told.id}>{told.text}</span>}
     </div>
   )
 }

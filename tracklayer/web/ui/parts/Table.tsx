@@ -28,6 +28,7 @@ export function Table<Row extends { id: string }>({
   href,
   chosen,
   choose,
+  nameOf,
   isStale = false,
   asCards = false,
 }: {
@@ -37,6 +38,8 @@ export function Table<Row extends { id: string }>({
   href?: (row: Row) => string
   chosen?: ReadonlySet<string>
   choose?: (id: string) => void
+  /** What a row that may be selected is called. */
+  nameOf?: (row: Row) => string
   isStale?: boolean
   asCards?: boolean
 }) {
@@ -116,7 +119,7 @@ export function Table<Row extends { id: string }>({
                 <td>
                   <input
                     type="checkbox"
-                    aria-label="Select this row"
+                    aria-label={`Select ${nameOf?.(row) ?? 'this row'}`}
                     checked={chosen?.has(row.id) ?? false}
                     onChange={() => choose(row.id)}
                   />

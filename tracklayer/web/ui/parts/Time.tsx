@@ -1,4 +1,4 @@
-import { ago, exactTime, now, shortTime } from '../lib/time'
+import { ago, exactTime, minuteTime, now, shortTime } from '../lib/time'
 
 /** A moment: how long ago, with the exact time in its title; `exact` shows that itself. */
 export function Time({ at, exact = false, short = false }: { at: string | null | undefined; exact?: boolean; short?: boolean }) {
@@ -18,7 +18,7 @@ export function MinuteTime({ at }: { at: string }) {
   const since = now.value - Date.parse(at)
   const words = since < 2 * MINUTE ? 'just now' : since < 60 * MINUTE ? `${Math.floor(since / MINUTE)} min ago` : ago(at)
   return (
-    <time dateTime={at} title={shortTime(at)}>
+    <time dateTime={at} title={minuteTime(at)}>
       {words}
     </time>
   )

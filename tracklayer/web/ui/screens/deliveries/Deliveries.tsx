@@ -5,7 +5,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { counted } from '../../lib/format'
 import { KEYS, titleOf } from '../../lib/platforms'
 import { go, param, setParams, withParams } from '../../lib/router'
-import { clock, shortTime } from '../../lib/time'
+import { clock, minuteTime } from '../../lib/time'
 import { Filters, isInstant, Select, Several, TextFilter, TimeRange, useFilter } from '../../parts/Filters'
 import { LiveSwitch } from '../../parts/List'
 import { Page } from '../../parts/Page'
@@ -114,7 +114,7 @@ function Arrived({ since, until }: { since: string | null | undefined; until: st
       <span>Of events that arrived</span>
       <div class="spans">
         <span>
-          {since && `from ${shortTime(since)}`} {until && `before ${shortTime(until)}`}
+          {since && `from ${minuteTime(since)}`} {until && `before ${minuteTime(until)}`}
         </span>
         <button type="button" class="plain" onClick={() => setParams({ receivedSince: null, receivedUntil: null })}>
           At any time

@@ -164,6 +164,7 @@ export function Rows({
             href={(row) => eventHref(row.event.eventId)}
             chosen={chosen}
             choose={choose}
+            nameOf={(row) => `${row.event.eventId}, ${titleOf(row.platform)}`}
             isStale={page.isStale}
             asCards
           />

@@ -4,7 +4,7 @@ import type { Json } from '../../lib/exact'
 import { words } from '../../lib/format'
 import { KEYS, titleOf, type Platform } from '../../lib/platforms'
 import { choice, choices, instant, param } from '../../lib/router'
-import { shortTime } from '../../lib/time'
+import { minuteTime } from '../../lib/time'
 import type { DeliveryFilter, DeliveryStatus, DropReason } from './deliveries.gql'
 
 export const STATUSES: [DeliveryStatus, string][] = [
@@ -14,18 +14,21 @@ export const STATUSES: [DeliveryStatus, string][] = [
   ['DELIVERED', 'Delivered'],
 ]
 
-export const REASONS: [DropReason, string][] = (
-  [
-    'RETRIES_EXHAUSTED',
-    'WINDOW_EXPIRED',
-    'UNSUPPORTED_EVENT',
-    'MISSING_IDENTIFIERS',
-    'INVALID_FIELD',
-    'EVENT_TOO_OLD',
-    'CONSENT_DENIED',
-    'DESTINATION_REMOVED',
-  ] as const satisfies readonly DropReason[]
-).map((reason) => [reason, words(reason)])
+/** Every one there is: one that is not listed would be no filter, and what Home counts by it would lead to all deliveries. */
+export const REASONS = (
+  Object.keys({
+    RETRIES_EXHAUSTED: true,
+    WINDOW_EXPIRED: true,
+    UNSUPPORTED_EVENT: true,
+    MISSING_IDENTIFIERS: true,
+    INVALID_FIELD: true,
+    EVENT_TOO_OLD: true,
+    CONSENT_DENIED: true,
+    DESTINATION_REMOVED: true,
+    ERASED: true,
+    SUPPRESSED: true,
+  } satisfies Record<DropReason, true>) as DropReason[]
+).map((reason): [DropReason, string] => [reason, words(reason)])
 
 /** In the address, a group without a code: an empty parameter would be none. */
 export const NO_CODE = '-'
@@ -112,7 +115,7 @@ export function inWords(filter: Json): string[] {
     else if (name === 'eventName') told.push(list.join(', '))
     else if (/(Since|Until)$/.test(name)) {
       const [what, edge] = [name.slice(0, -5), name.slice(-5)]
-      told.push(`${what} ${edge === 'Since' ? 'from' : 'before'} ${shortTime(list[0]!)}`)
+      told.push(`${what} ${edge === 'Since' ? 'from' : 'before'} ${minuteTime(list[0]!)}`)
     } else told.push(list.map(words).join(' or '))
   }
   return told

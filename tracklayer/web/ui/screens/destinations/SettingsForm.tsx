@@ -1,21 +1,22 @@
 // The form of a destination: it grows from what the platform says that it takes, and sends only what changed.
 
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useRef, useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
+import { useDraft } from '../../lib/draft'
 import type { Json } from '../../lib/exact'
 import { count, counted, words } from '../../lib/format'
 import { eventHref } from '../../lib/links'
 import { may } from '../../lib/session'
-import { useUnsaved } from '../../lib/unsaved'
 import { Action } from '../../parts/Action'
+import { Moved } from '../../parts/Moved'
 import { Notice } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
-import { SetDestination, type SetDestinationMutation } from './destinations.gql'
+import { Destinations, SetDestination, type SetDestinationMutation } from './destinations.gql'
 import { EventNames } from './EventNames'
-import { changesOf, doubledKeys, fieldsOf, settingsOf, type Destination, type Fields, type PlatformForm } from './form'
+import { changesOf, doubledKeys, fieldsOf, settingsOf, type Destination, type Field, type Fields, type PlatformForm } from './form'
 import { SettingField } from './SettingFields'
 
 type Check = NonNullable<SetDestinationMutation['setDestination']['check']>
@@ -30,38 +31,36 @@ export function SettingsForm({
   saved: () => void
 }) {
   const shown = settingsOf(destination?.settings)
-  const [base, setBase] = useState(shown)
-  const [fields, setFields] = useState<Fields>(() => fieldsOf(form.settings, shown))
-  const [names, setNames] = useState<string[] | null>(destination?.eventNames ?? null)
-  const [baseNames, setBaseNames] = useState<string[] | null>(destination?.eventNames ?? null)
+  const drafted = useDraft<Fields>(fieldsOf(form.settings, shown))
+  const takes = useDraft({ eventNames: destination?.eventNames ?? null })
+  const fields = drafted.draft
+  const names = takes.draft.eventNames
   const [troubles, setTroubles] = useState<Trouble[]>([])
   const [check, setCheck] = useState<Check | null>(null)
 
   const box = useRef<HTMLFormElement>(null)
 
-  const changes = changesOf(form.settings, base, fields)
-  const isNewNames = JSON.stringify(names) !== JSON.stringify(baseNames)
+  const changes = changesOf(form.settings, shown, drafted.changes)
+  const isNewNames = takes.isChanged
   const isChanged = Object.keys(changes).length > 0 || isNewNames
-  useUnsaved(isChanged)
   const doubled = form.settings.some((one) => one.kind === 'MAP' && doubledKeys(fields[one.name]!).length > 0)
   const isNameless = names !== null && names.length === 0
   const canChange = may('ADMIN')
 
-  const start = (settings: Json | undefined, eventNames: string[] | null) => {
-    const now = settingsOf(settings)
-    setBase(now)
-    setFields(fieldsOf(form.settings, now))
-    setNames(eventNames)
-    setBaseNames(eventNames)
+  /** Whether what is changed here is as it is seen here, at this moment. */
+  const isSeen = async () => {
+    const { merchant } = await ask(Destinations, {})
+    const now = merchant.destinations.find((one) => one.platform === form.platform)
+    if (!now) return true
+    return drafted.meets(fieldsOf(form.settings, settingsOf(now.settings))) && takes.meets({ eventNames: now.eventNames })
   }
-  // Somebody else changed it: shown where nobody is typing.
-  const told = JSON.stringify([shown, destination?.eventNames ?? null])
-  useEffect(() => {
-    if (!isChanged && told !== JSON.stringify([base, baseNames])) start(destination?.settings, destination?.eventNames ?? null)
-  }, [told])
 
   const save = async () => {
     setCheck(null)
+    if (!(await isSeen())) {
+      saved()
+      return
+    }
     const { setDestination } = await ask(SetDestination, {
       input: {
         platform: form.platform,
@@ -75,7 +74,8 @@ export function SettingsForm({
       setTimeout(() => box.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus())
       return
     }
-    start(setDestination.destination.settings, setDestination.destination.eventNames)
+    drafted.settle(fieldsOf(form.settings, settingsOf(setDestination.destination.settings)))
+    takes.settle({ eventNames: setDestination.destination.eventNames })
     setCheck(setDestination.check)
     say('Saved.')
     saved()
@@ -84,17 +84,17 @@ export function SettingsForm({
   const isNeeded = (one: PlatformForm['settings'][number]) => one.required || one.demand !== null
   const needed = form.settings.filter(isNeeded)
   const optional = form.settings.filter((one) => !isNeeded(one))
-  const isUsed = (name: string) => base[name] !== undefined && base[name] !== null
+  const isUsed = (name: string) => shown[name] !== undefined && shown[name] !== null
   const field = (setting: PlatformForm['settings'][number]) => (
     <SettingField
       key={setting.name}
       setting={setting}
       field={fields[setting.name]!}
-      shown={base}
+      shown={shown}
       errors={troubleOf(troubles, setting.name)}
       eventNames={Object.keys(settingsOf(form.eventNames))}
       disabled={!canChange}
-      change={(next) => setFields((before) => ({ ...before, [setting.name]: next }))}
+      change={(next) => drafted.set({ [setting.name]: next })}
     />
   )
   // Some platforms take one of several credentials: none of them is required, and without any nothing is sent.
@@ -129,10 +129,16 @@ export function SettingsForm({
         <EventNames
           form={form}
           names={names}
-          change={setNames}
+          change={(eventNames) => takes.set({ eventNames })}
           errors={troubleOf(troubles, 'eventNames')}
           disabled={!canChange}
         />
+        <Moved
+          form={drafted}
+          names={Object.fromEntries(form.settings.map((one) => [one.name, one.label]))}
+          words={(field) => fieldWords(field as Field)}
+        />
+        <Moved form={takes} names={{ eventNames: 'Events' }} words={(taken) => (taken as string[] | null)?.join(', ') ?? 'every event'} />
         <div class="actions">
           <Action
             scope="ADMIN"
@@ -146,7 +152,8 @@ export function SettingsForm({
             <button
               type="button"
               onClick={() => {
-                start(destination.settings, destination.eventNames)
+                drafted.discard()
+                takes.discard()
                 setTroubles([])
               }}
             >
@@ -159,6 +166,10 @@ export function SettingsForm({
       {check && <CheckResult check={check} title={form.title} />}
     </Section>
   )
+}
+
+function fieldWords({ text, lines }: Field): string {
+  return text || lines.map((line) => `${line.key}: ${line.value}`).join(', ') || 'not set'
 }
 
 function summaryOf(form: PlatformForm, changes: Record<string, Json>, isNewNames: boolean): string {

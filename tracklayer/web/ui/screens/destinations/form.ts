@@ -79,8 +79,8 @@ function valueOf(setting: Setting, field: Field): Json {
   }
 }
 
-/** What is to be sent of a form: settings that are not as they are shown; null removes one. */
-export function changesOf(settings: readonly Setting[], shown: Shown, fields: Fields): Shown {
+/** What is to be sent of fields that were changed: settings that are not as they are shown; null removes one. */
+export function changesOf(settings: readonly Setting[], shown: Shown, fields: Partial<Fields>): Shown {
   const changes: Shown = {}
   for (const setting of settings) {
     const field = fields[setting.name]

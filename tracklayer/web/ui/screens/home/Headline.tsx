@@ -43,7 +43,7 @@ export function Headline({ row, past, range }: { row: Figures; past: Figures | n
         change={share !== null && pastShare != null ? points(share, pastShare, spell) : share !== null && past && `none ended ${spell}`}
       />
       <Figure
-        name="Waiting"
+        name="Waiting or held"
         value={count(row.waiting + row.held)}
         href={deliveriesHref(range, platform, { status: ['QUEUED', 'FAILED'] })}
         change={row.held ? <a href={heldHref(range, platform)}>{count(row.held)} of them held</a> : 'none is held'}

@@ -7,9 +7,9 @@ import { moment, useAsk } from '../../lib/ask'
 import { count, counted, percent } from '../../lib/format'
 import { KEYS, titleOf, type Platform } from '../../lib/platforms'
 import { choice, param, setParams, withParams } from '../../lib/router'
-import { clock, exactTime, shortTime } from '../../lib/time'
+import { clock, exactTime, minuteTime } from '../../lib/time'
 import { Chart } from '../../parts/Chart'
-import { TimeRange } from '../../parts/Filters'
+import { isInstant, NotUnderstood, oneOf, TimeRange } from '../../parts/Filters'
 import { LiveSwitch } from '../../parts/List'
 import { Empty, ErrorNotice, Loading, Notice } from '../../parts/Notice'
 import { Page, Section } from '../../parts/Page'
@@ -32,11 +32,14 @@ import './home.css'
 const LIVE_MS = 10_000
 const FIRST_RUN_MS = 2000
 
+const PARAMETERS = { range: oneOf(NAMES), platform: oneOf(KEYS), since: isInstant, until: isInstant }
+
 export function Home() {
   return (
     <Page title="Home" actions={<LiveSwitch />}>
       <Begin>
         <RangeChoice />
+        <NotUnderstood known={PARAMETERS} />
         <InRange />
       </Begin>
     </Page>
@@ -260,7 +263,7 @@ function Charts({ series, platform, range }: { series: HomeLedgerQuery['ledger']
           title={`By ${step}.`}
           finding={
             most
-              ? `At most ${counted(most, 'event')}, from ${shortTime(times[events.indexOf(most)]!)} on${
+              ? `At most ${counted(most, 'event')}, from ${minuteTime(times[events.indexOf(most)]!)} on${
                   refused.some(Boolean) ? `; ${count(refused.reduce((a, b) => a + b, 0))} refused in all` : ''
                 }.`
               : 'No event in this time.'
@@ -279,7 +282,7 @@ function Charts({ series, platform, range }: { series: HomeLedgerQuery['ledger']
           finding={
             least === null
               ? 'Nothing was to be delivered in this time.'
-              : `At least ${percent(least)}, at ${shortTime(times[share.indexOf(least)]!)}. What just arrived may still wait.`
+              : `At least ${percent(least)}, at ${minuteTime(times[share.indexOf(least)]!)}. What just arrived may still wait.`
           }
           times={times}
           series={[{ name: 'delivered', values: share, color: '--good', isBars: known.length < 3 }]}

@@ -80,7 +80,7 @@ const columnsFor = (range: Range): Column<Line>[] => [
   { name: 'State', cell: (line) => <State line={line} /> },
   { name: 'What became of it', cell: (line) => <Share line={line} range={range} /> },
   {
-    name: 'Waiting now',
+    name: 'Waiting or held now',
     isNumber: true,
     cell: ({ id, found }) =>
       found.waiting ? <a href={`/deliveries?platform=${id}&status=QUEUED&status=FAILED`}>{count(found.waiting)}</a> : '0',

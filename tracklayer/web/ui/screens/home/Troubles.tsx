@@ -86,7 +86,7 @@ export function Refused({ rows, total }: { rows: HomeLedgerQuery['rejections']; 
                   <td class="number" data-name="Events">
                     {count(row.count)}
                   </td>
-                  <td data-name="Name">{row.eventName === '*' ? <span class="quiet">other names</span> : row.eventName || <span class="quiet">no name</span>}</td>
+                  <td data-name="Name">{row.eventName === '*' ? <span class="quiet">further names, or none that could be read</span> : row.eventName || <span class="quiet">no name</span>}</td>
                   <td class="words" data-name="What was wrong">
                     {row.field && (
                       <>

@@ -2,7 +2,7 @@ import { useEffect } from 'preact/hooks'
 
 import { useAsk, usePage } from '../../lib/ask'
 import { eventHref } from '../../lib/links'
-import { lastChange } from '../../lib/live'
+import { isLive, lastChange } from '../../lib/live'
 import { titleOf, type Platform } from '../../lib/platforms'
 import { param } from '../../lib/router'
 import { session } from '../../lib/session'
@@ -48,7 +48,7 @@ export function AlertPage({ id }: { id: string }) {
   const alert = node?.__typename === 'Alert' ? node : null
   // One page whatever is known: its heading stays where a reader was brought to.
   return (
-    <Page title={alert ? alert.title : asked.data ? 'No such alert' : 'Alert'} actions={alert && <LiveSwitch />}>
+    <Page title={alert ? alert.title : asked.data ? 'No such alert' : 'Alert'} actions={alert && <LiveSwitch isDeaf={!isLive.value} />}>
       <ErrorNotice error={asked.error} again={asked.again} />
       {!asked.data && !asked.error && <Loading />}
       {alert ? <Whole alert={alert} changed={asked.again} /> : asked.data && <Unknown />}

@@ -1,13 +1,15 @@
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useRef, useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
+import { useDraft } from '../../lib/draft'
 import { useKeys } from '../../lib/keys'
 import { clock, exactTime, now } from '../../lib/time'
 import { Action } from '../../parts/Action'
+import { Moved } from '../../parts/Moved'
 import { Facts, Section } from '../../parts/Page'
 import { Time } from '../../parts/Time'
-import { AcknowledgeAlert, SnoozeAlert, type AlertByIdQuery } from './alert.gql'
+import { AcknowledgeAlert, AlertById, SnoozeAlert, type AlertByIdQuery } from './alert.gql'
 import { LIFE } from './words'
 
 const HOUR_MS = 3_600_000
@@ -44,7 +46,7 @@ export function Care({ alert, changed }: { alert: Alert; changed: () => void }) 
         </p>
       )}
       <div class="care">
-        <Note alert={alert} isKnown={isKnown || !isOpen} changed={changed} />
+        <Note key={alert.id} alert={alert} isKnown={isKnown || !isOpen} changed={changed} />
         {isOpen && <Snooze alert={alert} isAsleep={isAsleep} changed={changed} />}
       </div>
     </Section>
@@ -52,12 +54,9 @@ export function Care({ alert, changed }: { alert: Alert; changed: () => void }) 
 }
 
 function Note({ alert, isKnown, changed }: { alert: Alert; isKnown: boolean; changed: () => void }) {
-  // What somebody types stays, whatever is heard of the alert meanwhile.
-  const [text, setText] = useState<string | null>(null)
+  const form = useDraft({ note: alert.note ?? '' })
   const box = useRef<HTMLTextAreaElement>(null)
-  useEffect(() => setText(null), [alert.id])
   useKeys([{ keys: 'a', does: isKnown ? 'Change the note' : 'Acknowledge, with a note', run: () => box.current?.focus() }])
-  const written = text ?? alert.note ?? ''
   return (
     <div class="note">
       <label>
@@ -65,26 +64,32 @@ function Note({ alert, isKnown, changed }: { alert: Alert; isKnown: boolean; cha
         <textarea
           ref={box}
           maxLength={MOST_OF_NOTE}
-          value={written}
-          onInput={(event) => setText(event.currentTarget.value)}
+          value={form.draft.note}
+          onInput={(event) => form.set({ note: event.currentTarget.value })}
           onKeyDown={(event) => {
             if (event.key === 'Escape') event.currentTarget.blur()
           }}
         />
       </label>
+      <Moved form={form} names={{ note: 'The note' }} />
       <Action
         scope="ADMIN"
         kind={isKnown ? '' : 'main'}
-        disabled={isKnown && (text === null || text === (alert.note ?? ''))}
+        disabled={isKnown && !form.isChanged}
         run={async () => {
-          const { acknowledgeAlert } = await ask(AcknowledgeAlert, { id: alert.id, note: text })
+          const { node } = await ask(AlertById, { id: alert.id })
+          if (node?.__typename === 'Alert' && !form.meets({ note: node.note ?? '' })) {
+            changed()
+            return
+          }
+          const { acknowledgeAlert } = await ask(AcknowledgeAlert, { id: alert.id, note: form.changes.note ?? null })
           const wrong = acknowledgeAlert.userErrors[0]
           if (wrong) {
             say(wrong.message, { isBad: true })
             return
           }
           say(isKnown ? 'The note is saved.' : 'It is acknowledged.')
-          setText(null)
+          form.settle(form.draft)
           changed()
         }}
       >

@@ -68,7 +68,7 @@ export function Notifications() {
   const nobodyOpen = wantsOpen && open.data !== null && !open.isStale && !openRows.some((row) => row.state === 'OPEN')
 
   return (
-    <Page title="Notifications" actions={<LiveSwitch isLost={!isLive.value} />}>
+    <Page title="Notifications" actions={<LiveSwitch isDeaf={!isLive.value} />}>
       <Filters>
         <Several name="kind" label="Kind" options={KINDS} />
         <Select name="platform" label="Platform" options={KEYS.map((key) => [key, titleOf(key)])} />

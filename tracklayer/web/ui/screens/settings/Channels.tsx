@@ -6,7 +6,6 @@ import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
 import { words } from '../../lib/format'
 import { may } from '../../lib/session'
-import { useUnsaved } from '../../lib/unsaved'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
 import { Dialog } from '../../parts/Dialog'
@@ -207,7 +206,8 @@ function Edit({
   const [topics, setTopics] = useState<string[]>(channel?.topics ?? ['*'])
   const [minSeverity, setMinSeverity] = useState<Channel['minSeverity']>(channel?.minSeverity ?? 'WARNING')
   const [troubles, setTroubles] = useState<Trouble[]>([])
-  useUnsaved(url !== '' || topics.join() !== (channel?.topics ?? ['*']).join() || minSeverity !== (channel?.minSeverity ?? 'WARNING'))
+  const isUnsaved =
+    url !== '' || topics.join() !== (channel?.topics ?? ['*']).join() || minSeverity !== (channel?.minSeverity ?? 'WARNING')
   const isAll = topics.includes('*')
   const flip = (topic: string) =>
     setTopics(topics.includes(topic) ? topics.filter((one) => one !== topic) : [...topics, topic])
@@ -218,7 +218,7 @@ function Edit({
     </label>
   )
   return (
-    <Dialog title={channel ? 'Change the channel' : 'Add a channel'} close={close}>
+    <Dialog title={channel ? 'Change the channel' : 'Add a channel'} close={close} isUnsaved={isUnsaved}>
       <form onSubmit={(event) => event.preventDefault()}>
         <Troubles troubles={troubles} shown={['url', 'topics']} />
         {!channel && (

@@ -1,25 +1,25 @@
 import { may } from '../../lib/session'
 import { Action } from '../../parts/Action'
 import { Code } from '../../parts/Code'
+import { Moved } from '../../parts/Moved'
 import { Facts, Section } from '../../parts/Page'
 import { troubleOf, Troubles } from '../../parts/Troubles'
-import { useDraft, useUpdate, type Merchant } from './merchant'
+import { useForm, type Merchant } from './merchant'
 import { TextField } from './TextField'
 
 const DAY_SECONDS = 86_400
 
 /** What the shop's pages may tell of the clicks that led to them. */
 export function Collector({ merchant, saved }: { merchant: Merchant; saved: () => void }) {
-  const { troubles, update } = useUpdate(saved)
   const now = merchant.collector
-  const { draft, setDraft, isChanged, settle } = useDraft({
-    enabled: now.enabled,
-    origins: now.origins.join('\n'),
-    cookieDomain: now.cookieDomain ?? '',
-    consentRequired: now.consentRequired,
-  })
+  const { form, troubles, save } = useForm(merchant, saved, ({ collector }) => ({
+    enabled: collector.enabled,
+    origins: collector.origins.join('\n'),
+    cookieDomain: collector.cookieDomain ?? '',
+    consentRequired: collector.consentRequired,
+  }))
+  const { draft, set } = form
   const canChange = may('ADMIN')
-  const set = (part: Partial<typeof draft>) => setDraft({ ...draft, ...part })
   const origins = draft.origins.split(/[\s,;]+/).filter(Boolean)
   const wrong = troubles.filter((one) => one.field?.includes('origins')).map((one) => one.message)
   return (
@@ -77,19 +77,24 @@ export function Collector({ merchant, saved }: { merchant: Merchant; saved: () =
           Ask first: no cookie, and nothing kept, before a page says that its visitor agreed
           <span class="setting-help">Recommended in the EU.</span>
         </label>
+        <Moved
+          form={form}
+          names={{ enabled: 'Pages may call', origins: 'Your pages', cookieDomain: 'Domain of the cookie', consentRequired: 'Ask first' }}
+        />
         <div class="actions">
           <Action
             scope="ADMIN"
             kind="main"
-            disabled={!isChanged}
-            run={async () => {
-              const collector = {
-                enabled: draft.enabled,
-                origins,
-                consentRequired: draft.consentRequired,
-                ...(draft.cookieDomain.trim() !== (now.cookieDomain ?? '') ? { cookieDomain: draft.cookieDomain.trim() || null } : {}),
-              }
-              if (await update({ collector })) settle()
+            disabled={!form.isChanged}
+            run={() => {
+              const { origins: pages, cookieDomain, ...flags } = form.changes
+              return save({
+                collector: {
+                  ...flags,
+                  ...(pages !== undefined ? { origins } : {}),
+                  ...(cookieDomain !== undefined ? { cookieDomain: cookieDomain.trim() || null } : {}),
+                },
+              })
             }}
           >
             Save

@@ -1,14 +1,15 @@
 import { may } from '../../lib/session'
 import { Action } from '../../parts/Action'
+import { Moved } from '../../parts/Moved'
 import { Section } from '../../parts/Page'
 import { Troubles } from '../../parts/Troubles'
-import { useDraft, useUpdate, type Merchant } from './merchant'
+import { useForm, type Merchant } from './merchant'
 
 /** Who gets alerts by e-mail, one address a line. */
 export function Emails({ merchant, saved }: { merchant: Merchant; saved: () => void }) {
-  const { troubles, update } = useUpdate(saved)
-  const { draft, setDraft, isChanged, settle } = useDraft(merchant.alertEmails.join('\n'))
-  const addresses = draft.split(/[\n,;]/).map((one) => one.trim()).filter(Boolean)
+  const { form, troubles, save } = useForm(merchant, saved, (now) => ({ alertEmails: now.alertEmails.join('\n') }))
+  const typed = form.draft.alertEmails
+  const addresses = typed.split(/[\n,;]/).map((one) => one.trim()).filter(Boolean)
   const wrong = troubles
     .filter((one) => one.field?.[0] === 'alertEmails' || one.field?.includes('alertEmails'))
     .map((one) => {
@@ -31,8 +32,8 @@ export function Emails({ merchant, saved }: { merchant: Merchant; saved: () => v
             placeholder="ops@shop.example.com"
             aria-invalid={wrong.length > 0}
             aria-describedby="alert-emails-help"
-            value={draft}
-            onInput={(event) => setDraft(event.currentTarget.value)}
+            value={typed}
+            onInput={(event) => form.set({ alertEmails: event.currentTarget.value })}
           />
           {wrong.length > 0 && (
             <p class="setting-wrong" role="alert">
@@ -47,18 +48,9 @@ export function Emails({ merchant, saved }: { merchant: Merchant; saved: () => v
                 : 'Each is told once when an alert opens and once when it is resolved.'}
           </p>
         </div>
+        <Moved form={form} names={{ alertEmails: 'Addresses' }} />
         <div class="actions">
-          <Action
-            scope="ADMIN"
-            kind="main"
-            disabled={!isChanged}
-            run={async () => {
-              if (await update({ alertEmails: addresses })) {
-                setDraft(addresses.join('\n'))
-                settle()
-              }
-            }}
-          >
+          <Action scope="ADMIN" kind="main" disabled={!form.isChanged} run={() => save({ alertEmails: addresses })}>
             Save
           </Action>
         </div>

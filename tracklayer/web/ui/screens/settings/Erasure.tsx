@@ -8,6 +8,7 @@ import { useAsk } from '../../lib/ask'
 import { count, counted } from '../../lib/format'
 import { may } from '../../lib/session'
 import { clock } from '../../lib/time'
+import { useUnsaved } from '../../lib/unsaved'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
 import { Section } from '../../parts/Page'
@@ -15,12 +16,23 @@ import { Mark } from '../../parts/Status'
 import { Table } from '../../parts/Table'
 import { Time } from '../../parts/Time'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
-import { ErasePerson, Erasures, ExportPerson, UnsuppressPerson, type ErasePersonMutation, type ErasuresQuery } from './erasure.gql'
+import { ErasePerson, Erasures, ExportPerson, UnsuppressPerson, type ErasePersonMutation, type ErasePersonMutationVariables, type ErasuresQuery } from './erasure.gql'
 import { TextField } from './TextField'
 
 type Row = ErasuresQuery['merchant']['erasures']['nodes'][number]
 
 const nobody = { email: '', phone: '', externalId: '', browserId: '', eventIds: '' }
+
+type Who = typeof nobody
+type Input = ErasePersonMutationVariables['input']
+
+/** What was looked at: it alone is shown, and erased. */
+interface Looked {
+  who: Who
+  input: Input
+  suppress: boolean
+  found: ErasePersonMutation['erasePerson']
+}
 
 const labels: Record<string, string> = {
   email: 'email',
@@ -30,20 +42,33 @@ const labels: Record<string, string> = {
   eventIds: 'events',
 }
 
+const givenOf = (who: Who) => Object.entries(who).filter(([, value]) => value.trim())
+
+function inputOf(who: Who): Input {
+  return Object.fromEntries(givenOf(who).map(([name, value]) => [name, name === 'eventIds' ? value.split(/\s+/).filter(Boolean) : value.trim()]))
+}
+
 export function Erasure() {
   const canErase = may('ADMIN')
   const asked = useAsk(Erasures, {}, { every: 5000, when: canErase })
   const [who, setWho] = useState(nobody)
   const [suppress, setSuppress] = useState(true)
   const [troubles, setTroubles] = useState<Trouble[]>([])
-  const [looked, setLooked] = useState<ErasePersonMutation['erasePerson'] | null>(null)
-  const given = Object.entries(who).filter(([, value]) => value.trim())
-  const input = Object.fromEntries(given.map(([name, value]) => [name, name === 'eventIds' ? value.split(/\s+/).filter(Boolean) : value.trim()]))
-  const set = (part: Partial<typeof who>) => setWho({ ...who, ...part })
-  const call = async (dryRun: boolean) => {
-    const { erasePerson } = await ask(ErasePerson, { input, suppress, dryRun })
+  const [looked, setLooked] = useState<Looked | null>(null)
+  const [answered, setAnswered] = useState('') // who was asked about, once that is answered
+  const input = inputOf(who)
+  const typed = JSON.stringify(who)
+  useUnsaved(givenOf(who).length > 0 && typed !== answered)
+  const set = (part: Partial<Who>) => setWho({ ...who, ...part })
+  const call = async (of: Pick<Looked, 'input' | 'suppress'>, dryRun: boolean) => {
+    const { erasePerson } = await ask(ErasePerson, { input: of.input, suppress: of.suppress, dryRun })
     setTroubles(erasePerson.userErrors)
     return erasePerson.userErrors.length ? null : erasePerson
+  }
+  const look = async () => {
+    const of = { who, input, suppress }
+    const found = await call(of, true)
+    setLooked(found && { ...of, found })
   }
   const rows = asked.data?.merchant.erasures.nodes ?? []
   return (
@@ -75,7 +100,7 @@ export function Erasure() {
           <span class="setting-help">Later events are counted and kept without identifiers, and sent to no platform.</span>
         </label>
         <div class="actions">
-          <Action scope="ADMIN" disabled={Object.keys(input).length === 0} run={async () => setLooked(await call(true))}>
+          <Action scope="ADMIN" disabled={Object.keys(input).length === 0} run={look}>
             See what would go …
           </Action>
           <Action
@@ -86,6 +111,7 @@ export function Erasure() {
               const { exportPerson } = await ask(ExportPerson, { input })
               setTroubles(exportPerson.userErrors)
               if (exportPerson.userErrors.length) return
+              setAnswered(typed)
               const { events, browsers, json } = exportPerson
               if (json === null)
                 say('It is more than can be put together here: whoever runs TrackLayer gets it with “tracklayer person export”.', { isBad: true })
@@ -105,6 +131,7 @@ export function Erasure() {
               const { unsuppressPerson } = await ask(UnsuppressPerson, { input })
               setTroubles(unsuppressPerson.userErrors)
               if (unsuppressPerson.userErrors.length) return
+              setAnswered(typed)
               say(unsuppressPerson.lifted ? 'Later events of this person are taken as anybody’s again.' : 'This person was not left alone.')
             }}
           >
@@ -120,41 +147,16 @@ export function Erasure() {
           word="erase"
           close={() => setLooked(null)}
           run={async () => {
-            const begun = await call(false)
+            const begun = await call(looked, false)
             setLooked(null)
             if (!begun) return
-            setWho(nobody)
+            setWho((now) => (JSON.stringify(now) === JSON.stringify(looked.who) ? nobody : now))
             asked.again()
             const how = begun.wasThereBefore ? 'It was asked for before and goes on already: one receipt for both' : 'It is being erased'
             say(begun.complete ? 'Erased.' : `${how}; the list below says how far it is.`)
           }}
         >
-          <p>
-            Whoever fits {given.map(([name, value]) => `${labels[name]} ${value.trim().split(/\s+/).join(', ')}`).join(', or ')}.{' '}
-            {suppress ? 'They are left alone from now on: later events of theirs go to no platform.' : 'Later events of theirs are taken as anybody’s.'}
-          </p>
-          <p>
-            {looked.complete ? '' : 'So far '}
-            {counted(looked.eventsErased, 'event')}, {counted(looked.deliveriesErased, 'delivery', 'deliveries')} and{' '}
-            {counted(looked.identitiesErased, 'browser')} would go.
-            {!looked.complete && ' There was no time to look at all events; the job looks at every one.'}
-          </p>
-          {looked.sharedIdentities > 0 && (
-            <p>{counted(looked.sharedIdentities, 'browser')} that others use as well would stay, and lose the link to this person.</p>
-          )}
-          {Math.max(looked.differentEmails, looked.differentPhones, looked.differentExternalIds) > 1 && (
-            <p>
-              <b>They may be several people’s:</b> the events carry {counted(looked.differentEmails, 'email')},{' '}
-              {counted(looked.differentPhones, 'phone')} and {counted(looked.differentExternalIds, 'id of your own', 'ids of your own')}.
-            </p>
-          )}
-          {looked.eventsUncertain > 0 && (
-            <p>
-              {counted(looked.eventsUncertain, 'event')} would stay, as they may be somebody else’s: {looked.uncertainEventIds.join(', ')}
-              {looked.eventsUncertain > looked.uncertainEventIds.length && ' …'}. Name what is the person’s among the event ids.
-            </p>
-          )}
-          <p>This cannot be taken back. Your backups, and what the platforms have, are not touched.</p>
+          <Outcome looked={looked} />
         </Confirm>
       )}
       {rows.length > 0 && (
@@ -191,6 +193,40 @@ export function Erasure() {
         />
       )}
     </Section>
+  )
+}
+
+/** Who it is, and what would go. */
+function Outcome({ looked: { who, suppress, found } }: { looked: Looked }) {
+  return (
+    <>
+      <p>
+        Whoever fits {givenOf(who).map(([name, value]) => `${labels[name]} ${value.trim().split(/\s+/).join(', ')}`).join(', or ')}.{' '}
+        {suppress ? 'They are left alone from now on: later events of theirs go to no platform.' : 'Later events of theirs are taken as anybody’s.'}
+      </p>
+      <p>
+        {found.complete ? '' : 'So far '}
+        {counted(found.eventsErased, 'event')}, {counted(found.deliveriesErased, 'delivery', 'deliveries')} and{' '}
+        {counted(found.identitiesErased, 'browser')} would go.
+        {!found.complete && ' There was no time to look at all events; the job looks at every one.'}
+      </p>
+      {found.sharedIdentities > 0 && (
+        <p>{counted(found.sharedIdentities, 'browser')} that others use as well would stay, and lose the link to this person.</p>
+      )}
+      {Math.max(found.differentEmails, found.differentPhones, found.differentExternalIds) > 1 && (
+        <p>
+          <b>They may be several people’s:</b> the events carry {counted(found.differentEmails, 'email')},{' '}
+          {counted(found.differentPhones, 'phone')} and {counted(found.differentExternalIds, 'id of your own', 'ids of your own')}.
+        </p>
+      )}
+      {found.eventsUncertain > 0 && (
+        <p>
+          {counted(found.eventsUncertain, 'event')} would stay, as they may be somebody else’s: {found.uncertainEventIds.join(', ')}
+          {found.eventsUncertain > found.uncertainEventIds.length && ' …'}. Name what is the person’s among the event ids.
+        </p>
+      )}
+      <p>This cannot be taken back. Your backups, and what the platforms have, are not touched.</p>
+    </>
   )
 }
 

@@ -1,8 +1,9 @@
 import { may } from '../../lib/session'
 import { Action } from '../../parts/Action'
+import { Moved } from '../../parts/Moved'
 import { Section } from '../../parts/Page'
 import { troubleOf, Troubles } from '../../parts/Troubles'
-import { useDraft, useUpdate, type Merchant } from './merchant'
+import { useForm, type Merchant } from './merchant'
 import { TextField } from './TextField'
 
 const rules: [Merchant['requireConsent'], string, string][] = [
@@ -17,15 +18,14 @@ const rules: [Merchant['requireConsent'], string, string][] = [
 
 /** The merchant's name and what is filled in on every platform. */
 export function General({ merchant, saved }: { merchant: Merchant; saved: () => void }) {
-  const { troubles, update } = useUpdate(saved)
-  const { draft, setDraft, isChanged, settle } = useDraft({
-    name: merchant.name,
-    defaultCurrency: merchant.defaultCurrency ?? '',
-    defaultPageUrl: merchant.defaultPageUrl ?? '',
-    requireConsent: merchant.requireConsent,
-  })
+  const { form, troubles, save } = useForm(merchant, saved, (now) => ({
+    name: now.name,
+    defaultCurrency: now.defaultCurrency ?? '',
+    defaultPageUrl: now.defaultPageUrl ?? '',
+    requireConsent: now.requireConsent,
+  }))
+  const { draft, set, changes } = form
   const canChange = may('ADMIN')
-  const set = (part: Partial<typeof draft>) => setDraft({ ...draft, ...part })
   return (
     <Section title="General">
       <form class="settings-form" onSubmit={(event) => event.preventDefault()}>
@@ -74,20 +74,24 @@ export function General({ merchant, saved }: { merchant: Merchant; saved: () => 
           <p class="setting-help">Of people whom the choice does not ask, an event with consent denied goes only to platforms that take it so, without e-mail,
             phone and name: their pages say it. A destination’s own setting wins.</p>
         </fieldset>
+        <Moved
+          form={form}
+          names={{ name: 'Name', defaultCurrency: 'Currency', defaultPageUrl: 'Page', requireConsent: 'Consent' }}
+          words={(value) => rules.find(([rule]) => rule === value)?.[1] ?? (String(value) || 'empty')}
+        />
         <div class="actions">
           <Action
             scope="ADMIN"
             kind="main"
-            disabled={!isChanged}
-            run={async () => {
-              const isSaved = await update({
-                name: draft.name,
-                defaultCurrency: draft.defaultCurrency.trim() || null,
-                defaultPageUrl: draft.defaultPageUrl.trim() || null,
-                requireConsent: draft.requireConsent,
+            disabled={!form.isChanged}
+            run={() =>
+              save({
+                ...(changes.name !== undefined ? { name: changes.name } : {}),
+                ...(changes.defaultCurrency !== undefined ? { defaultCurrency: changes.defaultCurrency.trim() || null } : {}),
+                ...(changes.defaultPageUrl !== undefined ? { defaultPageUrl: changes.defaultPageUrl.trim() || null } : {}),
+                ...(changes.requireConsent !== undefined ? { requireConsent: changes.requireConsent } : {}),
               })
-              if (isSaved) settle()
-            }}
+            }
           >
             Save
           </Action>

@@ -9,9 +9,10 @@ import { dayOf } from '../../lib/time'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
 import { ErrorNotice, Loading } from '../../parts/Notice'
+import { Moved } from '../../parts/Moved'
 import { Section } from '../../parts/Page'
 import { Troubles } from '../../parts/Troubles'
-import { useDraft, useUpdate, type Merchant } from './merchant'
+import { useForm, useUpdate, type Merchant } from './merchant'
 import { Retention, type RetentionQuery } from './settings.gql'
 
 type Days = Merchant['retentionDays']
@@ -21,47 +22,49 @@ const choices = Object.keys(DAYS) as Days[]
 const daysOf = (days: Days) => DAYS[days]
 
 export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => void }) {
-  const { troubles, update } = useUpdate(saved)
-  const kept = useDraft<Days>(merchant.retentionDays)
+  const { troubles: hashTroubles, update } = useUpdate(saved)
+  const { form, troubles, save } = useForm(merchant, saved, ({ retentionDays }) => ({ retentionDays }))
+  const days = form.draft.retentionDays
   const [question, setQuestion] = useState<'retention' | 'hashing' | null>(null)
   const canChange = may('ADMIN')
-  const isShorter = daysOf(kept.draft) < daysOf(merchant.retentionDays)
-  const goes = useAsk(Retention, { days: kept.draft }, { when: isShorter })
+  const isShorter = daysOf(days) < daysOf(merchant.retentionDays)
+  const goes = useAsk(Retention, { days: days }, { when: isShorter })
   const preview = isShorter && !goes.isStale ? goes.data?.merchant.retentionPreview : undefined
   const isHashing = merchant.hashUserData
   return (
     <Section title="What is kept">
-      <Troubles troubles={troubles} />
+      <Troubles troubles={[...troubles, ...hashTroubles]} />
       <fieldset class="setting" disabled={!canChange}>
         <legend class="setting-label">Events, their deliveries and what browsers showed are kept for</legend>
         <div class="row">
-          {choices.map((days) => (
-            <label class="option" key={days}>
-              <input type="radio" name="retention" checked={kept.draft === days} onChange={() => kept.setDraft(days)} />{' '}
-              {daysOf(days)} days
+          {choices.map((one) => (
+            <label class="option" key={one}>
+              <input type="radio" name="retention" checked={days === one} onChange={() => form.set({ retentionDays: one })} />{' '}
+              {daysOf(one)} days
             </label>
           ))}
         </div>
         {isShorter && <WhatGoes preview={preview} />}
         {isShorter && <ErrorNotice error={goes.error} again={goes.again} />}
-        {kept.isChanged && !isShorter && (
+        {form.isChanged && !isShorter && (
           <p class="setting-help">Nothing is deleted by this. What is gone already does not come back.</p>
         )}
       </fieldset>
+      <Moved form={form} names={{ retentionDays: 'Kept for' }} words={(value) => `${daysOf(value as Days)} days`} />
       <div class="actions">
         <Action
           scope="ADMIN"
           kind={isShorter ? 'danger' : 'main'}
-          disabled={!kept.isChanged}
+          disabled={!form.isChanged}
           run={async () => {
             if (isShorter) setQuestion('retention')
-            else if (await update({ retentionDays: kept.draft })) kept.settle()
+            else await save({ retentionDays: days })
           }}
         >
-          {isShorter ? `Keep ${daysOf(kept.draft)} days only …` : 'Save'}
+          {isShorter ? `Keep ${daysOf(days)} days only …` : 'Save'}
         </Action>
-        {kept.isChanged && (
-          <button type="button" onClick={() => kept.setDraft(merchant.retentionDays)}>
+        {form.isChanged && (
+          <button type="button" onClick={form.discard}>
             Discard
           </button>
         )}
@@ -81,15 +84,14 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
 
       {question === 'retention' && (
         <Confirm
-          title={`Keep ${daysOf(kept.draft)} days only?`}
+          title={`Keep ${daysOf(days)} days only?`}
           verb="Delete what is older"
           kind="danger"
-          {...(preview?.events === 0 ? {} : { word: String(daysOf(kept.draft)) })}
+          {...(preview?.events === 0 ? {} : { word: String(daysOf(days)) })}
           close={() => setQuestion(null)}
           run={async () => {
-            const isSaved = await update({ retentionDays: kept.draft })
+            await save({ retentionDays: days })
             setQuestion(null)
-            if (isSaved) kept.settle()
           }}
         >
           <WhatGoes preview={preview} />

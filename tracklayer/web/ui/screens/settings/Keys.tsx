@@ -144,7 +144,7 @@ function NewKey({ close, made }: { close: () => void; made: (key: string) => voi
   const flip = (scope: Scope) =>
     setChosen(chosen.includes(scope) ? chosen.filter((one) => one !== scope) : [...chosen, scope])
   return (
-    <Dialog title="Create a key" close={close}>
+    <Dialog title="Create a key" close={close} isUnsaved={name.trim() !== ''}>
       <form onSubmit={(event) => event.preventDefault()}>
         <Troubles troubles={troubles} shown={['name']} />
         <TextField

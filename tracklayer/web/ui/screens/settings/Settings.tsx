@@ -1,7 +1,7 @@
 import { useEffect } from 'preact/hooks'
 
 import { useAsk } from '../../lib/ask'
-import { may } from '../../lib/session'
+import { learnName, may } from '../../lib/session'
 import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
 import { Page } from '../../parts/Page'
 import { Channels } from './Channels'
@@ -22,6 +22,10 @@ export function Settings() {
   useEffect(() => {
     if (isThere && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView()
   }, [isThere])
+  const name = merchant?.name
+  useEffect(() => {
+    if (name !== undefined) learnName(name)
+  }, [name])
   return (
     <Page title="Settings">
       <ErrorNotice error={asked.error} again={asked.again} />

@@ -1,47 +1,55 @@
 // What is changed of a merchant: one mutation, of what changed alone.
 
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
-import { useUnsaved } from '../../lib/unsaved'
+import { useDraft, type Draft } from '../../lib/draft'
 import type { Trouble } from '../../parts/Troubles'
-import { UpdateMerchant, type SettingsQuery, type UpdateMerchantMutationVariables } from './settings.gql'
+import {
+  Settings,
+  UpdateMerchant,
+  type MerchantSettingsFragment as Stored,
+  type SettingsQuery,
+  type UpdateMerchantMutationVariables,
+} from './settings.gql'
 
 export type Merchant = SettingsQuery['merchant']
 export type Channel = Merchant['alertChannels'][number]
 export type Key = Merchant['apiKeys'][number]
 type Input = UpdateMerchantMutationVariables['input']
 
-/** Saves; the answer says whether it is saved, and `troubles` why not. */
-export function useUpdate(saved: () => void): { troubles: Trouble[]; update: (input: Input) => Promise<boolean> } {
+/** Saves; the answer is what is stored then, null where nothing is, and `troubles` why not. */
+export function useUpdate(saved: () => void): { troubles: Trouble[]; update: (input: Input) => Promise<Stored | null> } {
   const [troubles, setTroubles] = useState<Trouble[]>([])
   const update = async (input: Input) => {
     const { updateMerchant } = await ask(UpdateMerchant, { input })
     setTroubles(updateMerchant.userErrors)
     if (!updateMerchant.merchant) {
       say('Not saved.', { isBad: true })
-      return false
+      return null
     }
     say('Saved.')
     saved()
-    return true
+    return updateMerchant.merchant
   }
   return { troubles, update }
 }
 
-/** A draft of a value that is shown: what changes elsewhere is taken over while nobody has changed it here. */
-export function useDraft<T>(shown: T): { draft: T; setDraft: (to: T) => void; isChanged: boolean; settle: () => void } {
-  const [base, setBase] = useState(shown)
-  const [draft, setDraft] = useState(shown)
-  const isChanged = JSON.stringify(draft) !== JSON.stringify(base)
-  useUnsaved(isChanged)
-  const told = JSON.stringify(shown)
-  useEffect(() => {
-    if (!isChanged && told !== JSON.stringify(base)) {
-      setBase(shown)
-      setDraft(shown)
-    }
-  }, [told, isChanged])
-  return { draft, setDraft, isChanged, settle: () => setBase(draft) }
+/** A form of some of a merchant's settings. `read`: those that it is about. `save`: nothing where others changed what it would
+ * change, and nobody has seen that. */
+export function useForm<T extends object>(
+  merchant: Merchant,
+  saved: () => void,
+  read: (merchant: Stored) => T,
+): { form: Draft<T>; troubles: Trouble[]; save: (input: Input) => Promise<void> } {
+  const form = useDraft(read(merchant))
+  const { troubles, update } = useUpdate(saved)
+  const save = async (input: Input) => {
+    const { merchant: now } = await ask(Settings, {})
+    if (!form.meets(read(now))) return
+    const stored = await update(input)
+    if (stored) form.settle(read(stored))
+  }
+  return { form, troubles, save }
 }

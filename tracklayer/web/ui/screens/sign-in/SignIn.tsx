@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks'
 
-import { signIn } from '../../lib/session'
+import { kept, signIn, whyOut } from '../../lib/session'
 
 export function SignIn({ problem }: { problem: string | null }) {
   const [key, setKey] = useState('')
@@ -10,14 +10,21 @@ export function SignIn({ problem }: { problem: string | null }) {
   const [isBusy, setBusy] = useState(false)
   const box = useRef<HTMLInputElement>(null)
   useEffect(() => {
+    const before = document.title
     document.title = 'Sign in · TrackLayer'
     box.current?.focus()
+    return () => void (document.title = before)
   }, [])
   useEffect(() => setTold(problem), [problem])
   return (
     <main id="content" class="sign-in" tabIndex={-1}>
       <h1>TrackLayer</h1>
       <p>See what became of every conversion.</p>
+      {whyOut.value && (
+        <p class="notice warn" role="status">
+          {whyOut.value} {kept.value !== null && 'What you typed and did not save is still there once you are back.'}
+        </p>
+      )}
       <form
         autocomplete="off"
         onSubmit={async (event) => {

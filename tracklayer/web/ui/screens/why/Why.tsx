@@ -3,6 +3,7 @@
 import { counted } from '../../lib/format'
 import { KEYS, platforms, titleOf } from '../../lib/platforms'
 import { choice } from '../../lib/router'
+import { NotUnderstood, oneOf } from '../../parts/Filters'
 import { Loading } from '../../parts/Notice'
 import { Page, Section } from '../../parts/Page'
 import './why.css'
@@ -17,6 +18,7 @@ export function Why() {
   const shown = [...platforms.value].sort((a, b) => Number(b.platform === chosen) - Number(a.platform === chosen))
   return (
     <Page title="Why do the numbers differ?">
+      <NotUnderstood known={{ platform: oneOf(KEYS) }} />
       <Section title="Both can be right">
         <p>
           TrackLayer counts <strong>what was delivered</strong>: an event counts in the hour in which it arrived, once for each
