@@ -88,9 +88,9 @@ CROSS JOIN LATERAL (
 
 
 def count_unsent(merchant_id: int, platform: str, event_ids: Sequence[str], known: Known) -> None:
-    """Adds deliveries that were dropped unsent to this backend's own rows, of the names of which anything was refused; where
+    """Adds deliveries that were dropped unsent to this backend's own rows, of the names of which anything was refused.
 
-    nothing was, that costs one look. Needs the transaction in which they are settled, after its refusals are counted.
+    Where nothing was, that costs one look. Needs the transaction in which they are settled, after its refusals are counted.
     """
     names = {name for (name,) in rows(REFUSED_NAMES, {"merchant": merchant_id, "platform": platform})}  # type: ignore[arg-type]
     if not names:
