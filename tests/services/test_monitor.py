@@ -949,6 +949,19 @@ def test_what_is_refused_once_more_when_it_is_redelivered_is_counted_by_its_name
         assert rows("SELECT count(*) FROM deliveries WHERE status = 'failed'") == [(22,)]
 
 
+def test_what_is_refused_once_more_when_it_is_redelivered_is_no_drop_of_the_destination(scene: Scene) -> None:
+    given = {"platform": "meta", "kind": "refuse", "event_ids": [f"order_{n}" for n in range(0, 720, 10)]}
+    httpx.post(f"{scene.sandbox.url}/_faults", json=given).raise_for_status()
+    for _ in range(60):
+        scene.sends(12)
+        scene.passes(30)
+    assert scene.alerts() == []
+    search = DeliverySearch(platform="meta", status=("failed",))
+    assert redeliver_matching(scene.runtime, scene.merchant.merchant_id, search).requeued == 72
+    scene.passes(300, every=5)
+    assert scene.alerts() == []
+
+
 def test_what_the_rules_refuse_again_when_it_is_redelivered_is_counted_by_its_name_once(scene: Scene) -> None:
     scene.changes = [{"custom_data": {}}]
     scene.passes(15, every=5)

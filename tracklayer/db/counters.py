@@ -30,7 +30,9 @@ ACTIVITY = (
     "requeued",
     "finished",
     "retries_acknowledged",  # of those above, the ones that were not a delivery's first attempt
-    "retries_failed",  # and of what is unmappable, the events that were too old for the platform when they arrived
+    # Likewise; and what failed again when it was redelivered, and of what is unmappable the events that were too old for the
+    # platform when they arrived.
+    "retries_failed",
     "unmappable",  # refused by the platform's rules before anything was sent; none of them was an attempt
 )
 # Upper bounds in milliseconds of the latency histogram's places; the last place holds what took longer than all.

@@ -378,7 +378,7 @@ FROM json_to_recordset(%(repeats)s::json) AS x(event_id text, at timestamptz, co
 WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
   AND d.status = 'delivered' AND NOT EXISTS (
     SELECT FROM jsonb_array_elements(d.attempt_log) AS e(entry) WHERE (entry ->> 'at')::timestamptz = x.at)
-RETURNING x.logged ->> 'outcome', d.attempts
+RETURNING x.logged ->> 'outcome', d.attempts, d.requeued_at IS NULL
 """
 
 
@@ -406,11 +406,11 @@ def note_repeats(lease: Lease, repeats: Sequence[Repeat], now: datetime, changes
         "merchant": lease.merchant_id,
         "platform": lease.platform,
     }
-    for outcome, attempts in rows(NOTE_REPEATS, params):
+    for outcome, attempts, is_first in rows(NOTE_REPEATS, params):
         if outcome == AttemptOutcome.ACKNOWLEDGED:
             done = {"acknowledged": 1, "retries_acknowledged": int(attempts > 1)}
         else:
-            done = _failed(outcome, attempts)
+            done = _failed(outcome, is_retry=attempts > 1 or not is_first)
         changes.add(lease.merchant_id, lease.platform, now, **done)
 
 
@@ -458,6 +458,7 @@ WITH before AS (
     SELECT event_id, status AS was, drop_reason, entry.*
     FROM deliveries CROSS JOIN LATERAL (
         SELECT place - 1 AS place, (entry ->> 'number')::int > 1 AS is_retry,
+               coalesce((entry ->> 'at')::timestamptz >= (former_waits -> 0 ->> 1)::timestamptz, false) AS is_again,
                (entry ->> 'at')::timestamptz + (entry ->> 'duration_ms')::int * interval '1 ms' AS counted_at
         FROM jsonb_array_elements(attempt_log) WITH ORDINALITY AS x(entry, place)
         WHERE entry ->> 'outcome' = 'unknown' AND (entry ->> 'at')::timestamptz = %(started)s
@@ -477,10 +478,10 @@ WITH before AS (
             'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int)
             || %(said)s::jsonb)
     FROM before b WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = b.event_id
-    RETURNING d.event_id, d.received_at, d.latency_ms, d.queued_at, b.is_retry, b.counted_at, b.was, b.drop_reason
+    RETURNING d.event_id, d.received_at, d.latency_ms, d.queued_at, b.is_retry, b.is_again, b.counted_at, b.was, b.drop_reason
 )
-SELECT event_id, received_at, CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END, is_retry, counted_at,
-       was, drop_reason
+SELECT event_id, received_at, CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END, is_retry, is_again,
+       counted_at, was, drop_reason
 FROM done
 """
 # In the order in which all who settle late take them.
@@ -509,9 +510,9 @@ def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Chan
         kept = [one for one in event_ids if one not in done or one in sending]
         if len(kept) < len(event_ids):
             execute(KEEP_IN_LEASE, (kept, *key, claim_id))
-    for _, received_at, place, is_retry, counted_at, was, reason in found:
+    for _, received_at, place, is_retry, is_again, counted_at, was, reason in found:
         changes.add(*key, now, acknowledged=1, retries_acknowledged=int(is_retry))
-        changes.add(*key, counted_at or now, unknown=-1, retries_failed=-int(is_retry))
+        changes.add(*key, counted_at or now, unknown=-1, retries_failed=-int(is_retry or is_again))
         if was == DeliveryStatus.DELIVERED:
             continue
         if was == DeliveryStatus.DROPPED:
@@ -586,20 +587,22 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
         "platform": lease.platform,
     }
     found = rows(SETTLE, params)  # type: ignore[arg-type]
-    # ``is_first``: what is redelivered counts its attempts from 0 again, and had its first outcome before.
+    # ``is_first``: what is redelivered counts its attempts from 0 again, and had its first outcome before. Where it fails once
+    # more, that is no news of the destination, as a retry is none; where it is taken, that is.
     for received_at, drop_reason, came_too_late, outcome, attempts, event_id, is_first in found:
         if drop_reason is not None:
             changes.drop(lease.merchant_id, lease.platform, received_at, drop_reason, now)
             if drop_reason in UNMAPPABLE and not attempts:  # else it failed when it was sent, and counts once
                 # What came too late counts as a retry does: among the failures, not among those of new events.
-                late = int(came_too_late)
-                changes.add(lease.merchant_id, lease.platform, now, unmappable=1, retries_failed=late)
-                if is_first and not late:
+                is_new = is_first and not came_too_late
+                changes.add(lease.merchant_id, lease.platform, now, unmappable=1, retries_failed=int(not is_new))
+                if is_new:
                     changes.refused(lease.merchant_id, lease.platform, event_id, received_at)
         if outcome is not None:
             if outcome == AttemptOutcome.REJECTED and attempts == 1 and is_first:
                 changes.refused(lease.merchant_id, lease.platform, event_id, received_at)
-            changes.add(lease.merchant_id, lease.platform, now, **_failed(outcome, attempts))
+            failed = _failed(outcome, is_retry=attempts > 1 or not is_first)
+            changes.add(lease.merchant_id, lease.platform, now, **failed)
     if len(found) < len(settlements):
         repeats = [
             Repeat(s.key.event_id, s.logged, s.attempts - s.logged.number + 1)
@@ -620,10 +623,10 @@ COUNTED_AS = {
 }
 
 
-def _failed(outcome: str, attempts: int) -> dict[str, int]:
+def _failed(outcome: str, *, is_retry: bool) -> dict[str, int]:
     """What an attempt counts as that was not acknowledged."""
     is_failure = outcome != AttemptOutcome.RATE_LIMITED
-    return {COUNTED_AS[AttemptOutcome(outcome)]: 1, "retries_failed": int(attempts > 1 and is_failure)}
+    return {COUNTED_AS[AttemptOutcome(outcome)]: 1, "retries_failed": int(is_retry and is_failure)}
 
 
 def _log_entry(logged: LoggedAttempt) -> dict[str, Any]:

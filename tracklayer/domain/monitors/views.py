@@ -22,8 +22,8 @@ class Span:
     """What happened at a destination from ``start`` to ``end``: deliveries by their outcome, arrivals and departures.
 
     ``unmappable``: refused by the platform's rules before anything was sent, of which there is one a delivery.
-    ``retries_failed`` holds those of them that were too old for the platform when they arrived, too: no failure of new
-    events, as a retry is none.
+    ``retries_failed`` holds those of them that were too old for the platform when they arrived, too, and what failed again
+    when it was redelivered: no failure of new events, as a retry is none.
 
     A span is a minute of the counters, or the part of one between two looks.
     """
