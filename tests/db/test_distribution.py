@@ -34,6 +34,7 @@ OF_THE_INSTALLATION = {
     "platform_health",
     "rounds",
     "heartbeats",
+    "api_away",
     "operator_alerts",
     "operator_messages",
     "operator_turns",
