@@ -974,6 +974,20 @@ def test_what_the_rules_refuse_again_when_it_is_redelivered_is_counted_by_its_na
         assert rows("SELECT sum(unmappable)::int FROM minutes") == [(9,)]
 
 
+def test_what_goes_unsent_again_when_it_is_redelivered_is_counted_by_its_name_once(scene: Scene) -> None:
+    scene.changes = [{"custom_data": {}}, {"consent": {"ad_user_data": "denied"}}]
+    scene.passes(40, every=5)
+    counted = "SELECT event_name, sum(events)::int FROM unsent_names GROUP BY 1"
+    with in_transaction():
+        found = rows(counted)
+    assert found == [("Purchase", 4)]
+    search = DeliverySearch(platform="meta", status=("dropped",), drop_reason=("consent_denied",))
+    assert redeliver_matching(scene.runtime, scene.merchant.merchant_id, search).requeued == 4
+    scene.passes(15)
+    with in_transaction():
+        assert rows(counted) == found
+
+
 def test_where_all_is_refused_the_destination_alone_is_told(beside: Beside) -> None:
     beside.minutes_pass(10)
     beside.refuse_purchases()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 
 from tests.factories import new_merchant
@@ -81,6 +82,23 @@ def is_about(found: int, a_day: float, silence: timedelta) -> bool:
 def told_within(a_day: float, times: float) -> timedelta:
     """One and a half (of a name: two) of the longest usual gaps between evenly random sales, that of one in a thousand."""
     return DAY * (times * USUAL_AT_LEAST / a_day) * CHANCE
+
+
+def pass_time(
+    watch: Watch,
+    clock: FrozenClock,
+    merchant_id: int,
+    span: timedelta,
+    *names: str,
+    after: Callable[[], object] = lambda: None,
+) -> None:
+    """So long, with an event of each of these names an hour. ``after``: each look."""
+    for _ in range(span // LOOK):
+        clock.move(LOOK)
+        for name in names:
+            arrived(merchant_id, [clock.now() - hours * LOOK / 6 - MINUTE for hours in range(6)], name)
+        watch.look()
+        after()
 
 
 def test_a_small_shop_that_falls_silent_for_good_is_told_once_and_stays_told(
@@ -170,14 +188,7 @@ def test_names_that_fall_silent_together_stay_told_while_the_whole_shop_is_silen
     learn_baselines(runtime)
     watch = Watch(runtime)
 
-    def passes(span: timedelta, *names: str) -> None:
-        """So long, with an event of each of these names an hour."""
-        for _ in range(span // LOOK):
-            clock.move(LOOK)
-            for name in names:
-                arrived(merchant_id, [clock.now() - hours * LOOK / 6 - MINUTE for hours in range(6)], name)
-            watch.look()
-            learn_baselines(runtime)
+    passes = partial(pass_time, watch, clock, merchant_id, after=lambda: learn_baselines(runtime))
 
     def states() -> dict[str | None, bool]:
         return {name: resolved is None for name, _, resolved, _ in alerts(merchant_id)}
@@ -204,12 +215,7 @@ def test_a_name_of_which_nothing_is_usual_any_more_stays_told_until_its_next_eve
     learn_baselines(runtime)
     watch = Watch(runtime)
 
-    def passes(span: timedelta, *names: str) -> None:
-        for _ in range(span // LOOK):
-            clock.move(LOOK)
-            for name in names:
-                arrived(merchant_id, [clock.now() - hours * LOOK / 6 - MINUTE for hours in range(6)], name)
-            watch.look()
+    passes = partial(pass_time, watch, clock, merchant_id)
 
     passes(3 * DAY, "PageView")
     with in_transaction():

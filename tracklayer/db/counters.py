@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from tracklayer import metrics
 from tracklayer.db.connection import after_commit, execute, rows
 from tracklayer.db.json_literal import JsonLiteral
-from tracklayer.db.refused_names import Known, Refused, count_refused
+from tracklayer.db.refused_names import Known, Settled, count_refused, count_unsent
 
 KEPT_BY_MINUTE = timedelta(days=35)  # then by the hour: the monitors learn from the minutes of four weeks
 # Of the events that arrived in a minute: how they were received, and where their deliveries stand.
@@ -104,8 +104,8 @@ class Changes:
     """What one transaction counts, gathered, then written once by ``write``."""
 
     def __init__(self, known: Known | None = None) -> None:
-        """``known``: what an event name is counted as, of whoever may settle refusals; without, these have no name."""
-        self._known, self._refused = known, list[Refused]()
+        """``known``: what an event name is counted as, of whoever may settle refusals; without, nothing is counted by name."""
+        self._known, self._refused, self._unsent = known, list[Settled](), list[Settled]()
         self._minutes: dict[Minute, Counter[str]] = {}
         self._reasons: dict[Minute, Counter[str]] = {}
         self._latency: dict[Minute, Counter[int]] = {}
@@ -136,6 +136,10 @@ class Changes:
         """A delivery whose first outcome is a refusal, by the platform or by its rules; counted by the event's name."""
         self._refused.append((merchant_id, platform, event_id, received_at))
 
+    def unsent(self, merchant_id: int, platform: str, event_id: str, received_at: datetime) -> None:
+        """A delivery that is dropped before anything was sent, and no refusal: consent is denied, no such event exists there."""
+        self._unsent.append((merchant_id, platform, event_id, received_at))
+
     def latency(self, merchant_id: int, platform: str, at: datetime, place: int, count: int) -> None:
         """``place``: as PostgreSQL's ``width_bucket`` counts by ``LATENCY_BOUNDS``, from 0."""
         self._latency.setdefault((merchant_id, platform, minute_of(at)), Counter())[place] += count
@@ -165,14 +169,16 @@ class Changes:
         after_commit(self._tell)
 
     @property
-    def has_refused(self) -> bool:
-        """Whether there are refusals to count by name."""
-        return bool(self._refused) and self._known is not None
+    def has_names(self) -> bool:
+        """Whether there is something to count by event name."""
+        return bool(self._refused or self._unsent) and self._known is not None
 
-    def write_refused(self) -> None:
-        """Adds the refusals by name, which ``write`` does not, to this backend's own rows. Needs an open transaction."""
-        if self._known is not None:
+    def write_names(self) -> None:
+        """Adds what is counted by event name, which ``write`` does not, to this backend's own rows. Needs an open transaction."""
+        if self._known is not None and self._refused:
             count_refused(self._refused, self._known)
+        if self._known is not None and self._unsent:
+            count_unsent(self._unsent, self._known)
 
     def _tell(self) -> None:
         """Adds it to what the operator's Prometheus reads: by platform, whosever it was."""

@@ -598,6 +598,8 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
                 changes.add(lease.merchant_id, lease.platform, now, unmappable=1, retries_failed=int(not is_new))
                 if is_new:
                     changes.refused(lease.merchant_id, lease.platform, event_id, received_at)
+            if is_first and not attempts and (drop_reason not in UNMAPPABLE or came_too_late):
+                changes.unsent(lease.merchant_id, lease.platform, event_id, received_at)
         if outcome is not None:
             if outcome == AttemptOutcome.REJECTED and attempts == 1 and is_first:
                 changes.refused(lease.merchant_id, lease.platform, event_id, received_at)

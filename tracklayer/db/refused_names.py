@@ -8,6 +8,7 @@ refused, as elsewhere nobody asks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -16,7 +17,8 @@ from tracklayer.db.connection import execute, rows
 from tracklayer.db.json_literal import JsonLiteral
 
 Known = Callable[[int, str, int], str]  # (merchant id, event name, hour) -> what it is counted as
-Refused = tuple[int, str, str, datetime]  # merchant id, platform, event id, when the event arrived
+Settled = tuple[int, str, str, datetime]  # merchant id, platform, event id, when the event arrived
+NamedMinute = tuple[int, str, str, datetime]  # merchant id, platform, what its name is counted as, the minute
 
 NAMES_OF = """
 SELECT x.merchant_id, x.event_id, e.event_name FROM unnest(%s::bigint[], %s::text[]) AS x(merchant_id, event_id)
@@ -32,25 +34,45 @@ ON CONFLICT (merchant_id, platform, event_name, minute, slot) DO UPDATE SET even
 ADD, ADD_UNSENT = _ADD.format("refused_names"), _ADD.format("unsent_names")
 
 
-def count_refused(refused: Sequence[Refused], known: Known) -> None:
+def count_refused(refused: Sequence[Settled], known: Known) -> None:
     """Adds them to this backend's own rows, by name. Needs the transaction in which they are settled."""
+    _write(ADD, _by_name(refused, known))
+
+
+def count_unsent(unsent: Sequence[Settled], known: Known) -> None:
+    """Adds deliveries that were dropped unsent to this backend's own rows, of the names of which anything was refused.
+
+    Where nothing was, that costs a destination one look. Needs the transaction in which they are settled, after its refusals
+    are counted.
+    """
+    names = {
+        (merchant_id, platform): {
+            name
+            for (name,) in rows(REFUSED_NAMES, {"merchant": merchant_id, "platform": platform})  # type: ignore[arg-type]
+        }
+        for merchant_id, platform in sorted({one[:2] for one in unsent})
+    }
+    asked = [one for one in unsent if names[one[:2]]]
+    if asked:
+        _write(ADD_UNSENT, {key: count for key, count in _by_name(asked, known).items() if key[2] in names[key[:2]]})
+
+
+def _by_name(settled: Sequence[Settled], known: Known) -> Counter[NamedMinute]:
+    """How many arrived of a name in a minute; what was erased meanwhile has none."""
     names = {
         (merchant_id, event_id): name
-        for merchant_id, event_id, name in rows(NAMES_OF, ([one[0] for one in refused], [one[2] for one in refused]))
+        for merchant_id, event_id, name in rows(NAMES_OF, ([one[0] for one in settled], [one[2] for one in settled]))
     }
-    counts: dict[tuple[int, str, str, datetime], int] = {}
-    for merchant_id, platform, event_id, received_at in refused:
+    counts = Counter[NamedMinute]()
+    for merchant_id, platform, event_id, received_at in settled:
         name = names.get((merchant_id, event_id))
-        if name is None:  # erased meanwhile
-            continue
-        name = known(merchant_id, name, int(received_at.timestamp() // 3600))
-        minute = received_at.astimezone(UTC).replace(second=0, microsecond=0)
-        key = merchant_id, platform, name, minute
-        counts[key] = counts.get(key, 0) + 1
-    _write(ADD, counts)
+        if name is not None:
+            name = known(merchant_id, name, int(received_at.timestamp() // 3600))
+            counts[merchant_id, platform, name, received_at.astimezone(UTC).replace(second=0, microsecond=0)] += 1
+    return counts
 
 
-def _write(sql: str, counts: Mapping[tuple[int, str, str, datetime], int]) -> None:
+def _write(sql: str, counts: Mapping[NamedMinute, int]) -> None:
     records = [
         {"merchant_id": key[0], "platform": key[1], "event_name": key[2], "minute": key[3], "events": count}
         for key, count in sorted(counts.items())
@@ -80,29 +102,6 @@ WHERE n.event_name IS NOT NULL AND r.events IS NOT NULL
 
 
 REFUSED_NAMES = f"{_NAMES} SELECT event_name FROM names WHERE event_name IS NOT NULL"
-ARRIVED = """
-SELECT e.event_name, e.received_at FROM unnest(%s::text[]) AS x(event_id)
-CROSS JOIN LATERAL (
-    SELECT event_name, received_at FROM events WHERE merchant_id = %s AND event_id = x.event_id LIMIT 1) AS e
-"""
-
-
-def count_unsent(merchant_id: int, platform: str, event_ids: Sequence[str], known: Known) -> None:
-    """Adds deliveries that were dropped unsent to this backend's own rows, of the names of which anything was refused.
-
-    Where nothing was, that costs one look. Needs the transaction in which they are settled, after its refusals are counted.
-    """
-    names = {name for (name,) in rows(REFUSED_NAMES, {"merchant": merchant_id, "platform": platform})}  # type: ignore[arg-type]
-    if not names:
-        return
-    counts: dict[tuple[int, str, str, datetime], int] = {}
-    for event_name, received_at in rows(ARRIVED, (event_ids, merchant_id)):
-        name = known(merchant_id, event_name, int(received_at.timestamp() // 3600))
-        if name in names:
-            minute = received_at.astimezone(UTC).replace(second=0, microsecond=0)
-            key = merchant_id, platform, name, minute
-            counts[key] = counts.get(key, 0) + 1
-    _write(ADD_UNSENT, counts)
 
 
 def refused_of_names(merchant_id: int, platform: str, since: datetime) -> dict[str, int]:

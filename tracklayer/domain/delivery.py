@@ -374,13 +374,6 @@ class Settlement:
     logged: LoggedAttempt | None = None
     came_too_late: bool = False
 
-    @property
-    def is_unsent(self) -> bool:
-        """Whether it is dropped before anything was sent, and that is no refusal: consent is denied, no such event exists there."""
-        if self.drop_reason is None or self.attempts:
-            return False
-        return self.drop_reason not in UNMAPPABLE or self.came_too_late
-
 
 @dataclass(frozen=True, slots=True)
 class Health:

@@ -33,13 +33,13 @@ class Sent:
         """Whether it is read, or cannot be longer to read than anybody may take on the event loop: of more than ``long`` bytes
         what orjson reads.
         """
-        self._begin()
+        self.glance()
         why = self._why
         return not isinstance(why, NotAtOnceError) or len(self.body) <= (long if why.holds_long else QUICK_BODY)
 
     def read(self) -> Any:
         """Raises ValueError, always again, for what is no JSON."""
-        self._begin()
+        self.glance()
         if isinstance(self._why, NotAtOnceError):
             why, self._why = self._why, None
             try:
@@ -50,7 +50,8 @@ class Sent:
             raise self._why
         return self._value
 
-    def _begin(self) -> None:
+    def glance(self) -> None:
+        """Reads it where orjson does, which is quick."""
         if self._value is _NOT_YET and self._why is None:
             try:
                 self._value = read_at_once(self.body)

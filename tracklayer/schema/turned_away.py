@@ -100,7 +100,7 @@ class RevokedBodies:
         if isinstance(body, bytes):
             self._bytes += len(body)
             sent = Sent(body)
-            sent.is_easy(len(body))  # what orjson does not read counts as one
+            sent.glance()  # what that does not read counts as one
             count = _events_in(sent, errors.UNAUTHENTICATED, may_send=True) if body else 0
             self._last[key_id] = count
             self._last.move_to_end(key_id)

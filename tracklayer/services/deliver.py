@@ -54,7 +54,6 @@ from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import LEASE, Claimed, Delivered, Lease, QueueBusyError
 from tracklayer.db.destinations import Seen
 from tracklayer.db.models import DestinationRow
-from tracklayer.db.refused_names import count_unsent
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.delivery import (
     Acknowledged,
@@ -714,22 +713,18 @@ def _settle_or_lose(
         db.settle_delivered(batch.lease, done, now, changes)
     db.settle_deliveries(batch.lease, settlements, now, changes)
     changes.write()
-    unsent = [one.key.event_id for one in settlements if one.is_unsent]
-    if unsent or changes.has_refused:
-        _count_by_name(runtime, lease, changes, unsent)
+    if changes.has_names:
+        _count_by_name(runtime, changes)
     return leaving
 
 
-def _count_by_name(runtime: Runtime, lease: Lease, changes: Changes, unsent: Sequence[str]) -> None:
+def _count_by_name(runtime: Runtime, changes: Changes) -> None:
     """Of which names something was refused, or not sent, only monitors read: where it cannot be written, what was settled is all
     the same.
     """
     try:
         with in_transaction():
-            if changes.has_refused:
-                changes.write_refused()
-            if unsent:
-                count_unsent(lease.merchant_id, lease.platform, unsent, runtime.counting.names.known)
+            changes.write_names()
     except Exception as error:
         if is_broken():
             raise
