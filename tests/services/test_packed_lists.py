@@ -7,13 +7,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg2
 import pytest
 
 from tests.conftest import NOW
 from tests.factories import Merchant, draft
 from tests.services.test_packing import KilledError, fold_at_once
 from tests.services.test_pages_read import rows_read
+from tests.sessions import other_session
 from tracklayer.cli.bench.merchants import cost_of
 from tracklayer.clock import FrozenClock
 from tracklayer.db import alert_charts, coverage, heartbeats, match_quality, names, packed_lists, quality
@@ -411,14 +411,11 @@ def test_a_row_that_somebody_holds_is_listed_when_it_is_let_go(
 ) -> None:
     count_some(shop.merchant_id, random.Random(8), 60, 5 * DAY, NOW - 3 * DAY)
     before = everything()
-    holder = psycopg2.connect(database)
-    try:
+    with other_session(database) as holder:
         with holder.cursor() as cursor:
             cursor.execute("SELECT FROM rejections ORDER BY minute LIMIT 1 FOR UPDATE")
         fold_counters(runtime)
         assert everything() == before
-    finally:
-        holder.close()
     fold_all(runtime)
     assert everything() == before
     with in_transaction():

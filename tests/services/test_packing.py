@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import Any
 
 import orjson
-import psycopg2
 import pytest
 
 from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tests.services.test_pages_read import rows_read
 from tests.services.test_plans import all_scans
+from tests.sessions import other_session
 from tracklayer.cli.bench.merchants import cost_of
 from tracklayer.clock import FrozenClock
 from tracklayer.db import (
@@ -343,8 +343,7 @@ def test_a_row_that_somebody_holds_is_packed_when_it_is_let_go(runtime: Runtime,
             (shop.merchant_id, NOW - 2 * HOUR, NOW - HOUR - MINUTE),
         )
     before = everything()
-    holder = psycopg2.connect(database)
-    try:
+    with other_session(database) as holder:
         with holder.cursor() as cursor:
             cursor.execute("SELECT FROM minutes WHERE minute = %s FOR UPDATE", (NOW - 2 * HOUR,))
         fold_counters(runtime)
@@ -352,8 +351,6 @@ def test_a_row_that_somebody_holds_is_packed_when_it_is_let_go(runtime: Runtime,
         with in_transaction():
             assert rows("SELECT count(*) FROM minutes") == [(1,)]
             assert rows("SELECT loose FROM ledger_hours") == [(True,)]
-    finally:
-        holder.close()
     fold_counters(runtime)
     assert everything() == before
     with in_transaction():

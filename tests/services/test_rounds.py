@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import peewee
-import psycopg2
 import pytest
 
 from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tests.schema.test_delivery_groups import many
+from tests.sessions import other_session
 from tracklayer.actors.purge import purge
 from tracklayer.clock import FrozenClock
 from tracklayer.db.alert_mails import Mail
@@ -397,8 +397,7 @@ def test_a_sweep_passes_over_what_is_done_once_in_five_seconds(
     busy, other, third = (new_merchant(runtime) for _ in range(3))
     many(busy, clock, "done", "queued", rescue.DEAR + 2000)
     third_event = draft()
-    dump = psycopg2.connect(database)
-    try:
+    with other_session(database) as dump:
         with dump.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             cursor.execute("SELECT 1 FROM deliveries LIMIT 1")
@@ -427,8 +426,6 @@ def test_a_sweep_passes_over_what_is_done_once_in_five_seconds(
             assert entries < 100
         clock.move(timedelta(seconds=2))
         assert passed()[0] == [(other.merchant_id, "meta"), (third.merchant_id, "meta")]
-    finally:
-        dump.close()
 
 
 def test_what_is_due_is_found_from_anywhere_on(runtime: Runtime, clock: FrozenClock) -> None:
