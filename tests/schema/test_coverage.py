@@ -7,9 +7,13 @@ from typing import Any
 
 from tests.factories import AGENT, Api, Merchant, draft
 from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.identities import Shown, show
 from tracklayer.domain.facts import IDENTIFIERS
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
+from tracklayer.services.deliver import deliver_due
+from tracklayer.services.destinations import Changed, example_settings, set_destination
 from tracklayer.services.erase import Begun, Request, erase_person
 from tracklayer.services.ingest import ingest_events
 
@@ -102,3 +106,38 @@ async def test_a_range_is_bounded(api: Api, clock: FrozenClock) -> None:
         answer = (await api.post(QUERY, {"since": clock.now().isoformat(), "until": until})).json()
         assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
     assert await coverage(api, clock, hours=24 * 89) == []
+
+
+async def test_what_stitching_added_is_told_once_an_event_beside_what_events_brought(
+    runtime: Runtime, merchant: Merchant, api: Api, clock: FrozenClock, worker: int
+) -> None:
+    machine = {"client_ip": "203.0.113.42", "client_user_agent": AGENT}
+    shown, other = "browser_of_jane_000001", "browser_of_john_000001"
+    settings = example_settings(mapper_for("tiktok"))
+    assert isinstance(set_destination(runtime, merchant.merchant_id, "tiktok", settings), Changed)
+    ingest_events(
+        runtime, merchant.holder, [draft("first", user_data={"browser_id": shown, "email": "jane@example.com"})]
+    )
+    with in_transaction():
+        show(merchant.merchant_id, [Shown(shown, "ttclid", "E.C.P.abcdef0123456789", clock.now())])
+    clock.move(timedelta(minutes=1))
+    ingest_events(
+        runtime,
+        merchant.holder,
+        [
+            draft("anonymous", user_data={**machine, "browser_id": shown}),
+            draft("own click", user_data={**machine, "browser_id": shown, "ttclid": "E.C.P.0123456789abcdef"}),
+            draft("unknown", user_data={**machine, "browser_id": other}),
+            draft("denied", user_data={**machine, "browser_id": shown}, consent={"ad_user_data": "denied"}),
+        ],
+    )
+    assert (await coverage(api, clock))[0]["enriched"] == {}  # nothing is decided before an event is first sent
+    for platform in ("meta", "tiktok"):  # the second finds what was decided
+        while deliver_due(runtime, worker, merchant.merchant_id, platform):
+            pass
+        whole, of_meta, of_tiktok = await coverage(api, clock)
+        # Of four: the first got the click that its browser showed shortly after, the anonymous one the person as well.
+        assert whole["enriched"] == {"email": 0.5, "ttclid": 0.5}
+        assert of_meta["enriched"] == {"email": 0.5}
+        assert of_tiktok["enriched"] == {"email": 0.5, "ttclid": 0.5}
+        assert (whole["events"], whole["identifiers"]["email"], whole["identifiers"]["ttclid"]) == (4, 0.25, 0.25)

@@ -39,6 +39,7 @@ def write(minutes: list[datetime], slot: int, events: int = 1) -> None:
             execute(
                 "INSERT INTO rejections VALUES (1, %s, 'Purchase', 'REQUIRED', 'email', %s, %s)", (minute, slot, events)
             )
+            execute("INSERT INTO enriched_facts VALUES (1, 'Purchase', %s, 3, %s, %s)", (minute, slot, events))
             execute("INSERT INTO refused_names VALUES (1, 'meta', 'Purchase', %s, %s, %s)", (minute, slot, events))
 
 
@@ -48,7 +49,7 @@ def test_slots_become_one_row_and_the_minutes_of_a_name_are_noted(runtime: Runti
     for slot in (7, 8, 9):
         write([old, fresh], slot, events=2)
     fold_counters(runtime)
-    for table in ("coverage", "rejections", "refused_names"):
+    for table in ("coverage", "rejections", "enriched_facts", "refused_names"):
         found = select(f"SELECT minute, slot, events FROM {table} ORDER BY minute, slot")
         assert found == [(old, 0, 6), *((fresh, slot, 2) for slot in (7, 8, 9))]
     assert select("SELECT * FROM name_minutes") == [(1, "Purchase", old, 6)]
@@ -66,7 +67,7 @@ def test_minutes_become_hours_after_two_days_and_go_after_all_retention(runtime:
     for days, (count, events, minutes) in expected.items():
         clock.move(hour + timedelta(days=days, hours=1) - clock.now())
         fold_counters(runtime)
-        for table in ("coverage", "rejections"):
+        for table in ("coverage", "rejections", "enriched_facts"):
             assert select(f"SELECT count(*), sum(events) FROM {table}") == [(count, events)]
         assert select("SELECT count(*) FROM name_minutes") == [(minutes,)]
         of_names = (count, events) if days < 36 else (0, None)

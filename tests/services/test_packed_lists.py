@@ -44,6 +44,10 @@ def count_some(merchant_id: int, dice: random.Random, times: int, within: timede
                 "INSERT INTO coverage VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
                 (merchant_id, dice.choice(NAMES), minute, *key, slot, events),
             )
+            execute(
+                "INSERT INTO enriched_facts VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                (merchant_id, dice.choice(NAMES), minute, dice.choice(FACTS[1:]), slot, events),
+            )
             why = (dice.choice((*NAMES, "")), dice.choice(("REQUIRED", "TOO_LONG")), dice.choice(("email", "")))
             execute(
                 "INSERT INTO rejections VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
@@ -60,6 +64,7 @@ def everything() -> dict[str, list[tuple[Any, ...]]]:
         "SELECT merchant_id, event_name, minute, minute, events FROM coverage WHERE slot <> 0) AS x GROUP BY 1, 2, 3",
         "coverage": f"SELECT merchant_id, event_name, {hour}, action_source, host, facts, sum(events) "
         "FROM coverage_counted GROUP BY 1, 2, 3, 4, 5, 6",
+        "enriched": f"SELECT merchant_id, event_name, {hour}, facts, sum(events) FROM enriched_facts_counted GROUP BY 1, 2, 3, 4",
         "rejections": f"SELECT merchant_id, {hour}, event_name, code, field, sum(events) "
         "FROM rejections_counted GROUP BY 1, 2, 3, 4, 5",
     }
@@ -115,6 +120,7 @@ def _readers_of(
             sorted(coverage.coverage_by_hour(merchant_id, since, until)),
             sorted(coverage.coverage_by_hour(merchant_id, since, until, name)),
             coverage.facts_of_names(merchant_id, since, until),
+            coverage.enriched_of_names(merchant_id, since, until),
             coverage.rejections_by_minute(whose, since, until),
             coverage.refusals(merchant_id, since, until, 100),
             names.quiet_names([merchant_id], [key], since, until),
@@ -333,18 +339,18 @@ def test_real_events_are_counted_the_same_while_they_become_lists(
         ingest_events(runtime, merchant.holder, [draft(f"order_{n}"), draft(f"bad_{n}", custom_data={"currency": "x"})])
         clock.move(7 * MINUTE)
     before = everything()
-    assert [len(found) for found in before.values()] == [12, 2, 2]
+    assert [len(found) for found in before.values()] == [12, 2, 0, 2]
     clock.move(HOUR)
     fold_all(runtime)
-    assert listed() == {"name_days": 1, "coverage_days": 0, "rejection_days": 0}
+    assert listed() == {"name_days": 1, "coverage_days": 0, "rejection_days": 0, "enriched_facts_days": 0}
     clock.move(3 * DAY)
     fold_all(runtime)
-    assert listed() == {"name_days": 1, "coverage_days": 1, "rejection_days": 1}
+    assert listed() == {"name_days": 1, "coverage_days": 1, "rejection_days": 1, "enriched_facts_days": 0}
     assert everything() == before
     assert [one for one in check_invariants(clock.now()) if one.kind in ("coverage", "rejections")] == []
     clock.move(fold.NAMES_FORGET_AFTER)
     fold_all(runtime)
-    assert listed() == {"name_days": 0, "coverage_days": 1, "rejection_days": 1}
+    assert listed() == {"name_days": 0, "coverage_days": 1, "rejection_days": 1, "enriched_facts_days": 0}
     clock.move(fold.FORGET_AFTER)
     fold_all(runtime)
     assert set(listed().values()) == {0}
@@ -360,6 +366,8 @@ def test_a_stretch_of_time_reads_its_own_lists(runtime: Runtime, clock: FrozenCl
             "FROM generate_series(%s, %s, interval '1 day') AS at, generate_series(1, 20) AS m, unnest(ARRAY['a', 'b', 'c']) AS name",
             "INSERT INTO rejection_days SELECT m, at, name, 'REQUIRED', '', ARRAY[7, 9], ARRAY[1, 1] "
             "FROM generate_series(%s, %s, interval '1 day') AS at, generate_series(1, 20) AS m, unnest(ARRAY['a', 'b', 'c']) AS name",
+            "INSERT INTO enriched_facts_days SELECT m, name, at, ARRAY[7, 9], ARRAY[1, 1], ARRAY[1, 1] "
+            "FROM generate_series(%s, %s, interval '1 day') AS at, generate_series(1, 20) AS m, unnest(ARRAY['a', 'b', 'c']) AS name",
         ):
             execute(sql, (NOW.replace(hour=0) - 30 * DAY, NOW.replace(hour=0)))
         execute("ANALYZE")
@@ -371,6 +379,7 @@ def test_a_stretch_of_time_reads_its_own_lists(runtime: Runtime, clock: FrozenCl
         (names.MINUTES, "name_days", 2 * 2),
         (coverage.BY_HOUR, "coverage_days", 2 * (3 + 3)),  # and as many to find the names
         (coverage.SUMS, "coverage_days", 2 * (3 + 3)),
+        (coverage.ENRICHED, "enriched_facts_days", 2 * 3),
         (quality.MINUTES, "coverage_days", 2 * (3 + 3)),
         (coverage.REJECTIONS, "rejection_days", 2 * 3),
         (coverage.REFUSALS, "rejection_days", 3),
@@ -395,7 +404,7 @@ def test_a_small_merchant_costs_two_lists_a_day(runtime: Runtime, clock: FrozenC
     fold_all(runtime)
     clock.move(HOUR)  # a walk that came to its end is not begun again in the same hour
     fold_all(runtime)
-    assert listed() == {"name_days": 10, "coverage_days": 10, "rejection_days": 0}
+    assert listed() == {"name_days": 10, "coverage_days": 10, "rejection_days": 0, "enriched_facts_days": 0}
     with in_transaction():
         for lists in (NAME_DAYS, COVERAGE_DAYS):
             ((events, size),) = rows(

@@ -36,7 +36,7 @@ class Stored(Memory):
     def note(self, event_id: str, digest: str, at: datetime) -> None:
         super().note(event_id, digest, at)
         with in_transaction():
-            db.store_decisions(self.merchant_id, [Decision(event_id, Stitched(), digest)], at)
+            db.store_decisions(self.merchant_id, [Decision(event_id, Stitched(), digest, "Purchase", at)], at)
 
     def known(self, event: Event, now: datetime) -> Known:
         own = event.user_data

@@ -94,6 +94,15 @@ SELECT n.event_name, c.* FROM names n CROSS JOIN LATERAL (
 WHERE n.event_name IS NOT NULL AND (%(name)s::text IS NULL OR n.event_name = %(name)s)
 ORDER BY n.event_name
 """
+# Of the names that were counted at all, as they are sent.
+ENRICHED = f"""
+{_NAMES}
+SELECT n.event_name, c.* FROM names n CROSS JOIN LATERAL (
+    SELECT facts, sum(events)::bigint AS events FROM enriched_facts_counted
+    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND {_WITHIN}
+    GROUP BY facts) AS c
+WHERE n.event_name IS NOT NULL AND (%(name)s::text IS NULL OR n.event_name = %(name)s)
+"""
 REJECTIONS = f"""
 SELECT m.merchant_id, r.* FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id) CROSS JOIN LATERAL (
     SELECT minute, event_name, code, field, sum(events)::bigint AS events FROM rejections_counted
@@ -133,8 +142,21 @@ def facts_of_names(
     merchant_id: int, since: datetime, until: datetime, event_name: str | None = None
 ) -> dict[str, dict[int, int]]:
     """Name -> facts -> events from ``since`` to ``until`` (not included), of all names or one."""
+    return _facts(SUMS, merchant_id, since, until, event_name)
+
+
+def enriched_of_names(
+    merchant_id: int, since: datetime, until: datetime, event_name: str | None = None
+) -> dict[str, dict[int, int]]:
+    """Name -> what stitching added, as facts -> events that got it, of those of ``facts_of_names``."""
+    return _facts(ENRICHED, merchant_id, since, until, event_name)
+
+
+def _facts(
+    sql: str, merchant_id: int, since: datetime, until: datetime, event_name: str | None
+) -> dict[str, dict[int, int]]:
     found: dict[str, dict[int, int]] = {}
-    for name, facts, events in rows(SUMS, _params([merchant_id], since, until, event_name)):
+    for name, facts, events in rows(sql, _params([merchant_id], since, until, event_name)):
         found.setdefault(name, {})[facts] = events
     return found
 

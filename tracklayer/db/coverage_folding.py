@@ -1,4 +1,4 @@
-"""Keeps ``coverage``, ``rejections``, ``refused_names`` and ``unsent_names`` few: one row a minute of what many backends counted, and lists of what is older.
+"""Keeps the tables of ``KEYS`` few: one row a minute of what many backends counted, and lists of what is older.
 
 Minutes of the last two days are rows; what is older becomes lists (db/packed_lists.py), and so do the minutes in which a name
 was sent once their hour is over. While a process lives that reads rows alone, hours take the place of lists of hours.
@@ -27,6 +27,7 @@ from tracklayer.db.packed_lists import OF_ROWS, listing
 KEYS = {
     "coverage": ("merchant_id", "event_name", "minute", "action_source", "host", "facts", "slot"),
     "rejections": ("merchant_id", "minute", "event_name", "code", "field", "slot"),
+    "enriched_facts": ("merchant_id", "event_name", "minute", "facts", "slot"),
     "refused_names": ("merchant_id", "platform", "event_name", "minute", "slot"),  # never listed: there are few
     "unsent_names": ("merchant_id", "platform", "event_name", "minute", "slot"),  # of the same names
 }
@@ -73,12 +74,14 @@ SELECT count(*) FROM taken
 FOLD_SLOTS = {
     "coverage": _fold("coverage", _SLOTS, _NAMES),
     "rejections": _fold("rejections", _SLOTS),
+    "enriched_facts": _fold("enriched_facts", _SLOTS),
     "refused_names": _fold("refused_names", _SLOTS),
     "unsent_names": _fold("unsent_names", _SLOTS),
 }
 LIST_SLOTS = {
     "coverage": _fold("coverage", _SLOTS, _NAMES, listed=True),
     "rejections": _fold("rejections", _SLOTS, listed=True),
+    "enriched_facts": _fold("enriched_facts", _SLOTS, listed=True),
 }
 FOLD_HOURS = {table: _fold(table, _HOURS) for table in KEYS}
 FORGET = "DELETE FROM {0} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {0} WHERE minute < %(before)s LIMIT %(limit)s))"

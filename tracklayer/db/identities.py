@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.json_literal import JsonLiteral
+from tracklayer.domain.facts import BITS, mask_of
 from tracklayer.domain.stitching import (
     LATE,
     LINK_GRAIN,
@@ -209,19 +210,50 @@ _WITHOUT_FLUSH = "set_config('synchronous_commit', 'off', true) IS NOT NULL"
 
 
 class Decision(NamedTuple):
-    """``person``: the digest of the event's own email, or phone."""
+    """``person``: the digest of the event's own email, or phone. ``counted_as`` and ``received_at``: the name under which, and
+    the time of whose minute, what it gets is counted.
+    """
 
     event_id: str
     stitched: Stitched
     person: str | None
+    counted_as: str
+    received_at: datetime
+
+
+# In the order of ids, so that two of them never wait crosswise. Of an event that was erased or purged since, nothing is stored:
+# nobody would ever take it away.
+_STORE_DECISIONS = f"""
+WITH given AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(given)s) AS x(
+        event_id text, fields json, note text, person text, event_name text, minute timestamptz, facts bigint)
+), stored AS (
+    INSERT INTO enrichments (merchant_id, event_id, fields, note, person, decided_at)
+    SELECT %(merchant)s, event_id, fields, note, person, %(now)s FROM given x
+    WHERE {_WITHOUT_FLUSH} AND EXISTS (SELECT FROM events e
+        WHERE e.merchant_id = %(merchant)s AND e.event_id = x.event_id FOR KEY SHARE)
+    ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id
+){{counted}}
+SELECT event_id FROM stored
+"""
+STORE_DECISIONS = _STORE_DECISIONS.format(counted="")
+# Counted with what is stored, and so once, whoever was ahead.
+STORE_AND_COUNT_DECISIONS = _STORE_DECISIONS.format(
+    counted=""", counted AS (
+    INSERT INTO enriched_facts (merchant_id, event_name, minute, facts, slot, events)
+    SELECT %(merchant)s, event_name, minute, facts, pg_backend_pid(), count(*)::int
+    FROM stored JOIN given USING (event_id) WHERE facts <> 0 GROUP BY event_name, minute, facts
+    ON CONFLICT (merchant_id, event_name, minute, facts, slot) DO UPDATE
+        SET events = enriched_facts.events + excluded.events
+)"""
+)
 
 
 def store_decisions(merchant_id: int, decisions: Sequence[Decision], now: datetime) -> dict[str, Stitched]:
     """What each event gets, by event id: another's word counts where somebody was ahead.
 
-    In the order of ids, so that two of them never wait crosswise. Whoever waits sees what the other one committed: for that
-    each statement must see its own moment (READ COMMITTED). Whoever sends anything by it commits something after it. Of an
-    event that was erased or purged since, nothing is stored: nobody would ever take it away.
+    Whoever waits sees what the other one committed: for that each statement must see its own moment (READ COMMITTED). Whoever
+    sends anything by it commits something after it.
     """
     given = [
         {
@@ -229,18 +261,15 @@ def store_decisions(merchant_id: int, decisions: Sequence[Decision], now: dateti
             "fields": write_fields(one.stitched.fields),
             "note": one.stitched.note,
             "person": one.person,
+            "event_name": one.counted_as,
+            "minute": one.received_at.astimezone(UTC).replace(second=0, microsecond=0),
+            "facts": mask_of(added.field for added in one.stitched.fields if added.field in BITS),
         }
         for one in decisions
     ]
-    stored = rows(
-        "INSERT INTO enrichments (merchant_id, event_id, fields, note, person, decided_at) "
-        "SELECT %s, event_id, fields, note, person, %s "
-        "FROM json_to_recordset(%s) AS x(event_id text, fields json, note text, person text) "
-        f"WHERE {_WITHOUT_FLUSH} AND EXISTS (SELECT FROM events e "
-        "WHERE e.merchant_id = %s AND e.event_id = x.event_id FOR KEY SHARE) "
-        "ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id",
-        (merchant_id, now, JsonLiteral(given), merchant_id),
-    )
+    sql = STORE_AND_COUNT_DECISIONS if any(one["facts"] for one in given) else STORE_DECISIONS
+    params: Any = {"merchant": merchant_id, "now": now, "given": JsonLiteral(given)}
+    stored = rows(sql, params)
     found = {one.event_id: one.stitched for one in decisions}
     others = sorted(found.keys() - {row[0] for row in stored})
     return found | decided(merchant_id, others) if others else found

@@ -59,7 +59,16 @@ REJECTION_DAYS = Lists(
     ("merchant_id",),
     folded="slot = 0",
 )
-OF_ROWS = {lists.rows: lists for lists in (NAME_DAYS, COVERAGE_DAYS, REJECTION_DAYS)}
+ENRICHED_DAYS = Lists(
+    "enriched_facts_days",
+    "enriched_facts",
+    3600,
+    ("merchant_id", "event_name"),
+    ("merchant_id", "event_name"),
+    ("facts",),
+    "slot = 0",
+)
+OF_ROWS = {lists.rows: lists for lists in (NAME_DAYS, COVERAGE_DAYS, REJECTION_DAYS, ENRICHED_DAYS)}
 
 
 def listing(lists: Lists, source: str) -> str:

@@ -16,21 +16,31 @@ STRONG = (
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """``shares``: identifier -> 0 to 1 of ``events``, those of people who did not deny consent."""
+    """``shares``: identifier -> 0 to 1 of ``events``, those of people who did not deny consent. ``enriched``: likewise of what was
+    added to them; what was added to none is missing.
+    """
 
     events: int
     shares: Mapping[str, float]
+    enriched: Mapping[str, float]
     any_strong: float
 
 
-def coverage_of(facts: Mapping[int, int], identifiers: Sequence[str] = IDENTIFIERS) -> Coverage:
-    """From facts -> events. ``identifiers``: the ones that matter, such as those that a platform uses."""
+def coverage_of(
+    facts: Mapping[int, int], added: Mapping[int, int], identifiers: Sequence[str] = IDENTIFIERS
+) -> Coverage:
+    """From facts -> events, of what they brought and of what was ``added``. ``identifiers``: the ones that matter, such as those
+    that a platform uses.
+    """
     denied = BITS["consent_denied"]
-    counted = [(bits, events) for bits, events in facts.items() if not bits & denied]
-    total = sum(events for _, events in counted)
+    brought = {bits: events for bits, events in facts.items() if not bits & denied}
+    total = sum(brought.values())
 
-    def share(mask: int) -> float:
-        return round(sum(events for bits, events in counted if bits & mask) / total, 4) if total else 0.0
+    def share(found: Mapping[int, int], mask: int) -> float:
+        with_it = sum(events for bits, events in found.items() if bits & mask)
+        return round(min(1.0, with_it / total), 4) if total else 0.0
 
     strong = mask_of(name for name in STRONG if name in identifiers)
-    return Coverage(total, {name: share(BITS[name]) for name in identifiers}, share(strong))
+    shares = {name: share(brought, BITS[name]) for name in identifiers}
+    enriched = {name: found for name in identifiers if (found := share(added, BITS[name]))}
+    return Coverage(total, shares, enriched, share(brought, strong))

@@ -43,8 +43,9 @@ class CoverageRow:
     )
     enriched: JSON = strawberry.field(
         metadata=READ,
-        description="Identifier -> share of events that have it from identity stitching alone. That is not counted so far: it is "
-        "always empty. `enrichment` of an event says what was added to it.",
+        description="Identifier -> share, 0 to 1, of these events that did not bring it and got it by identity stitching, which "
+        "is decided before an event is first sent; what none of them got is missing. `enrichment` of an event says what was "
+        "added to it.",
     )
     any_strong: float = strawberry.field(
         metadata=READ,
@@ -64,12 +65,18 @@ def coverage_range(since: datetime, until: datetime) -> tuple[datetime, datetime
     return begin, end if end == until or until > LAST else end + HOUR
 
 
-def coverage_rows(facts: Mapping[str, Mapping[int, int]], platforms: Sequence[str]) -> list[CoverageRow]:
-    """By name, the merchant's row before those of the platforms."""
+def coverage_rows(
+    facts: Mapping[str, Mapping[int, int]], enriched: Mapping[str, Mapping[int, int]], platforms: Sequence[str]
+) -> list[CoverageRow]:
+    """By name, the merchant's row before those of the platforms. ``facts`` and ``enriched``: what events brought and got."""
     rows = []
-    for name, found in facts.items():
-        rows.append(_row(name, None, coverage_of(found)))
-        rows += [_row(name, platform, coverage_of(found, mapper_for(platform).identifiers)) for platform in platforms]
+    for name, brought in facts.items():
+        added = enriched.get(name, {})
+        rows.append(_row(name, None, coverage_of(brought, added)))
+        rows += [
+            _row(name, platform, coverage_of(brought, added, mapper_for(platform).identifiers))
+            for platform in platforms
+        ]
     return rows
 
 
@@ -79,6 +86,6 @@ def _row(name: str, platform: str | None, found: Coverage) -> CoverageRow:
         platform=Platform(platform) if platform else None,
         events=as_int(found.events),
         identifiers=JSON({spelt(each): share for each, share in found.shares.items()}),
-        enriched=JSON({}),
+        enriched=JSON({spelt(each): share for each, share in found.enriched.items()}),
         any_strong=found.any_strong,
     )

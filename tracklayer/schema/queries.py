@@ -10,7 +10,7 @@ from strawberry import ID, Info
 
 from tracklayer.db.alerts import AlertSearch, page_of_alerts
 from tracklayer.db.channels import channel
-from tracklayer.db.coverage import facts_of_names, refusals
+from tracklayer.db.coverage import enriched_of_names, facts_of_names, refusals
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.delivery_groups import MOST_CODES, delivery_groups
 from tracklayer.db.destinations import destinations
@@ -303,9 +303,13 @@ class Query:
         assert begin is not None  # the schema demands both
         assert end is not None
         name = ids.text_argument(event_name, "eventName")
-        facts = await read(facts_of_names, holder.merchant_id, *coverage_range(begin, end), name)
-        rows = await read(destinations, holder.merchant_id) if facts else []
-        return coverage_rows(facts, [row.platform for row in rows if row.platform in PLATFORMS])
+        span = coverage_range(begin, end)
+        facts = await read(facts_of_names, holder.merchant_id, *span, name)
+        if not facts:
+            return []
+        enriched = await read(enriched_of_names, holder.merchant_id, *span, name)
+        rows = await read(destinations, holder.merchant_id)
+        return coverage_rows(facts, enriched, [row.platform for row in rows if row.platform in PLATFORMS])
 
     @strawberry.field(
         metadata=READ | weighs(PREVIEW),

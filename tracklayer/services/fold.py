@@ -132,6 +132,7 @@ def _steps(now: datetime) -> Iterator[_Step]:
     yield _Step("folding queues", lambda limit, _: db.fold_queues(limit))
     for what, table, after in (
         ("forgetting what events carried", "coverage", FORGET_AFTER),
+        ("forgetting what events were given", "enriched_facts", FORGET_AFTER),
         ("forgetting what was refused", "rejections", FORGET_AFTER),
         ("forgetting what refused sales are worth", "refused_worth", WORTH_FORGET_AFTER),
         ("forgetting names", "name_minutes", NAMES_FORGET_AFTER),

@@ -102,12 +102,12 @@ def decisions(runtime: Runtime, merchant_id: int, found: Sequence[EventRow]) -> 
         return _decide(runtime, merchant_id, stitching, read, runtime.clock.now(), store=False)
 
 
-def _read(runtime: Runtime, stitching: Stitching, events: Sequence[ToStitch]) -> list[tuple[Event, bool]]:
+def _read(runtime: Runtime, stitching: Stitching, events: Sequence[ToStitch]) -> list[tuple[Event, ToStitch]]:
     read = []
     for one in events:
         if one.received_at >= stitching.since:
             with suppress(SealError, ValueError, TypeError):
-                read.append((persist.to_event(one.row, runtime.sealer), one.was_tried))
+                read.append((persist.to_event(one.row, runtime.sealer), one))
     return read
 
 
@@ -115,7 +115,7 @@ def _decide(
     runtime: Runtime,
     merchant_id: int,
     stitching: Stitching,
-    events: Sequence[tuple[Event, bool]],
+    events: Sequence[tuple[Event, ToStitch]],
     now: datetime,
     *,
     store: bool,
@@ -145,14 +145,16 @@ def _decide(
     if left and store:
         db.take_back(merchant_id, left)
     fresh = []
-    for event, was_tried in events:
+    known_name = runtime.counting.names.known
+    for event, given in events:
         event_id, those = event.event_id, people[event.event_id]
         if event_id in known.decided or (browsers[event_id] is None and not those):
             continue
         # What a platform may have got without anything added stays so.
-        is_tried = was_tried or event_id in known.tried
+        is_tried = given.was_tried or event_id in known.tried
         found = NOTHING if is_tried else _judge(runtime, merchant_id, event, browsers[event_id], those, known)
-        fresh.append(Decision(event_id, found, those[0] if those else None))
+        counted_as = known_name(merchant_id, event.event_name, int(given.received_at.timestamp() // 3600))
+        fresh.append(Decision(event_id, found, those[0] if those else None, counted_as, given.received_at))
     decided: Mapping[str, Stitched] = {one.event_id: one.stitched for one in fresh}
     if fresh and store:
         decided = db.store_decisions(merchant_id, fresh, now)
