@@ -20,6 +20,7 @@ from tracklayer.db.server import Became, became_of, transaction_id
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.deliver import deliver_due
+from tracklayer.services.deliver_together import take
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.turned_away import write_turned_away
@@ -160,3 +161,37 @@ def test_what_became_of_a_transaction_is_known_of_one_that_no_server_has_begun_a
         assert became_of(mine + 1_000_000) is Became.UNDONE
     with in_transaction():
         assert became_of(mine) is Became.COMMITTED
+
+
+@pytest.mark.parametrize("arrive", [True, False], ids=["committed", "not committed"])
+@pytest.mark.parametrize("together", [True, False], ids=["of many", "of one"])
+def test_what_may_be_leased_by_a_claim_that_nobody_answered_is_given_back_at_once(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    proxy: FrozenProxy,
+    database: str,
+    clock: FrozenClock,
+    together: bool,
+    arrive: bool,
+) -> None:
+    ingest_events(
+        runtime, merchant.holder, [draft(f"order_{n}", occurred_at=clock.now().isoformat()) for n in range(5)]
+    )
+    queue = (merchant.merchant_id, "meta")
+    proxy.cut_commits(1, b"INSERT INTO claims", arrive=arrive)
+    with pytest.raises(DatabaseAwayError):
+        take(runtime, worker, [queue]) if together else deliver_due(runtime, worker, *queue)
+    assert proxy.cuts_left == 0
+    connection.connect(database)
+    if together:
+        [errand], others = take(runtime, worker, [queue])
+        assert (errand.queue, others) == (queue, [])
+        with in_transaction():
+            assert rows("SELECT cardinality(event_ids) FROM claims") == [(5,)]
+        return
+    while deliver_due(runtime, worker, *queue):
+        pass
+    with in_transaction():
+        assert rows("SELECT DISTINCT status FROM deliveries") == [("delivered",)]
+        assert rows("SELECT count(*) FROM claims") == [(0,)]

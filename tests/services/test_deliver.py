@@ -830,6 +830,36 @@ def test_an_acknowledgement_that_comes_after_its_lease_was_taken_back_is_written
     assert not check_invariants(clock.now())
 
 
+def test_refusals_are_counted_by_name_where_what_was_not_sent_cannot_be(
+    runtime: Runtime, merchant: Merchant, worker: int, database: str
+) -> None:
+    ingest(runtime, merchant, draft("first", user_data={}))
+    deliver(runtime, merchant, worker)
+    with other_session(database) as other:
+        other.cursor().execute("LOCK TABLE unsent_names IN ACCESS EXCLUSIVE MODE")
+        ingest(runtime, merchant, draft("a", user_data={}), draft("b", consent={"ad_user_data": "denied"}))
+        deliver(runtime, merchant, worker)
+    with in_transaction():
+        assert rows("SELECT event_name, sum(events)::int FROM refused_names GROUP BY 1") == [("Purchase", 2)]
+        assert rows("SELECT count(*) FROM unsent_names") == [(0,)]
+
+
+def test_a_failure_that_cost_no_attempt_counts_as_a_retry_behind_one_that_did(
+    runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, draft("a"))
+    fault(sandbox, kind="error", count=1)
+    deliver(runtime, merchant, worker)
+    clock.move(timedelta(hours=1))
+    fault(sandbox, kind="credentials", count=1)
+    deliver(runtime, merchant, worker)
+    with in_transaction():
+        counted = rows(
+            "SELECT sum(unreachable)::int, sum(credentials_refused)::int, sum(retries_failed)::int FROM minutes"
+        )
+    assert counted == [(1, 1, 1)]
+
+
 @pytest.mark.parametrize("is_there", [True, False], ids=["locked", "away"])
 def test_refusals_that_cannot_be_counted_by_name_keep_nothing_from_being_delivered(
     runtime: Runtime,

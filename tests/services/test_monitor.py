@@ -38,6 +38,7 @@ from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.monitor import Watch, learn_baselines
 from tracklayer.services.redeliver import redeliver_matching
+from tracklayer.services.sweep import sweep
 from tracklayer.services.watches import destinations
 
 
@@ -960,6 +961,33 @@ def test_what_is_refused_once_more_when_it_is_redelivered_is_no_drop_of_the_dest
     assert redeliver_matching(scene.runtime, scene.merchant.merchant_id, search).requeued == 72
     scene.passes(300, every=5)
     assert scene.alerts() == []
+
+
+def test_what_was_never_tried_and_is_refused_when_it_is_redelivered_is_told_as_new_events_are(scene: Scene) -> None:
+    """It waited for a day, as its destination was paused or removed: nobody knows yet that the platform refuses it."""
+    for _ in range(20):
+        scene.sends(12)
+        scene.passes(30)
+    merchant_id = scene.merchant.merchant_id
+    assert pause_destination(scene.runtime, merchant_id, "meta")
+    given = {"platform": "meta", "kind": "refuse", "event_ids": [f"order_{scene.sent + n}" for n in range(100)]}
+    scene.sends(100)
+    scene.clock.move(timedelta(hours=25))
+    assert sweep(scene.runtime).dropped == 100
+    assert resume_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(60)
+    before = scene.alerts()
+    httpx.post(f"{scene.sandbox.url}/_faults", json=given).raise_for_status()
+    counted = "SELECT event_name, sum(events)::int FROM refused_names GROUP BY 1"
+    for status in ("dropped", "failed"):  # the second time they had their outcome before
+        search = DeliverySearch(platform="meta", status=(status,))
+        assert redeliver_matching(scene.runtime, merchant_id, search).requeued == 100
+        scene.passes(30)
+        with in_transaction():
+            assert rows(counted) == [("Purchase", 100)]
+            [(failed, again)] = rows("SELECT sum(refused)::int, sum(retries_failed)::int FROM minutes")
+        assert failed - again == 100
+        assert scene.alerts() == [*before, ("platform_down", True)]
 
 
 def test_what_the_rules_refuse_again_when_it_is_redelivered_is_counted_by_its_name_once(scene: Scene) -> None:

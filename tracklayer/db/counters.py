@@ -173,10 +173,13 @@ class Changes:
         """Whether there is something to count by event name."""
         return bool(self._refused or self._unsent) and self._known is not None
 
-    def write_names(self) -> None:
-        """Adds what is counted by event name, which ``write`` does not, to this backend's own rows. Needs an open transaction."""
+    def write_refused_names(self) -> None:
+        """Adds what was refused by event name, which ``write`` does not, to this backend's own rows. Needs an open transaction."""
         if self._known is not None and self._refused:
             count_refused(self._refused, self._known)
+
+    def write_unsent_names(self) -> None:
+        """Likewise what was not sent, after what was refused."""
         if self._known is not None and self._unsent:
             count_unsent(self._unsent, self._known)
 

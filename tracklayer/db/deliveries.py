@@ -151,7 +151,7 @@ class Claimed(NamedTuple):
     event: EventToMap
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Lease:
     """One worker's hold on some deliveries of a destination: a row of ``claims``."""
 
@@ -367,6 +367,9 @@ def repeats_of(delivered: Delivered, now: datetime) -> list[Repeat]:
     return [Repeat(event_id, logged, 1) for event_id in delivered.event_ids]
 
 
+# What is redelivered counts its attempts from 0 again. Where it came to something before and fails once more, that is no news of
+# its destination, as a retry is none. What was never tried, as its destination was paused or gone for a day, is news.
+_IS_FIRST = "NOT coalesce(d.had_outcome, d.requeued_at IS NOT NULL)"
 # What an answer that came late has delivered may have been on its way once more, and that request reached the platform as
 # well: all that is told of it is its attempt. Not again where its answer is written again.
 NOTE_REPEATS = f"""
@@ -378,7 +381,7 @@ FROM json_to_recordset(%(repeats)s::json) AS x(event_id text, at timestamptz, co
 WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
   AND d.status = 'delivered' AND NOT EXISTS (
     SELECT FROM jsonb_array_elements(d.attempt_log) AS e(entry) WHERE (entry ->> 'at')::timestamptz = x.at)
-RETURNING x.logged ->> 'outcome', d.attempts, d.requeued_at IS NULL
+RETURNING x.logged ->> 'outcome', d.attempts - x.cost > 0, {_IS_FIRST}
 """
 
 
@@ -406,11 +409,11 @@ def note_repeats(lease: Lease, repeats: Sequence[Repeat], now: datetime, changes
         "merchant": lease.merchant_id,
         "platform": lease.platform,
     }
-    for outcome, attempts, is_first in rows(NOTE_REPEATS, params):
+    for outcome, is_retry, is_first in rows(NOTE_REPEATS, params):
         if outcome == AttemptOutcome.ACKNOWLEDGED:
-            done = {"acknowledged": 1, "retries_acknowledged": int(attempts > 1)}
+            done = {"acknowledged": 1, "retries_acknowledged": int(is_retry)}
         else:
-            done = _failed(outcome, is_retry=attempts > 1 or not is_first)
+            done = _failed(outcome, is_retry=is_retry or not is_first)
         changes.add(lease.merchant_id, lease.platform, now, **done)
 
 
@@ -458,7 +461,8 @@ WITH before AS (
     SELECT event_id, status AS was, drop_reason, entry.*
     FROM deliveries CROSS JOIN LATERAL (
         SELECT place - 1 AS place, (entry ->> 'number')::int > 1 AS is_retry,
-               coalesce((entry ->> 'at')::timestamptz >= (former_waits -> 0 ->> 1)::timestamptz, false) AS is_again,
+               coalesce((entry ->> 'at')::timestamptz >= (former_waits -> 0 ->> 1)::timestamptz, false)
+                   AND ((entry ->> 'at')::timestamptz < requeued_at OR coalesce(had_outcome, true)) AS is_again,
                (entry ->> 'at')::timestamptz + (entry ->> 'duration_ms')::int * interval '1 ms' AS counted_at
         FROM jsonb_array_elements(attempt_log) WITH ORDINALITY AS x(entry, place)
         WHERE entry ->> 'outcome' = 'unknown' AND (entry ->> 'at')::timestamptz = %(started)s
@@ -547,8 +551,8 @@ FROM json_to_recordset(%(settlements)s::json) AS x(
 WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
   AND d.{NOT_DONE}
   AND (x.logged IS NULL OR d.attempts <> x.attempts OR d.last_attempt_at IS DISTINCT FROM x.last_attempt_at)
-RETURNING d.received_at, d.drop_reason, x.came_too_late, x.logged ->> 'outcome', x.attempts, d.event_id,
-          d.requeued_at IS NULL
+RETURNING d.received_at, d.drop_reason, x.came_too_late, x.logged ->> 'outcome', (x.logged ->> 'number')::int > 1, x.attempts,
+          d.event_id, {_IS_FIRST}
 """
 
 
@@ -587,9 +591,7 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
         "platform": lease.platform,
     }
     found = rows(SETTLE, params)  # type: ignore[arg-type]
-    # ``is_first``: what is redelivered counts its attempts from 0 again, and had its first outcome before. Where it fails once
-    # more, that is no news of the destination, as a retry is none; where it is taken, that is.
-    for received_at, drop_reason, came_too_late, outcome, attempts, event_id, is_first in found:
+    for received_at, drop_reason, came_too_late, outcome, is_retry, attempts, event_id, is_first in found:
         if drop_reason is not None:
             changes.drop(lease.merchant_id, lease.platform, received_at, drop_reason, now)
             if drop_reason in UNMAPPABLE and not attempts:  # else it failed when it was sent, and counts once
@@ -603,7 +605,7 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
         if outcome is not None:
             if outcome == AttemptOutcome.REJECTED and attempts == 1 and is_first:
                 changes.refused(lease.merchant_id, lease.platform, event_id, received_at)
-            failed = _failed(outcome, is_retry=attempts > 1 or not is_first)
+            failed = _failed(outcome, is_retry=is_retry or not is_first)
             changes.add(lease.merchant_id, lease.platform, now, **failed)
     if len(found) < len(settlements):
         repeats = [
@@ -775,6 +777,8 @@ WITH given AS (
 UPDATE deliveries d
 SET status = 'queued', attempts = 0, due_at = before.due_at, window_ends_at = before.due_at + %(window)s,
     next_retry_at = NULL, drop_reason = NULL, drop_field = NULL, finished_at = NULL, last_error = NULL, error_code = NULL,
+    had_outcome = coalesce(d.had_outcome, d.requeued_at IS NOT NULL) OR d.attempts > 0 OR d.attempt_log <> '[]'
+        OR coalesce(d.drop_reason <> ALL(%(untried)s), false),
     requeued_at = %(now)s, former_waits = coalesce(d.former_waits, '[]') || jsonb_build_array(jsonb_build_array(
         coalesce(d.requeued_at, d.queued_at), coalesce(d.finished_at, %(now)s::timestamptz)))
 FROM before WHERE d.ctid = before.ctid AND d.merchant_id = %(merchant)s
@@ -803,6 +807,7 @@ def requeue(
         "platform": platform,
         "window": window,
         "now": now,
+        "untried": [DropReason.WINDOW_EXPIRED, DropReason.DESTINATION_REMOVED],
     }
     found = rows(REQUEUE, params)
     for _, received_at, status, drop_reason in found:

@@ -85,6 +85,7 @@ from tracklayer.services.alone import tell_fault
 from tracklayer.services.channels import note_state
 from tracklayer.services.credentials import settings_to_map
 from tracklayer.services.destinations import is_invented
+from tracklayer.services.leases import claiming
 from tracklayer.services.outage import may_claim, note_outcomes
 from tracklayer.services.platform_requests import (
     UNREAD,
@@ -192,7 +193,7 @@ def _claim(
     runtime: Runtime, worker: int, merchant_id: int, platform: str, now: datetime, turn: Turn
 ) -> tuple[Batch, list[Claimed]] | None:
     mapper = mapper_for(platform)
-    with in_transaction():
+    with claiming(runtime) as leases:
         row = db_destinations.destination(merchant_id, platform)
         if row is None or not may_send(db_destinations.health_of(row), now):
             return None
@@ -223,6 +224,7 @@ def _claim(
             if is_probe:
                 db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
             return None
+        leases.append(taken[0])
         if is_single:
             db_destinations.take_turn(merchant_id, platform, now + LEASE)  # as the lease, until it is renewed
     is_full = len(claimed) == limit and not is_single
@@ -722,13 +724,14 @@ def _count_by_name(runtime: Runtime, changes: Changes) -> None:
     """Of which names something was refused, or not sent, only monitors read: where it cannot be written, what was settled is all
     the same.
     """
-    try:
-        with in_transaction():
-            changes.write_names()
-    except Exception as error:
-        if is_broken():
-            raise
-        tell_fault(runtime, "counting of which names events are refused", error)
+    for what, write in (("refused", changes.write_refused_names), ("not sent", changes.write_unsent_names)):
+        try:
+            with in_transaction():
+                write()
+        except Exception as error:
+            if is_broken():
+                raise
+            tell_fault(runtime, f"counting of which names events are {what}", error)
 
 
 def _tell(destination: Destination, before: DestinationState, after: DestinationState, reason: str | None) -> None:
@@ -747,6 +750,11 @@ def _tell(destination: Destination, before: DestinationState, after: Destination
 
 
 def tell_lost(lease: Lease) -> None:
-    """That others have taken over what this worker had."""
+    """That a batch is this worker's no more: others have taken it over, or it was settled and the answer to that is lost."""
     more = {"kind": "lease_lost", "merchant_id": lease.merchant_id, "platform": lease.platform}
-    log.warning("merchant %s, %s: a batch took longer than its lease", lease.merchant_id, lease.platform, extra=more)
+    log.warning(
+        "merchant %s, %s: a batch took longer than its lease, or the database took its outcome and could not say so",
+        lease.merchant_id,
+        lease.platform,
+        extra=more,
+    )

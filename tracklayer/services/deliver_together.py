@@ -43,6 +43,7 @@ from tracklayer.services.deliver import (
     stitch,
     tell_lost,
 )
+from tracklayer.services.leases import claiming
 from tracklayer.services.outage import by_platform, note_outcomes
 from tracklayer.services.platform_requests import Batch, Item, ask, names_of
 from tracklayer.services.stitch import ToStitch, stitched
@@ -102,7 +103,7 @@ def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[E
     now = runtime.clock.now()
     try:
         with runtime.turns.fresh() as keep_up, metrics.CLAIM.time():
-            seen, claimed, others = _claim(queues, now, worker)
+            seen, claimed, others = _claim(runtime, queues, now, worker)
             keep_up += [(lease.merchant_id, lease.platform) for lease, those in claimed.items() if len(those) < FEW]
     except Exception as error:
         if is_everybodys(error):
@@ -133,13 +134,14 @@ def take(runtime: Runtime, worker: int, wanted: Iterable[Queue]) -> tuple[list[E
 
 
 def _claim(
-    queues: Sequence[Queue], now: datetime, worker: int
+    runtime: Runtime, queues: Sequence[Queue], now: datetime, worker: int
 ) -> tuple[Mapping[Queue, Seen], Mapping[Lease, list[Claimed]], list[Queue]]:
     """(the destinations, what was claimed, those that may be sent to and were passed over)."""
-    with in_transaction():
+    with claiming(runtime) as leases:
         seen = {(found.merchant_id, found.platform): found for found in db_destinations.look_at(queues, now, IN_HAND)}
         locked = [queue for queue, found in seen.items() if found.is_locked]
         claimed = db.claim_due(locked, FEW, now, worker) if locked else {}
+        leases += claimed
     others = [
         queue
         for queue, found in seen.items()
