@@ -29,6 +29,7 @@ from typing import NamedTuple
 from tracklayer.domain.event import Event, UserData, made_of
 from tracklayer.domain.identifiers import FORMATS, usable, web_url
 from tracklayer.domain.normalise import Matchable, is_somebodys_number, phone_at_home, phone_e164
+from tracklayer.domain.normalise import email as usual_email
 from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.shown import clicks_in
 
@@ -505,11 +506,11 @@ def without_refused(decided: Stitched, browser_id: str | None, refused: Collecti
 
 
 def is_somebodys(email: Matchable) -> bool:
-    """Whether an email may be a person's; of a digest nobody can tell."""
+    """Whether an email may be a person's, in whatever spelling; of a digest nobody can tell."""
     if email.plain is None:
         return True
-    local, at, domain = email.plain.strip().lower().rpartition("@")
-    if not (at and domain and local) or domain in _NOBODYS_DOMAINS:
+    local, _, domain = (usual_email(email.plain) or "").partition("@")
+    if not local or domain in _NOBODYS_DOMAINS:
         return False
     return local.partition("+")[0] not in NOBODYS_MAILBOXES
 
