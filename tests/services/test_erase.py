@@ -1232,6 +1232,30 @@ def test_what_was_on_its_way_for_long_is_found(runtime: Runtime, merchant: Merch
     assert stored(merchant) == []
 
 
+# What ``guest`` is to the search: events with it are found by each of these.
+UNSEEN_GUESTS = (
+    "\u200bguest",
+    "guest\ufeff",
+    " \u2060Guest\u00ad ",
+    "\u200b",
+    "\ufeff \u200b",
+    "'guest'",
+    *(normalise.sha256_hex(word) for word in ("guest", "Guest", "GUEST", "n/a", "N/A")),
+    normalise.sha256_hex("guest").upper(),
+    f"\u200b{normalise.sha256_hex('guest')}.AQ",
+    f"\ufeff{normalise.sha256_hex('')}",
+)
+
+
+def test_the_digest_of_a_word_for_everybody_is_nobodys_email_or_phone(runtime: Runtime, merchant: Merchant) -> None:
+    guest = normalise.sha256_hex("guest")
+    send(runtime, merchant, of("hers", external_id=guest), of("his", "john@shop.example", external_id=guest))
+    for request in (Request(email=guest), Request(phone=guest)):
+        found = count_person(runtime, merchant.merchant_id, request)
+        assert isinstance(found, list)
+        assert [problem.code for problem in found] == ["INVALID_VALUE"]
+
+
 async def test_a_dry_run_tells_what_may_be_many_people(
     api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
@@ -1242,9 +1266,9 @@ async def test_a_dry_run_tells_what_may_be_many_people(
     found = (await api(ERASE, input={"externalId": "1", "browserId": LAPTOP}, dryRun=True))["erasePerson"]
     assert (found["eventsErased"], found["differentEmails"], found["differentExternalIds"]) == (3, 3, 1)
     assert (found["eventsUncertain"], found["uncertainEventIds"], found["sharedIdentities"]) == (1, ["ring"], 1)
-    for nobody in ("guest", "Unknown", " n/a ", "anonymous"):
+    for nobody in ("guest", "Unknown", " n/a ", "anonymous", *UNSEEN_GUESTS):
         refused = (await api(ERASE, input={"externalId": nobody}, dryRun=True))["erasePerson"]
-        assert [error["code"] for error in refused["userErrors"]] == ["INVALID_VALUE"], nobody
+        assert [error["code"] for error in refused["userErrors"]] == ["INVALID_VALUE"], ascii(nobody)
     counted = count_person(runtime, merchant.merchant_id, Request(external_id="1", browser_id=LAPTOP))
     assert isinstance(counted, Counted)
     said = _would_go(counted)
