@@ -218,6 +218,32 @@ def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenCl
             execute("DELETE FROM tombstones")
 
 
+@pytest.mark.parametrize("hashing", [True, False])
+@pytest.mark.parametrize("asked", ["0151 23456789", "+49 151 23456789", "0049 151 23456789"])
+def test_the_text_of_a_phones_digest_is_found_however_the_number_is_asked_for(
+    runtime: Runtime, clock: FrozenClock, asked: str, hashing: bool
+) -> None:
+    merchant = new_merchant(runtime, hashing=hashing)
+    set_destination(runtime, merchant.merchant_id, "meta", {**META, "default_country": "DE"}, None)
+    digests = [normalise.sha256_hex(number) for number in ("4915123456789", "+4915123456789")]
+    texts = [
+        text
+        for one in digests
+        for text in (f"sha256:{one}", f"0X{one.upper()}", b64encode(bytes.fromhex(one)).decode())
+    ]
+    other = f"sha256:{normalise.sha256_hex('4915123456780')}"
+    send(runtime, merchant, of("his", None, phone=other), *(of(f"hers{n}", None, phone=t) for n, t in enumerate(texts)))
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(phone=asked)))
+    assert stored(merchant) == ["his"]
+    assert len(done.identifiers) < 20
+    # Nor does it come back.
+    send(runtime, merchant, of("new", None, phone=other), *(of(f"new{n}", None, phone=t) for n, t in enumerate(texts)))
+    with in_transaction():
+        found = rows("SELECT event_id FROM events WHERE event_id LIKE 'new%%' AND user_data::text <> '{}'")
+    assert found == [("new",)]
+
+
 PHONE = "+49 151 23456789"
 CONTACTS_AS_IDS = [
     (Request(email=EMAIL), " Canary.Jane@shop.example"),

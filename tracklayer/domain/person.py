@@ -223,10 +223,12 @@ def _of_kinds(digests: Iterable[str]) -> set[str]:
     return {f"{kind}:{digest}" for kind in ("email", "email_given") for digest in digests}
 
 
-def written_otherwise(email: str | None = None, phone: str | None = None) -> set[str]:
+def written_otherwise(
+    email: str | None = None, phone: str | None = None, countries: frozenset[str] = frozenset()
+) -> set[str]:
     """What an email or phone is known by that was sent as no platform takes it: it is kept as the text that it is.
 
-    A digest with ``sha256:`` or ``0x`` before it, or in base64, which others than hexadecimal digits are; an address with its part
+    ``countries``: in which a phone without a country code is read. A digest with ``sha256:`` or ``0x`` before it, or in base64, which others than hexadecimal digits are; an address with its part
     before the @ in quotes; MD5 and SHA-1 of an address.
     """
     found: set[str] = set()
@@ -241,8 +243,10 @@ def written_otherwise(email: str | None = None, phone: str | None = None) -> set
         found |= _of_kinds(map(_of_text, texts))
     if phone is not None and (digest := digest_in(phone)) is not None:
         found |= {f"phone:{_of_text(text)}" for text in _as_text(digest)}
-    elif phone is not None and (number := normalise.phone_e164(phone)) is not None:
-        digests = normalise.phone_digests(number, frozenset())
+    elif phone is not None:
+        digests = normalise.phone_digests(phone, countries)
+        if not digests and (number := normalise.phone_e164(phone)) is not None:
+            digests = normalise.phone_digests(number, frozenset())
         found |= {f"phone:{_of_text(text)}" for digest in digests.values() for text in _as_text(digest)}
     return found
 
@@ -256,7 +260,7 @@ def tokens_of_phone(value: str, countries: frozenset[str]) -> set[str]:
     if digest_in(value) is not None:
         return {f"phone:{digest_in(value)}"} | written_otherwise(phone=value)
     found = normalise.phone_digests(value, countries)
-    tokens = _stored_phone(value, found, countries, None) | written_otherwise(phone=value)
+    tokens = _stored_phone(value, found, countries, None) | written_otherwise(phone=value, countries=countries)
     numbers = {normalise.phone_e164(value, country) for country in countries} | {normalise.phone_e164(value)}
     whole = {decimal_digits(number) for number in numbers if number} or {
         decimal_digits(value).lstrip("0")[-_MOST_DIGITS:]

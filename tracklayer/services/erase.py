@@ -384,7 +384,7 @@ def erase_person(
     marker = marker_of(runtime)
     tokens = tokens_of(request, countries)
     identifiers = sorted(
-        [kind, marker.mark(merchant_id, token).hex()[:PREFIX]] for kind, token in _told(request, tokens)
+        [kind, marker.mark(merchant_id, token).hex()[:PREFIX]] for kind, token in _told(request, tokens, countries)
     )
     with holders_change(runtime, merchant_id), in_transaction():
         is_full = db.count_open(merchant_id, MAX_OPEN) >= MAX_OPEN
@@ -488,10 +488,10 @@ def let_back(runtime: Runtime, merchant_id: int, those: Sequence[tuple[ErasureRo
     return {whose[place] for place in db.let_back(merchant_id, asked)} if asked else set()
 
 
-def _told(request: Request, tokens: Iterable[str]) -> list[tuple[str, str]]:
+def _told(request: Request, tokens: Iterable[str], countries: frozenset[str]) -> list[tuple[str, str]]:
     """(kind, token) of what was asked for: one of each form."""
     tokens = set(tokens)
-    told = tokens - person.ends_of(tokens) - person.written_otherwise(request.email, request.phone)
+    told = tokens - person.ends_of(tokens) - person.written_otherwise(request.email, request.phone, countries)
     found = [(token.partition(":")[0].removesuffix("_given"), token) for token in told]
     return found + [("event_id", of_event(event_id)) for event_id in request.event_ids]
 
