@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -249,6 +250,8 @@ CONTACTS_AS_IDS = [
     (Request(email=EMAIL), " Canary.Jane@shop.example"),
     (Request(email=EMAIL), f"shop:{EMAIL}|7"),
     (Request(email=EMAIL), "canary.jane%40shop.example"),
+    (Request(email=EMAIL), "Canary.Jane @ shop.example"),
+    (Request(email=DIGEST), "user: canary.jane ＠ shop.example"),
     (Request(email=EMAIL), DIGEST),
     (Request(email=DIGEST), EMAIL),
     (Request(email="canaryroe@googlemail.com"), "canary.roe+x@gmail.com"),
@@ -327,6 +330,28 @@ def test_another_unicode_form_of_an_address_is_the_same_mailbox(
             assert found == [("{}",)], (kept, asked)
             execute("DELETE FROM suppressions")
     assert "his" in stored(merchant)
+
+
+@pytest.mark.parametrize("hashing", [True, False])
+@pytest.mark.parametrize("asked", ["josé@münchen.example", "josé@xn--mnchen-3ya.example"])
+def test_what_is_kept_as_a_text_is_found_in_every_form_of_an_address(
+    runtime: Runtime, clock: FrozenClock, asked: str, hashing: bool
+) -> None:
+    merchant = new_merchant(runtime, hashing=hashing)
+    texts = []
+    for one in ("josé@münchen.example", "josé@xn--mnchen-3ya.example", "jose\u0301@mu\u0308nchen.example"):
+        digests = [hashlib.new(name, one.encode()).hexdigest() for name in ("md5", "sha1")]
+        texts += [*digests, one.replace("@", "%40"), quote(one), one.replace("@", '"@').replace("j", '"j', 1)]
+    other = hashlib.md5("josé@munchen.example".encode()).hexdigest()
+    send(runtime, merchant, of("his", other), *(of(f"hers{number}", text) for number, text in enumerate(texts)))
+    assert len(stored(merchant)) == 16
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=asked)))
+    assert stored(merchant) == ["his"]
+    assert len(done.identifiers) < 20
+    send(runtime, merchant, *(of(f"new{number}", text) for number, text in enumerate(texts)))
+    with in_transaction():
+        assert rows("SELECT event_id FROM events WHERE event_id LIKE 'new%%' AND user_data::text <> '{}'") == []
 
 
 @pytest.mark.parametrize("old", ["jose\u0301@shop.example", "j@xn--mnchen-3ya.example", "j@münchen.example"])
