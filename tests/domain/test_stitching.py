@@ -423,6 +423,7 @@ def test_a_mailbox_of_many_gives_an_anonymous_event_nobody() -> None:
         ("jane@example.com", True),
         ("NoReply@shop.example", False),
         ("no-reply+1@shop.example", False),
+        ("no.reply@shop.example", False),
         ("guest@shop.example", False),
         ("pos@shop.example", False),
         ("test@example.com", False),

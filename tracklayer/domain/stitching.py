@@ -50,9 +50,9 @@ LINK_GRAIN = timedelta(hours=1)  # a browser and a person that are seen together
 
 # What stands before the @ of mailboxes that are nobody's, or a whole shop's.
 NOBODYS_MAILBOXES = frozenset(
-    "noreply no-reply no_reply donotreply do-not-reply do_not_reply guest test testing pos till kasse counter checkout "
-    "register walkin walk-in anonymous unknown nobody none null undefined nan nil na invalid noemail no-email no_email no.email "
-    "nomail no-mail no_mail noname notprovided not-provided not_provided notgiven dummy fake asdf unbekannt keineemail "
+    "noreply no-reply no_reply no.reply donotreply do-not-reply do_not_reply do.not.reply "
+    "guest test testing pos till kasse counter checkout register walkin walk-in anonymous unknown nobody none null undefined nan nil na invalid noemail "
+    "no-email no_email no.email nomail no-mail no_mail noname notprovided not-provided not_provided notgiven dummy fake asdf unbekannt keineemail "
     "keine-email keine.email semail sememail sem-email sinemail sin-email sincorreo pasdemail pas-de-mail".split()
 )
 # Domains under which nobody has one, that programs and people write who have none.
