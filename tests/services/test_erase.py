@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -218,11 +219,39 @@ def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenCl
             execute("DELETE FROM tombstones")
 
 
+@pytest.mark.parametrize("hashing", [True, False])
+@pytest.mark.parametrize("asked", ["0151 23456789", "+49 151 23456789", "0049 151 23456789"])
+def test_the_text_of_a_phones_digest_is_found_however_the_number_is_asked_for(
+    runtime: Runtime, clock: FrozenClock, asked: str, hashing: bool
+) -> None:
+    merchant = new_merchant(runtime, hashing=hashing)
+    set_destination(runtime, merchant.merchant_id, "meta", {**META, "default_country": "DE"}, None)
+    digests = [normalise.sha256_hex(number) for number in ("4915123456789", "+4915123456789")]
+    texts = [
+        text
+        for one in digests
+        for text in (f"sha256:{one}", f"0X{one.upper()}", b64encode(bytes.fromhex(one)).decode())
+    ]
+    other = f"sha256:{normalise.sha256_hex('4915123456780')}"
+    send(runtime, merchant, of("his", None, phone=other), *(of(f"hers{n}", None, phone=t) for n, t in enumerate(texts)))
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(phone=asked)))
+    assert stored(merchant) == ["his"]
+    assert len(done.identifiers) < 20
+    # Nor does it come back.
+    send(runtime, merchant, of("new", None, phone=other), *(of(f"new{n}", None, phone=t) for n, t in enumerate(texts)))
+    with in_transaction():
+        found = rows("SELECT event_id FROM events WHERE event_id LIKE 'new%%' AND user_data::text <> '{}'")
+    assert found == [("new",)]
+
+
 PHONE = "+49 151 23456789"
 CONTACTS_AS_IDS = [
     (Request(email=EMAIL), " Canary.Jane@shop.example"),
     (Request(email=EMAIL), f"shop:{EMAIL}|7"),
     (Request(email=EMAIL), "canary.jane%40shop.example"),
+    (Request(email=EMAIL), "Canary.Jane @ shop.example"),
+    (Request(email=DIGEST), "user: canary.jane ＠ shop.example"),
     (Request(email=EMAIL), DIGEST),
     (Request(email=DIGEST), EMAIL),
     (Request(email="canaryroe@googlemail.com"), "canary.roe+x@gmail.com"),
@@ -301,6 +330,28 @@ def test_another_unicode_form_of_an_address_is_the_same_mailbox(
             assert found == [("{}",)], (kept, asked)
             execute("DELETE FROM suppressions")
     assert "his" in stored(merchant)
+
+
+@pytest.mark.parametrize("hashing", [True, False])
+@pytest.mark.parametrize("asked", ["josé@münchen.example", "josé@xn--mnchen-3ya.example"])
+def test_what_is_kept_as_a_text_is_found_in_every_form_of_an_address(
+    runtime: Runtime, clock: FrozenClock, asked: str, hashing: bool
+) -> None:
+    merchant = new_merchant(runtime, hashing=hashing)
+    texts = []
+    for one in ("josé@münchen.example", "josé@xn--mnchen-3ya.example", "jose\u0301@mu\u0308nchen.example"):
+        digests = [hashlib.new(name, one.encode()).hexdigest() for name in ("md5", "sha1")]
+        texts += [*digests, one.replace("@", "%40"), quote(one), one.replace("@", '"@').replace("j", '"j', 1)]
+    other = hashlib.md5("josé@munchen.example".encode()).hexdigest()
+    send(runtime, merchant, of("his", other), *(of(f"hers{number}", text) for number, text in enumerate(texts)))
+    assert len(stored(merchant)) == 16
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=asked)))
+    assert stored(merchant) == ["his"]
+    assert len(done.identifiers) < 20
+    send(runtime, merchant, *(of(f"new{number}", text) for number, text in enumerate(texts)))
+    with in_transaction():
+        assert rows("SELECT event_id FROM events WHERE event_id LIKE 'new%%' AND user_data::text <> '{}'") == []
 
 
 @pytest.mark.parametrize("old", ["jose\u0301@shop.example", "j@xn--mnchen-3ya.example", "j@münchen.example"])
@@ -1232,6 +1283,30 @@ def test_what_was_on_its_way_for_long_is_found(runtime: Runtime, merchant: Merch
     assert stored(merchant) == []
 
 
+# What ``guest`` is to the search: events with it are found by each of these.
+UNSEEN_GUESTS = (
+    "\u200bguest",
+    "guest\ufeff",
+    " \u2060Guest\u00ad ",
+    "\u200b",
+    "\ufeff \u200b",
+    "'guest'",
+    *(normalise.sha256_hex(word) for word in ("guest", "Guest", "GUEST", "n/a", "N/A")),
+    normalise.sha256_hex("guest").upper(),
+    f"\u200b{normalise.sha256_hex('guest')}.AQ",
+    f"\ufeff{normalise.sha256_hex('')}",
+)
+
+
+def test_the_digest_of_a_word_for_everybody_is_nobodys_email_or_phone(runtime: Runtime, merchant: Merchant) -> None:
+    guest = normalise.sha256_hex("guest")
+    send(runtime, merchant, of("hers", external_id=guest), of("his", "john@shop.example", external_id=guest))
+    for request in (Request(email=guest), Request(phone=guest)):
+        found = count_person(runtime, merchant.merchant_id, request)
+        assert isinstance(found, list)
+        assert [problem.code for problem in found] == ["INVALID_VALUE"]
+
+
 async def test_a_dry_run_tells_what_may_be_many_people(
     api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
@@ -1242,9 +1317,9 @@ async def test_a_dry_run_tells_what_may_be_many_people(
     found = (await api(ERASE, input={"externalId": "1", "browserId": LAPTOP}, dryRun=True))["erasePerson"]
     assert (found["eventsErased"], found["differentEmails"], found["differentExternalIds"]) == (3, 3, 1)
     assert (found["eventsUncertain"], found["uncertainEventIds"], found["sharedIdentities"]) == (1, ["ring"], 1)
-    for nobody in ("guest", "Unknown", " n/a ", "anonymous"):
+    for nobody in ("guest", "Unknown", " n/a ", "anonymous", *UNSEEN_GUESTS):
         refused = (await api(ERASE, input={"externalId": nobody}, dryRun=True))["erasePerson"]
-        assert [error["code"] for error in refused["userErrors"]] == ["INVALID_VALUE"], nobody
+        assert [error["code"] for error in refused["userErrors"]] == ["INVALID_VALUE"], ascii(nobody)
     counted = count_person(runtime, merchant.merchant_id, Request(external_id="1", browser_id=LAPTOP))
     assert isinstance(counted, Counted)
     said = _would_go(counted)

@@ -112,6 +112,10 @@ def sent(sandbox: SandboxServer) -> list[dict[str, Any]]:
         {"email": "x@null.com"},
         {"email": "noemail@shop.example"},
         {"email": "no-email+7@shop.example"},
+        {"email": "Shop <noreply@shop.example>"},
+        {"email": "mailto:noreply@shop.example"},
+        {"email": "noreply @shop.example"},
+        {"email": "\ufeff'x@null.com'"},
     ],
 )
 def test_what_strangers_write_who_give_no_address_makes_them_not_one(
@@ -123,6 +127,13 @@ def test_what_strangers_write_who_give_no_address_makes_them_not_one(
     assert links(merchant) == []
     ingest(runtime, merchant, "c", browser_id=BROWSER, phone="+491701234567", email="jane@example.com")
     assert [(row[0], row[1]) for row in links(merchant)] == [(BROWSER, "email"), (BROWSER, "phone")]
+
+
+def test_an_address_that_goes_out_is_linked_however_it_is_written(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    ingest(runtime, merchant, "wide", browser_id=BROWSER, email="jane＠example.com")
+    assert [row[:3] for row in links(merchant)] == [(BROWSER, "email", JANE)]
 
 
 def test_an_event_links_its_browser_with_its_email_and_phone_once(

@@ -17,9 +17,11 @@ email and phone the values are SHA-256, as they are stored:
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from tracklayer.domain import normalise
 from tracklayer.domain.email_address import OTHER_SPELLINGS, other_spellings
@@ -35,6 +37,7 @@ _GMAIL = ("gmail.com", "googlemail.com")  # two names of the same mailboxes
 _FEWEST_DIGITS = 6  # of a text that may be somebody's number
 _MOST_DIGITS = 15  # of a number with its country code: E.164
 _END = "phone_end:"
+_AROUND_AT = re.compile(r"\s{0,3}[@\uff20\ufe6b]\s{0,3}")  # blanks there are no part of an address
 _TRUNK = ("8", "06", "1")  # what is dialled before a number within a country, and is no part of it; zeros besides
 
 
@@ -207,10 +210,8 @@ def _digests_of_email(value: str) -> set[str]:
     for spelling in _spellings(value):
         found = normalise.email_digests(spelling)
         digests |= {found[rule] for rule in TELLING["email"] if found.get(rule)}
-        for other in other_spellings(spelling).values():  # and where both are so
-            digests |= {sha256_hex(each) for each in other_spellings(other).values()}
         digests.add(_of_text(spelling.replace("@", "%40")))  # as a form sent it: kept as a text that is no address
-    return digests
+    return digests | set(map(sha256_hex, _every_spelling(value)))
 
 
 def _spellings(value: str) -> list[str]:
@@ -219,30 +220,45 @@ def _spellings(value: str) -> list[str]:
     return [f"{local}@{other}" for other in _GMAIL] if domain in _GMAIL else [basic]
 
 
+def _every_spelling(value: str) -> set[str]:
+    """With letters composed and decomposed, and the host as people write it and as DNS does: also where both are so."""
+    found = set(_spellings(value))
+    for spelling in tuple(found):
+        for other in other_spellings(spelling).values():
+            found |= {other, *other_spellings(other).values()}
+    return found
+
+
 def _of_kinds(digests: Iterable[str]) -> set[str]:
     return {f"{kind}:{digest}" for kind in ("email", "email_given") for digest in digests}
 
 
-def written_otherwise(email: str | None = None, phone: str | None = None) -> set[str]:
+def written_otherwise(
+    email: str | None = None, phone: str | None = None, countries: frozenset[str] = frozenset()
+) -> set[str]:
     """What an email or phone is known by that was sent as no platform takes it: it is kept as the text that it is.
 
     A digest with ``sha256:`` or ``0x`` before it, or in base64, which others than hexadecimal digits are; an address with its part
-    before the @ in quotes; MD5 and SHA-1 of an address.
+    before the @ in quotes, or percent-encoded; MD5 and SHA-1 of an address. ``countries``: in which a phone without a country
+    code is read.
     """
     found: set[str] = set()
     if email is not None:
         texts = {text for digest in _digests_of_email(email) for text in _as_text(digest)}
-        for spelling in _spellings(email) if digest_in(email) is None else ():
+        for spelling in _every_spelling(email) if digest_in(email) is None else ():
             local, at, domain = spelling.rpartition("@")
-            texts |= {f'"{local}"{at}{domain}'}
+            texts |= {f'"{local}"{at}{domain}', spelling.replace("@", "%40"), quote(spelling, safe="")}
             texts |= {
                 hashlib.new(name, spelling.encode(), usedforsecurity=False).hexdigest() for name in ("md5", "sha1")
             }
+        texts -= {spelling.replace("@", "%40") for spelling in _spellings(email)}  # these are among its digests
         found |= _of_kinds(map(_of_text, texts))
     if phone is not None and (digest := digest_in(phone)) is not None:
         found |= {f"phone:{_of_text(text)}" for text in _as_text(digest)}
-    elif phone is not None and (number := normalise.phone_e164(phone)) is not None:
-        digests = normalise.phone_digests(number, frozenset())
+    elif phone is not None:
+        digests = normalise.phone_digests(phone, countries)
+        if not digests and (number := normalise.phone_e164(phone)) is not None:
+            digests = normalise.phone_digests(number, frozenset())
         found |= {f"phone:{_of_text(text)}" for digest in digests.values() for text in _as_text(digest)}
     return found
 
@@ -256,7 +272,7 @@ def tokens_of_phone(value: str, countries: frozenset[str]) -> set[str]:
     if digest_in(value) is not None:
         return {f"phone:{digest_in(value)}"} | written_otherwise(phone=value)
     found = normalise.phone_digests(value, countries)
-    tokens = _stored_phone(value, found, countries, None) | written_otherwise(phone=value)
+    tokens = _stored_phone(value, found, countries, None) | written_otherwise(phone=value, countries=countries)
     numbers = {normalise.phone_e164(value, country) for country in countries} | {normalise.phone_e164(value)}
     whole = {decimal_digits(number) for number in numbers if number} or {
         decimal_digits(value).lstrip("0")[-_MOST_DIGITS:]
@@ -289,11 +305,12 @@ def _contacts_in(external_id: str) -> set[str]:
     digest = digest_in(external_id)
     if digest is not None:
         return {f"email_given:{digest}", f"phone:{digest}"}
-    if not holds_contact(external_id):
+    text = _AROUND_AT.sub("@", external_id) if "@" in external_id or not external_id.isascii() else external_id
+    if not holds_contact(text):
         return set()
-    emails, phones = contacts_within(external_id)
+    emails, phones = contacts_within(text)
     found: set[str] = set()
-    for email in {external_id, *emails}:
+    for email in {text, *emails}:
         if digests := normalise.email_digests(email):
             found |= _stored_email("", digests)
     for phone in phones:

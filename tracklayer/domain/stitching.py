@@ -29,6 +29,7 @@ from typing import NamedTuple
 from tracklayer.domain.event import Event, UserData, made_of
 from tracklayer.domain.identifiers import FORMATS, usable, web_url
 from tracklayer.domain.normalise import Matchable, is_somebodys_number, phone_at_home, phone_e164
+from tracklayer.domain.normalise import email as usual_email
 from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.shown import clicks_in
 
@@ -49,9 +50,9 @@ LINK_GRAIN = timedelta(hours=1)  # a browser and a person that are seen together
 
 # What stands before the @ of mailboxes that are nobody's, or a whole shop's.
 NOBODYS_MAILBOXES = frozenset(
-    "noreply no-reply no_reply donotreply do-not-reply do_not_reply guest test testing pos till kasse counter checkout "
-    "register walkin walk-in anonymous unknown nobody none null undefined nan nil na invalid noemail no-email no_email no.email "
-    "nomail no-mail no_mail noname notprovided not-provided not_provided notgiven dummy fake asdf unbekannt keineemail "
+    "noreply no-reply no_reply no.reply donotreply do-not-reply do_not_reply do.not.reply "
+    "guest test testing pos till kasse counter checkout register walkin walk-in anonymous unknown nobody none null undefined nan nil na invalid noemail "
+    "no-email no_email no.email nomail no-mail no_mail noname notprovided not-provided not_provided notgiven dummy fake asdf unbekannt keineemail "
     "keine-email keine.email semail sememail sem-email sinemail sin-email sincorreo pasdemail pas-de-mail".split()
 )
 # Domains under which nobody has one, that programs and people write who have none.
@@ -505,11 +506,11 @@ def without_refused(decided: Stitched, browser_id: str | None, refused: Collecti
 
 
 def is_somebodys(email: Matchable) -> bool:
-    """Whether an email may be a person's; of a digest nobody can tell."""
+    """Whether an email may be a person's, in whatever spelling; of a digest nobody can tell."""
     if email.plain is None:
         return True
-    local, at, domain = email.plain.strip().lower().rpartition("@")
-    if not (at and domain and local) or domain in _NOBODYS_DOMAINS:
+    local, _, domain = (usual_email(email.plain) or "").partition("@")
+    if not local or domain in _NOBODYS_DOMAINS:
         return False
     return local.partition("+")[0] not in NOBODYS_MAILBOXES
 

@@ -550,14 +550,25 @@ def http_date(text: str) -> datetime | None:
 _REPEATED = re.compile(
     r"(?<=[A-Za-z0-9/])[?#][^\s?#\"'<>]*=[^\s\"'<>]*"  # the query of a URL: where a page is, tells nobody's name
     r"|[A-Za-z0-9_\-]{40,}"  # a token or a digest
-    r"|[^\s@\"'<>]+(?:@|%40)[^\s@\"'<>]+"  # an e-mail address
     r"|\b[0-9A-Fa-f]{8}-?(?:[0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}\b"  # the id of a device, a browser or a click
     r"|\b\d{1,3}(?:\.\d{1,3}){3}\b|(?:[0-9A-Fa-f]{0,4}:){3,}[0-9A-Fa-f.]*"  # an address of a machine
     r"|(?<![\w:])(?:[0-9A-Fa-f]{1,4}:)*[0-9A-Fa-f]{0,4}::[0-9A-Fa-f:.]*[0-9A-Fa-f]"
 )
+# An @ as programs write it as well: in URLs, in HTML, in JSON and in JavaScript, also of what was written so before.
+_AT = r"(?:@|%(?:25){0,3}40|&(?:amp;){0,3}(?:#0{0,5}64|#[xX]0{0,4}40|commat);|\\{1,4}(?:u0040|u\{0{0,4}40\}|x40))"
+_APART = r"\s@\"'<>"
+_LOCAL = rf"(?:\"[^\"@]{{1,100}}\"|'[^'\s@]{{1,100}}'|(?<![^{_APART}])(?!(?<=\w')\w)[^{_APART}]+(?:(?<=\w)'(?=\w)[^{_APART}]+)*)"
+# With blanks around the @ only where what follows looks like a host: "5 pieces @ 12.50" does not.
+_HOST = rf"(?:[^{_APART}.,;:()\[\]]+\.)+[^\W\d_][^{_APART}]*"
+_ADDRESS = re.compile(rf"{_LOCAL}(?:{_AT}{{1,3}}[^{_APART}]+|\s{{0,3}}{_AT}\s{{0,3}}{_HOST})")
+_HAS_AT = re.compile(_AT).search
+# Signs that part the digits of a number. An underscore parts those of ids, too, and counts where a number begins so.
+_HYPHENS = r"\u2010-\u2012\u2212-"
+_DASHES = rf"\u2013-\u2015\u2043\u30fb\u00b7\u2022\u2219{_HYPHENS}"
 _NUMBER_LIKE = re.compile(
-    r"\+\d(?:[ ()./-]{0,3}\d){6,}|\+?\d[\d ()-]{7,}\d|\d(?:[ ().-]{0,3}\d){8,}"
-    r"|\b0\d{1,5} ?/ ?(?!\d\d?/\d{4}\b)\d(?:[ ()./-]{0,3}\d){4,}"  # as numbers are written in Germany
+    rf"\+\d(?:[ ()./_{_DASHES}]{{0,3}}\d){{6,}}|\+?\d[\d (){_HYPHENS}]{{7,}}\d|\d(?:[ ().{_DASHES}]{{0,3}}\d){{8,}}"
+    rf"|\b0\d{{1,5}} ?/ ?(?!\d\d?/\d{{4}}\b)\d(?:[ ()./{_DASHES}]{{0,3}}\d){{4,}}"  # as numbers are written in Germany
+    r"|(?<!\w)0[1-9]\d{1,4}_\d(?:_?\d){4,}"
 )
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|https?://\S+")
 
@@ -591,7 +602,10 @@ def safe_message(text: Any, limit: int = 200) -> str:
     """A platform's own words, without anything that could be a token, an e-mail or IP address, a phone number, the id of a
     device or a click, or what stands in the query of a URL.
     """
-    return _NUMBER_LIKE.sub("…", _REPEATED.sub("…", plain_words(text)))[:limit]
+    words = plain_words(text)
+    if _HAS_AT(words):
+        words = _ADDRESS.sub("…", words)
+    return _NUMBER_LIKE.sub("…", _REPEATED.sub("…", words))[:limit]
 
 
 def quiet_message(text: Any) -> str:

@@ -24,7 +24,7 @@ from tracklayer.db.merchants import merchant_holder
 from tracklayer.domain import normalise, person
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.stitching import are_one
-from tracklayer.domain.text import is_storable
+from tracklayer.domain.text import is_blank, is_storable, without_invisible
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services.marks import PREFIX, Marker, marker_of, of_event
@@ -46,6 +46,11 @@ RECEIPTS = timedelta(days=3 * 365)
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # What shops send as the external id of whoever has none.
 EVERYBODYS = frozenset("guest anonymous unknown nobody user customer default test none n/a na".split())
+_DIGESTS_OF_EVERYBODYS = frozenset(
+    normalise.sha256_hex(spelling)
+    for word in EVERYBODYS
+    for spelling in (word, word.upper(), word.title(), word.capitalize())
+)
 
 
 @dataclass(frozen=True)
@@ -208,18 +213,14 @@ def check_request(request: Request, countries: frozenset[str]) -> list[Problem]:
     for name, value in given.items():
         if value is None:
             continue
-        if not value.strip() or len(value) > MAX_VALUE or not is_storable(value):
+        if is_blank(value) or len(value) > MAX_VALUE or not is_storable(value):
             problems.append(Problem((name,), "INVALID_VALUE", "It must be plain text, and not empty."))
         elif name == "email" and not normalise.is_sha256(value) and normalise.email(value) is None:
             problems.append(Problem((name,), "INVALID_VALUE", "It must be an e-mail address, or the SHA-256 of one."))
         elif name == "phone" and not normalise.is_sha256(value) and not person.is_phone(value, countries):
             message = "It must be a phone number with its country code, or the SHA-256 of one."
             problems.append(Problem((name,), "INVALID_VALUE", message))
-        elif (
-            normalise.is_nobodys(value)
-            or normalise.digest_in(value) in normalise.digests_of_nothing()
-            or (name == "external_id" and value.strip().lower() in EVERYBODYS)
-        ):
+        elif _is_of_many(value, is_word=name == "external_id"):
             problems.append(Problem((name,), "INVALID_VALUE", "It stands for no value, and would mean many people."))
     if len(request.event_ids) > MAX_IDS:
         problems.append(Problem(("event_ids",), "TOO_LARGE", f"At most {MAX_IDS:,} events are named at once."))
@@ -229,6 +230,18 @@ def check_request(request: Request, countries: frozenset[str]) -> list[Problem]:
         message = "Say who is meant: an email, a phone, an external id, a browser id or event ids."
         problems.append(Problem((), "REQUIRED", message))
     return problems
+
+
+def _is_of_many(value: str, *, is_word: bool) -> bool:
+    """Whether it is what shops send of whoever has none, as events are searched for it: without signs that nobody sees.
+
+    ``is_word``: it may be a word such as ``guest`` itself, and not only the SHA-256 of one.
+    """
+    text = without_invisible(value).strip()
+    digest = normalise.digest_in(text)
+    if digest is not None:
+        return digest in normalise.digests_of_nothing() or digest in _DIGESTS_OF_EVERYBODYS
+    return normalise.is_nobodys(text) or (is_word and text.strip("\"'").lower() in EVERYBODYS)
 
 
 def tokens_of(request: Request, countries: frozenset[str]) -> frozenset[str]:
@@ -371,7 +384,7 @@ def erase_person(
     marker = marker_of(runtime)
     tokens = tokens_of(request, countries)
     identifiers = sorted(
-        [kind, marker.mark(merchant_id, token).hex()[:PREFIX]] for kind, token in _told(request, tokens)
+        [kind, marker.mark(merchant_id, token).hex()[:PREFIX]] for kind, token in _told(request, tokens, countries)
     )
     with holders_change(runtime, merchant_id), in_transaction():
         is_full = db.count_open(merchant_id, MAX_OPEN) >= MAX_OPEN
@@ -475,10 +488,10 @@ def let_back(runtime: Runtime, merchant_id: int, those: Sequence[tuple[ErasureRo
     return {whose[place] for place in db.let_back(merchant_id, asked)} if asked else set()
 
 
-def _told(request: Request, tokens: Iterable[str]) -> list[tuple[str, str]]:
+def _told(request: Request, tokens: Iterable[str], countries: frozenset[str]) -> list[tuple[str, str]]:
     """(kind, token) of what was asked for: one of each form."""
     tokens = set(tokens)
-    told = tokens - person.ends_of(tokens) - person.written_otherwise(request.email, request.phone)
+    told = tokens - person.ends_of(tokens) - person.written_otherwise(request.email, request.phone, countries)
     found = [(token.partition(":")[0].removesuffix("_given"), token) for token in told]
     return found + [("event_id", of_event(event_id)) for event_id in request.event_ids]
 
