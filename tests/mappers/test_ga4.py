@@ -624,6 +624,12 @@ def test_what_only_may_be_a_purchase_goes_out_under_its_own_name(name: str) -> N
     assert mapped(lead(event_name=name)).item["events"][0]["name"] == name.replace(".", "_")
 
 
+@pytest.mark.parametrize(("name", "sent_as"), [("Order Paid ❌", "Order_Paid__"), ("refund_申請", "refund___")])
+def test_what_another_script_adds_to_a_name_is_not_overheard(name: str, sent_as: str) -> None:
+    assert mapped(lead(event_name=name)).item["events"][0]["name"] == sent_as
+    assert MAPPER.copy_memory(name, "website") is None
+
+
 def test_the_value_of_a_refund_is_sent_without_its_minus() -> None:
     result = mapped(lead(event_name="Refund", custom_data={"order_id": "1", "value": "-20.00", "currency": "USD"}))
     assert params(result)["value"] == 20
