@@ -16,9 +16,9 @@ import orjson
 from tracklayer.domain import normalise
 from tracklayer.domain.email_address import holds_email
 from tracklayer.domain.event import Content, Event
+from tracklayer.domain.google_tag import session_id
 from tracklayer.domain.identifiers import web_url
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, has_fractions, number
-from tracklayer.mappers.ga4.person import session_id
 
 MAX_PARAMETERS = 25
 MAX_NAME = 40  # characters, of an event and of a parameter
