@@ -1400,6 +1400,27 @@ def test_no_message_ever_quotes_a_value(path: str, shape: Any) -> None:
         assert CANARY not in ".".join(problem.field)
 
 
+@pytest.mark.parametrize("name", ["Refund", "woocommerce_order_refunded"])
+def test_what_goes_back_in_a_refund_is_counted_without_its_minus(name: str) -> None:
+    contents = [{"id": "A", "quantity": -1}, {"id": "B", "quantity": "-1.85"}, {"id": "C", "quantity": 2}]
+    read = taken(draft(event_name=name, custom_data={"contents": contents, "num_items": -5}))
+    assert [line.quantity for line in read.event.custom_data.contents] == [1, Decimal("1.85"), 2]
+    assert read.event.custom_data.num_items == 5
+    assert {(warning.code, warning.field) for warning in read.warnings} == {
+        ("QUANTITY_NEGATIVE", ("custom_data", "contents", "0", "quantity")),
+        ("QUANTITY_NEGATIVE", ("custom_data", "contents", "1", "quantity")),
+        ("QUANTITY_NEGATIVE", ("custom_data", "num_items")),
+    }
+    assert "without its minus" in read.warnings[0].message
+
+
+def test_nothing_but_a_refund_has_quantities_below_zero() -> None:
+    (problem,) = problems_of(draft(custom_data={"contents": [{"id": "A", "quantity": -1}]}))
+    assert (problem.code, problem.field) == ("INVALID_NUMBER", ("custom_data", "contents", "0", "quantity"))
+    (too_many,) = problems_of(draft(event_name="Refund", custom_data={"num_items": -(2**31)}))
+    assert too_many.code == "INVALID_NUMBER"
+
+
 @pytest.mark.parametrize("code", ["XXX", "XTS", "XAU", "xag", "XPD", "XPT", "XBA", "XSU", "XUA"])
 def test_a_code_that_nobody_pays_in_is_a_warning_and_costs_no_order(code: str) -> None:
     read = taken(draft(custom_data={"value": 129.99, "currency": code}))
