@@ -644,6 +644,23 @@ def test_refund_that_lacks_a_fact_of_the_purchase_is_refused(custom_data: dict[s
 
 
 @pytest.mark.parametrize(
+    ("time", "told"),
+    [
+        (None, "a refund needs the time that was sent with the purchase"),
+        (" ", "a refund needs the time that was sent with the purchase"),
+        ("2026-11-20T14:03:12", "purchase_occurred_at has no offset: end it with Z or an offset"),
+        ("yesterday", "purchase_occurred_at must be a date and time"),
+        ("2026-11-22T14:03:12Z", "purchase_occurred_at is later than the refund"),
+    ],
+)
+def test_what_is_wrong_with_the_time_of_the_purchase_is_told(time: Any, told: str) -> None:
+    properties = {"remaining_value": 0, "purchase_occurred_at": time}
+    result = refused({**REFUND, "custom_data": {**REFUND["custom_data"], "properties": properties}}, LATER)
+
+    assert result.message.startswith(told)
+
+
+@pytest.mark.parametrize(
     ("draft", "settings", "reason", "field"),
     [
         pytest.param(
@@ -1103,6 +1120,16 @@ def test_custom_data_is_sent_as(custom_data: dict[str, Any], settings: dict[str,
             {"user_data": {"gbraid": "G"}, "custom_data": {"contents": [{"id": "A"}]}},
             "contents",
             id="cart with gbraid",
+        ),
+        pytest.param(
+            {"user_data": {"wbraid": "W"}, "custom_data": {"properties": {"coupon": "SPRING"}}},
+            "coupon",
+            id="coupon with wbraid",
+        ),
+        pytest.param(
+            {"user_data": {"gbraid": "G"}, "custom_data": {"properties": {"coupon": " ", "discount": "4.50"}}},
+            "discount",
+            id="discount with gbraid",
         ),
     ],
 )

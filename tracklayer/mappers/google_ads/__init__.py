@@ -26,6 +26,7 @@ from tracklayer.mappers.base import (
     Setting,
     Settings,
     Verdicts,
+    is_given,
     wrong_with_flag,
 )
 from tracklayer.mappers.google_ads import data_manager, google_ads_api
@@ -165,10 +166,15 @@ def _restated(event: Event) -> Sale | tuple[str, str]:
     if left is None or left < 0:
         name = "custom_data.properties.remaining_value"
         return name, "a refund needs the value that remains of the purchase, 0 for a full refund"
-    bought_at = read_instant(given.properties.get("purchase_occurred_at"))
-    if not isinstance(bought_at, datetime) or bought_at > event.occurred_at:
-        name = "custom_data.properties.purchase_occurred_at"
-        return name, "a refund needs the time that was sent with the purchase, such as 2026-11-20T14:03:12Z"
+    name, given_time = "purchase_occurred_at", given.properties.get("purchase_occurred_at")
+    field = f"custom_data.properties.{name}"
+    if not is_given(given_time):
+        return field, "a refund needs the time that was sent with the purchase, such as 2026-11-20T14:03:12Z"
+    bought_at = read_instant(given_time)
+    if not isinstance(bought_at, datetime):
+        return field, f"{name} {bought_at}"
+    if bought_at > event.occurred_at:
+        return field, f"{name} is later than the refund: it must be the time that was sent with the purchase"
     return Sale(bought_at, left, event.occurred_at)
 
 
