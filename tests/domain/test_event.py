@@ -1127,7 +1127,12 @@ def test_a_cookie_whose_time_is_in_seconds_is_named_and_kept(name: str, cookie: 
         ("gbraid", "with a space"),
         ("wbraid", "with a space"),
         ("ga_client_id", "GA1.1 1234567890"),
+        ("ga_client_id", "GA1.2"),
+        ("ga_client_id", "GS1.1.1795182000.5.1.1795182100.0.0.0"),
+        ("ga_client_id", "GS2.1.s1795182000$o5$g1$t1795182100"),
         ("ga_session_id", "s1794000000"),
+        ("ga_session_id", "GS1.1.null"),
+        ("ga_session_id", "GS2.1.o5$g1"),
         ("epik", "with a space"),
         ("sc_click_id", "with a space"),
         ("sc_cookie1", "with a space"),
@@ -1393,6 +1398,27 @@ def test_no_message_ever_quotes_a_value(path: str, shape: Any) -> None:
     for problem in said:
         assert CANARY not in problem.message
         assert CANARY not in ".".join(problem.field)
+
+
+@pytest.mark.parametrize("name", ["Refund", "woocommerce_order_refunded"])
+def test_what_goes_back_in_a_refund_is_counted_without_its_minus(name: str) -> None:
+    contents = [{"id": "A", "quantity": -1}, {"id": "B", "quantity": "-1.85"}, {"id": "C", "quantity": 2}]
+    read = taken(draft(event_name=name, custom_data={"contents": contents, "num_items": -5}))
+    assert [line.quantity for line in read.event.custom_data.contents] == [1, Decimal("1.85"), 2]
+    assert read.event.custom_data.num_items == 5
+    assert {(warning.code, warning.field) for warning in read.warnings} == {
+        ("QUANTITY_NEGATIVE", ("custom_data", "contents", "0", "quantity")),
+        ("QUANTITY_NEGATIVE", ("custom_data", "contents", "1", "quantity")),
+        ("QUANTITY_NEGATIVE", ("custom_data", "num_items")),
+    }
+    assert "without its minus" in read.warnings[0].message
+
+
+def test_nothing_but_a_refund_has_quantities_below_zero() -> None:
+    (problem,) = problems_of(draft(custom_data={"contents": [{"id": "A", "quantity": -1}]}))
+    assert (problem.code, problem.field) == ("INVALID_NUMBER", ("custom_data", "contents", "0", "quantity"))
+    (too_many,) = problems_of(draft(event_name="Refund", custom_data={"num_items": -(2**31)}))
+    assert too_many.code == "INVALID_NUMBER"
 
 
 @pytest.mark.parametrize("code", ["XXX", "XTS", "XAU", "xag", "XPD", "XPT", "XBA", "XSU", "XUA"])

@@ -42,6 +42,10 @@ KNOWN = ("Purchase", "AddToCart", "Lead", "Contact", "Search", "Subscribe", "Vie
         ("Research", None),
         ("Unsubscribe", None),
         ("Newsletter", None),
+        ("Contact\N{ZERO WIDTH SPACE} ", "Contact"),
+        ("Purchasé", "Purchase"),
+        ("未purchase", None),
+        ("Purchase ❌", None),
         ("購入", None),
         ("", None),
     ],
@@ -70,6 +74,32 @@ def test_what_can_be_nothing_but_a_purchase_is_one(name: str) -> None:
     assert is_made_purchase(name)
     assert is_purchase(name)
     assert may_be_purchase(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "未purchase",
+        "Order Paid ❌",
+        "Purchase（テスト）",
+        "покупка: purchase",
+        "não purchase",
+        "purchasé",
+        "購入purchase",
+    ],
+)
+def test_what_letters_and_signs_of_other_scripts_say_is_not_overheard(name: str) -> None:
+    refund = name.replace("purchase", "refund").replace("Purchase", "Refund").replace("Order Paid", "Refund")
+    assert not any(is_it(name) for is_it in (is_made_purchase, is_purchase, may_be_purchase, is_step))
+    assert not is_refund(refund)
+
+
+@pytest.mark.parametrize(
+    "around", ["\N{ZERO WIDTH SPACE}", "\N{NO-BREAK SPACE}", "\N{RIGHT-TO-LEFT MARK}", "\ufeff", "\ufe0f"]
+)
+def test_what_nobody_sees_says_nothing_of_a_name(around: str) -> None:
+    assert is_made_purchase(f"{around}Order{around}Paid{around}")
+    assert is_refund(f"order{around}refunded{around}")
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ STORED = {
     "fbc": "fb.1.1700000000000.stored",
     "fbp": "fb.1.1700000000000.1",
     "ga_client_id": "1.2",
+    "ga_session_id": "1795182000",
     "rdt_uuid": "1713877200000.e7f1a1c2-6f0e-4a39-9d9d-2a7f0b0c1d2e",
     "client_ip": "203.0.113.7",
     "client_user_agent": "Mozilla/5.0",
@@ -104,6 +105,11 @@ STORED = {
         {"rdt_uuid": "none at all"},
         {"client_ip": "unknown"},
         {"ga_client_id": "jane@example.com"},
+        {"ga_client_id": "GS1.1.1795182000.5.1.1795182100.0.0.0"},
+        {"ga_client_id": "GS2.1.s1795182000$o5$g1$t1795182100"},
+        {"ga_client_id": "GA1.2"},
+        {"ga_session_id": "GS1.1.null"},
+        {"ga_session_id": "s1795182000"},
         {"client_user_agent": "jane@example.com"},
     ],
     ids=str,
@@ -117,7 +123,18 @@ def test_what_no_platform_takes_of_an_event_does_not_stand_in_the_way_of_what_is
     assert {kind: getattr(person, kind) for kind in STORED} == STORED
 
 
-@pytest.mark.parametrize("own", [{"client_ip": "10.0.0.1"}, {"fbc": "fb.1.5.own"}, {"gclid": " own "}], ids=str)
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"client_ip": "10.0.0.1"},
+        {"fbc": "fb.1.5.own"},
+        {"gclid": " own "},
+        {"ga_client_id": "_ga=GA1.1.1234567890.1794000000; other=1"},
+        {"ga_client_id": "3f2504e04f8941d39a0c0305e82c3301"},
+        {"ga_session_id": "_ga_ABC123DEF4=GS2.1.o5$s1795182001%24g1"},
+    ],
+    ids=str,
+)
 def test_what_a_platform_takes_all_the_same_is_an_events_own(own: dict[str, str]) -> None:
     browser = Browser(BROWSER, [signal(kind, STORED[kind], timedelta(minutes=1)) for kind in own])
     assert stitch(event(browser_id=BROWSER, **own), Known(browser)) == ()

@@ -624,6 +624,12 @@ def test_what_only_may_be_a_purchase_goes_out_under_its_own_name(name: str) -> N
     assert mapped(lead(event_name=name)).item["events"][0]["name"] == name.replace(".", "_")
 
 
+@pytest.mark.parametrize(("name", "sent_as"), [("Order Paid ❌", "Order_Paid__"), ("refund_申請", "refund___")])
+def test_what_another_script_adds_to_a_name_is_not_overheard(name: str, sent_as: str) -> None:
+    assert mapped(lead(event_name=name)).item["events"][0]["name"] == sent_as
+    assert MAPPER.copy_memory(name, "website") is None
+
+
 def test_the_value_of_a_refund_is_sent_without_its_minus() -> None:
     result = mapped(lead(event_name="Refund", custom_data={"order_id": "1", "value": "-20.00", "currency": "USD"}))
     assert params(result)["value"] == 20
@@ -633,6 +639,38 @@ def test_the_value_of_a_refund_is_sent_without_its_minus() -> None:
     plain = mapped(lead(event_name="Refund", custom_data={"order_id": "1", "value": 20, "currency": "USD"}))
     assert params(plain) == {"transaction_id": "1", "value": 20, "currency": "USD"}
     assert [verdict for verdict in plain.verdicts if verdict.rule == "value"] == []
+
+
+def test_all_amounts_of_a_refund_are_sent_without_their_minus() -> None:
+    lines = [{"id": "A", "quantity": -1, "item_price": -20, "discount": "-1.50"}, {"id": "B", "item_price": 5}]
+    of_shop = {"tax": -3.1, "shipping": "-4.90", "margin": -2}
+    given = {"order_id": "1", "value": -20, "currency": "USD", "contents": lines, "properties": of_shop}
+
+    result = mapped(lead(event_name="Refund", custom_data=given))
+
+    assert params(result) == {
+        "transaction_id": "1",
+        "value": 20,
+        "currency": "USD",
+        "items": [
+            {"item_id": "A", "quantity": 1, "price": 20, "discount": 1.5},
+            {"item_id": "B", "quantity": 1, "price": 5},
+        ],
+        "tax": 3.1,
+        "shipping": 4.9,
+        "margin": -2,
+    }
+    assert [
+        (one.field, one.message) for one in result.verdicts if "without" in one.message and "minus" in one.message
+    ] == [
+        ("custom_data.value", "sent without its minus: GA4 takes the value of a refund off"),
+        ("custom_data.contents", "sent without their minus: GA4 takes the lines of a refund off"),
+        ("custom_data.properties.tax", "sent without its minus: GA4 takes the tax of a refund off"),
+        ("custom_data.properties.shipping", "sent without its minus: GA4 takes the shipping of a refund off"),
+    ]
+    del given["contents"][0]["quantity"]  # type: ignore[index]
+    other = params(mapped(lead(event_name="Adjusted", custom_data=given)))
+    assert (other["items"][0]["price"], other["tax"]) == (-20, -3.1)
 
 
 def test_mended_name_is_told() -> None:

@@ -572,6 +572,41 @@ def test_refund_is_an_adjustment_of_the_old_upload(remaining: Any, row: dict[str
     }
 
 
+@pytest.mark.parametrize("name", ["Refund", "Order Refunded"])
+@pytest.mark.parametrize(
+    ("actions", "group"),
+    [
+        pytest.param({"Order Completed": "1", "*": "2"}, "1", id="purchase of another name"),
+        pytest.param({"orders/paid": "1", "*": "2"}, "1", id="purchase of Shopify"),
+        pytest.param(
+            {"Purchase": "1", "purchase": "1", "Order Placed": "3", "*": "2"}, "1", id="two names of one action"
+        ),
+        pytest.param({"Purchase": 1}, "1", id="id as a number"),
+        pytest.param({"orders/create": "1", "Lead": "3"}, "1", id="what may be a purchase"),
+        pytest.param({"Lead": "3", "*": "2"}, "2", id="purchase among every other name"),
+        pytest.param({"Purchase": "1", "Order Completed": "3", "Refund": "3"}, "3", id="told by Refund"),
+        pytest.param({"Bestellung": "1", "*": "2", "Refund": "1"}, "1", id="purchase of an own name, told by Refund"),
+    ],
+)
+def test_refund_goes_where_the_purchase_went(actions: dict[str, Any], group: str, name: str) -> None:
+    assert mapped({**REFUND, **OF_THE_PURCHASE, "event_name": name}, LATER, conversion_actions=actions).group == group
+    assert check_settings(MAPPER, {**SETTINGS, "conversion_actions": actions}) == []
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        pytest.param({"Purchase": "1", "Order Completed": "2"}, id="two purchases"),
+        pytest.param({"orders/create": "1", "*": "2"}, id="what may be a purchase, and every other name"),
+    ],
+)
+def test_refund_of_a_purchase_that_may_be_in_several_actions_is_refused(actions: dict[str, Any]) -> None:
+    result = refused({**REFUND, **OF_THE_PURCHASE}, LATER, conversion_actions=actions)
+
+    assert (result.reason, result.field) == (DropReason.INVALID_FIELD, "event_name")
+    assert "add Refund to conversion_actions" in result.verdicts[-1].message
+
+
 @pytest.mark.parametrize(
     ("custom_data", "field"),
     [
@@ -606,6 +641,23 @@ def test_refund_that_lacks_a_fact_of_the_purchase_is_refused(custom_data: dict[s
     result = refused(draft, LATER)
 
     assert (result.reason, result.field) == (DropReason.INVALID_FIELD, field)
+
+
+@pytest.mark.parametrize(
+    ("time", "told"),
+    [
+        (None, "a refund needs the time that was sent with the purchase"),
+        (" ", "a refund needs the time that was sent with the purchase"),
+        ("2026-11-20T14:03:12", "purchase_occurred_at has no offset: end it with Z or an offset"),
+        ("yesterday", "purchase_occurred_at must be a date and time"),
+        ("2026-11-22T14:03:12Z", "purchase_occurred_at is later than the refund"),
+    ],
+)
+def test_what_is_wrong_with_the_time_of_the_purchase_is_told(time: Any, told: str) -> None:
+    properties = {"remaining_value": 0, "purchase_occurred_at": time}
+    result = refused({**REFUND, "custom_data": {**REFUND["custom_data"], "properties": properties}}, LATER)
+
+    assert result.message.startswith(told)
 
 
 @pytest.mark.parametrize(
@@ -1068,6 +1120,16 @@ def test_custom_data_is_sent_as(custom_data: dict[str, Any], settings: dict[str,
             {"user_data": {"gbraid": "G"}, "custom_data": {"contents": [{"id": "A"}]}},
             "contents",
             id="cart with gbraid",
+        ),
+        pytest.param(
+            {"user_data": {"wbraid": "W"}, "custom_data": {"properties": {"coupon": "SPRING"}}},
+            "coupon",
+            id="coupon with wbraid",
+        ),
+        pytest.param(
+            {"user_data": {"gbraid": "G"}, "custom_data": {"properties": {"coupon": " ", "discount": "4.50"}}},
+            "discount",
+            id="discount with gbraid",
         ),
     ],
 )

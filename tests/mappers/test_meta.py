@@ -1842,3 +1842,13 @@ def test_where_meta_names_no_field_it_is_said_how_to_find_it(code: str) -> None:
     assert "`preview`" in told
     assert "what only this one has, or lacks, is what to correct" in told
     assert "redeliver this one only where a setting of the destination was at fault" in told
+
+
+def test_a_content_type_that_meta_does_not_know_is_left_out_and_told() -> None:
+    given = {"value": 10, "currency": "USD", "content_type": "simple"}
+    for products, sent in (({}, None), ({"product_ids": ["A"]}, "product"), ({"contents": [{"id": "A"}]}, "product")):
+        result = mapped(draft(event_name="Purchase", custom_data={**given, **products}))
+        assert result.item["custom_data"].get("content_type") == sent
+        assert [(one.ok, one.field, one.message) for one in result.verdicts if one.rule == "content_type"] == [
+            (False, "custom_data.content_type", "left out: neither product nor product_group")
+        ]

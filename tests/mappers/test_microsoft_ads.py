@@ -769,10 +769,28 @@ def test_denied_event_with_nothing_else_is_refused() -> None:
 
 
 def test_default_consent_denied_keeps_events_back() -> None:
-    found = MAPPER.map_event(read(draft()), {**SETTINGS, "default_consent": "denied", "send_denied": False}, NOW)
+    settings = {**SETTINGS, "default_consent": "denied", "send_denied": False}
+    by_default, denied = (
+        MAPPER.map_event(read(draft(**given)), settings, NOW) for given in ({}, {"consent": {"ad_user_data": "denied"}})
+    )
 
-    assert isinstance(found, Refused)
-    assert found.reason is DropReason.CONSENT_DENIED
+    assert isinstance(by_default, Refused)
+    assert isinstance(denied, Refused)
+    assert {by_default.reason, denied.reason} == {DropReason.CONSENT_DENIED}
+    assert by_default.message == "the event says nothing of consent, and the destination's default_consent is denied"
+    assert denied.message == "consent to use the data for ads is denied"
+
+
+def test_a_denial_by_default_that_goes_out_is_told_as_one() -> None:
+    settings = {**SETTINGS, "default_consent": "denied", "send_denied": True}
+    by_default, denied = (
+        mapped(draft(user_data={"msclkid": CLICK}, **given), settings)
+        for given in ({}, {"consent": {"ad_user_data": "denied"}})
+    )
+
+    assert by_default.item == denied.item
+    assert by_default.verdicts[0].message.startswith("none given, and default_consent is denied: goes out as such")
+    assert denied.verdicts[0].message.startswith("denied: goes out as such")
 
 
 @pytest.mark.parametrize(

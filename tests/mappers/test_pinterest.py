@@ -742,6 +742,30 @@ def test_quantities_that_are_rounded_are_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "currency", "sent", "told"),
+    [
+        ("1.005", "USD", "1.01", ["rounded to the 2 decimals that USD has"]),
+        ("129.99", "JPY", "130", ["rounded: JPY has no decimals"]),
+        ("1.00", "JPY", "1", []),
+        ("1.5", "KWD", "1.500", []),
+        ("1.234", None, "1.234", []),
+    ],
+)
+def test_an_amount_that_is_rounded_is_told(value: str, currency: str | None, sent: str, told: list[str]) -> None:
+    lines = [{"id": "a", "item_price": value}, {"id": "b", "item_price": value}]
+    given = {"value": value, "predicted_ltv": value, "contents": lines} | ({"currency": currency} if currency else {})
+    result = mapped(lead(custom_data=given))
+
+    data = result.item["custom_data"]
+    assert [data["value"], data["predicted_ltv"], *(line["item_price"] for line in data["contents"])] == [sent] * 4
+    for rule in ("value", "predicted_ltv", "contents"):
+        found = [verdict for verdict in result.verdicts if verdict.rule == rule]
+        assert [(one.ok, one.message, one.field) for one in found] == [
+            (True, text, f"custom_data.{rule}") for text in told
+        ]
+
+
 def test_event_without_custom_data_has_none() -> None:
     assert "custom_data" not in mapped(lead(custom_data={"properties": {"empty": None}})).item
 

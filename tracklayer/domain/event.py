@@ -27,7 +27,7 @@ from tracklayer.domain.card import (
     may_hold_card_number,
     may_name_card_data,
 )
-from tracklayer.domain.event_names import is_sale
+from tracklayer.domain.event_names import is_refund, is_sale
 from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, is_everyday_product, is_plain_digest
 from tracklayer.domain.personal import MAX_URL, holds_contact, without_personal_properties, without_personal_url
@@ -519,6 +519,7 @@ def _read(reader: _Reader, draft: Mapping[str, Any], now: datetime, default_coun
         and (name[0] in _BEGINS_AN_ID or identifiers.is_everyday_id(name))
     ):
         name = reader.named(draft, "event_name", MAX_EVENT_NAME, _NO_NAME)
+    reader.event_name = name
     event_id = draft.get("event_id")
     if not (clean and type(event_id) is str and 0 < len(event_id) <= MAX_EVENT_ID and event_id[0] in _BEGINS_AN_ID):
         event_id = reader.named(draft, "event_id", MAX_EVENT_ID, _NO_EVENT_ID)
@@ -860,6 +861,7 @@ class _Reader:
 
     __slots__ = (
         "clean",
+        "event_name",
         "gone",
         "left_out",
         "may_hold_card",
@@ -874,6 +876,7 @@ class _Reader:
     def __init__(self, clean: bool, size: int) -> None:
         self.clean = clean  # known to hold no character that PostgreSQL or a log could not take
         self.size = size  # of the draft, bytes of JSON
+        self.event_name: str | None = None  # as soon as it is read
         self.may_hold_card = False  # a number, or a name of the merchant's own, that must be looked at closely
         self.may_hold_contact = True
         self.may_hold_personal = False  # in what was read so far
@@ -1240,6 +1243,11 @@ class _Reader:
         if _is_blank(value):
             return None
         number = read_decimal(value)
+        if number is not None and number < 0 and name in ("quantity", "num_items") and is_refund(self.event_name or ""):
+            number = -number  # as shops write what goes back
+            if len(self.warnings) < MAX_PROBLEMS:
+                rest = " is below zero in a refund. It is read without its minus, as the pieces that go back."
+                self.warnings.append(Problem.said((*at, name), "QUANTITY_NEGATIVE", Name((*at, name)), rest))
         if number is None or not 0 <= number <= 2**31 - 1:  # what is rounded up from there fits nowhere
             self.problem((*at, name), "INVALID_NUMBER", "must be a number from 0 to 2147483647, such as 2 or 1.85")
             return None

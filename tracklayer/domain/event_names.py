@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
 
-_NO_LETTER = re.compile(r"[^0-9a-z]+")
+from tracklayer.domain.text import without_invisible
+
+_BETWEEN_WORDS = re.compile(r"(?:[^0-9a-z\u0080-\U0010ffff]|\s)+")
 
 
 def canonical(name: str) -> str:
-    """Lower case, without what stands between words: ``AddToCart`` and ``add_to_cart`` are one."""
-    return _NO_LETTER.sub("", name.lower())
+    """Lower case, without what stands between words and what nobody sees: ``AddToCart`` and ``add_to_cart`` are one.
+
+    Letters and signs of other scripts stay, for they may say the opposite: no purchase is ``未purchase`` or ``Order Paid ❌``.
+    """
+    return _BETWEEN_WORDS.sub("", (name if name.isascii() else without_invisible(name)).lower())
 
 
 # What one person does several times on the way to one conversion, also under the names of Google Analytics.
@@ -96,7 +102,8 @@ def meant(name: str, known: Iterable[str]) -> str | None:
     """The known name of which ``name`` is another spelling; None where it is one itself, or of none.
 
     Another spelling differs in case and in what stands between words, or, of a long name, in one letter that is missing,
-    too many, another one, or swapped with its neighbour. A digit makes it another name: ``Purchase2`` is meant so.
+    too many, another one, or swapped with its neighbour. A digit makes it another name: ``Purchase2`` is meant so. So does what
+    is no Latin letter: ``未purchase``.
     """
     names = tuple(sorted(known))[:MOST_KNOWN]
     if name in names:
@@ -125,7 +132,7 @@ def _is_one_letter_off(name: str, right: str) -> bool:
     while end < min(len(name), len(right)) - start and name[-1 - end] == right[-1 - end]:
         end += 1
     given, wanted = name[start : len(name) - end], right[start : len(right) - end]
-    if any(letter.isdigit() for letter in given + wanted):
+    if any(letter.isdigit() or not unicodedata.normalize("NFD", letter)[0].isascii() for letter in given + wanted):
         return False
     swapped = len(given) == len(wanted) == 2 and given == wanted[::-1]
     return swapped or (len(given) <= 1 and len(wanted) <= 1)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tracklayer.domain import normalise
+from tracklayer.domain.google_tag import client_id, is_everyday_client, is_everyday_session, session_id
 
 _UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _UUID_ALONE = re.compile(_UUID)
@@ -50,9 +51,6 @@ _OPAQUE = re.compile(r"[!-~]{1,2048}")
 _TTCLID = re.compile(r"[!-~]{1,1000}")
 _EVERYDAY_OPAQUE = re.compile(rf"{_NO_PLACEHOLDER}[!-~]{{1,2048}}")
 _LEAD_ID = re.compile(r"[!-~]{1,128}")
-_GA_CLIENT_ID = re.compile(r"[!-~]{1,255}")
-# Also out of the cookie, as it was found: GS1.1.1747123456.5.1.…, GS2.1.s1747123456$o5$g1$…
-_GA_SESSION = re.compile(r"\d{1,19}|(?:_ga_\w{1,40}=)?(?:GS[12][.%]|[a-z][0-9]{1,19}(?:\$|%24))[!-~]{1,400}")
 _RDT_UUID = re.compile(rf"(\d{{1,30}}\.)?{_UUID}")
 _MSCLKID = re.compile(r"(_uet)?[0-9a-fA-F-]{32,36}")
 _BROWSER_ID = re.compile(r"[A-Za-z0-9._~-]{8,128}")
@@ -297,8 +295,16 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "gbraid": _OPAQUE_ID,
         "wbraid": _OPAQUE_ID,
         "lead_id": _format(_LEAD_ID, "must be the id of the lead form's entry, without spaces"),
-        "ga_client_id": _format(_GA_CLIENT_ID, "must be the client id, such as 1234567890.1713877200", r".*[^0-9.]"),
-        "ga_session_id": _format(_GA_SESSION, "must be digits, or the session's cookie as it was found"),
+        "ga_client_id": Format(
+            is_everyday_client,
+            lambda value: client_id(value) is not None,
+            "must be the client id, such as 1234567890.1713877200",
+        ),
+        "ga_session_id": Format(
+            is_everyday_session,
+            lambda value: session_id(value) is not None,
+            "must be digits, or the session's cookie as it was found",
+        ),
         "epik": _OPAQUE_ID,
         "sc_click_id": _OPAQUE_ID,
         "sc_cookie1": _OPAQUE_ID,

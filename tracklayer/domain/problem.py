@@ -156,6 +156,11 @@ CODES: dict[str, Meaning] = {
         "Send the code of the currency that was paid in.",
         is_warning=True,
     ),
+    "QUANTITY_NEGATIVE": Meaning(
+        "A quantity of a refund is below zero. It is read without its minus, as the pieces that go back.",
+        "Nothing; the minus may be left out.",
+        is_warning=True,
+    ),
     "PERSONAL_DATA": Meaning(
         "Personal data in plain text stands where none belongs, such as in a page's URL, a property of your own or an id. No platform "
         "gets that part; an event id leaves as its SHA-256.",

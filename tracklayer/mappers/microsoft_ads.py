@@ -156,6 +156,12 @@ _CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _CONSENT_D = RuleVerdict(
     "consent", True, "denied: goes out as such, without email, phone and external id", "consent.ad_user_data"
 )
+_CONSENT_D_BY_DEFAULT = RuleVerdict(
+    "consent",
+    True,
+    "none given, and default_consent is denied: goes out as such, without email, phone and external id",
+    "consent.ad_user_data",
+)
 _NAME_OK = RuleVerdict("event_name", True, "goes out with its event action", "event_name")
 _NAME_PAGE = RuleVerdict("event_name", True, "goes out as a page load", "event_name")
 _NAME_CUSTOM = RuleVerdict("event_name", True, "its own name is the event action", "event_name")
@@ -171,8 +177,10 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         limited = event.consent.limited_data_use and event.consent.ad_user_data != "denied"
         field = "consent.limited_data_use" if limited else "consent.ad_user_data"
         message = "limited data use is asked for" if limited else "consent to use the data for ads is denied"
+        if not _says_consent(event):
+            message = "the event says nothing of consent, and the destination's default_consent is denied"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", field, message)
-    verdicts.ok(_CONSENT_D if consent == "denied" else _CONSENT_OK)
+    verdicts.ok(_CONSENT_OK if consent != "denied" else _CONSENT_D if _says_consent(event) else _CONSENT_D_BY_DEFAULT)
     if is_refund(event.event_name, settings.get("event_names") or ()):
         message = "the Conversions API has no refund: it would be counted as one more conversion"
         return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
@@ -325,6 +333,10 @@ def _consent(event: Event, settings: Settings) -> str | None:
     if event.consent.ad_user_data != "unspecified":
         return event.consent.ad_user_data
     return settings.get("default_consent") or None
+
+
+def _says_consent(event: Event) -> bool:
+    return event.consent.limited_data_use is True or event.consent.ad_user_data != "unspecified"
 
 
 def _action(name: str, settings: Settings) -> str:

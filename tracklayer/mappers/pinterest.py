@@ -435,9 +435,21 @@ def _money(field: str, amount: Decimal | None, currency: str | None, verdicts: V
     if amount < 0:
         verdicts.left_out(field, f"custom_data.{field}", "left out: Pinterest takes no amount below zero")
         return None
-    step = _STEPS[_DECIMALS.get(currency or "", 2)]
-    rounded = abs(amount).quantize(step, ROUND_HALF_UP)  # abs: zero may have a minus
-    return f"{abs(amount) if currency is None and rounded != amount else rounded:f}"
+    decimals = _DECIMALS.get(currency or "", 2)
+    rounded = abs(amount).quantize(_STEPS[decimals], ROUND_HALF_UP)  # abs: zero may have a minus
+    if rounded == amount:
+        return f"{rounded:f}"
+    if currency is None:
+        return f"{abs(amount):f}"
+    message = (
+        f"rounded to the {decimals} decimals that {currency} has"
+        if decimals
+        else f"rounded: {currency} has no decimals"
+    )
+    told = RuleVerdict(field, True, message, f"custom_data.{field}")
+    if told not in verdicts:  # of the lines once
+        verdicts.ok(told)
+    return f"{rounded:f}"
 
 
 def _digits(value: Any) -> str | None:

@@ -31,6 +31,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Event
 from tracklayer.domain.event_names import is_made_purchase, is_refund
+from tracklayer.domain.google_tag import client_id
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -61,7 +62,7 @@ from tracklayer.mappers.ga4.parameters import (
     params_of,
     without_what_is_too_much,
 )
-from tracklayer.mappers.ga4.person import NORMALISE, app_instance_id, client_id, shared_by_the_request
+from tracklayer.mappers.ga4.person import NORMALISE, app_instance_id, shared_by_the_request
 
 EVENT_NAMES = {
     "Purchase": "purchase",

@@ -15,10 +15,10 @@ import orjson
 
 from tracklayer.domain import normalise
 from tracklayer.domain.email_address import holds_email
-from tracklayer.domain.event import Content, Event
+from tracklayer.domain.event import Content, Event, read_decimal
+from tracklayer.domain.google_tag import session_id
 from tracklayer.domain.identifiers import web_url
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, has_fractions, number
-from tracklayer.mappers.ga4.person import session_id
 
 MAX_PARAMETERS = 25
 MAX_NAME = 40  # characters, of an event and of a parameter
@@ -56,6 +56,10 @@ _OF_POINTS = RuleVerdict("currency", False, "left out: the value counts points",
 _TAKES_BACK = RuleVerdict(
     "value", True, "sent without its minus: GA4 takes the value of a refund off", "custom_data.value"
 )
+_LINES_TAKE_BACK = RuleVerdict(
+    "contents", True, "sent without their minus: GA4 takes the lines of a refund off", "custom_data.contents"
+)
+_TAKEN_BACK = frozenset({"tax", "shipping"})  # properties that GA4 takes off with the value of a refund
 _WHOLE_PIECES = RuleVerdict(
     "contents", True, "quantities with a fraction are sent as whole pieces", "custom_data.contents.quantity"
 )
@@ -109,6 +113,8 @@ def params_of(
     if transaction is not None:
         params["transaction_id"] = transaction
     items = _items(event, limit, verdicts)
+    if name == "refund":
+        _without_minus(items, verdicts)
     if items:
         params["items"] = items
     put_text("search_term", "custom_data.search_string", given.search_string)
@@ -131,6 +137,10 @@ def params_of(
             continue
         if mended != key:
             message = f"sent as {mended}: GA4 takes A to Z, digits and _, {MAX_NAME} at most"
+            verdicts.ok(RuleVerdict("properties", True, message, field))
+        if name == "refund" and mended in _TAKEN_BACK and (amount := read_decimal(value)) is not None and amount < 0:
+            value = -amount
+            message = f"sent without its minus: GA4 takes the {mended} of a refund off"
             verdicts.ok(RuleVerdict("properties", True, message, field))
         if isinstance(value, str):
             put_text(mended, field, value)
@@ -201,6 +211,15 @@ def _items(event: Event, limit: int, verdicts: Verdicts) -> list[dict[str, Any]]
     if has_fractions(contents):
         verdicts.ok(_WHOLE_PIECES)
     return items
+
+
+def _without_minus(items: list[dict[str, Any]], verdicts: Verdicts) -> None:
+    """Of a refund each amount counts what goes back: with a minus it would be added to the revenue of its product."""
+    wrong = [(item, key) for item in items for key in ("price", "discount") if item.get(key, 0) < 0]
+    for item, key in wrong:
+        item[key] = -item[key]
+    if wrong:
+        verdicts.ok(_LINES_TAKE_BACK)
 
 
 def _most(lines: tuple[Line, ...], name: str, verdicts: Verdicts) -> tuple[Line, ...]:

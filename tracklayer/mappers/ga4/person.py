@@ -9,12 +9,12 @@ import re
 import unicodedata
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
 
 from tracklayer.domain import normalise
 from tracklayer.domain.email_address import holds_email
 from tracklayer.domain.event import NO_DEVICE, Device, Event, UserData
-from tracklayer.domain.identifiers import FORMATS, machine_address
+from tracklayer.domain.google_tag import client_id, session_id
+from tracklayer.domain.identifiers import machine_address
 from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.text import with_ascii_digits
@@ -22,51 +22,12 @@ from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, omit_empty
 
 MAX_USER_ID = 256
 MAX_CONTACTS = 3  # emails, and phones
-_EVERYDAY_CLIENT = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
-_NAMED_CLIENT = re.compile(r"(?:^|[;\s])_ga=([^;\s]+)")
-_CLIENT_COOKIE = re.compile(r"GA\d+\.[\d-]+\.(\S+)")
-_OTHER_COOKIE = re.compile(r"G[AS]\d+\..*")  # of the session, or too short to hold a client id
-_NAMED_SESSION = re.compile(r"(?:^|[;\s])_ga_\w+=([^;\s]+)")
-# GS1.1.1747123456.5.1.…, and GS2.1.s1747123456$o5$g1$…, where each part is named by its letter.
-_SESSION_COOKIE = re.compile(
-    r"GS1\.[\d-]+\.(\d{1,19})(?:\..*)?|(?:GS2\.[\d-]+\.|(?=.*\$))(?:[a-rt-z][^$]*\$)*s(\d{1,19})(?:\$.*)?"
-)
 _APP_INSTANCE = re.compile(r"[0-9A-Fa-f]{32}")
 
 _DENIED = RuleVerdict("consent", False, "customer data left out: its use for ads is denied", "consent.ad_user_data")
 _LIMITED = RuleVerdict(
     "limited_data_use", True, "sent as consent.ad_personalization DENIED", "consent.limited_data_use"
 )
-
-
-def client_id(value: str) -> str | None:
-    """``1234567890.1794000000``, also out of the whole ``_ga`` cookie, however it was copied. Never made up."""
-    text = value.strip()
-    if _EVERYDAY_CLIENT.fullmatch(text):
-        return text
-    text = _copied(text, _NAMED_CLIENT)
-    if cookie := _CLIENT_COOKIE.fullmatch(text):
-        text = cookie[1]
-    if _OTHER_COOKIE.fullmatch(text) or normalise.is_placeholder(text):
-        return None
-    return text if FORMATS["ga_client_id"].is_right(text) else None
-
-
-def session_id(value: str) -> str | None:
-    """Digits, also out of the cookie ``_ga_`` with the stream's id, in its older and its newer form."""
-    text = value.strip()
-    if not text.isdecimal():
-        found = _SESSION_COOKIE.fullmatch(_copied(text, _NAMED_SESSION))
-        text = (found[1] or found[2]) if found else ""
-    return text if text.isascii() and 0 < len(text) <= 19 and text != "0" else None
-
-
-def _copied(text: str, named: re.Pattern[str]) -> str:
-    """A cookie's value, of one that was percent-encoded or copied together with its name."""
-    if "%" in text:
-        text = unquote(text)
-    found = named.search(text) if "=" in text else None
-    return found[1] if found else text
 
 
 def app_instance_id(value: str | None) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tracklayer.domain.delivery import Auth, DropReason, PlatformRequest, RefreshedToken, ServiceAccount
 from tracklayer.domain.event import Event, read_decimal, read_instant
-from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.event_names import is_made_purchase, is_refund, may_be_purchase
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -26,6 +26,7 @@ from tracklayer.mappers.base import (
     Setting,
     Settings,
     Verdicts,
+    is_given,
     wrong_with_flag,
 )
 from tracklayer.mappers.google_ads import data_manager, google_ads_api
@@ -58,6 +59,11 @@ _KNOWN_PROPERTIES = frozenset({"coupon", "discount", "customer_type", "remaining
 
 _CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _ACTION_OK = RuleVerdict("event_name", True, "mapped to a conversion action", "event_name")
+_ACTION_OF_PURCHASE = RuleVerdict("event_name", True, "goes to the conversion action of the purchase", "event_name")
+_SEVERAL_ACTIONS = (
+    "its purchase may have gone to several conversion actions: add Refund to conversion_actions, with the action whose value "
+    "refunds restate"
+)
 _ACTION_STAR = RuleVerdict("event_name", True, "mapped to the conversion action of every other event", "event_name")
 _RESTATED = RuleVerdict("refund", True, "restates the value of the purchase", "custom_data.properties.remaining_value")
 _NO_CURRENCY = RuleVerdict(
@@ -73,7 +79,15 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "consent to use the data for ads is denied"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.ad_user_data", message)
     verdicts.ok(_CONSENT_OK)
-    action, verdict = _conversion_action(event.event_name, settings)
+    actions: Mapping[str, Any] = settings.get("conversion_actions") or {}
+    is_restatement = is_refund(event.event_name, actions)
+    if is_restatement:
+        found, verdict = _actions_to_restate(actions), _ACTION_OF_PURCHASE
+        if len(found) > 1:
+            return verdicts.refuse(DropReason.INVALID_FIELD, "event_name", "event_name", _SEVERAL_ACTIONS)
+        action = next(iter(found), None)
+    else:
+        action, verdict = _conversion_action(event.event_name, actions)
     if action is None:
         message = "no conversion action is set for this event name in conversion_actions"
         return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
@@ -83,7 +97,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "its conversion action belongs to the website's tag and takes website events only"
         return verdicts.refuse(DropReason.INVALID_FIELD, "action_source", "action_source", message)
     sale = Sale(event.occurred_at, event.custom_data.value)
-    if is_refund(event.event_name, settings.get("conversion_actions") or ()):
+    if is_restatement:
         restated = _restated(event)
         if not isinstance(restated, Sale):
             return verdicts.refuse(DropReason.INVALID_FIELD, "refund", *restated)
@@ -116,13 +130,27 @@ def build_request(group: str, items: Sequence[dict[str, Any]], settings: Setting
     return PlatformRequest(url, body, _auth(settings), headers=headers)
 
 
-def _conversion_action(event_name: str, settings: Settings) -> tuple[str | None, RuleVerdict]:
-    """A refund restates the purchase, so it goes to the purchase's action."""
-    actions: Mapping[str, Any] = settings.get("conversion_actions") or {}
-    name = "Purchase" if is_refund(event_name, actions) else event_name
-    if actions.get(name):
-        return str(actions[name]), _ACTION_OK
+def _conversion_action(event_name: str, actions: Mapping[str, Any]) -> tuple[str | None, RuleVerdict]:
+    if actions.get(event_name):
+        return str(actions[event_name]), _ACTION_OK
     return (str(actions["*"]) if actions.get("*") else None), _ACTION_STAR
+
+
+def _actions_to_restate(actions: Mapping[str, Any]) -> set[str]:
+    """Where the purchase of a refund may have gone: anywhere else the restatement would become a new conversion.
+
+    ``Refund`` itself says it, where it is mapped; else the names that are purchases do. What may be one is taken for it only
+    where none is, and then purchases may have gone to ``*`` as well.
+    """
+    if actions.get("Refund"):
+        return {str(actions["Refund"])}
+    return _actions_of_purchases(actions) or {
+        str(action) for name, action in actions.items() if action and (name == "*" or may_be_purchase(name))
+    }
+
+
+def _actions_of_purchases(actions: Mapping[str, Any]) -> set[str]:
+    return {str(action) for name, action in actions.items() if action and is_made_purchase(name)}
 
 
 def _restated(event: Event) -> Sale | tuple[str, str]:
@@ -138,10 +166,15 @@ def _restated(event: Event) -> Sale | tuple[str, str]:
     if left is None or left < 0:
         name = "custom_data.properties.remaining_value"
         return name, "a refund needs the value that remains of the purchase, 0 for a full refund"
-    bought_at = read_instant(given.properties.get("purchase_occurred_at"))
-    if not isinstance(bought_at, datetime) or bought_at > event.occurred_at:
-        name = "custom_data.properties.purchase_occurred_at"
-        return name, "a refund needs the time that was sent with the purchase, such as 2026-11-20T14:03:12Z"
+    name, given_time = "purchase_occurred_at", given.properties.get("purchase_occurred_at")
+    field = f"custom_data.properties.{name}"
+    if not is_given(given_time):
+        return field, "a refund needs the time that was sent with the purchase, such as 2026-11-20T14:03:12Z"
+    bought_at = read_instant(given_time)
+    if not isinstance(bought_at, datetime):
+        return field, f"{name} {bought_at}"
+    if bought_at > event.occurred_at:
+        return field, f"{name} is later than the refund: it must be the time that was sent with the purchase"
     return Sale(bought_at, left, event.occurred_at)
 
 
@@ -231,8 +264,10 @@ def check_settings(settings: Settings) -> list[Problem]:
         message = f"Set client_id, client_secret and refresh_token, or service_account: {missing[0]} is not set."
         problems.append(Problem((missing[0],), "INVALID_SETTING", message))
     actions = {name: str(action) for name, action in settings["conversion_actions"].items()}
-    if actions.get("Refund", actions.get("Purchase")) != actions.get("Purchase"):
-        message = "Refund must have the conversion action of Purchase, whose value it restates, or none."
+    refund, others = actions.get("Refund"), {name: action for name, action in actions.items() if name != "Refund"}
+    # In a shop with names of its own, any other may be its purchase.
+    if refund is not None and refund not in (_actions_of_purchases(others) or set(others.values())):
+        message = "Refund must have the conversion action of the purchase, whose value it restates, or none."
         problems.append(Problem(("conversion_actions",), "INVALID_SETTING", message))
     if not {str(tagged) for tagged in settings.get("tag_conversion_actions") or ()} <= set(actions.values()):
         message = "tag_conversion_actions must name ids that conversion_actions has too."

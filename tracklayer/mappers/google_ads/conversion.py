@@ -99,9 +99,7 @@ _WHOLE_PIECES = RuleVerdict(
     "contents", True, "quantities with a fraction are sent as whole pieces", "custom_data.contents.quantity"
 )
 _NO_CLICK = "left out: a click id has no spaces, and is no placeholder"
-_NO_CART = RuleVerdict(
-    "contents", False, "left out: Google drops cart data that comes with gbraid or wbraid", "custom_data.contents"
-)
+_NO_CART = "left out: Google drops cart data that comes with gbraid or wbraid"
 
 
 class Sale(NamedTuple):
@@ -196,7 +194,11 @@ def cart_of(event: Event, settings: Settings, clicks: Mapping[str, str], verdict
     if not cart:
         return {}
     if "gbraid" in clicks or "wbraid" in clicks:
-        verdicts.ok(_NO_CART)
+        if "items" in cart:
+            verdicts.left_out("contents", "custom_data.contents", _NO_CART)
+        for key, name in (("couponCodes", "coupon"), ("transactionDiscount", "discount")):
+            if key in cart and is_given(given.properties.get(name)):
+                verdicts.left_out(name, f"custom_data.properties.{name}", _NO_CART)
         return {}
     merchant, label, language = feed_of(event, settings)
     return omit_empty(
