@@ -250,10 +250,14 @@ def store(
         found = yield "stored_names", db.stored_names_arguments(list(left))
         names = {(row[0], row[1]): row[2] for row in found}
         groups = {}
+        gone = [item for key, items in left.items() if key not in names for item in items if item.tombstone]
+        if gone:  # erased since its marks were looked for
+            epochs |= yield from _look_for_marks(gone)
         for key, items in left.items():
             name = names.get(key)
-            if name is None:  # purged between the two statements: the id is new again
-                groups[key] = items
+            if name is None:  # purged between the two statements, if it was not erased: the id is new again
+                if new := [item for item in items if not item.is_erased and item.conflict != ""]:
+                    groups[key] = new
                 continue
             for item in items:
                 if item.read.event.event_name != name:
@@ -355,15 +359,24 @@ def _store_firsts(
         elif not known.has(together, epoch) and (found_links := together.records()):
             links += found_links
             linked.append((key, together, epoch))
+    # While one goes on it may delete an event, and write its tombstone, after that was looked for. One that begins later deletes
+    # nothing for as long as this may take: see ``erase.ON_ITS_WAY``.
+    marks: dict[Key, bytes] = {}
+    if None in epochs.values():
+        for key, (first, *_) in groups.items():
+            if first.tombstone is not None and epochs.get(key[0], 0) is None:
+                marks[key] = first.tombstone
     stored = db.Stored({}, set())
     if records or rejected or not suppressed:
-        stored = db.read_stored((yield db.to_store(records, rejected, links, window, until)))
+        step = db.to_store(records, rejected, links, window, until)
+        stored = db.read_stored((yield _unless_erased(step, records, marks) if marks else step))
         if known is not None:
             for key, together, epoch in linked:
                 if (new := stored.events.get(key)) is not None and new.before is None:  # a repeat links nobody
                     known.note(together, epoch, stored.known)
     if suppressed:
-        others = db.read_stored((yield db.to_suppress(suppressed, window, until)))
+        step = db.to_suppress(suppressed, window, until)
+        others = db.read_stored((yield _unless_erased(step, suppressed, marks) if marks else step))
         stored = db.Stored({**stored.events, **others.events}, stored.queued)
     for key, found in stored.events.items():
         first, total = groups[key][0], len(alike[key])
@@ -375,6 +388,16 @@ def _store_firsts(
             if item.row is None:
                 item.conflict = first.read.event.event_name
     return stored
+
+
+def _unless_erased(step: Step, records: Sequence[dict[str, Any]], marks: Mapping[Key, bytes]) -> Step:
+    """``marks``: of the events that may be erased at this moment."""
+    told, held = list[dict[str, Any]](), list[Key]()
+    for record in records:
+        mark = marks.get(key := (record["merchant_id"], record["event_id"]))
+        told.append(record if mark is None else {**record, "tombstone": f"\\x{mark.hex()}"})
+        held += [] if mark is None else [key]
+    return db.unless_erased(step, held, told) if held else step
 
 
 def _column(name: str) -> Any:
