@@ -20,14 +20,15 @@ from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.events import run_statement
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
-from tracklayer.services.erase import ON_ITS_WAY, Request
+from tracklayer.services.erase import ON_ITS_WAY, Request, unsuppress_person
 from tracklayer.services.erase_jobs import continue_erasures
+from tracklayer.services.identify import identify
 from tracklayer.services.ingest import Accepted, Call, Coalesced, Forgotten, Rejected, judge, outcomes_of, store
 from tracklayer.services.intake import Intake
 from tracklayer.services.marks import marker_of, of_event
 
 Steps = Generator[tuple[str, tuple[Any, ...]], list[Any], Any]
-BROWSER = "b7d5a1b2c3d4e5f6a7b8c9"
+BROWSER, OTHER_BROWSER = "b7d5a1b2c3d4e5f6a7b8c9", "c7d5a1b2c3d4e5f6a7b8c0"
 HERS = [
     pytest.param(Request(event_ids=("hers",)), id="event id"),
     pytest.param(Request(email=EMAIL), id="email"),
@@ -184,3 +185,32 @@ async def test_while_an_erasure_goes_on_all_else_is_taken_in_as_ever(
     with in_transaction():
         ((refused,),) = rows("SELECT sum(rejected) FROM minutes WHERE platform = ''")
     assert refused == 2
+
+
+def test_an_event_links_nobody_in_a_browser_that_is_to_be_left_alone(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers", browser_id=BROWSER))
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL, browser_id=BROWSER)))
+    john = {"email": "john@shop.example"}
+    send(runtime, merchant, of("his", john["email"], browser_id=BROWSER))
+    send(runtime, merchant, of("other", john["email"], browser_id=OTHER_BROWSER))
+    found = identify(runtime, merchant.holder, BROWSER, john)
+    assert [one.code for one in found.problems] == ["PERSON_SUPPRESSED"]
+    assert links(merchant) == [(OTHER_BROWSER, "email")]
+    assert stored(merchant) == ["his", "other"]
+    unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL, browser_id=BROWSER))
+    send(runtime, merchant, of("later", john["email"], browser_id=BROWSER))
+    assert links(merchant) == [(BROWSER, "email"), (OTHER_BROWSER, "email")]
+
+
+def test_who_was_asked_for_by_a_browser_alone_is_not_linked_with_it_again(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    send(runtime, merchant, of("hers", browser_id=BROWSER), of("too", None, browser_id=BROWSER))
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(browser_id=BROWSER)))
+    assert (stored(merchant), links(merchant)) == ([], [])
+    send(runtime, merchant, of("later", browser_id=BROWSER))
+    assert links(merchant) == []

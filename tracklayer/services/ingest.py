@@ -22,7 +22,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name, readable_sale
 from tracklayer.domain.facts import OTHERS, facts_left_alone, facts_of, host_of, refusal_of
-from tracklayer.domain.person import to_leave_alone, tokens_of_event
+from tracklayer.domain.person import of_browser, to_leave_alone, tokens_of_event
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -124,6 +124,7 @@ class Item:
     tombstone: bytes | None = None  # the mark of the event itself, of a merchant whose people were erased
     named: bytes | None = None  # the same with its name
     marks: tuple[bytes, ...] = ()  # and those of its person
+    browser: bytes | None = None  # and that of the browser in which it would be linked
     is_erased: bool = False
     is_suppressed: bool = False
 
@@ -211,6 +212,8 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         item.tombstone = item.named[:-NAME_BYTES]
         tokens = tokens_of_event(record["user_data"], record["digests"], merchant.default_countries)
         item.marks = tuple(marker.marks(merchant.merchant_id, to_leave_alone(tokens)))
+        if item.together is not None:
+            item.browser = marker.mark(merchant.merchant_id, of_browser(event.user_data.browser_id or ""))
     call.items.append(item)
     call.size += read.size
 
@@ -282,11 +285,17 @@ def store(
 
 
 def _look_for_marks(items: Sequence[Item]) -> Generator[Step, list[Any], dict[int, int | None]]:
-    """Finds out which events were erased, and takes off what says who it was where somebody is to be left alone.
+    """Finds out which events were erased, and takes off what says who it was where somebody is to be left alone. With a browser
+    that is, nobody is linked.
 
     Returns the number of each merchant's last erasure; None while one goes on.
     """
-    asked = {(item.key[0], mark) for item in items for mark in (item.tombstone, *item.marks) if mark is not None}
+    asked = {
+        (item.key[0], mark)
+        for item in items
+        for mark in (item.tombstone, *item.marks, item.browser)
+        if mark is not None
+    }
     erased, suppressed = dict[tuple[int, bytes], set[bytes]](), set[tuple[int, bytes]]()
     epochs: dict[int, int | None] = {}
     for merchant_id, mark, is_tombstone, last in (yield "find_marks", db.marks_arguments(asked)):
@@ -305,6 +314,8 @@ def _look_for_marks(items: Sequence[Item]) -> Generator[Step, list[Any], dict[in
             item.conflict = ""
         item.is_erased = bool(marks) and not has_another_name
         item.is_suppressed = any((item.key[0], mark) in suppressed for mark in item.marks)
+        if item.browser is not None and (item.key[0], item.browser) in suppressed:
+            item.together = None
         if item.is_suppressed:
             item.record = persist.without_person(item.record, item.read.event)
             item.record["facts"] = facts_left_alone(item.record["facts"])
