@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
-from tests.factories import Merchant
+from tests.factories import INGEST, Api, Merchant, camel
 from tests.servers import wait_until
 from tests.services.test_erase import EMAIL, begin, deliver, finish, links, of, send, stored
 from tests.sessions import is_waited_for, other_session
@@ -151,6 +152,27 @@ def test_what_was_judged_before_anybody_knew_finds_its_event(
     finish(runtime, clock, row)
     deliver(runtime, worker, merchant)
     assert (stored(merchant), times_sent(sandbox)) == ([], 1)
+
+
+async def test_a_repeat_whose_body_came_slowly_is_held_against_the_marks_of_when_it_was_there(
+    runtime: Runtime, merchant: Merchant, api: Api, clock: FrozenClock
+) -> None:
+    sent = camel({**of("hers"), "occurred_at": clock.now().isoformat()})
+    assert (await api(INGEST, input=sent))["ingestEvent"]["outcome"] == "ACCEPTED"
+    body = orjson.dumps({"query": INGEST, "variables": {"input": sent}})
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield body[:100]
+        begin(runtime, merchant, Request(event_ids=("hers",)))
+        clock.move(ON_ITS_WAY)
+        while stored(merchant):
+            continue_erasures(runtime, 30)
+        yield body[100:]
+
+    headers = {"authorization": f"Bearer {api.key}", "content-type": "application/json"}
+    answer = (await api.client.post("/graphql", content=slowly(), headers=headers)).json()
+    assert answer["data"]["ingestEvent"]["outcome"] == "COALESCED"
+    assert stored(merchant) == []
 
 
 @pytest.fixture
