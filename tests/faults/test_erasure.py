@@ -9,6 +9,7 @@ from typing import Any
 
 import redis
 
+from tests.factories import INGEST, Merchant, camel, new_merchant
 from tests.faults.conftest import Installation
 from tests.servers import Process, wait_until
 from tests.services.test_erase import OPERATOR, dump, of, state, stored
@@ -107,3 +108,40 @@ def test_fifty_people_leave_nothing_however_often_workers_are_killed(
     again = [one for one in drafts if one["event_id"] in theirs]
     assert {type(one) for one in ingest_events(runtime, merchant.holder, again).outcomes} == {Forgotten}
     assert len(stored(merchant)) == EVENTS - len(theirs)
+
+
+def test_a_repeat_is_a_repeat_before_while_and_after_its_event_is_erased(
+    installation: Installation, runtime: Runtime
+) -> None:
+    """Of merchants of whom nobody was erased before, so that the API finds out while it knows their keys."""
+    client = installation.client(installation.api())
+    merchants = [installation.merchant, *(new_merchant(runtime, name=f"Shop {number}") for number in range(7))]
+    installation.scheduler()
+    workers = [installation.worker() for _ in range(2)]
+    sent = {**camel(of("hers-1")), "occurredAt": runtime.clock.now().isoformat()}
+
+    def send(merchant: Merchant) -> str:
+        given = {"query": INGEST, "variables": {"input": {**sent, "eventId": f"hers-{merchant.merchant_id}"}}}
+        answer = client.post("/graphql", json=given, headers={"authorization": f"Bearer {merchant.key}"})
+        return str(answer.raise_for_status().json()["data"]["ingestEvent"]["outcome"])
+
+    assert {send(one) for one in merchants} == {"ACCEPTED"}
+    once = {f"hers-{one.merchant_id}": 1 for one in merchants}
+    wait_until(lambda: installation.accepted() == once, "all to be sent", 60)
+    begun, heard = list[ErasureRow](), set[str]()
+    for one in merchants:
+        heard.add(send(one))
+        request = Request(event_ids=(f"hers-{one.merchant_id}",))
+        found = erase_person(runtime, one.merchant_id, request, OPERATOR, suppress=False)
+        assert isinstance(found, Begun)
+        begun.append(found.erasure)
+
+    def are_over() -> bool:
+        heard.update(send(one) for one in merchants)
+        return all(state(row).finished_at for row in begun)
+
+    wait_until(are_over, "the last receipt", 180)
+    assert heard == {"COALESCED"}
+    assert ([stored(one) for one in merchants], installation.accepted()) == ([[]] * len(merchants), once)
+    assert [state(row).counts["events"] for row in begun] == [1] * len(merchants)
+    assert all(one.is_running() for one in workers)

@@ -44,7 +44,7 @@ from tracklayer.services.check import check_destination
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import Changed, set_destination
 from tracklayer.services.erase import (
-    SETTLE,
+    ON_ITS_WAY,
     Begun,
     Counted,
     Request,
@@ -376,7 +376,7 @@ def test_the_place_of_a_job_is_sealed_while_it_runs(runtime: Runtime, merchant: 
     send(runtime, merchant, of("hers-canary"))
     clock.move(timedelta(minutes=1))
     row = begin(runtime, merchant, Request(email=EMAIL))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     continue_erasures(runtime, 30)
     assert state(row).finished_at is None
     assert stored(merchant) == []
@@ -440,7 +440,7 @@ def test_what_a_worker_has_in_its_hands_is_waited_for(
 
     def meanwhile() -> None:
         continue_erasures(runtime, 30)
-        clock.move(SETTLE)
+        clock.move(ON_ITS_WAY)
         continue_erasures(runtime, 30)
         seen.extend([state(row).stage, stored(merchant)])
 
@@ -1269,9 +1269,8 @@ def test_what_was_on_its_way_for_long_is_found(runtime: Runtime, merchant: Merch
     clock.move(timedelta(minutes=1))
     call = judge(runtime, merchant.holder, [of("late")])  # by a process that then stood still
     row = begin(runtime, merchant, Request(email=EMAIL))
-    for _ in range(12):
-        clock.move(timedelta(seconds=1))
-        continue_erasures(runtime, 30)
+    clock.move(ON_ITS_WAY)
+    continue_erasures(runtime, 30)
     assert state(row).stage == "settling"
     with in_transaction(), suppress(StopIteration):
         steps = store([call], runtime.settings.retry_window, begin_storing(LATE_SECONDS))
@@ -1420,7 +1419,7 @@ def test_a_merchant_who_begins_many_keeps_nobody_waiting(
         begin(runtime, merchant, Request(email=f"p{number}@shop.example"))
     clock.move(timedelta(milliseconds=1))
     row = begin(runtime, other, Request(email=EMAIL))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     turns = []
     for _ in range(12):
         clock.move(timedelta(milliseconds=1))

@@ -27,7 +27,7 @@ from tracklayer.sealing import Sealer
 from tracklayer.services import alone
 from tracklayer.services.access_package import export_person
 from tracklayer.services.destinations import example_settings, set_destination
-from tracklayer.services.erase import SETTLE, Request
+from tracklayer.services.erase import ON_ITS_WAY, Request
 from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.keys import confirm_keys, forget_lost_keys, look_at_keys
 
@@ -56,7 +56,7 @@ async def test_what_a_job_looks_for_needs_its_key_until_it_has_finished(
     row = begin(runtime, merchant, Request(email=EMAIL))
     runtime.sealer, runtime.marker = keys(NEW_KEY, API_KEY_SECRET), None
     confirm_keys(runtime.sealer, clock.now())
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     continue_erasures(runtime, 30)
     with in_transaction():
         assert old.newest in keys_of_erasures()
@@ -68,7 +68,7 @@ async def test_what_a_job_looks_for_needs_its_key_until_it_has_finished(
         continue_erasures(runtime, 30)
     assert state(row).failures == 2
     (told,) = (await api(ERASURES))["merchant"]["erasures"]["nodes"]
-    assert told == {"state": "RUNNING", "failingSince": "2026-11-20T15:03:10.000Z", "receipt": None}
+    assert told == {"state": "RUNNING", "failingSince": "2026-11-20T15:03:20.000Z", "receipt": None}
     with in_transaction():
         execute("UPDATE erasures SET failing_since = %s", (datetime.now(UTC) - timedelta(hours=1),))
     monkeypatch.setenv("TRACKLAYER_DATABASE_URL", migrated)
@@ -110,7 +110,7 @@ def test_a_queue_that_somebody_holds_keeps_no_other_one_waiting(
     send(runtime, merchant, of("hers"), of("his", "john@shop.example"))
     clock.move(timedelta(minutes=1))
     row = begin(runtime, merchant, Request(email=EMAIL))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     with in_transaction():
         before = rows("SHOW lock_timeout")
     with other_session(migrated) as holder:
@@ -147,7 +147,7 @@ def test_a_queue_that_somebody_holds_for_long_is_no_fault(
     send(runtime, merchant, of("hers"))
     clock.move(timedelta(minutes=1))
     row = begin(runtime, merchant, Request(email=EMAIL))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     with other_session(migrated) as holder, caplog.at_level(logging.INFO):
         holder.cursor().execute(db_deliveries.LOCK_QUEUE, db_deliveries._queue(merchant.merchant_id, "meta"))
         for number in (1, 2, 3):

@@ -41,7 +41,7 @@ from tracklayer.db.identities import Shown
 from tracklayer.domain.stitching import LINK_GRAIN
 from tracklayer.runtime import Runtime
 from tracklayer.services import erase, erase_jobs
-from tracklayer.services.erase import SETTLE, Begun, Request, erase_person, unsuppress_person
+from tracklayer.services.erase import ON_ITS_WAY, Begun, Request, erase_person, unsuppress_person
 from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.identify import identify
 from tracklayer.services.ingest import ingest_events
@@ -147,7 +147,7 @@ def test_sixty_erasures_read_the_events_as_often_as_one(
     monkeypatch.setattr(erase_jobs, "PAGE", 50)
     others = a_town(runtime, merchant, clock, 600)
     begun = [begin(runtime, merchant, Request(email=email)) for email in PEOPLE[:people]]
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     with counted(monkeypatch) as found:
         continue_erasures(runtime, 30)
     assert {state(row).stage for row in begun} == {"settling"}
@@ -171,18 +171,18 @@ def test_one_that_comes_later_joins_and_goes_round(
     monkeypatch.setattr(erase_jobs, "PAGE", 10)
     others = a_town(runtime, merchant, clock, 200)
     first = begin(runtime, merchant, Request(email=PEOPLE[0]))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     with counted(monkeypatch) as found:
         for _ in range(12):
             continue_erasures(runtime, 0.001)
         assert (state(first).scanned, found["read"]) == (120, 120)
         # Each comes when the others are in the middle, and none of them keeps another.
         late = [begin(runtime, merchant, Request(email=PEOPLE[number])) for number in (1, 18)]
-        clock.move(SETTLE)
+        clock.move(ON_ITS_WAY)
         for _ in range(5):
             continue_erasures(runtime, 0.001)
         latest = begin(runtime, merchant, Request(email=PEOPLE[2]), suppress=False)
-        clock.move(SETTLE)
+        clock.move(ON_ITS_WAY)
         for _ in range(4):
             continue_erasures(runtime, 0.001)
         assert state(first).stage == "settling"
@@ -223,7 +223,7 @@ def test_merchants_do_not_wait_for_each_others_walks(
     for email in PEOPLE:
         begin(runtime, merchant, Request(email=email))
     row = begin(runtime, other, Request(email=EMAIL))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     for _ in range(2):
         clock.move(timedelta(milliseconds=1))
         continue_erasures(runtime, 0.001)
@@ -240,7 +240,7 @@ def test_a_walk_that_somebody_holds_is_passed_over_and_not_waited_for(
     for one in (merchant, other):
         begin(runtime, one, Request(email=EMAIL))
         clock.move(timedelta(milliseconds=1))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     for _ in range(2 if is_known else 0):
         with in_transaction():
             turn = db.take_turn(clock.now())
@@ -343,7 +343,7 @@ def test_a_walk_whose_place_cannot_be_read_begins_anew(
     monkeypatch.setattr(erase_jobs, "PAGE", 5)
     a_town(runtime, merchant, clock, 40)
     row = begin(runtime, merchant, Request(email=PEOPLE[3]))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     for _ in range(2):
         continue_erasures(runtime, 0.001)
     assert state(row).scanned == 10
@@ -359,7 +359,7 @@ def test_while_a_key_is_rotated_a_process_without_it_sends_no_walk_back(
     monkeypatch.setattr(erase_jobs, "PAGE", 5)
     a_town(runtime, merchant, clock, 60)
     row = begin(runtime, merchant, Request(email=PEOPLE[3]))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     before, after = runtime.sealer, keys(NEW_KEY, API_KEY_SECRET)
     confirm_keys(after, clock.now())
     dice, scanned = random.Random(3), []
@@ -451,7 +451,7 @@ def test_asked_for_two_hundred_times_one_person_is_erased_once(
 
     asked = ask(100)
     assert [one.is_another for one in asked] == [False, *[True] * 99]
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     with counted(monkeypatch) as found:
         continue_erasures(runtime, 0.001)
         continue_erasures(runtime, 0.001)
@@ -460,7 +460,7 @@ def test_asked_for_two_hundred_times_one_person_is_erased_once(
     send(runtime, merchant, of("later"))
     clock.move(timedelta(seconds=1))
     asked += ask(50)
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     continue_erasures(runtime, 0.001)
     asked += ask(50)
     ids = {one.erasure.erasure_id for one in asked}
@@ -494,10 +494,11 @@ def test_what_another_does_not_do_is_begun(runtime: Runtime, merchant: Merchant,
     assert ask(Request(email=EMAIL))[1] is False
     assert ask(Request(email=EMAIL), suppress=False)[1] is False
     assert ask(Request(email=EMAIL.upper()))[1] is True  # it means the very same
+    clock.move(ON_ITS_WAY)
     continue_erasures(runtime, 30)
     assert stored(merchant) == []
     assert ask(both) == (first, True)
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     continue_erasures(runtime, 30)
     assert ask(both) == (first, True)
     with in_transaction():
@@ -507,7 +508,7 @@ def test_what_another_does_not_do_is_begun(runtime: Runtime, merchant: Merchant,
     assert unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
     again, is_another = ask(Request(email=EMAIL, external_id="customer-7"))
     assert not is_another
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     continue_erasures(runtime, 30)
     assert ask(Request(email=EMAIL, external_id="customer-7")) == (again, True)
     assert unsuppress_person(runtime, merchant.merchant_id, Request(email=EMAIL))
@@ -548,7 +549,7 @@ def test_what_comes_of_somebody_who_was_let_back_stays(
     clock.move(timedelta(minutes=1))
     row = begin(runtime, merchant, Request(email=EMAIL))
     send(runtime, merchant, of("in that moment"))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     continue_erasures(runtime, 0.001)
     assert state(row).stage == "walk"
     clock.move(timedelta(minutes=30))
@@ -572,7 +573,7 @@ def test_what_comes_in_the_browser_of_somebody_who_was_let_back_stays(
     send(runtime, merchant, of("before", browser_id=LAPTOP), *(of(f"n{n:02}", PEOPLE[n]) for n in range(20)))
     clock.move(2 * LINK_GRAIN)
     row = begin(runtime, merchant, Request(email=EMAIL))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     while state(row).stage != stage or (state(row).lap is None and stage == "walk"):
         clock.move(timedelta(seconds=1))
         continue_erasures(runtime, 0.001)
@@ -735,7 +736,7 @@ def test_a_receipt_says_of_each_request_whose_it_was_and_when(
     first = ask(runtime, merchant, "first").erasure
     second_at = clock.move(timedelta(seconds=3))
     assert ask(runtime, merchant, "second").is_another
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     while state(first).stage == "walk":
         continue_erasures(runtime, 30)
         clock.move(timedelta(seconds=1))
@@ -814,10 +815,10 @@ def test_who_asks_while_the_walk_has_a_page_in_hand_joins_one_that_waits(
     clock.move(timedelta(minutes=1))
     monkeypatch.setattr(erase_jobs, "PAGE", 1)
     asked = [ask(runtime, merchant, "first", suppress=False)]
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     continue_erasures(runtime, 0.001)
     asked.append(ask(runtime, merchant, "second", suppress=False))
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
     real = db.events_after
 
     def page(*args: Any) -> list[db.Looked]:
@@ -846,7 +847,7 @@ def test_two_hundred_who_ask_at_once_while_it_looks_are_answered_by_a_few(
     clock.move(timedelta(minutes=1))
     monkeypatch.setattr(erase_jobs, "PAGE", 1)
     asked, errors = [ask(runtime, merchant, "the first", suppress=is_left_alone)], list[BaseException]()
-    clock.move(SETTLE)
+    clock.move(ON_ITS_WAY)
 
     def ask_often() -> None:
         try:

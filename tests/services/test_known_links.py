@@ -106,7 +106,7 @@ def erase(runtime: Runtime, merchant: Merchant, email: str) -> None:
 
 
 def go_on(runtime: Runtime, clock: FrozenClock) -> None:
-    for _ in range(60):
+    for _ in range(120):
         clock.move(timedelta(seconds=1))
         continue_erasures(runtime, 30)
 

@@ -21,11 +21,13 @@ from tracklayer.db.answers import LOOKED as LOOKED_AT
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
 from tracklayer.db.events import (
+    HOLD_EVENTS,
     LOOKED,
     NEWEST_OF_EACH_NAME,
     OLDEST_RECEIVED,
     PURGE,
     STORE_AND_LINK,
+    STORE_UNLESS_ERASED,
     EventSearch,
     page_query,
     troubled_query,
@@ -440,6 +442,33 @@ def test_what_hangs_on_events_is_looked_up_by_their_ids(
             found = all_scans(sql, {**of, **params}, HANGING_ON_EVENTS)
             assert {index for index, _ in found} == {f"{table}_pkey" for table in HANGING_ON_EVENTS}
             assert all("event_id" in what for _, what in found)
+
+
+def test_what_comes_while_an_erasure_goes_on_is_looked_for_by_key(
+    runtime: Runtime, stranger: Merchant, clock: FrozenClock
+) -> None:
+    merchant_id, now = stranger.merchant_id, clock.now()
+    with in_transaction():
+        execute(
+            "INSERT INTO tombstones (merchant_id, mark, expires_at) "
+            "SELECT %s, sha256(n::text::bytea), %s FROM generate_series(1, 5000) AS n",
+            (merchant_id, now),
+        )
+        execute("ANALYZE tombstones")
+    found = scans(
+        HOLD_EVENTS.replace("$1", "%s::json"), (JsonLiteral([{"merchant_id": merchant_id, "event_id": "a"}]),)
+    )
+    assert found.keys() == {"events_pkey"}
+    assert "event_id" in found["events_pkey"]
+    sql = STORE_UNLESS_ERASED
+    for place, kind in enumerate(("json", "timestamptz", "json", "interval", "json"), 1):
+        sql = sql.replace(f"${place}", f"%s::{kind}")
+    event = {"merchant_id": merchant_id, "event_id": "new", "event_name": "Purchase", "tombstone": "\\x00"}
+    nothing = JsonLiteral([])
+    params = (JsonLiteral([event]), now + timedelta(days=3650), nothing, timedelta(hours=24), nothing)
+    found = scans(sql, params, ("tombstones",))
+    assert found.keys() == {"tombstones_pkey"}
+    assert "mark" in found["tombstones_pkey"]
 
 
 def test_ids_of_events_are_compared_by_their_bytes_wherever_they_are_a_key(database: str) -> None:

@@ -88,8 +88,8 @@ WITH given AS (
     SELECT * FROM json_to_recordset($1) AS x(
         merchant_id bigint, event_id text, event_name text, occurred_at timestamptz, received_at timestamptz,
         times_received int, action_source text, event_source_url text, user_data json, digests json, sealed bytea,
-        custom_data json, consent json, device json, counted_as text, host text, facts bigint)
-    WHERE (SELECT in_time($2))
+        custom_data json, consent json, device json, counted_as text, host text, facts bigint{tombstone})
+    WHERE (SELECT in_time($2)){unless}
 ){refused}, stored AS (
     INSERT INTO events (merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, times_received,
                         action_source, event_source_url, user_data, digests, sealed, custom_data, consent, device)
@@ -141,6 +141,16 @@ WITH given AS (
 # What of the calls was refused, counted with what was not. Most calls have nothing of it: opening these tables, and their indexes,
 # for nothing is a twentieth of what storing one event takes.
 _NOTHING_REFUSED = {"refused": "", "received": "", "rejecting": ""}
+# While an erasure goes on, an event that it deleted must not become a new one, though nobody knew of that when its mark was looked
+# for. ``HOLD_EVENTS`` comes before in the same transaction: then either the event is there and stays until this has committed, or
+# whoever deleted it has committed its tombstone, which this statement sees.
+_WHATEVER_WAS_ERASED = {"tombstone": "", "unless": ""}
+_UNLESS_ERASED = {
+    "tombstone": ", tombstone bytea",
+    # Of each by its key: for an EXISTS the planner would rather read all of them.
+    "unless": """ AND (tombstone IS NULL OR (
+        SELECT true FROM tombstones t WHERE t.merchant_id = x.merchant_id AND t.mark = x.tombstone LIMIT 1) IS NULL)""",
+}
 _REFUSED = {
     "refused": """, refused AS (
     SELECT * FROM json_to_recordset($3) AS r(
@@ -184,9 +194,10 @@ _WANTED = "(count(*) FILTER (WHERE wanted))::int"
 
 
 # What becomes of the deliveries of new events: they are queued, or dropped before anybody sees them.
-def _queueing(refused: dict[str, str], window: str) -> str:
+def _queueing(refused: dict[str, str], window: str, erased: dict[str, str] = _WHATEVER_WAS_ERASED) -> str:
     return _STORE.format(
         **refused,
+        **erased,
         most=MOST,
         found=_BEFORE,
         wanted=_WANTED,
@@ -203,26 +214,32 @@ def _queueing(refused: dict[str, str], window: str) -> str:
 # Arguments stand in the order in which ``run_statement`` fills them in.
 _QUEUEING = _queueing(_NOTHING_REFUSED, "$3")
 _QUEUEING_AND_REFUSING = _queueing(_REFUSED, "$4")
-_DROPPING = _STORE.format(
-    **_NOTHING_REFUSED,
-    most=MOST,
-    found=_BEFORE,
-    wanted=_WANTED,
-    columns="""window_ends_at, status, drop_reason, finished_at,
+
+
+def _dropping(erased: dict[str, str]) -> str:
+    return _STORE.format(
+        **_NOTHING_REFUSED,
+        **erased,
+        most=MOST,
+        found=_BEFORE,
+        wanted=_WANTED,
+        columns="""window_ends_at, status, drop_reason, finished_at,
                             last_error""",
-    values="""received_at + $3, 'dropped', 'suppressed', received_at,
+        values="""received_at + $3, 'dropped', 'suppressed', received_at,
            'the person was erased, and is to be left alone'""",
-    counts="dropped, finished, drop_reasons",
-    none="0, 0, NULL::jsonb",
-    counted=f"""{_WANTED}, {_WANTED},
+        counts="dropped, finished, drop_reasons",
+        none="0, 0, NULL::jsonb",
+        counted=f"""{_WANTED}, {_WANTED},
            CASE WHEN {_WANTED} > 0
                THEN jsonb_build_object('suppressed', {_WANTED}) END""",
-    adding=adding((*_ARRIVALS, "dropped", "finished"))
-    + """,
+        adding=adding((*_ARRIVALS, "dropped", "finished"))
+        + """,
         drop_reasons = CASE WHEN excluded.drop_reasons IS NULL THEN minutes.drop_reasons
                             ELSE add_counts(minutes.drop_reasons, excluded.drop_reasons) END""",
-    waits="false",
-)
+        waits="false",
+    )
+
+
 STORE_EVENTS = _QUEUEING + _STORED
 STORE_AND_REFUSE = _QUEUEING_AND_REFUSING + _STORED
 # The same, and whom the new ones among them were seen with: a repeat links nobody.
@@ -231,11 +248,19 @@ _LINKS_OF_NEW = (
     "JOIN stored s USING (merchant_id, event_id) WHERE s.inserted) AS n"
 )
 STORE_AND_LINK = f"{_QUEUEING}, {LINKING.format(source=_LINKS_OF_NEW.format(place='$4'))}{_STORED}{_LINKED}"
-STORE_LINK_AND_REFUSE = (
-    f"{_QUEUEING_AND_REFUSING}, {LINKING.format(source=_LINKS_OF_NEW.format(place='$5'))}{_STORED}{_LINKED}"
-)
+_LINKED_TOO = f", {LINKING.format(source=_LINKS_OF_NEW.format(place='$5'))}{_STORED}{_LINKED}"
+STORE_LINK_AND_REFUSE = _QUEUEING_AND_REFUSING + _LINKED_TOO
 # Of people who are to be left alone.
-STORE_SUPPRESSED = _DROPPING + _STORED
+STORE_SUPPRESSED = _dropping(_WHATEVER_WAS_ERASED) + _STORED
+# The same while an erasure of any of their merchants goes on: but for what was erased by now, of which nothing comes back.
+STORE_UNLESS_ERASED = _queueing(_REFUSED, "$4", _UNLESS_ERASED) + _LINKED_TOO
+SUPPRESS_UNLESS_ERASED = _dropping(_UNLESS_ERASED) + _STORED
+# In the order of those statements. Whoever erases passes over what is held, and comes back to it.
+HOLD_EVENTS = """
+SELECT x.event_id FROM (SELECT * FROM json_to_recordset($1) AS x(merchant_id bigint, event_id text) ORDER BY merchant_id, event_id) AS x
+CROSS JOIN LATERAL (SELECT FROM events
+    WHERE merchant_id = x.merchant_id AND event_id = x.event_id LIMIT 1 FOR KEY SHARE) AS e
+"""
 
 # Which marks of events on their way in are known: of erased events, each by itself and followed by that of its name, and of
 # people who are to be left alone. And the number of each merchant's last erasure, of 0 where there is none any more; null while
@@ -314,6 +339,25 @@ def to_suppress(
     return "store_suppressed", (JsonLiteral(sorted(records, key=_key)), until, window)
 
 
+def unless_erased(
+    statement: tuple[str, tuple[Any, ...]], held: Sequence[Key], records: list[dict[str, Any]]
+) -> tuple[str, tuple[Any, ...]]:
+    """The same as one of ``to_store`` or ``to_suppress``, but for what an erasure that goes on has deleted by now: that is missing
+    from what comes back.
+
+    ``records``: with ``tombstone``, the mark of the event, where it may have been; ``held``: the keys of those.
+    """
+    name, (_, until, *others) = statement
+    given = JsonLiteral([{"merchant_id": merchant, "event_id": event_id} for merchant, event_id in held])
+    storing = given, JsonLiteral(sorted(records, key=_key)), until
+    if name == "store_suppressed":
+        return "suppress_unless_erased", (*storing, *others)
+    nothing = JsonLiteral([])
+    rejected = others.pop(0) if "refuse" in name else nothing
+    window, links = others if "link" in name else (*others, nothing)
+    return "store_unless_erased", (*storing, rejected, window, links)
+
+
 def read_stored(found: Sequence[Sequence[Any]]) -> Stored:
     """The rows that a statement of ``to_store`` or ``to_suppress`` returns."""
     stored = Stored({}, set())
@@ -362,14 +406,22 @@ STATEMENTS = {
     "store_link_and_refuse": ("json, timestamptz, json, interval, json", STORE_LINK_AND_REFUSE),
     "stored_names": ("json", STORED_NAMES),
     "store_suppressed": ("json, timestamptz, interval", STORE_SUPPRESSED),
+    "hold_events": ("json", HOLD_EVENTS),
+    "store_unless_erased": ("json, timestamptz, json, interval, json", STORE_UNLESS_ERASED),
+    "suppress_unless_erased": ("json, timestamptz, interval", SUPPRESS_UNLESS_ERASED),
     "find_marks": ("json", FIND_MARKS),
     "count_repeats": ("json", COUNT_REPEATS),
 }
 READS = frozenset({"stored_names", "find_marks"})  # of these: whatever becomes of what follows, nothing is stored yet
+# Each in one transaction behind ``hold_events``, whose argument is the first of its own.
+HOLDING = frozenset({"store_unless_erased", "suppress_unless_erased"})
 
 
 def run_statement(name: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
     """The rows of one of ``STATEMENTS``, in the open transaction, without preparing it."""
+    if name in HOLDING:
+        run_statement("hold_events", arguments[:1])
+        arguments = arguments[1:]
     types, sql = STATEMENTS[name]
     for place, kind in enumerate(types.split(", "), 1):
         sql = sql.replace(f"${place}", f"%s::{kind}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -70,6 +71,7 @@ SENT = "tracklayer.sent"  # and the body that was read
 CONTEXT = "tracklayer.context"  # and the context of an operation whose cost is asked for
 
 
+AS_KNOWN = timedelta(seconds=1)  # for how long what was looked up of a caller stands
 OF_MERCHANT = b"tracklayer-merchant"  # the header by which a page says whose data it shows
 ANOTHER = "Another merchant has signed in in this browser: load the page again."
 
@@ -131,8 +133,13 @@ class GraphQLDoor(LiveDoor):
                 await self._view(scope, receive, send)
                 return
             is_stream = EVENT_STREAM in headers.get(b"accept", b"")
+            clock = self.house.runtime.clock
             with self._bodies.reader(holder and holder.merchant_id, _most(holder, is_stream), headers) as reader:
+                began = clock.now()
                 sent = Sent(await reader.read(receive))
+                if holder is not None and clock.now() - began > AS_KNOWN:
+                    # What was known when it began to come may be so no more, such as that nobody was ever erased.
+                    holder = await self._holder(scope, headers)
                 if not is_stream:
                     await self._post(scope, headers, holder, sent, receive, send)
                     return

@@ -405,8 +405,8 @@ def erase_person(
             row = db.insert_erasure(
                 merchant_id, requested_by, identifiers, suppress, "ids" if request.event_ids else "walk", now
             )
-            if not request.event_ids:
-                row.next_at = now + SETTLE
+            # What others judged before they knew of it is held against no mark: its event is there until that is stored.
+            row.next_at = now + ON_ITS_WAY
             keep_wanted(runtime, row, wanted)
             db.save_erasures([row])
             db.add_requests(row, [AskedBy(dict(requested_by), now)])

@@ -22,7 +22,7 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name, readable_sale
 from tracklayer.domain.facts import OTHERS, facts_left_alone, facts_of, host_of, refusal_of
-from tracklayer.domain.person import to_leave_alone, tokens_of_event
+from tracklayer.domain.person import of_browser, to_leave_alone, tokens_of_event
 from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -124,6 +124,7 @@ class Item:
     tombstone: bytes | None = None  # the mark of the event itself, of a merchant whose people were erased
     named: bytes | None = None  # the same with its name
     marks: tuple[bytes, ...] = ()  # and those of its person
+    browser: bytes | None = None  # and that of the browser in which it would be linked
     is_erased: bool = False
     is_suppressed: bool = False
 
@@ -211,6 +212,8 @@ def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
         item.tombstone = item.named[:-NAME_BYTES]
         tokens = tokens_of_event(record["user_data"], record["digests"], merchant.default_countries)
         item.marks = tuple(marker.marks(merchant.merchant_id, to_leave_alone(tokens)))
+        if item.together is not None:
+            item.browser = marker.mark(merchant.merchant_id, of_browser(event.user_data.browser_id or ""))
     call.items.append(item)
     call.size += read.size
 
@@ -250,10 +253,14 @@ def store(
         found = yield "stored_names", db.stored_names_arguments(list(left))
         names = {(row[0], row[1]): row[2] for row in found}
         groups = {}
+        gone = [item for key, items in left.items() if key not in names for item in items if item.tombstone]
+        if gone:  # erased since its marks were looked for
+            epochs |= yield from _look_for_marks(gone)
         for key, items in left.items():
             name = names.get(key)
-            if name is None:  # purged between the two statements: the id is new again
-                groups[key] = items
+            if name is None:  # purged between the two statements, if it was not erased: the id is new again
+                if new := [item for item in items if not item.is_erased and item.conflict != ""]:
+                    groups[key] = new
                 continue
             for item in items:
                 if item.read.event.event_name != name:
@@ -278,11 +285,17 @@ def store(
 
 
 def _look_for_marks(items: Sequence[Item]) -> Generator[Step, list[Any], dict[int, int | None]]:
-    """Finds out which events were erased, and takes off what says who it was where somebody is to be left alone.
+    """Finds out which events were erased, and takes off what says who it was where somebody is to be left alone. With a browser
+    that is, nobody is linked.
 
     Returns the number of each merchant's last erasure; None while one goes on.
     """
-    asked = {(item.key[0], mark) for item in items for mark in (item.tombstone, *item.marks) if mark is not None}
+    asked = {
+        (item.key[0], mark)
+        for item in items
+        for mark in (item.tombstone, *item.marks, item.browser)
+        if mark is not None
+    }
     erased, suppressed = dict[tuple[int, bytes], set[bytes]](), set[tuple[int, bytes]]()
     epochs: dict[int, int | None] = {}
     for merchant_id, mark, is_tombstone, last in (yield "find_marks", db.marks_arguments(asked)):
@@ -301,6 +314,8 @@ def _look_for_marks(items: Sequence[Item]) -> Generator[Step, list[Any], dict[in
             item.conflict = ""
         item.is_erased = bool(marks) and not has_another_name
         item.is_suppressed = any((item.key[0], mark) in suppressed for mark in item.marks)
+        if item.browser is not None and (item.key[0], item.browser) in suppressed:
+            item.together = None
         if item.is_suppressed:
             item.record = persist.without_person(item.record, item.read.event)
             item.record["facts"] = facts_left_alone(item.record["facts"])
@@ -355,15 +370,24 @@ def _store_firsts(
         elif not known.has(together, epoch) and (found_links := together.records()):
             links += found_links
             linked.append((key, together, epoch))
+    # While one goes on it may delete an event, and write its tombstone, after that was looked for. One that begins later deletes
+    # nothing for as long as this may take: see ``erase.ON_ITS_WAY``.
+    marks: dict[Key, bytes] = {}
+    if None in epochs.values():
+        for key, (first, *_) in groups.items():
+            if first.tombstone is not None and epochs.get(key[0], 0) is None:
+                marks[key] = first.tombstone
     stored = db.Stored({}, set())
     if records or rejected or not suppressed:
-        stored = db.read_stored((yield db.to_store(records, rejected, links, window, until)))
+        step = db.to_store(records, rejected, links, window, until)
+        stored = db.read_stored((yield _unless_erased(step, records, marks) if marks else step))
         if known is not None:
             for key, together, epoch in linked:
                 if (new := stored.events.get(key)) is not None and new.before is None:  # a repeat links nobody
                     known.note(together, epoch, stored.known)
     if suppressed:
-        others = db.read_stored((yield db.to_suppress(suppressed, window, until)))
+        step = db.to_suppress(suppressed, window, until)
+        others = db.read_stored((yield _unless_erased(step, suppressed, marks) if marks else step))
         stored = db.Stored({**stored.events, **others.events}, stored.queued)
     for key, found in stored.events.items():
         first, total = groups[key][0], len(alike[key])
@@ -375,6 +399,16 @@ def _store_firsts(
             if item.row is None:
                 item.conflict = first.read.event.event_name
     return stored
+
+
+def _unless_erased(step: Step, records: Sequence[dict[str, Any]], marks: Mapping[Key, bytes]) -> Step:
+    """``marks``: of the events that may be erased at this moment."""
+    told, held = list[dict[str, Any]](), list[Key]()
+    for record in records:
+        mark = marks.get(key := (record["merchant_id"], record["event_id"]))
+        told.append(record if mark is None else {**record, "tombstone": f"\\x{mark.hex()}"})
+        held += [] if mark is None else [key]
+    return db.unless_erased(step, held, told) if held else step
 
 
 def _column(name: str) -> Any:

@@ -27,7 +27,7 @@ from typing import Any, Generic, TypeVar
 from tracklayer import metrics
 from tracklayer.db.async_session import AsyncSession, Moment
 from tracklayer.db.connection import DatabaseAwayError, LockedOutError, in_transaction, run_in_db_thread
-from tracklayer.db.events import READS, STATEMENTS, to_store
+from tracklayer.db.events import HOLDING, READS, STATEMENTS, to_store
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.db.sessions import TOO_LATE, code_of, is_in_the_way
@@ -94,6 +94,7 @@ OUTCOMES = {
 _EXECUTE = {
     name: f"EXECUTE {name}({', '.join(['%s'] * len(types.split(', ')))})" for name, (types, _) in STATEMENTS.items()
 }
+_EXECUTE |= {name: f"{_EXECUTE['hold_events']}; {_EXECUTE[name]}" for name in HOLDING}  # one message, one transaction
 
 
 class OverloadedError(Exception):
