@@ -179,6 +179,29 @@ def test_a_held_destination_is_told_with_its_cause_until_the_end(
     assert (found, details["cause"]) == (title, cause)
 
 
+@pytest.mark.parametrize("rests", ["by a pause", "for want of workers"])
+def test_a_platform_that_is_back_after_a_rest_ends_by_the_cause_that_was_told(scene: Scene, rests: str) -> None:
+    merchant_id = scene.merchant.merchant_id
+    scene.passes(60, every=10)
+    scene.fault("error")
+    scene.passes(300, every=15)
+    since = scene.told()[2]["since"]
+    if rests == "by a pause":
+        pause_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(600, every=15, deliver=False)
+    scene.mend()
+    if rests == "by a pause":
+        resume_destination(scene.runtime, merchant_id, "meta")
+    for _ in range(24):
+        scene.passes(15, every=15)
+        title, message, details = scene.alert()
+        assert (title, details["cause"], details["since"]) == ("Meta answers with errors (500)", "server_error", since)
+        assert "its rules refuse them" not in message
+    assert scene.alerts() == [("platform_down", False)]
+    with in_transaction():
+        assert rows("SELECT state FROM alert_changes ORDER BY change_id") == [("open",), ("resolved",)]
+
+
 def test_an_outage_tells_what_waits_in_money_and_counts_from_its_first_failure_to_its_end(scene: Scene) -> None:
     scene.passes(180, every=5)
     began = scene.clock.now()
