@@ -393,6 +393,21 @@ def test_a_rest_that_the_platform_asked_for_is_none_unless_it_is_long() -> None:
     assert judged(replace(view, resume_at=NOW + timedelta(minutes=9))) == [BACKLOG]
 
 
+def test_a_long_rest_is_told_by_what_it_began_with_however_long_ago_that_is() -> None:
+    rests = replace(queued(120, 2, 1, 0), resume_at=NOW + timedelta(minutes=58))
+    failing = replace(rests, failing_since=NOW - timedelta(seconds=130), last_error="503 down for maintenance")
+    assert judged(replace(rests, failing_since=NOW - timedelta(seconds=130), resume_at=NOW)) == []
+    assert judged(replace(failing, failing_since=NOW - timedelta(seconds=35))) == []
+    before = minutes(*[{"acknowledged": 60}] * 5, {"unreachable": 1, "routed": 1}, {"routed": 1})
+    for recent in (before, minutes({"routed": 1})):
+        found = only(replace(failing, recent=recent))
+        assert (found.kind, found.details["cause"]) == (BACKLOG, "server_error")
+        assert "What Meta said last: 503 down for maintenance. It asked to be left alone until " in found.message
+        limited = only(replace(rests, recent=recent), BACKLOG)
+        assert limited.details["cause"] == "rate_limited"
+        assert "put off" not in limited.message
+
+
 def test_when_a_queue_is_empty() -> None:
     assert clears_in(600, 1.0, 3.0) == timedelta(seconds=300)
     assert clears_in(600, 3.0, 3.0) is None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -413,6 +414,49 @@ def test_a_rate_limit_is_not_told_as_a_shortage_of_workers(scene: Scene) -> None
     assert "more workers do not help" in message
     assert "must start more workers" not in message
     assert details["cause"] == "rate_limited"
+
+
+class Resting(BaseHTTPRequestHandler):
+    """A platform that answers 503 and asks for an hour's rest."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(503)
+        self.send_header("Retry-After", "3600")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def resting(scene: Scene) -> Iterator[None]:
+    """Instead of the emulator, as a setting of the process."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Resting)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    before = scene.runtime.settings
+    scene.runtime.settings = replace(before, sandbox_url=f"http://127.0.0.1:{server.server_port}")
+    yield
+    scene.runtime.settings = before
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_one_failure_with_a_wish_for_an_hours_rest_is_told_by_what_waits(scene: Scene, resting: None) -> None:
+    scene.passes(240, every=60)
+    assert scene.alerts() == [("queue_backlog", True)]
+    title, message, details = scene.told()
+    assert title.endswith("deliveries to Meta wait: Meta answers with errors (503)")
+    assert details["cause"] == "server_error"
+    assert "It asked to be left alone until 2026-" in message
+    for _ in range(3):
+        scene.passes(600, every=60)
+        assert scene.alert()[2]["cause"] == "server_error"
+    with in_transaction():
+        assert rows("SELECT state FROM alert_changes") == [("open",)]
 
 
 def test_slow_answers_are_told_as_that(scene: Scene) -> None:
