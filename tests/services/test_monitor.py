@@ -18,6 +18,7 @@ from tests.factories import META, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.events import EventSearch
 from tracklayer.db.heartbeats import waiting
 from tracklayer.db.operator_alerts import open_alert
 from tracklayer.domain.alert import Severity
@@ -39,6 +40,7 @@ from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.monitor import Watch, learn_baselines
 from tracklayer.services.redeliver import redeliver_matching
+from tracklayer.services.stored import deliver_stored
 from tracklayer.services.watches import destinations
 
 
@@ -1174,6 +1176,64 @@ def test_refusals_of_what_arrived_in_an_outage_are_told_as_soon_as_it_is_over(be
     assert title == "Meta refuses every Purchase event"
     assert datetime.fromisoformat(details["since"]) <= began + timedelta(minutes=10)
     assert details["failed"] >= 20
+
+
+def refuse_orders(beside: Beside, first: int, end: int) -> None:
+    ids = [f"order_{n}" for n in range(first, end)]
+    given = {"platform": "meta", "kind": "refuse", "event_ids": ids}
+    httpx.post(f"{beside.sandbox.url}/_faults", json=given).raise_for_status()
+
+
+def drop_told(count: int) -> dict[str, Any]:
+    """Details of the one alert about names; that ``count`` earlier purchases were refused."""
+    with in_transaction():
+        [(title, message, severity, details)] = rows(
+            "SELECT title, message, severity, details FROM alerts WHERE kind = 'delivery_rate_drop'"
+        )
+    assert title == f"Meta refused {count} earlier Purchase events"
+    assert f"Meta has refused {count} of {count} Purchase events that arrived from 2026-11-20 " in message
+    assert " and were sent late" in message
+    assert severity == "critical"
+    found: dict[str, Any] = details
+    return found
+
+
+def test_refusals_of_what_arrived_in_the_middle_of_an_outage_are_told_though_newer_events_are_taken(
+    beside: Beside,
+) -> None:
+    beside.minutes_pass(10, pages=2)
+    beside.fault("down")
+    beside.minutes_pass(20, pages=2)
+    first = beside.purchases
+    beside.minutes_pass(25, pages=2)
+    end = beside.purchases
+    beside.minutes_pass(45, pages=2)
+    beside.mend()
+    refuse_orders(beside, first, end)
+    beside.minutes_pass(15, pages=2)
+    assert beside.alerts() == [("platform_down", False), ("delivery_rate_drop", True)]
+    details = drop_told(end - first)
+    assert details["event_names"] == ["Purchase"]
+    assert details["last_error"] is not None
+    beside.minutes_pass(60, pages=1)  # their retries are nothing new
+    assert beside.alerts() == [("platform_down", False), ("delivery_rate_drop", False)]
+
+
+def test_refusals_of_stored_events_that_are_delivered_later_are_told(beside: Beside) -> None:
+    merchant_id = beside.merchant.merchant_id
+    beside.minutes_pass(10, pages=2)
+    remove_destination(beside.runtime, merchant_id, "meta")
+    first = beside.purchases
+    beside.minutes_pass(25, pages=2)
+    end = beside.purchases
+    beside.clock.move(timedelta(minutes=40))
+    set_destination(beside.runtime, merchant_id, "meta", META, None)
+    refuse_orders(beside, first, end)
+    beside.minutes_pass(3, pages=2)
+    deliver_stored(beside.runtime, merchant_id, "meta", EventSearch())
+    beside.minutes_pass(6, pages=2)
+    assert beside.alerts() == [("delivery_rate_drop", True)]
+    drop_told(end - first)
 
 
 @pytest.mark.parametrize("change", [{}, WORTHLESS])
