@@ -283,6 +283,29 @@ def test_an_outage_keeps_its_cause_until_there_is_a_newer_error() -> None:
     assert shut.title == "Meta refuses your credentials: set new ones now"
 
 
+@pytest.mark.parametrize(
+    ("back", "error"),
+    [({"acknowledged": 60}, None), ({"acknowledged": 58, "refused": 2}, "400 Invalid"), ({"acknowledged": 1}, None)],
+)
+def test_one_that_answers_again_after_a_rest_keeps_its_cause(back: dict[str, int], error: str | None) -> None:
+    began = NOW.replace(second=0) - 11 * MINUTE
+    early = Span(NOW.replace(second=0), NOW, **back)
+    recent = [*minutes({"acknowledged": 60}, {"unreachable": 3}, *[{}] * 10), early]
+    view = replace(VIEW, recent=recent, outage=Told(began + MINUTE, None, began), last_error=error)
+    found = only(replace(view, told_cause="server_error", told_reason="unreachable: 500 it failed"), DOWN)
+    assert (found.title, found.since) == ("Meta answers with errors (500)", began)
+    assert (found.details["cause"], found.details["reason"]) == ("server_error", "unreachable: 500 it failed")
+    assert found.details["acknowledged"] == back["acknowledged"]
+    assert "It has taken events again since" in found.message
+    assert "Invalid" not in found.message
+
+
+def test_one_that_comes_and_goes_is_not_told_as_refusing_for_the_few_that_it_refuses() -> None:
+    well, half = {"acknowledged": 60}, {"acknowledged": 25, "unreachable": 15, "refused": 20}
+    found = only(replace(VIEW, recent=minutes(*[well] * 5, half, half, half), last_error="500 it failed"))
+    assert (found.kind, found.title) == (DOWN, "Meta answers with errors (500)")
+
+
 def test_an_open_outage_is_counted_from_its_first_failure_as_long_as_its_cause_is_the_same() -> None:
     well, gone, half = {"acknowledged": 60}, {"unreachable": 2}, {"acknowledged": 30, "unreachable": 10}
     began = NOW.replace(second=0) - 7 * MINUTE + timedelta(seconds=20)
@@ -368,6 +391,21 @@ def test_a_rest_that_the_platform_asked_for_is_none_unless_it_is_long() -> None:
     view = queued(120, 10_000, 600, 0)
     assert judged(replace(view, resume_at=NOW + timedelta(minutes=5))) == []
     assert judged(replace(view, resume_at=NOW + timedelta(minutes=9))) == [BACKLOG]
+
+
+def test_a_long_rest_is_told_by_what_it_began_with_however_long_ago_that_is() -> None:
+    rests = replace(queued(120, 2, 1, 0), resume_at=NOW + timedelta(minutes=58))
+    failing = replace(rests, failing_since=NOW - timedelta(seconds=130), last_error="503 down for maintenance")
+    assert judged(replace(rests, failing_since=NOW - timedelta(seconds=130), resume_at=NOW)) == []
+    assert judged(replace(failing, failing_since=NOW - timedelta(seconds=35))) == []
+    before = minutes(*[{"acknowledged": 60}] * 5, {"unreachable": 1, "routed": 1}, {"routed": 1})
+    for recent in (before, minutes({"routed": 1})):
+        found = only(replace(failing, recent=recent))
+        assert (found.kind, found.details["cause"]) == (BACKLOG, "server_error")
+        assert "What Meta said last: 503 down for maintenance. It asked to be left alone until " in found.message
+        limited = only(replace(rests, recent=recent), BACKLOG)
+        assert limited.details["cause"] == "rate_limited"
+        assert "put off" not in limited.message
 
 
 def test_when_a_queue_is_empty() -> None:

@@ -11,7 +11,14 @@ from random import Random
 import pytest
 
 from tracklayer.domain.monitors.learn import learn_success, learn_worst
-from tracklayer.domain.monitors.name_refusals import NameSeries, Stretch, horizon, judge_name, wants_closer_look
+from tracklayer.domain.monitors.name_refusals import (
+    NameSeries,
+    Stretch,
+    horizon,
+    judge_late,
+    judge_name,
+    wants_closer_look,
+)
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -74,6 +81,42 @@ def test_healthy_names_alarm_nobody() -> None:
             name.hour_passes()
             told += any(name.looks()) if hour > 4 * 24 else 0
     assert told == 0  # of 192 days
+
+
+def test_healthy_names_alarm_nobody_when_an_outage_is_over_and_all_of_it_is_sent_late() -> None:
+    told = 0
+    for seed in range(12):
+        random = Random(f"late {seed}")
+        name = Name(f"late {seed}", math.exp(random.uniform(math.log(0.1), math.log(15))), random.choice((0.01, 0.05)))
+        for hour in range(20 * 24):
+            name.hour_passes()
+            if hour <= 4 * 24 or hour % 6:
+                continue
+            span = random.choice((1, 3, 6, 12)) * HOUR
+            recent = [one for one in name.stretches if one[0] >= name.now - span]
+            late = [one[0] for one in recent if one[2]]
+            usual = learn_success([(round(2000 * (1 - name.share)), round(2000 * name.share))])
+            for known in (usual, None):
+                if late:
+                    told += judge_late(NameSeries("Purchase", recent, known), late[0], late[-1]) is not None
+    assert told == 0
+
+
+def test_what_was_sent_late_is_judged_by_itself_whatever_was_taken_before_and_since() -> None:
+    taken = [(START + n * MINUTE, 2, 0) for n in range(60)]
+    bad = [(START + n * MINUTE, 2, 2) for n in range(60, 80)]
+    since = [(START + n * MINUTE, 2, 0) for n in range(80, 200)]
+    series = NameSeries("Purchase", [*taken, *bad, *since])
+    assert judge_name(series, START + 200 * MINUTE) is None
+    found = judge_late(series, bad[0][0], bad[-1][0])
+    assert found is not None
+    assert (found.since, found.until, found.refused, found.arrived) == (bad[0][0], bad[-1][0], 40, 40)
+    assert judge_late(series, since[0][0], since[-1][0]) is None
+    # Half of them, in no row.
+    half = [(at, 2, 1) for at, _, _ in bad * 2]
+    found = judge_late(NameSeries("Purchase", [*taken, *half, *since], learn_success([(990, 10)])), START, since[-1][0])
+    assert found is not None
+    assert (found.refused, found.arrived) == (40, 80)
 
 
 @pytest.mark.parametrize("per_hour", [0.2, 4, 60])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from tests.factories import META, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.events import EventSearch
 from tracklayer.db.heartbeats import waiting
 from tracklayer.db.operator_alerts import open_alert
 from tracklayer.domain.alert import Severity
@@ -38,6 +40,7 @@ from tracklayer.services.fold import fold_counters
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.monitor import Watch, learn_baselines
 from tracklayer.services.redeliver import redeliver_matching
+from tracklayer.services.stored import deliver_stored
 from tracklayer.services.sweep import sweep
 from tracklayer.services.watches import destinations
 
@@ -178,6 +181,29 @@ def test_a_held_destination_is_told_with_its_cause_until_the_end(
     assert scene.alerts() == [("platform_down", False)]
     found, _, details = scene.alert()
     assert (found, details["cause"]) == (title, cause)
+
+
+@pytest.mark.parametrize("rests", ["by a pause", "for want of workers"])
+def test_a_platform_that_is_back_after_a_rest_ends_by_the_cause_that_was_told(scene: Scene, rests: str) -> None:
+    merchant_id = scene.merchant.merchant_id
+    scene.passes(60, every=10)
+    scene.fault("error")
+    scene.passes(300, every=15)
+    since = scene.told()[2]["since"]
+    if rests == "by a pause":
+        pause_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(600, every=15, deliver=False)
+    scene.mend()
+    if rests == "by a pause":
+        resume_destination(scene.runtime, merchant_id, "meta")
+    for _ in range(24):
+        scene.passes(15, every=15)
+        title, message, details = scene.alert()
+        assert (title, details["cause"], details["since"]) == ("Meta answers with errors (500)", "server_error", since)
+        assert "its rules refuse them" not in message
+    assert scene.alerts() == [("platform_down", False)]
+    with in_transaction():
+        assert rows("SELECT state FROM alert_changes ORDER BY change_id") == [("open",), ("resolved",)]
 
 
 def test_an_outage_tells_what_waits_in_money_and_counts_from_its_first_failure_to_its_end(scene: Scene) -> None:
@@ -391,6 +417,49 @@ def test_a_rate_limit_is_not_told_as_a_shortage_of_workers(scene: Scene) -> None
     assert "more workers do not help" in message
     assert "must start more workers" not in message
     assert details["cause"] == "rate_limited"
+
+
+class Resting(BaseHTTPRequestHandler):
+    """A platform that answers 503 and asks for an hour's rest."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(503)
+        self.send_header("Retry-After", "3600")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def resting(scene: Scene) -> Iterator[None]:
+    """Instead of the emulator, as a setting of the process."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Resting)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    before = scene.runtime.settings
+    scene.runtime.settings = replace(before, sandbox_url=f"http://127.0.0.1:{server.server_port}")
+    yield
+    scene.runtime.settings = before
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_one_failure_with_a_wish_for_an_hours_rest_is_told_by_what_waits(scene: Scene, resting: None) -> None:
+    scene.passes(240, every=60)
+    assert scene.alerts() == [("queue_backlog", True)]
+    title, message, details = scene.told()
+    assert title.endswith("deliveries to Meta wait: Meta answers with errors (503)")
+    assert details["cause"] == "server_error"
+    assert "It asked to be left alone until 2026-" in message
+    for _ in range(3):
+        scene.passes(600, every=60)
+        assert scene.alert()[2]["cause"] == "server_error"
+    with in_transaction():
+        assert rows("SELECT state FROM alert_changes") == [("open",)]
 
 
 def test_slow_answers_are_told_as_that(scene: Scene) -> None:
@@ -1135,6 +1204,64 @@ def test_refusals_of_what_arrived_in_an_outage_are_told_as_soon_as_it_is_over(be
     assert title == "Meta refuses every Purchase event"
     assert datetime.fromisoformat(details["since"]) <= began + timedelta(minutes=10)
     assert details["failed"] >= 20
+
+
+def refuse_orders(beside: Beside, first: int, end: int) -> None:
+    ids = [f"order_{n}" for n in range(first, end)]
+    given = {"platform": "meta", "kind": "refuse", "event_ids": ids}
+    httpx.post(f"{beside.sandbox.url}/_faults", json=given).raise_for_status()
+
+
+def drop_told(count: int) -> dict[str, Any]:
+    """Details of the one alert about names; that ``count`` earlier purchases were refused."""
+    with in_transaction():
+        [(title, message, severity, details)] = rows(
+            "SELECT title, message, severity, details FROM alerts WHERE kind = 'delivery_rate_drop'"
+        )
+    assert title == f"Meta refused {count} earlier Purchase events"
+    assert f"Meta has refused {count} of {count} Purchase events that arrived from 2026-11-20 " in message
+    assert " and were sent late" in message
+    assert severity == "critical"
+    found: dict[str, Any] = details
+    return found
+
+
+def test_refusals_of_what_arrived_in_the_middle_of_an_outage_are_told_though_newer_events_are_taken(
+    beside: Beside,
+) -> None:
+    beside.minutes_pass(10, pages=2)
+    beside.fault("down")
+    beside.minutes_pass(20, pages=2)
+    first = beside.purchases
+    beside.minutes_pass(25, pages=2)
+    end = beside.purchases
+    beside.minutes_pass(45, pages=2)
+    beside.mend()
+    refuse_orders(beside, first, end)
+    beside.minutes_pass(15, pages=2)
+    assert beside.alerts() == [("platform_down", False), ("delivery_rate_drop", True)]
+    details = drop_told(end - first)
+    assert details["event_names"] == ["Purchase"]
+    assert details["last_error"] is not None
+    beside.minutes_pass(60, pages=1)  # their retries are nothing new
+    assert beside.alerts() == [("platform_down", False), ("delivery_rate_drop", False)]
+
+
+def test_refusals_of_stored_events_that_are_delivered_later_are_told(beside: Beside) -> None:
+    merchant_id = beside.merchant.merchant_id
+    beside.minutes_pass(10, pages=2)
+    remove_destination(beside.runtime, merchant_id, "meta")
+    first = beside.purchases
+    beside.minutes_pass(25, pages=2)
+    end = beside.purchases
+    beside.clock.move(timedelta(minutes=40))
+    set_destination(beside.runtime, merchant_id, "meta", META, None)
+    refuse_orders(beside, first, end)
+    beside.minutes_pass(3, pages=2)
+    deliver_stored(beside.runtime, merchant_id, "meta", EventSearch())
+    beside.minutes_pass(6, pages=2)
+    assert beside.alerts() == [("delivery_rate_drop", True)]
+    drop_told(end - first)
 
 
 @pytest.mark.parametrize("change", [{}, WORTHLESS])

@@ -335,3 +335,42 @@ def test_two_outages_that_were_told_do_not_put_off_the_third(runtime: Runtime, c
             watch.look()
             clock.move(MINUTE)
     assert told == [told[0]] * 3
+
+
+def test_outages_of_names_that_were_told_alone_or_with_others_do_not_put_off_the_next(
+    runtime: Runtime, clock: FrozenClock
+) -> None:
+    start = clock.now()
+    shop = new_merchant(runtime, meta=False).merchant_id
+    names = ["Purchase", "Lead", "AddToCart", "Search", "Subscribe"]
+    arrived(shop, evenly(1500, start - 30 * DAY, start, 1), "PageView")
+    for seed, name in enumerate(names):
+        arrived(shop, evenly(300, start - 30 * DAY, start, 10 + seed), name)
+    watch = Watch(runtime)
+    for outage in range(4):
+        learn_baselines(runtime)
+        with in_transaction():
+            usual = rows("SELECT event_name FROM name_baselines WHERE (rhythm ->> 'usual')::float > 20")
+        assert usual == []
+        began = clock.now()
+        for _ in range(24):
+            clock.move(15 * MINUTE)
+            arrived(shop, evenly(1500, clock.now() - 15 * MINUTE, clock.now(), outage), "PageView")
+            watch.look()
+        with in_transaction():
+            told = rows(
+                "SELECT DISTINCT coalesce(one ->> 'event_name', event_name) FROM alerts "
+                "LEFT JOIN LATERAL jsonb_array_elements(details -> 'alike') AS one ON true "
+                "WHERE kind = 'tracking_stopped' AND opened_at > %s",
+                (began,),
+            )
+        assert {name for (name,) in told} == set(names)
+        back = clock.now()
+        days = 6 if outage else 5  # at other hours of the week
+        arrived(shop, evenly(1500, back, back + days * DAY, outage), "PageView")
+        for seed, name in enumerate(names):
+            arrived(shop, evenly(300, back, back + days * DAY, 50 + 10 * outage + seed), name)
+        clock.move(days * DAY)
+        for _ in range(6):  # it is over
+            watch.look()
+            clock.move(2 * MINUTE)

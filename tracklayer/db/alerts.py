@@ -161,6 +161,30 @@ def told_silences(merchant_id: int, since: datetime) -> list[datetime]:
     return [row[0] for row in rows(TOLD_SILENCES, (merchant_id, AlertKind.TRACKING_STOPPED.value, since))]
 
 
+TOLD_NAMES = """
+SELECT event_name, opened_at, jsonb_path_query_array(told, '$.details.alike[*]')::text,
+       jsonb_path_query_array(details, '$.alike[*]')::text
+FROM alerts WHERE merchant_id = %s AND kind = %s AND event_name IS NOT NULL AND opened_at > %s
+ORDER BY opened_at DESC LIMIT 200
+"""
+
+
+def told_silences_of_names(merchant_id: int, since: datetime, told_after: timedelta) -> dict[str, list[datetime]]:
+    """Event name -> when alerts opened that it comes no more. One that is listed in a gathered alert may have joined that
+
+    when it was open already: then an instant at which its own silence was as long as any that is told (``told_after``).
+    """
+    found: dict[str, list[datetime]] = {}
+    params = (merchant_id, AlertKind.TRACKING_STOPPED.value, since)
+    for name, opened_at, told_alike, alike in rows(TOLD_NAMES, params):
+        found.setdefault(name, []).append(opened_at)
+        for one in (*orjson.loads(told_alike or "[]"), *orjson.loads(alike or "[]")):
+            began = since_told(one)
+            at = opened_at if began is None else max(opened_at, began + told_after)
+            found.setdefault(one["event_name"], []).append(at)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class ToldAs:
     """What an open alert said last. ``began``: since when it says that it holds. ``reason``: the words it gave for its cause.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import execute, rows
@@ -187,6 +187,37 @@ def troubles_of(merchant_id: int, platform: str, name: str, since: datetime) -> 
     """The newest deliveries of one name that were refused since an instant, the newest first."""
     found = rows(TROUBLES, _params(merchant_id, platform, since) | {"name": name})
     return [Trouble(*row) for row in found]
+
+
+class Late(NamedTuple):
+    """Of one name, when those events arrived that were refused long after: from the first of them to the last."""
+
+    refused: int
+    since: datetime
+    until: datetime
+
+
+# Sent for the first time long after they arrived: a retry of what was refused at once is none of them. Whatever came too long
+# ago, or was tried too long ago, is left out before its log is opened.
+LATE = """
+SELECT e.event_name, count(*), min(d.received_at), max(d.received_at)
+FROM (SELECT event_id, platform, status, attempts, received_at, finished_at, last_attempt_at, requeued_at, attempt_log FROM deliveries
+      WHERE merchant_id = %(merchant)s AND last_error IS NOT NULL ORDER BY queued_at DESC LIMIT 1000) AS d
+CROSS JOIN LATERAL (
+    SELECT event_name FROM events WHERE merchant_id = %(merchant)s AND event_id = d.event_id OFFSET 0) AS e
+WHERE d.platform = %(platform)s AND d.status IN ('failed', 'dropped') AND d.requeued_at IS NULL
+  AND d.received_at < %(since)s AND coalesce(d.last_attempt_at, d.finished_at) >= %(since)s
+  AND CASE WHEN d.attempts = 0 THEN d.finished_at
+           ELSE (jsonb_path_query_first(d.attempt_log, '$[*] ? (@.outcome == "rejected")') ->> 'at')::timestamptz
+      END >= greatest(%(since)s, d.received_at + %(late)s)
+GROUP BY 1
+"""
+
+
+def refused_late(merchant_id: int, platform: str, since: datetime, late: timedelta) -> dict[str, Late]:
+    """Name -> what was refused since an instant, and had arrived ``late`` before or earlier: of the newest deliveries, names with any."""
+    found = rows(LATE, _params(merchant_id, platform, since) | {"late": late})
+    return {row[0]: Late(*row[1:]) for row in found}
 
 
 def _params(merchant_id: int, platform: str, since: datetime) -> Any:

@@ -47,13 +47,17 @@ class NameSeries:
 
 @dataclass(frozen=True, slots=True)
 class Refusing:
-    """What was found of a name: how many of how many were refused since an instant."""
+    """What was found of a name: how many of how many were refused since an instant.
+
+    ``until``: of those that were sent late, when the last of them had arrived; what came since may be taken.
+    """
 
     name: str
     since: datetime
     arrived: int
     refused: int
     usual: SuccessRate | None = None
+    until: datetime | None = None
 
     @property
     def share(self) -> float:
@@ -103,6 +107,41 @@ def judge_name(series: NameSeries, now: datetime) -> Refusing | None:
         if found is not None:
             return found
     return None
+
+
+def judge_late(series: NameSeries, since: datetime, until: datetime) -> Refusing | None:
+    """What arrived in a span and was sent long after, as when an outage was over: as many in a row, or of all of it, as
+
+    ``judge_name`` asks for. Whether newer ones are taken says nothing of these.
+    """
+    inside = [one for one in series.stretches if one[1] and since <= one[0] <= until]
+    streaks: list[list[Stretch]] = [[]]
+    for one in inside:
+        if one[2] == one[1]:
+            streaks[-1].append(one)
+        elif streaks[-1]:
+            streaks.append([])
+    longest = max(streaks, key=_refused)
+    if longest and _refused(longest) >= needed_of(series.usual):
+        return _late(longest, series)
+    bad = [place for place, one in enumerate(inside) if one[2]]
+    inside = inside[bad[0] : bad[-1] + 1] if bad else []
+    arrived, refused = sum(one[1] for one in inside), _refused(inside)
+    for expected in expected_of(series.usual):
+        if arrived < expected.least or refused / arrived < _notable(expected):
+            continue
+        if failures_at_least(refused, arrived, 1 - _worst(expected), expected.spread) < CHANCE:
+            return _late(inside, series)
+    return None
+
+
+def _refused(stretches: Sequence[Stretch]) -> int:
+    return sum(one[2] for one in stretches)
+
+
+def _late(inside: Sequence[Stretch], series: NameSeries) -> Refusing:
+    first, last = inside[0][0], inside[-1][0]
+    return Refusing(series.name, first, sum(one[1] for one in inside), _refused(inside), series.usual, last)
 
 
 def _streak(known: Sequence[Stretch]) -> tuple[datetime, datetime, int] | None:
@@ -182,7 +221,9 @@ def name_finding(platform: str, title: str, found: Sequence[Refusing], why: Mapp
     told = why.get(first.name, Why())
     is_all = first.refused == first.arrived
     events = f"{first.name} event"
-    since = clock_time(first.since)
+    since = f"since {clock_time(first.since)}"
+    if first.until is not None:
+        since = f"that arrived from {clock_time(first.since)} to {clock_time(first.until)} and were sent late"
     more = f", and {len(rest)} more {'name' if len(rest) == 1 else 'names'}" if rest else ""
     cause = Cause.REFUSED if told.unmappable is None else Cause.UNMAPPABLE
     if told.unmappable is None:
@@ -191,7 +232,7 @@ def name_finding(platform: str, title: str, found: Sequence[Refusing], why: Mapp
         code = f" (code {told.code})" if told.code and told.code not in (told.error or "") else ""
         example = f" Event `{told.example}` is an example." if told.example else ""
         message = (
-            f"{title} has refused {first.refused:,} of {counted(first.arrived, events)} since {since}{code}, while other"
+            f"{title} has refused {first.refused:,} of {counted(first.arrived, events)} {since}{code}, while other"
             " events go through: each is lost to it after five attempts. Whoever last changed what sends"
             f" {events}s, or this destination's settings, must mend that now; then redeliver what was dropped.{said}{example}"
         )
@@ -202,10 +243,12 @@ def name_finding(platform: str, title: str, found: Sequence[Refusing], why: Mapp
             else f"can be sent only {percent(first.share)} of your {events}s"
         )
         message = (
-            f"{first.refused:,} of {counted(first.arrived, events)} since {since} cannot be sent to {title} and are lost to"
+            f"{first.refused:,} of {counted(first.arrived, events)} {since} cannot be sent to {title} and are lost to"
             f" it, while other events go through: they {lacking(told.unmappable)}. {capitalised(next_step(told.unmappable))}"
             f"{rule(told.unmappable)}"
         )
+    if first.until is not None:
+        what = f"{'refused' if told.unmappable is None else 'could not be sent'} {first.refused:,} earlier {events}s"
     if rest:
         listed = ", ".join(f"{one.name} ({one.refused:,} of {one.arrived:,})" for one in rest[:MOST_LISTED])
         message += (

@@ -57,11 +57,12 @@ class Tally:
     unanswered: int = 0
     mostly_credentials: bool = False  # of those without an answer: not let in
     mostly_unknown: bool = False  # of those without an answer: sent, and nothing read
+    is_unsteady: bool = False  # it is down for what it leaves unanswered, whatever few it refuses between its answers
 
     @property
     def cause(self) -> Cause | None:
-        """The larger of what the platform and its rules refused; None: the most was not answered."""
-        if self.unanswered > max(self.refused, self.unmappable):
+        """The larger of what the platform and its rules refused; None: it is down for want of answers."""
+        if self.is_unsteady or self.unanswered > max(self.refused, self.unmappable):
             return None
         return Cause.UNMAPPABLE if self.unmappable >= self.refused else Cause.REFUSED
 
@@ -99,7 +100,7 @@ def judge_platform_down(view: DestinationView, *, is_open: bool, now: datetime) 
 
 def _newly_down(view: DestinationView, now: datetime) -> Tally | None:
     if keeps_failing(view.recent, now):
-        return _lately(view.recent, now)
+        return _unsteady(_lately(view.recent, now))
     if not _is_refusing(view):
         return None
     streak = streak_of(view.spans)
@@ -119,7 +120,7 @@ def _still_down(view: DestinationView, now: datetime) -> Tally | None:
         return None  # it is let in again: that does not come and go by itself
     lately = _lately(view.recent, now)
     if is_not_back(view.recent, view.outage.since if view.outage else None, now):
-        return lately
+        return _unsteady(lately)
     if newest is not None and newest.failed - newest.unanswered >= STILL_REFUSED * newest.outcomes:
         return lately
     return None
@@ -137,11 +138,19 @@ def _since_it_began(view: DestinationView, streak: Tally) -> Tally:
     # What was accepted in the span in which it began was accepted before.
     first = since[-1]
     whole = _tally([*since[:-1], replace(first, acknowledged=0) if first.start < began else first])
+    whole = replace(whole, is_unsteady=streak.is_unsteady)
     if whole.cause != streak.cause:
         return streak
     return replace(
         whole, since=began, mostly_credentials=streak.mostly_credentials, mostly_unknown=streak.mostly_unknown
     )
+
+
+def _unsteady(lately: Tally | None) -> Tally | None:
+    """Told for want of answers, unless nearly all is refused: one that is back refuses a few, too, or nothing at all."""
+    if lately is None or lately.refused + lately.unmappable >= STILL_REFUSED * (lately.acknowledged + lately.failed):
+        return lately
+    return replace(lately, is_unsteady=True)
 
 
 def _unmappable(view: DestinationView, streak: Tally) -> Finding:
@@ -185,11 +194,14 @@ def _refused(view: DestinationView, streak: Tally) -> Finding:
 
 def _unanswered(view: DestinationView, streak: Tally, now: datetime) -> Finding:
     """Of one that is not held: it answers now and then, or is about to be held."""
-    why = _why(view, streak)
     newest = _newest(view)
+    answers = newest is not None and bool(newest.acknowledged) and not newest.unanswered
+    if streak.refused and answers:
+        view = replace(view, last_error=None, last_failed=None)  # what it refuses once it answers is not why it did not
+    why = _why(view, streak)
     now_what = (
         f"It has taken events again since {clock_time(newest.start)}: you need do nothing, and this ends once that has lasted."
-        if newest is not None and not newest.failed
+        if newest is not None and answers
         else why.what_to_do(view.name, view.credential)
     )
     return _finding(
@@ -327,8 +339,15 @@ def streak_of(spans: Sequence[Span]) -> Tally | None:
 
 
 def _lately(spans: Sequence[Span], now: datetime) -> Tally | None:
-    """Of the last minutes, from the first in which much failed."""
-    late = [span for span in reversed(spans) if span.outcomes and span.end > now - LATELY]
+    """Of the last minutes, from the first in which much failed; where nothing did in them, as after a pause or while a
+
+    platform asked for a rest, from the last that failed before.
+    """
+    newest_first = [span for span in reversed(spans) if span.outcomes]
+    late = [span for span in newest_first if span.end > now - LATELY]
+    if not any(span.failed for span in late):
+        last = next((place for place, span in enumerate(newest_first) if span.failed), len(late) - 1)
+        late = newest_first[: last + 1]
     much = [place for place, span in enumerate(late) if span.failed >= MUCH * span.outcomes]
     return _tally(late[: much[-1] + 1] if much else late) if late else None
 

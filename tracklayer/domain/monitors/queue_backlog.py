@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors.causes import Cause, cause_of_attempts
+from tracklayer.domain.monitors.platform_down import TOLD_AFTER
 from tracklayer.domain.monitors.steadiness import LATELY, often_fails
 from tracklayer.domain.monitors.views import DestinationView, Oldest, Span, Told, money_of, so_far
 from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, listed
@@ -20,6 +21,7 @@ LATE_AND_GROWING = timedelta(seconds=60)  # enough where more arrives than leave
 ON_TIME = timedelta(seconds=30)  # what an open one must get down to
 CLEARS_SOON = timedelta(minutes=5)  # an import, and what gathered during a short outage, is gone by then
 LONGEST_REST = timedelta(minutes=10)  # that a platform may ask for by a rate limit before it is worth a word
+A_STEP = timedelta(seconds=10)
 PACE_OF = timedelta(seconds=120)  # how far back the present pace is measured
 PAUSED_WARNING = timedelta(hours=4)  # before the first loss of a destination that its merchant has paused
 CRITICAL = timedelta(hours=1)  # before the first loss
@@ -33,7 +35,8 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
 
     Too long is a minute and a half, or one minute where the queue grows: more arrived in two minutes than left, by
     more than three standard deviations of a Poisson count. So a burst that drains is no backlog, and one that outgrows
-    its workers is. What a platform that is held has waiting belongs to ``platform_down``, and so does what an outage
+    its workers is. What a platform that is held has waiting belongs to ``platform_down`` (but not of one that is left alone
+    for long since it asked for that as it failed: nothing is known of it until then), and so does what an outage
     left behind as long as that drains in no more time than it took to gather. A paused destination is told when its
     oldest deliveries near their end. An open one stays until the longest due waits for less than half a minute.
     """
@@ -41,14 +44,15 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
         return None
     if view.state is DestinationState.PAUSED:
         return _judge_paused(view, view.oldest, now)
-    if not is_open and view.failing_since is not None:
+    rests = _rests_long(view, now)
+    if not is_open and view.failing_since is not None and not (rests and now - view.failing_since >= TOLD_AFTER):
         return None  # nothing is answered right now: the next look knows whether it is down
     late = now - view.oldest.due_at
     if late < (ON_TIME if is_open else LATE_AND_GROWING):
         return None
     if not is_open and late < LATE and not _grows(view.recent, now):
         return None
-    if not is_open and late < LATELY and often_fails(view.recent, now):
+    if not is_open and not rests and late < LATELY and often_fails(view.recent, now):
         return None  # it comes and goes: the next looks know whether that lasts, and it is told as that
     arrivals, departures = pace(view.recent, now)
     clears = clears_in(view.waiting, arrivals, departures)
@@ -108,22 +112,21 @@ def _cause(view: DestinationView, now: datetime) -> _Why:
     limited = sum(span.rate_limited for span in lately)
     unanswered = sum(span.unanswered for span in lately)
     asked = sum(span.outcomes - span.unmappable for span in lately) + limited
-    rests = view.resume_at is not None and view.resume_at > now
-    if limited and (rests or limited >= A_PART * asked) and limited >= unanswered:
-        until = f" It asked to be left alone until {clock_time(view.resume_at)}." if rests and view.resume_at else ""
-        return _Why(
-            Cause.RATE_LIMITED,
-            f"{name} limits how fast it takes them",
-            f"You need do nothing now: TrackLayer sends as fast as {name} allows, and more workers do not help. If it comes"
-            f" again, whoever manages your account at {name} should ask for a higher limit, or fewer event names be sent.",
-            f" {name} put off {counted(limited, 'delivery', 'deliveries')} in {lasting(LOOKED_BACK)}.{until}",
-        )
-    if unanswered and unanswered >= A_PART * asked:
+    rests = _rests_long(view, now)
+    until = f" It asked to be left alone until {clock_time(view.resume_at)}." if rests and view.resume_at else ""
+    # A rest began with a limit or a failure, which may be longer ago than is looked back.
+    is_limited = view.failing_since is None if rests else limited >= max(1, A_PART * asked, unanswered)
+    if is_limited:
+        put_off = f" {name} put off {counted(limited, 'delivery', 'deliveries')} in {lasting(LOOKED_BACK)}."
+        return _limited(name, f"{put_off if limited else ''}{until}")
+    if rests or unanswered >= max(1, A_PART * asked):
         unknown = sum(span.unknown for span in lately)
         is_shut_out = sum(span.credentials_refused for span in lately) * 2 > unanswered
         why = cause_of_attempts(view.last_error, is_shut_out=is_shut_out, is_unknown=unknown * 2 > unanswered)
         said = f" What {name} said last: {ended(view.last_error)}" if view.last_error else ""
-        return _Why(why.cause, why.title(name, view.credential), why.what_to_do(name, view.credential), said)
+        return _Why(
+            why.cause, why.title(name, view.credential), why.what_to_do(name, view.credential), f"{said}{until}"
+        )
     if view.answer_seconds is not None and view.answer_seconds >= SLOW:
         return _Why(
             Cause.SLOW,
@@ -133,6 +136,16 @@ def _cause(view: DestinationView, now: datetime) -> _Why:
             f" {name} takes {view.answer_seconds:.0f} s to answer a request.",
         )
     return _WORKERS
+
+
+def _limited(name: str, figures: str) -> _Why:
+    return _Why(
+        Cause.RATE_LIMITED,
+        f"{name} limits how fast it takes them",
+        f"You need do nothing now: TrackLayer sends as fast as {name} allows, and more workers do not help. If it comes"
+        f" again, whoever manages your account at {name} should ask for a higher limit, or fewer event names be sent.",
+        figures,
+    )
 
 
 def gather_backlogs(found: Sequence[tuple[str, Finding, Worth]], now: datetime) -> Finding:
@@ -190,6 +203,11 @@ def _judge_paused(view: DestinationView, oldest: Oldest, now: datetime) -> Findi
             **money_of(view),
         },
     )
+
+
+def _rests_long(view: DestinationView, now: datetime) -> bool:
+    """Whether nothing is sent for a while, since the platform asked for that: more than a step of a release after a hold."""
+    return view.resume_at is not None and view.resume_at - now > A_STEP
 
 
 def _rests_a_while(view: DestinationView, late: timedelta, now: datetime) -> bool:

@@ -249,7 +249,8 @@ def _looked_into(page: Page, views: Mapping[Key, DestinationView], known: SalesK
     looked = {key: _with_sales(view, sales[key]) if key in sales else view for key, view in views.items()}
     troubled = {key: found for key, found in in_trouble.items() if views[key].state is DestinationState.ACTIVE}
     since = {key: min(finding.since for finding in found) for key, found in troubled.items()}
-    errors = db.last_errors(since)
+    # What waits may have come after the failure for which a platform is left alone.
+    errors = db.last_errors({key: min(at, views[key].failing_since or at) for key, at in since.items()})
     late = {
         key: oldest.due_at
         for key, found in troubled.items()

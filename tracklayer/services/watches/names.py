@@ -108,10 +108,11 @@ def _rhythms(
         return {}
     gaps = db.gaps_of_names(merchant_id, names, since, until, LEAST_SILENCE)
     told, away = db_alerts.told_silences(merchant_id, since), api_away(since, now)
+    told_of = db_alerts.told_silences_of_names(merchant_id, since, LEAST_SILENCE)
     rhythms = {}
     for name in names:
         first = max(since, min(hours[name]))
-        of_name = without_outages(gaps.get(name, []), told)
+        of_name = without_outages(gaps.get(name, []), [*told, *told_of.get(name, ())])
         found = learn_arrivals(hours[name], of_name, first, until, ENOUGH_OF_A_NAME, LONGEST_OF_A_NAME, away)
         if found is not None:
             rhythms[name] = found

@@ -13,6 +13,7 @@ from tracklayer.db import refused_names as db
 from tracklayer.db.alerts import ended_causes, open_details
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.monitors import Key
+from tracklayer.db.refused_names import Late
 from tracklayer.domain.alert import AlertKind, Finding
 from tracklayer.domain.delivery import UNMAPPABLE, DestinationState, DropReason
 from tracklayer.domain.facts import OTHERS
@@ -24,6 +25,7 @@ from tracklayer.domain.monitors.name_refusals import (
     Stretch,
     Why,
     horizon,
+    judge_late,
     judge_name,
     name_finding,
     wants_closer_look,
@@ -100,6 +102,8 @@ def _look(merchant_id: int, view: DestinationView, told: Sequence[str], now: dat
         arrived[name] += events if minute < until else 0
     arrived.subtract(db.unsent_of_names(merchant_id, view.platform, sorted(refused), since, until))
     wanted = {name: count for name, count in refused.items() if wants_closer_look(arrived[name], count)}
+    late = db.refused_late(merchant_id, view.platform, now - RECENT, RECENT)
+    wanted.update({name: one.refused for name, one in late.items() if name not in wanted})
     names = {*sorted(wanted, key=lambda name: -wanted[name])[:MOST_NAMES], *told}
     taken = db.taken_names(merchant_id, view.platform)
     found = [
@@ -107,7 +111,8 @@ def _look(merchant_id: int, view: DestinationView, told: Sequence[str], now: dat
         for name in sorted(names)
         # What its settings leave out by now is refused no more.
         if (taken is None or name in taken)
-        and (one := judge_name(_series(merchant_id, view, name, name in told, until, now), now)) is not None
+        and (one := _judged(_series(merchant_id, view, name, name in told, until, now), late.get(name), now))
+        is not None
     ]
     # Where nothing else goes through either, the destination's own alert says it.
     first = min((one.since for one in found), default=now)
@@ -115,6 +120,17 @@ def _look(merchant_id: int, view: DestinationView, told: Sequence[str], now: dat
         return None
     why = {one.name: _why(merchant_id, view.platform, one, one.name in told) for one in found[:MOST_NAMES]}
     return name_finding(view.platform, view.name, found, why)
+
+
+def _judged(series: NameSeries, late: Late | None, now: datetime) -> Refusing | None:
+    """By what arrived, and where that shows nothing, by what was sent long after it had arrived."""
+    found = judge_name(series, now)
+    if found is not None or late is None:
+        return found
+    since = late.since.replace(second=0, microsecond=0)
+    if since < now - PAST:  # before the last day it is known by the hour
+        since = since.replace(minute=0)
+    return judge_late(series, since, late.until)
 
 
 def _series(
