@@ -11,6 +11,7 @@ from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
 from tracklayer.db.events import TO_MAP, EventToMap
 from tracklayer.db.json_literal import JsonLiteral
+from tracklayer.db.refused_names import IS_FIRST
 from tracklayer.domain.delivery import (
     UNMAPPABLE,
     AttemptOutcome,
@@ -367,9 +368,6 @@ def repeats_of(delivered: Delivered, now: datetime) -> list[Repeat]:
     return [Repeat(event_id, logged, 1) for event_id in delivered.event_ids]
 
 
-# What is redelivered counts its attempts from 0 again. Where it came to something before and fails once more, that is no news of
-# its destination, as a retry is none. What was never tried, as its destination was paused or gone for a day, is news.
-_IS_FIRST = "NOT coalesce(d.had_outcome, d.requeued_at IS NOT NULL)"
 # What an answer that came late has delivered may have been on its way once more, and that request reached the platform as
 # well: all that is told of it is its attempt. Not again where its answer is written again.
 NOTE_REPEATS = f"""
@@ -381,7 +379,7 @@ FROM json_to_recordset(%(repeats)s::json) AS x(event_id text, at timestamptz, co
 WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
   AND d.status = 'delivered' AND NOT EXISTS (
     SELECT FROM jsonb_array_elements(d.attempt_log) AS e(entry) WHERE (entry ->> 'at')::timestamptz = x.at)
-RETURNING x.logged ->> 'outcome', d.attempts - x.cost > 0, {_IS_FIRST}
+RETURNING x.logged ->> 'outcome', d.attempts - x.cost > 0, {IS_FIRST}
 """
 
 
@@ -552,7 +550,7 @@ WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id 
   AND d.{NOT_DONE}
   AND (x.logged IS NULL OR d.attempts <> x.attempts OR d.last_attempt_at IS DISTINCT FROM x.last_attempt_at)
 RETURNING d.received_at, d.drop_reason, x.came_too_late, x.logged ->> 'outcome', (x.logged ->> 'number')::int > 1, x.attempts,
-          d.event_id, {_IS_FIRST}
+          d.event_id, {IS_FIRST}
 """
 
 

@@ -20,6 +20,11 @@ Known = Callable[[int, str, int], str]  # (merchant id, event name, hour) -> wha
 Settled = tuple[int, str, str, datetime]  # merchant id, platform, event id, when the event arrived
 NamedMinute = tuple[int, str, str, datetime]  # merchant id, platform, what its name is counted as, the minute
 
+# Whether a delivery ``d`` had not come to anything before its present attempts. What is redelivered counts these from 0 again; where it
+# fails once more, that is no news of its destination, as a retry is none. What was never tried, as its destination was paused or gone
+# for a day, is news.
+IS_FIRST = "NOT coalesce(d.had_outcome, d.requeued_at IS NOT NULL)"
+
 NAMES_OF = """
 SELECT x.merchant_id, x.event_id, e.event_name FROM unnest(%s::bigint[], %s::text[]) AS x(merchant_id, event_id)
 CROSS JOIN LATERAL (
@@ -199,13 +204,13 @@ class Late(NamedTuple):
 
 # Sent for the first time long after they arrived: a retry of what was refused at once is none of them. Whatever came too long
 # ago, or was tried too long ago, is left out before its log is opened.
-LATE = """
+LATE = f"""
 SELECT e.event_name, count(*), min(d.received_at), max(d.received_at)
-FROM (SELECT event_id, platform, status, attempts, received_at, finished_at, last_attempt_at, requeued_at, attempt_log FROM deliveries
+FROM (SELECT event_id, platform, status, attempts, received_at, finished_at, last_attempt_at, requeued_at, had_outcome, attempt_log FROM deliveries
       WHERE merchant_id = %(merchant)s AND last_error IS NOT NULL ORDER BY queued_at DESC LIMIT 1000) AS d
 CROSS JOIN LATERAL (
     SELECT event_name FROM events WHERE merchant_id = %(merchant)s AND event_id = d.event_id OFFSET 0) AS e
-WHERE d.platform = %(platform)s AND d.status IN ('failed', 'dropped') AND d.requeued_at IS NULL
+WHERE d.platform = %(platform)s AND d.status IN ('failed', 'dropped') AND {IS_FIRST}
   AND d.received_at < %(since)s AND coalesce(d.last_attempt_at, d.finished_at) >= %(since)s
   AND CASE WHEN d.attempts = 0 THEN d.finished_at
            ELSE (jsonb_path_query_first(d.attempt_log, '$[*] ? (@.outcome == "rejected")') ->> 'at')::timestamptz
