@@ -1218,7 +1218,8 @@ def as_kept(name: str, value: Any) -> Any:
         ("ftp://shop.example.com", False),
         ("android-app://com.example", False),
         ("https://", False),
-        ("https://shop.example.com/with a space", False),
+        ("https://shop.example.com/with a space", True),
+        ("https://shop example.com/", False),
         ("https://[::1", False),
     ],
 )
