@@ -445,7 +445,11 @@ def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str
     found = read if isinstance(read, list) else []
     if any(problem.code == "CARD_DATA" for problem in found):
         return found
-    return _in_order([*misfit.problems, *found]) if misfit.problems else read
+    if not misfit.problems:
+        return read
+    gone = {path[:3] for path in read.gone if path[3:] in ((), ("id",))} if isinstance(read, ReadEvent) else ()
+    problems = [problem for problem in misfit.problems if problem.field[:3] not in gone or len(problem.field) < 4]
+    return _in_order([*problems, *found]) or read
 
 
 def readable_event_id(draft: Any, problems: Sequence[Problem]) -> str | None:
