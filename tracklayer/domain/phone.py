@@ -411,13 +411,13 @@ def phone_of(value: str, default_country: str | None, own_country: str | None) -
     found = phone_e164(value, country)
     if found is None or country == own_country or found == phone_e164(value):
         return found
-    return found if _is_written_for(value, found, country) else None
+    return found if _is_written_for(value.strip(), found, country) else None
 
 
 _FEWEST_WITH_TRUNK = 10  # digits, with the prefix: fewer may be half a number of another country
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024)  # at most 1 MiB, as of ``_phone_e164``
 def _is_written_for(value: str, e164: str, country: str) -> bool:
     """Whether a text, read as this number in a country, says so itself: it holds the country code, or that country's trunk prefix."""
     number, plan = phonenumbers.parse(e164), PhoneMetadata.metadata_for_region(country)
