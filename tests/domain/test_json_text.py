@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tracklayer.domain.json_text import read_json
+from tracklayer.domain.json_text import exact_number, read_json
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,14 @@ def test_what_is_no_json_is_no_json_with_a_long_number_too(text: str) -> None:
 @pytest.mark.parametrize("text", ["9" * 5000, f"0.{'3' * 5000}", "1e99999999999999999999", f"{'1' * 600}e-600"])
 def test_a_number_of_thousands_of_digits_is_a_number(text: str) -> None:
     assert isinstance(read_json(f'{{"a": {text}}}')["a"], int | float | Decimal)
+
+
+@pytest.mark.parametrize("tiny", ["1e-400", "-2.5E-330", f"0.{'0' * 400}1"])
+def test_what_is_too_small_for_a_double_is_0_whatever_stands_beside_it(tiny: str) -> None:
+    long = "12345678901234567890.5"
+    for beside in ("1", long, ", ".join([long] * 50), "1e400"):
+        assert read_json(f"[{tiny}, {beside}]")[0] == 0
+    assert exact_number(tiny) == 0
 
 
 def test_any_number_is_the_one_that_was_written() -> None:

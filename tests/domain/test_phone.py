@@ -18,7 +18,7 @@ from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat, PhoneNum
 from tests.drawing import drawn
 from tracklayer.domain import phone
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.phone import PHONE_RULES, phone_digests, phone_digits, phone_e164
+from tracklayer.domain.phone import PHONE_RULES, phone_digests, phone_digests_to_keep, phone_digits, phone_e164
 from tracklayer.domain.sha256 import sha256_hex
 
 REPEATABLE = drawn(300)
@@ -457,3 +457,44 @@ def test_what_tables_and_advertisements_write_is_read(text: str, country: str | 
 def test_a_persons_own_country_is_asked_first(text: str, own: str, default: str, number: str) -> None:
     digests = phone_digests(text, frozenset({default}), own)
     assert sha256_hex(number) in {digest for rule, digest in digests.items() if rule in ("e164", f"e164:{default}")}
+
+
+@pytest.mark.parametrize(
+    ("text", "own", "default", "number"),
+    [
+        pytest.param("555-0132", "US", "DE", None, id="a number without its area code"),
+        pytest.param("555 01 32", "CH", "DE", None, id="as fixed lines let anything pass"),
+        pytest.param("091234567", "GR", "DE", None, id="half a number that begins with a 0"),
+        pytest.param("999999999", "US", "ES", None, id="a country without a trunk prefix"),
+        pytest.param("98765 43210", "US", "IN", None, id="a mobile phone without its trunk prefix"),
+        pytest.param("0171 2345678", "US", "DE", "+491712345678", id="with the trunk prefix"),
+        pytest.param("030 12345678", "US", "DE", "+493012345678", id="a fixed line with the trunk prefix"),
+        pytest.param("491712345678", "US", "DE", "+491712345678", id="with the country code"),
+        pytest.param("0491712345678", "US", "DE", "+491712345678", id="with a zero and the country code"),
+        pytest.param("1 415 555 2671", "DE", "US", "+14155552671", id="a trunk prefix that is the country code"),
+        pytest.param("011 49 171 2345678", "GB", "US", "+491712345678", id="behind an exit code"),
+        pytest.param("0041 79 123 45 67", "US", "DE", "+41791234567", id="behind 00"),
+        pytest.param("1234567", "IE", None, "+3531234567", id="no default country"),
+        pytest.param("1234567", "IE", "IE", "+3531234567", id="the same country"),
+    ],
+)
+def test_a_number_that_is_none_in_the_persons_country_is_not_guessed_in_another(
+    text: str, own: str, default: str | None, number: str | None
+) -> None:
+    countries = frozenset({default} if default else ())
+    for rule, wanted in (("e164", number), ("digits", number and number[1:])):
+        digest = sha256_hex(wanted) if wanted else None
+        assert Matchable(text, country=own).phone_sha256(rule, default) == digest
+        for made in (phone_digests, phone_digests_to_keep):
+            assert Matchable(None, made(text, countries, own), own).phone_sha256(rule, default) == digest
+
+
+def test_what_is_not_sent_of_a_phone_is_kept_to_find_it_by() -> None:
+    read = phone_digests("555-0132", frozenset({"DE"}))
+    assert phone_digests("555-0132", frozenset({"DE"}), "US") == {}
+    assert phone_digests_to_keep("555-0132", frozenset({"DE"}), "US") == {
+        f"unsent_{rule}": digest for rule, digest in read.items()
+    }
+    for text, own in (("+495550132", "US"), ("555-0132", None), ("0171 2345678", "US"), ("079 123 45 67", "CH")):
+        digests = phone_digests(text, frozenset({"DE"}), own)
+        assert phone_digests_to_keep(text, frozenset({"DE"}), own) == digests

@@ -93,6 +93,8 @@ def test_the_address_goes_before_a_cookie() -> None:
         "%257Bgclid%257D",
         "a%20b",
         "%E2%80%8B",
+        "jane@example.com",
+        "%2B4915112345678",
     ],
 )
 def test_what_is_no_click_id_in_a_field_is_none_in_an_address(raw: str) -> None:

@@ -520,7 +520,11 @@ def test_a_click_in_the_pages_address_is_the_events_own(name: str, by: str) -> N
 
 
 @pytest.mark.parametrize(
-    "page", ["", "?twclid=", "?twclid={twclid}", "?twclid=a%20b", "?TWCLID=New2", "#?twclid=New2", "?q=twclid=New2"]
+    "page",
+    [
+        *("", "?twclid=", "?twclid={twclid}", "?twclid=a%20b", "?TWCLID=New2", "#?twclid=New2", "?q=twclid=New2"),
+        *("?twclid=jane@example.com", "?twclid=%2B4915112345678", "?twclid=+4915112345678"),
+    ],
 )
 def test_what_is_no_click_in_the_pages_address_keeps_none_away(page: str) -> None:
     browser = Browser(BROWSER, [signal("twclid", "Old1", HOUR)])

@@ -167,6 +167,47 @@ def test_a_page_without_a_scheme_gets_one(url: str, sent: str) -> None:
     assert bool(found.verdicts) == (sent != url)
 
 
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://shop.example.com/search?q=red shoes", "https://shop.example.com/search?q=red%20shoes"),
+        ("shop.example.com/red shoes/", "https://shop.example.com/red%20shoes/"),
+        ("https://shop.example.com/?q=red\tshoes\u3000m", "https://shop.example.com/?q=red%09shoes%E3%80%80m"),
+        ("\ufeffhttps://shop.example.com/a\u200e", "https://shop.example.com/a"),
+        ("https://shop.example.com/?q=a b&gclid=Cj0x", "https://shop.example.com/?q=a%20b&gclid=Cj0x"),
+        ("https://shop.example.com/?q=a b&email=jane doe@example.com&c=d", "https://shop.example.com/?q=a%20b&c=d"),
+    ],
+)
+def test_blanks_in_a_page_are_sent_as_browsers_have_them(url: str, sent: str) -> None:
+    given = event(event_source_url=url, custom_data={"value": 5, "currency": "EUR"})
+    assert given.event_source_url == url  # it is stored as it came
+    seen, found = Seen().get(given)
+    assert seen.event_source_url == seen.clicked_url == sent
+    told = [verdict for verdict in found.verdicts if verdict.rule == "event_source_url"]
+    assert [(verdict.ok, "%20" in verdict.message) for verdict in told] == [(True, True)]
+
+
+@pytest.mark.parametrize("platform", [key for key in PLATFORMS if key not in ("linkedin", "x_ads", "google_ads")])
+def test_every_platform_that_takes_a_page_gets_one_with_blanks(platform: str) -> None:
+    mapper = mapper_for(platform)
+    given = event(
+        event_source_url="https://shop.example.com/search?q=red shoes",
+        user_data={"email": "jane@example.com", "ga_client_id": "1234567890.1794000000"},
+        custom_data={"value": 5, "currency": "EUR"},
+    )
+    found = map_event(mapper, given, example_settings(mapper), NOW)
+    assert isinstance(found, Mapped), found
+    assert "https://shop.example.com/search?q=red%20shoes" in str(found.item)
+    assert [verdict.field for verdict in found.verdicts if not verdict.ok and verdict.field == "event_source_url"] == []
+
+
+@pytest.mark.parametrize("url", ["https://shop example.com/", "https:// shop.example.com/", "thank you", "https://"])
+def test_what_has_a_blank_in_its_host_is_no_page(url: str) -> None:
+    seen, found = Seen().get(event(event_source_url=url, custom_data={}), default_page_url="https://shop.example.com/")
+    assert seen.event_source_url == "https://shop.example.com/"
+    assert "the default page stands in" in str(found.verdicts)
+
+
 # Consent -------------------------------------------------------------------------------------------------------------
 
 

@@ -671,6 +671,22 @@ def test_page_without_its_scheme_is_sent_with_one() -> None:
     assert result.item["user"]["ttclid"] == "E.C.P.x"
 
 
+def test_referrer_with_blanks_is_sent_as_browsers_have_it() -> None:
+    properties = {"referrer_url": "https://jane:secret@search.example/?q=red shoes"}
+    result = mapped(lead(custom_data={"properties": properties}))
+
+    assert result.item["page"]["referrer"] == "https://search.example/?q=red%20shoes"
+
+
+def test_ttp_that_no_cookie_holds_is_left_out() -> None:
+    result = mapped(lead(user_data={"email": "jane@example.com", "ttp": "2F7h37Yk S1j57AYSKTI7IHhJPYH"}))
+
+    assert "ttp" not in result.item["user"]
+    assert ("ttp", "user_data.ttp") in left_out(result)
+    good = mapped(lead(user_data={"ttp": " 2F7h37YkS1j57AYSKTI7IHhJPYH "}))
+    assert good.item["user"]["ttp"] == "2F7h37YkS1j57AYSKTI7IHhJPYH"
+
+
 @pytest.mark.parametrize(
     ("custom_data", "properties", "fields"),
     [

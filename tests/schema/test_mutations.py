@@ -639,6 +639,31 @@ async def test_messages_spell_fields_and_choices_as_the_api_does(api: Api) -> No
     assert conflict["userErrors"][0]["message"].startswith("This eventId is stored already, ")
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"consent": []}, []),
+        ({"device": []}, []),
+        ({"userData": []}, []),
+        ({"customData": []}, []),
+        ({"customData": {"properties": []}}, []),
+        ({"consent": {"adUserData": ""}}, []),
+        ({"consent": {"adPersonalization": "\u200b", "limitedDataUse": " "}}, []),
+        ({"actionSource": ""}, []),
+        ({"actionSource": "\ufeffAPP"}, []),
+        ({"occurredAt": "\ufeff2026-11-20T15:00:00Z"}, []),
+        ({"customData": {"currency": "\u200eEUR", "value": "\u200e100"}}, []),
+        ({"customData": {"contents": [None, {"id": "b"}]}}, [["customData", "contents", "0"]]),
+        ({"customData": {"contents": [{"id": None, "quantity": -1}]}}, [["customData", "contents", "0", "id"]]),
+        ({"customData": {"contents": [{"id": "", "quantiti": []}]}}, [["customData", "contents", "0", "id"]]),
+    ],
+    ids=str,
+)
+async def test_what_shops_write_for_nothing_refuses_no_event(api: Api, given: dict[str, Any], told: list[Any]) -> None:
+    answer = (await api(INGEST, input={**camel(draft()), **given}))["ingestEvent"]
+    assert (answer["outcome"], [error["field"] for error in answer["userErrors"]]) == ("ACCEPTED", told)
+
+
 async def test_of_hundreds_of_unknown_fields_the_first_are_named(api: Api) -> None:
     """To find what is like a name takes time: it is taken for some, however many are sent."""
     many = {f"field{n}": n for n in range(2000)}

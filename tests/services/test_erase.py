@@ -996,6 +996,26 @@ def test_a_number_of_no_country_may_be_the_end_of_the_one_asked_for(runtime: Run
     assert (looked.events, looked.uncertain_ids) == (0, ["maybe"])
 
 
+@pytest.mark.parametrize("hashing", [True, False])
+def test_a_number_that_is_not_guessed_is_found_as_before(runtime: Runtime, clock: FrozenClock, hashing: bool) -> None:
+    """``555-0132`` is no number in the United States: in Germany, where the shop is, it is read, and not sent."""
+    merchant = new_merchant(runtime, hashing=hashing)
+    changed = set_destination(runtime, merchant.merchant_id, "meta", {**META, "default_country": "DE"}, None)
+    assert isinstance(changed, Changed)
+    accepted = send(runtime, merchant, of("hers", None, phone="555-0132", country="US"), of("no", None, phone="+12"))
+    assert [".".join(warning.field) for warning in accepted[0].warnings] == ["user_data.phone"]
+    for asked in ("555-0132", "5550132", "+49 555 0132"):
+        looked = count_person(runtime, merchant.merchant_id, Request(phone=asked))
+        assert isinstance(looked, Counted)
+        assert (looked.events, looked.uncertain) == (1, 0)
+    clock.move(timedelta(minutes=1))
+    finish(runtime, clock, begin(runtime, merchant, Request(phone="5550132")))
+    assert stored(merchant) == ["no"]
+    assert send(runtime, merchant, of("again", None, phone="555-0132", country="US"))[0].warnings != ()
+    with in_transaction():
+        assert rows("SELECT user_data::text FROM events WHERE event_id = 'again'", ()) == [("{}",)]
+
+
 def seen(merchant: Merchant, clock: FrozenClock, browser: str, **people: str) -> None:
     """A browser that showed a click, and was seen with somebody in one call."""
     links = []

@@ -324,6 +324,21 @@ def test_further_emails_and_phones_are_kept_as_the_first_ones_are() -> None:
     assert record_of(event, hashing=False)["user_data"] == {**FURTHER, "emails": ["News@Example.com", "a0" * 32]}
 
 
+def test_a_phone_that_is_none_in_the_persons_country_is_kept_and_not_sent() -> None:
+    event, german = read(draft(user_data={"phone": "555-0132", "country": "US"})), frozenset({"DE"})
+    record = record_of(event, countries=german)
+    assert record["user_data"]["phone"] == sha256_hex("555-0132")
+    assert set(record["digests"]["phone"]) == {"unsent_digits:DE", "unsent_e164:DE"}
+    row = row_of(event, countries=german)
+    phone = to_event(row, SEALER).user_data.phone
+    assert phone is not None
+    assert [phone.phone_sha256(rule, "DE") for rule in ("digits", "e164")] == [None, None]
+    assert differences(row, event, SEALER, german) == []
+    before = row_of(read(draft(user_data={"phone": "555-0132"})), countries=german)  # as versions read it that guessed
+    again = read(draft(user_data={"phone": "555 0132", "country": "US"}))
+    assert ("user_data", "phone") not in differences(before, again, SEALER, german)
+
+
 def test_a_national_phone_is_kept_for_every_country_of_the_merchants_destinations() -> None:
     event = read(draft(user_data={"phone": "(650) 555-0123"}))
     record = record_of(event, countries=frozenset({"DE", "US"}))

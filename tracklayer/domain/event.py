@@ -445,7 +445,11 @@ def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str
     found = read if isinstance(read, list) else []
     if any(problem.code == "CARD_DATA" for problem in found):
         return found
-    return _in_order([*misfit.problems, *found]) if misfit.problems else read
+    if not misfit.problems:
+        return read
+    gone = {path[:3] for path in read.gone if path[3:] in ((), ("id",))} if isinstance(read, ReadEvent) else ()
+    problems = [problem for problem in misfit.problems if problem.field[:3] not in gone or len(problem.field) < 4]
+    return _in_order([*problems, *found]) or read
 
 
 def readable_event_id(draft: Any, problems: Sequence[Problem]) -> str | None:
@@ -711,7 +715,7 @@ def _read_custom_data(reader: _Reader, draft: Mapping[str, Any]) -> CustomData:
                 if (
                     clean
                     and value
-                    and not value.isspace()
+                    and not (value.isspace() if value.isascii() else is_blank(value))
                     and value not in _PRINTED_FOR_NOTHING
                     and (name != "order_id" or identifiers.is_everyday_id(value))
                 ):
@@ -768,18 +772,23 @@ def _line(name: str, index: int) -> tuple[str, ...]:
 
 
 def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content | None:
-    """None for a line that has no id, or what only stands for one: no platform could tell what it is of."""
+    """None for a line that has no id, or what only stands for one: no platform could tell what it is of, whatever else is in it."""
     if type(item) is not dict and not isinstance(item, Mapping):
+        if _is_nothing(item) or (isinstance(item, str) and normalise.is_nobodys(item)):
+            if len(reader.warnings) < MAX_PROBLEMS:
+                reader.absent(at)
+            return None
         reader.problem(at, "INVALID_TYPE", "must be an object such as {id, quantity, ", Name(("item_price",)), "}")
         return Content("")
-    if not item.keys() <= _CONTENT_FIELDS:
-        reader.known(at, item, CONTENT_FIELDS)
-    quantity = reader.quantity(at, item, "quantity")
     product = item.get("id")
     if not (reader.clean and type(product) is str and is_everyday_product(product)):
         product = reader.line_id((*at, "id"), product)
         if product is None:
+            reader.may_hold_card = True  # in what is not read of it
             return None
+    if not item.keys() <= _CONTENT_FIELDS:
+        reader.known(at, item, CONTENT_FIELDS)
+    quantity = reader.quantity(at, item, "quantity")
     values: dict[str, Any] = {"id": product, "quantity": 1 if quantity is None else quantity}
     for name in ("item_price", "discount"):
         if name in item:
@@ -798,13 +807,11 @@ def _read_device(reader: _Reader, draft: Mapping[str, Any]) -> Device:
     reader.known(at, given, DEVICE_FIELDS)
     values: dict[str, Any] = {}
     for name in DEVICE_FIELDS:
-        if (value := given.get(name)) is None:
+        if given.get(name) is None:
             continue
         path = (*at, name)
         if name == "tracking_allowed":
-            if not isinstance(value, bool):
-                reader.problem(path, "INVALID_TYPE", "must be true or false")
-            values[name] = value
+            values[name] = reader.flag(at, given, name)
         elif name in ("screen_width", "screen_height"):
             values[name] = reader.pixels(at, given, name) or None
         elif (text := reader.text(at, given, name, MAX_DEVICE_TEXT)) is not None:
@@ -823,9 +830,7 @@ def _read_consent(reader: _Reader, draft: Mapping[str, Any]) -> Consent:
     if not given:
         return NO_CONSENT
     reader.known(at, given, CONSENT_FIELDS)
-    limited = given.get("limited_data_use")
-    if limited is not None and not isinstance(limited, bool):
-        reader.problem((*at, "limited_data_use"), "INVALID_TYPE", "must be true or false")
+    limited = reader.flag(at, given, "limited_data_use")
     return Consent(
         reader.choice(at, given, "ad_user_data", CONSENT_STATES) or "unspecified",
         reader.choice(at, given, "ad_personalization", CONSENT_STATES) or "unspecified",
@@ -944,6 +949,8 @@ class _Reader:
             return {}
         if type(value) is dict or isinstance(value, Mapping):
             return value
+        if isinstance(value, Sequence) and not isinstance(value, str) and not value:
+            return {}  # as PHP writes an object without fields
         self.problem((*at, name), "INVALID_TYPE", "must be an object")
         return {}
 
@@ -1143,14 +1150,25 @@ class _Reader:
 
     def choice(self, at: tuple[str, ...], given: Mapping[str, Any], name: str, choices: Sequence[str]) -> str | None:
         value = given.get(name)
-        if value is None:
+        if value is None or value in choices:
+            return value
+        text = bare(value) if isinstance(value, str) else None
+        if text == "":
             return None
-        if value not in choices:
-            first, *others = choices
-            listed = [part for choice in others for part in (", ", Choice(choice))]
-            self.problem((*at, name), "INVALID_VALUE", "must be one of ", Choice(first), *listed)
-            return None
-        return str(value)
+        if text in choices:
+            return text
+        first, *others = choices
+        listed = [part for choice in others for part in (", ", Choice(choice))]
+        self.problem((*at, name), "INVALID_VALUE", "must be one of ", Choice(first), *listed)
+        return None
+
+    def flag(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> bool | None:
+        value = given.get(name)
+        if value is None or isinstance(value, bool):
+            return value
+        if not _is_blank(value):
+            self.problem((*at, name), "INVALID_TYPE", "must be true or false")
+        return None
 
     def currency(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> str | None:
         text = given.get(name)
@@ -1163,6 +1181,8 @@ class _Reader:
             self.absent((*at, name))
             return None
         code = text.strip().upper()
+        if code not in normalise.currencies():
+            code = without_invisible(code).strip()
         if code not in normalise.currencies():
             self.problem((*at, name), "INVALID_CURRENCY", "must be an ISO 4217 code such as USD")
             return None
@@ -1319,7 +1339,12 @@ def _digits_of(value: Any) -> str | None:
 
 
 def _is_blank(value: Any) -> bool:
-    return isinstance(value, str) and not value.strip()
+    return isinstance(value, str) and is_blank(value)
+
+
+def _is_nothing(value: Any) -> bool:
+    """None, a blank text, or an empty list."""
+    return value is None or _is_blank(value) or (isinstance(value, Sequence) and not value)
 
 
 def _is_text(value: Any) -> bool:
@@ -1356,7 +1381,9 @@ def read_instant(value: Any) -> datetime | str:
     """An aware UTC datetime from RFC 3339 text, or the end of a sentence that says what is wrong."""
     how = "such as 2026-04-23T14:12:33.000Z or 2026-04-23T16:12:33+02:00"
     if isinstance(value, str):
-        text = value.strip().upper()  # RFC 3339 allows t and z in lower case
+        text = (
+            (value if value.isascii() else without_invisible(value)).strip().upper()
+        )  # RFC 3339 allows t and z in lower case
         try:
             value = _from_text(text) if _DATE_AND_TIME.fullmatch(text) else None
         except (ValueError, OverflowError):
@@ -1402,6 +1429,8 @@ def read_decimal(value: Any) -> Decimal | None:
     try:
         number = Decimal(repr(value) if isinstance(value, float) else value)
     except (InvalidOperation, ValueError):
+        if isinstance(value, str) and (seen := without_invisible(value)) != value:
+            return read_decimal(seen)
         return None
     if not number.is_finite():
         return None

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.google_tag import client_id, is_everyday_client, is_everyday_session, session_id
+from tracklayer.domain.text import bare
 
 _UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _UUID_ALONE = re.compile(_UUID)
@@ -45,6 +46,8 @@ is_plain_url = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9/._
 _EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
 _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
+_HOST_AND_MORE = re.compile(r"((?:(?:https?:)?//)?+[^\s/?#]+)([/?#].*)", re.IGNORECASE | re.DOTALL)
+_BLANK = re.compile(r"\s")
 # What may stand for a value, or be the digest of nothing, is looked at closely: ``normalise`` knows them all.
 _NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|--?)[\"']*\Z|[0-9a-f]{64})(?=[A-Za-z0-9.-]))"
 _OPAQUE = re.compile(r"[!-~]{1,2048}")
@@ -162,8 +165,8 @@ WORDS = frozenset(
 
 
 def is_everyday_url(value: str) -> bool:
-    """True for most URLs, of texts that are known to hold no control character; of others ask ``is_web_url``."""
-    return value.isascii() and " " not in value and _URL_BEGINNING.match(value) is not None
+    """True for most URLs; of others ask ``is_web_url``."""
+    return value.isascii() and " " not in value and value.isprintable() and _URL_BEGINNING.match(value) is not None
 
 
 def is_web_url(value: str) -> bool:
@@ -179,10 +182,14 @@ def is_web_url(value: str) -> bool:
 
 
 def web_url(value: str) -> str | None:
-    """An absolute http or https URL; one without a scheme that begins with a host gets ``https://``. None: it is none."""
+    """An absolute http or https URL; one without a scheme that begins with a host gets ``https://``, and blanks behind the host
+    are percent-encoded, as browsers have them. None: it is none.
+    """
     if is_web_url(value):
         return value
-    text = value.strip()
+    text = bare(value)
+    if found := _HOST_AND_MORE.fullmatch(text):
+        text = found[1] + _BLANK.sub(lambda blank: quote(blank[0]), found[2])
     if is_web_url(text):
         return text
     if _WITHOUT_SCHEME.match(text) and is_web_url(mended := f"https://{text.removeprefix('//')}"):

@@ -109,8 +109,12 @@ def write_with_instants(value: Any, option: int = 0, other: Callable[[Any], Any]
 
 
 def exact_number(text: str) -> float | Decimal:
-    """A number with a fraction or an exponent, as JSON writes it: a float where that is the same number."""
+    """A number with a fraction or an exponent, as JSON writes it: a float where that is the same number, or 0 for what is too small for
+    any other: so it is read at once.
+    """
     number = float(text)
+    if not number:
+        return number
     try:
         exact = Decimal(text)
     except InvalidOperation:  # an exponent beyond all bounds

@@ -24,11 +24,14 @@ from tracklayer.domain.email_address import email_digests as email_digests
 from tracklayer.domain.email_address import email_google as email_google
 from tracklayer.domain.email_address import email_without_alias as email_without_alias
 from tracklayer.domain.phone import PHONE_RULES as PHONE_RULES
+from tracklayer.domain.phone import UNSENT as UNSENT
 from tracklayer.domain.phone import is_somebodys_number as is_somebodys_number
 from tracklayer.domain.phone import phone_at_home as phone_at_home
 from tracklayer.domain.phone import phone_digests as phone_digests
+from tracklayer.domain.phone import phone_digests_to_keep as phone_digests_to_keep
 from tracklayer.domain.phone import phone_digits as phone_digits
 from tracklayer.domain.phone import phone_e164 as phone_e164
+from tracklayer.domain.phone import phone_of as phone_of
 from tracklayer.domain.sha256 import sha256_hex as sha256_hex
 from tracklayer.domain.text import with_ascii_digits, with_few_marks, without_invisible
 
@@ -144,7 +147,7 @@ class Matchable(NamedTuple):
     ``digests`` made at ingest hold the ``basic`` rule and those of the others that differ from it; a phone read in a
     country is kept under ``rule:COUNTRY``. ``as_given`` is a digest its sender made: it serves every rule. ``country``
     (ISO alpha-2, upper case) is the person's own: a national phone that is valid there is read there, whatever a
-    destination's default.
+    destination's default, and one that is none there is not guessed (``phone_of``).
     """
 
     plain: str | None = None
@@ -170,10 +173,11 @@ class Matchable(NamedTuple):
     def phone_sha256(self, rule: str, default_country: str | None) -> str | None:
         country = default_country or self.country
         if self.plain is not None:
-            plain = self.plain
-            if self.country is not None and plain[:1] != "+":
-                plain = phone_at_home(plain, self.country) or plain
-            return hashed(plain, lambda value: PHONE_RULES[rule](value, country))
+            own = self.country
+            if own is None or self.plain[:1] == "+":
+                return hashed(self.plain, lambda value: PHONE_RULES[rule](value, country))
+            number = phone_of(self.plain, country, own)
+            return number and sha256_hex(number[1:] if rule == "digits" else number)
         digests = self.digests
         return digests.get("as_given") or digests.get(rule) or digests.get(f"{rule}:{country}")
 

@@ -164,7 +164,7 @@ def _stored_phone(shown: str, found: Mapping[str, str] | None, countries: frozen
         digest = digest_in(shown)
         if digest is not None:
             return {f"phone:{digest}"}
-        found = normalise.phone_digests(shown, countries, own)
+        found = normalise.phone_digests_to_keep(shown, countries, own)
         at_home = {f"phone_maybe:{digest}" for digest in _at_home(shown, own)}
     else:
         at_home = set()  # of what is kept as digests these are what went out
@@ -172,7 +172,7 @@ def _stored_phone(shown: str, found: Mapping[str, str] | None, countries: frozen
         return at_home | {f"phone:{digest_in(shown) or _of_text(shown)}"}
     kind = "phone_maybe" if len(_numbers(found)) > 1 else "phone"
     # Each may be that of a country: ``digits:DE``.
-    telling = {digest for rule, digest in found.items() if rule.partition(":")[0] in TELLING["phone"]}
+    telling = {digest for rule, digest in found.items() if _rule(rule) in TELLING["phone"]}
     return at_home | {f"{kind}:{digest}" for digest in telling if digest}
 
 
@@ -194,7 +194,12 @@ def _of_end(digits: str) -> str:
 
 def _numbers(found: Mapping[str, str]) -> set[str]:
     """The digests of the different numbers that one text may be."""
-    return {digest for rule, digest in found.items() if rule.partition(":")[0] == "digits" and digest}
+    return {digest for rule, digest in found.items() if _rule(rule) == "digits" and digest}
+
+
+def _rule(name: str) -> str:
+    """``digits`` of ``digits:DE``, and of ``unsent_digits:DE``: by what was not sent somebody is found all the same."""
+    return name.partition(":")[0].removeprefix(normalise.UNSENT)
 
 
 def tokens_of_email(value: str) -> set[str]:

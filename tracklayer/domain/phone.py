@@ -396,6 +396,40 @@ def is_somebodys_number(e164: str) -> bool:
     return _SAME_DIGITS.search(e164) is None and phonenumbers.is_valid_number(phonenumbers.parse(e164))
 
 
+def phone_of(value: str, default_country: str | None, own_country: str | None) -> str | None:
+    """As ``phone_e164``, of a person whose ``own_country`` is known: a number that is valid there is read there.
+
+    One that is none there is read in the default country where it is written for abroad, by that country's trunk prefix or
+    with a country code. Else it may lack its area code, or be a wrong one, and what it reads as would be somebody else's.
+    """
+    if own_country is None or value.lstrip()[:1] == "+":
+        return phone_e164(value, default_country)
+    at_home = phone_at_home(value, own_country)
+    if at_home is not None:
+        return at_home
+    country = default_country or own_country
+    found = phone_e164(value, country)
+    if found is None or country == own_country or found == phone_e164(value):
+        return found
+    return found if _is_written_for(value.strip(), found, country) else None
+
+
+_FEWEST_WITH_TRUNK = 10  # digits, with the prefix: fewer may be half a number of another country
+
+
+@lru_cache(maxsize=1024)  # at most 1 MiB, as of ``_phone_e164``
+def _is_written_for(value: str, e164: str, country: str) -> bool:
+    """Whether a text, read as this number in a country, says so itself: it holds the country code, or that country's trunk prefix."""
+    number, plan = phonenumbers.parse(e164), PhoneMetadata.metadata_for_region(country)
+    if plan is None or not phonenumbers.is_valid_number(number):
+        return False
+    digits = _NO_DIGITS.sub("", _number_in(_plain(value)))
+    if e164[1:] in digits:
+        return True
+    trunk = plan.national_prefix
+    return trunk is not None and digits.startswith(trunk) and (len(digits) >= _FEWEST_WITH_TRUNK or _is_mobile(number))
+
+
 def phone_digests(value: str, default_countries: frozenset[str], own_country: str | None = None) -> dict[str, str]:
     """Every digest some platform needs of a plain number: ``digits`` and ``e164``, or each by default country.
 
@@ -409,11 +443,33 @@ def phone_digests(value: str, default_countries: frozenset[str], own_country: st
     number = phone_e164(value)
     if number is not None and is_international:
         return {"digits": sha256_hex(number[1:]), "e164": sha256_hex(number)}
-    by_country = {country: phone_e164(value, country) for country in sorted(default_countries)}
+    by_country = {country: phone_of(value, country, own_country) for country in sorted(default_countries)}
     if number is not None and all(found == number for found in by_country.values()):
         return {"digits": sha256_hex(number[1:]), "e164": sha256_hex(number)}
+    return _by_country(by_country)
+
+
+UNSENT = "unsent_"  # before the names of the rules by which nothing is sent
+
+
+def phone_digests_to_keep(value: str, default_countries: frozenset[str], own_country: str | None) -> dict[str, str]:
+    """``phone_digests``, and behind them, under ``unsent_`` and such a key, what default countries read in it that is not sent: by
+    that a person who asks finds it, as in what versions before sent.
+    """
+    sent = phone_digests(value, default_countries, own_country)
+    if own_country is None or "digits" in sent:
+        return sent
+    left = {
+        country: found
+        for country in sorted(default_countries)
+        if phone_of(value, country, own_country) is None and (found := phone_e164(value, country)) is not None
+    }
+    return sent | {f"{UNSENT}{rule}": digest for rule, digest in _by_country(left).items()}
+
+
+def _by_country(numbers: Mapping[str, str | None]) -> dict[str, str]:
     digests = {}
-    for country, found in by_country.items():
+    for country, found in numbers.items():
         if found is not None:  # also where another country reads it otherwise: 001 is an exit code of some
             digests[f"digits:{country}"] = sha256_hex(found[1:])
             digests[f"e164:{country}"] = sha256_hex(found)

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.identifiers import usable
+from tracklayer.domain.personal import holds_contact
 
 MAX_VALUE = 1024  # bytes
 MAX_KINDS = 20  # of one call
@@ -125,8 +126,8 @@ def click_in(url: str | None, parameter: str, rule: Callable[[str], str | None])
 
 
 def clicks_in(url: str | None) -> dict[str, str]:
-    """The click ids in the address of an event's page, by kind. What no platform takes for one is left out: a stored click may
-    stand in for it.
+    """The click ids in the address of an event's page, by kind. What no platform takes for one, or may get, is left out: a stored
+    click may stand in for it.
     """
     if url is None or "?" not in url:
         return {}
@@ -137,7 +138,13 @@ def clicks_in(url: str | None) -> dict[str, str]:
     }
 
 
-_RULES = {kind: partial(usable, kind) for kind, _ in PARAMETERS.values()}
+def _sendable(kind: str, value: str) -> str | None:
+    """As it goes out; None of what holds an e-mail address or a phone number, too: it is taken out of the URL before."""
+    found = usable(kind, value)
+    return None if found is None or holds_contact(found) else found
+
+
+_RULES = {kind: partial(_sendable, kind) for kind, _ in PARAMETERS.values()}
 
 
 def _read(form: _Form, raw: Any, now: datetime) -> Seen | None:

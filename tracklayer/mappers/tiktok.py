@@ -29,8 +29,9 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Content, CustomData, Event, UserData
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import is_web_url, machine_address, usable
+from tracklayer.domain.identifiers import is_web_url, machine_address, usable, web_url
 from tracklayer.domain.normalise import Matchable, hashed
+from tracklayer.domain.personal import without_personal_url
 from tracklayer.domain.shown import click_in
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -116,7 +117,7 @@ def _click_id(value: str) -> str | None:
 # Field of user_data -> key of user, rule. Email, phone and the click id follow by themselves.
 _USER: Mapping[str, tuple[str, _Rule]] = {
     "external_id": ("external_id", _digest(normalise.lower_composed)),
-    "ttp": ("ttp", _untouched),
+    "ttp": ("ttp", lambda value, country: usable("ttp", value)),
     "client_ip": ("ip", lambda value, country: machine_address(value)),
     "client_user_agent": ("user_agent", _untouched),
     "first_name": ("first_name", _digest(normalise.letters_and_digits)),
@@ -492,8 +493,8 @@ def _page(url: str | None, source: str, given: CustomData, verdicts: Verdicts) -
         return page
     if url is None:
         verdicts.left_out("referrer_url", "custom_data.properties.referrer_url", "left out: there is no page beside it")
-    elif isinstance(referrer, str) and is_web_url(referrer):
-        page["referrer"] = referrer
+    elif isinstance(referrer, str) and (shown := web_url(referrer)):
+        page["referrer"] = shown if shown == referrer else without_personal_url(shown)[0]
     else:
         verdicts.left_out("referrer_url", "custom_data.properties.referrer_url", "left out: not an http(s) URL")
     return page

@@ -19,6 +19,7 @@ from tracklayer.domain.event import MAX_PROBLEMS, MAX_UNKNOWN, Misfit, unknown_f
 from tracklayer.domain.problem import Part, Problem
 from tracklayer.domain.problem import worded as in_words
 from tracklayer.domain.spelling import camel
+from tracklayer.domain.text import bare
 from tracklayer.schema.compiled.coercion import Alone, Drafted, draft_of
 from tracklayer.schema.enums import (
     ActionSource,
@@ -385,8 +386,13 @@ def _value_as_it_goes(field: Any, value: Any, at: tuple[str, ...], unknown: list
     if value is None or not isinstance(kind, type):
         return value
     if issubclass(kind, Enum):
-        # A name of the enum is what it stands for; anything else is no value of it, whatever it looks like.
-        return kind[value].value if isinstance(value, str) and value in kind.__members__ else _NO_MEMBER
+        # A name of the enum is what it stands for, and a blank for none; anything else is no value of it, whatever it looks like.
+        if not isinstance(value, str):
+            return _NO_MEMBER
+        name = bare(value)
+        if not name:
+            return None
+        return kind[name].value if name in kind.__members__ else _NO_MEMBER
     if not issubclass(kind, Drafted):
         return value
     if _is_list(field) and isinstance(value, list | dict):

@@ -195,11 +195,15 @@ def _keep_matchable(
     found = (
         normalise.email_digests(given.plain)
         if name == "email"
-        else normalise.phone_digests(given.plain, default_countries, given.country)
+        else normalise.phone_digests_to_keep(given.plain, default_countries, given.country)
     )
-    shown = found.get("basic") or found.get("digits") or next(iter(found.values()), None)
+    shown = found.get("basic") or found.get("digits") or _first_sent(found)
     # What is no address or number is of no use to any platform, and still personal: only its digest stays.
     return shown or normalise.sha256_hex(given.plain.strip().lower()), found
+
+
+def _first_sent(digests: Mapping[str, str]) -> str | None:
+    return next((digest for rule, digest in digests.items() if not rule.startswith(normalise.UNSENT)), None)
 
 
 def _seal(sealer: Sealer, merchant_id: int, event_id: str, values: dict[str, str]) -> str | None:
@@ -411,7 +415,7 @@ def _all_digests(value: Matchable, name: str, countries: frozenset[str]) -> Mapp
         return value.digests
     if name == "email":
         return normalise.email_digests(value.plain)
-    return normalise.phone_digests(value.plain, countries, value.country)
+    return normalise.phone_digests_to_keep(value.plain, countries, value.country)
 
 
 def _digest_of_text(value: Matchable) -> str:
