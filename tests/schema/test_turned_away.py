@@ -174,6 +174,39 @@ async def test_what_stays_open_counts_what_it_refuses_too(runtime: Runtime, merc
     ]
 
 
+def _deep(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param("12345678901234567890123", id="more than 64 bits"),
+        pytest.param("1.12345678901234567890123", id="more than a double"),
+        pytest.param("1e400", id="beyond a double"),
+        pytest.param('"\\ud83d"', id="half of a surrogate pair"),
+        pytest.param(_deep(300), id="deeper than orjson writes"),
+        pytest.param(_deep(900), id="deeper than Python writes"),
+    ],
+)
+@pytest.mark.parametrize("place", ["variables", "extensions"])
+async def test_over_a_socket_what_is_refused_is_answered_and_counted_whatever_it_holds(
+    runtime: Runtime, merchant: Merchant, odd: str, place: str
+) -> None:
+    call = json.dumps({"query": INGEST, "variables": {"i": _event(1)}})[:-1]
+    payload = f'{call}, "extensions": {{"x": {odd}}}}}' if place == "extensions" else f'{call[:-1]}, "x": {odd}}}}}'
+    many = json.dumps({"query": INGEST_MANY, "variables": {"inputs": [{}] * 1001}})[:-2] + f', "x": {odd}}}}}'
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key) as client:
+            for number, asked in enumerate((payload, many)):
+                await client.socket.send(f'{{"type": "subscribe", "id": "{number}", "payload": {asked}}}')
+                answer = await client.next()
+                assert (answer["type"], answer["id"]) == ("next", str(number))
+                assert answer["payload"]["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+                assert (await client.next()) == {"id": str(number), "type": "complete"}
+    assert await anyio.to_thread.run_sync(_counted, merchant) == [("BAD_USER_INPUT", "request", 1001)]
+
+
 async def test_key_that_was_revoked_is_told_with_when_and_which(
     api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant
 ) -> None:

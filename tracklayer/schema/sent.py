@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from tracklayer.domain.json_text import NotAtOnceError, read_at_once, read_thoroughly, write_json
@@ -23,9 +25,9 @@ class Sent:
         self._why: ValueError | None = None  # it is not read yet, or cannot be
 
     @classmethod
-    def of(cls, value: Any) -> Sent:
-        """Of what was read already."""
-        sent = cls(write_json(value))
+    def of(cls, value: Mapping[str, Any]) -> Sent:
+        """Of what was read already: a request, ``{"query": ..., "variables": ...}``. Its body is the same for the same."""
+        sent = cls(_written(value))
         sent._value = value
         return sent
 
@@ -62,6 +64,18 @@ class Sent:
     def known(self) -> Any:
         """What was read; None where nothing was, or it is no JSON."""
         return None if self._value is _NOT_YET else self._value
+
+
+def _written(request: Mapping[str, Any]) -> bytes:
+    """As JSON, also where it holds what orjson does not write: numbers beyond 64 bits, and lists within lists."""
+    try:
+        return write_json(request)
+    except (TypeError, RecursionError):
+        pass
+    try:
+        return json.dumps(request, default=str).encode()
+    except RecursionError:
+        return json.dumps(request.get("query")).encode()
 
 
 def refuse_many(body: bytes) -> None:

@@ -23,6 +23,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
 from tracklayer.schema.bodies import Bodies, ClientGoneError, DamagedBodyError, UnknownEncodingError
 from tracklayer.schema.sent import Sent
+from tracklayer.services.alone import tell_fault
 from tracklayer.services.merchants import hash_of_key
 
 _SENDS = "ingestEvent"  # and ingestEvents
@@ -49,7 +50,7 @@ def takes_events_in(query: str) -> bool:
 
 
 def count_answer(runtime: Runtime, holder: KeyHolder | None, sent: Sent, answer: Mapping[str, Any]) -> None:
-    """An answer in objects: counted where the request, or what was to take its events in, was refused."""
+    """An answer in objects: counted where the request, or what was to take its events in, was refused. Raises nothing."""
     if answer.get("data") is not None:
         return
     for error in answer.get("errors", ()):
@@ -62,9 +63,18 @@ def count_answer(runtime: Runtime, holder: KeyHolder | None, sent: Sent, answer:
 
 
 def count_refused(runtime: Runtime, holder: KeyHolder | None, sent: Sent | None, code: str) -> None:
-    """A request that was refused with a code. ``sent`` of None: its body was not read."""
+    """A request that was refused with a code. ``sent`` of None: its body was not read. Raises nothing: a fault in counting never
+    keeps the answer from being sent.
+    """
     if holder is None or holder.session is not None or code not in CODES:
         return
+    try:
+        _count_refused(runtime, holder, sent, code)
+    except Exception as error:  # noqa: BLE001
+        tell_fault(runtime, "counting a refused request", error, f"merchant {holder.merchant_id}")
+
+
+def _count_refused(runtime: Runtime, holder: KeyHolder, sent: Sent | None, code: str) -> None:
     count = _events_in(sent, code, may_send="ingest" in holder.scopes)
     if not count:
         return
