@@ -498,7 +498,7 @@ def test_the_body_of_a_stream_is_short_and_holds_no_room(server: LiveServer, mer
     assert b" 413 " in answer(opened(server, asked)).partition(b"\r\n")[0]
     with _stream(server, merchant):
         server.wait_for_followers(1)
-        assert server.door._bodies.held == 0
+        assert server.door.bodies.held == 0
 
 
 H2C = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"

@@ -15,7 +15,7 @@ from tracklayer.domain import collector as collected
 from tracklayer.domain import event, identifiers, personal, retry, wire
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS
 from tracklayer.schema import MAX_TEXT, MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
-from tracklayer.schema.sent import MAX_VALUES
+from tracklayer.schema.sent import MAX_VALUES, STREAM_VALUES
 from tracklayer.services import (
     access_package,
     alert,
@@ -86,7 +86,12 @@ def tables() -> list[str]:
                 ("body without a key", _bytes(wire.STRANGER_BODY), "413 `TOO_LARGE`"),
                 ("body of what is answered by an event stream", _bytes(wire.STREAM_BODY), "413 `TOO_LARGE`"),
                 (
-                    "all bodies that one process has in hand",
+                    "values of what is answered by a stream, and of a message of a WebSocket",
+                    f"{STREAM_VALUES:,}",
+                    "413 `TOO_LARGE`",
+                ),
+                (
+                    "all bodies that one process has in hand, and what operations hold that are open on streams",
                     _bytes(bodies.ALL_BODIES),
                     "503 `OVERLOADED`",
                 ),

@@ -11,6 +11,7 @@ import gc
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import orjson
 from cross_web import AsyncHTTPRequestAdapter, HTTPException, StarletteRequestAdapter
@@ -33,7 +34,6 @@ from tracklayer.schema import errors, ids, refuse_long, schema
 from tracklayer.schema.bodies import (
     MAX_ADMIN_BODY,
     MAX_BODY,
-    Bodies,
     ClientGoneError,
     DamagedBodyError,
     UnknownEncodingError,
@@ -47,7 +47,7 @@ from tracklayer.schema.fair import LONG_BODY, LongRequests
 from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
-from tracklayer.schema.sent import Sent, refuse_many
+from tracklayer.schema.sent import Sent, refuse_many, room_of_open
 from tracklayer.schema.turned_away import RevokedBodies, count_answer, count_refused
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
@@ -105,8 +105,7 @@ class GraphQLDoor(LiveDoor):
         limits = build_limits(settings.read_cost_per_second, settings.requests_per_second)
         self.house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits)
         self._plans = plans
-        self._bodies = Bodies()
-        self._of_revoked = RevokedBodies(self._bodies)
+        self._of_revoked = RevokedBodies(self.bodies)
         self._long = LongRequests()
         self._left_behind = 0  # bytes of bodies, since the last time that it was cleared away
 
@@ -127,16 +126,22 @@ class GraphQLDoor(LiveDoor):
             holder = await self._holder(scope, headers)
             if holder is not None and holder.session is not None:
                 send = _unstored(send)
-            if scope["method"] != "POST":
+            is_stream = EVENT_STREAM in headers.get(b"accept", b"")
+            if scope["method"] != "POST" and not is_stream:
                 await self._view(scope, receive, send)
                 return
-            is_stream = EVENT_STREAM in headers.get(b"accept", b"")
-            with self._bodies.reader(holder and holder.merchant_id, _most(holder, is_stream), headers) as reader:
+            with self.bodies.reader(holder and holder.merchant_id, _most(holder, is_stream), headers) as reader:
+                if scope["method"] != "POST":
+                    reader.hold(room_of_open(unquote_to_bytes(scope["query_string"]), None))
+                    await self._view(scope, receive, send)
+                    return
                 sent = Sent(await reader.read(receive))
                 if not is_stream:
                     await self._post(scope, headers, holder, sent, receive, send)
                     return
-            await self._view(scope, receive, send, sent)
+                sent.glance()
+                reader.hold(room_of_open(sent.body, sent.known))
+                await self._view(scope, receive, send, sent)
         except ClientGoneError:
             pass
         except (DamagedBodyError, UnknownEncodingError) as error:

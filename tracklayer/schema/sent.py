@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,11 @@ from tracklayer.domain.json_text import NotAtOnceError, read_at_once, read_thoro
 from tracklayer.schema import errors
 
 MAX_VALUES = 1_000_000  # of a body: nobody has a turn while its values are made; 4 MiB can hold two millions of them
+STREAM_VALUES = 16_000  # of a message of a WebSocket, and of a body that is answered by a stream: 64 KiB of everyday events have fewer
+# What an operation that stays open holds, in bytes: of a character, of a value in Python, and of a token of a parsed document.
+_OF_CHARACTER, _OF_VALUE, _OF_TOKEN = 4, 128, 600
+_FEW_TOKENS = 100  # that everyday subscriptions have
+_TOKEN = re.compile(r"\w+|[^\w\s,]")
 QUICK_BODY = 32 * 1024  # bytes: of what Python's own reader reads on the event loop, where orjson refused it
 _NOT_YET = object()
 
@@ -80,6 +86,26 @@ def _written(request: Mapping[str, Any]) -> bytes:
 
 def refuse_many(body: bytes) -> None:
     """Raises GraphQLError for a body with more values than anybody sends."""
-    if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+    if _signs_in(body) > MAX_VALUES:
         message = f"The body may hold {MAX_VALUES:,} values. Send fewer events at once."
         raise errors.refused(message, errors.TOO_LARGE)
+
+
+def room_of_open(text: bytes, request: Any) -> int:
+    """Bytes that an operation holds while it is open, at most about: it may be so for hours. ``text``: what came, and
+    ``request`` the same as read. Raises GraphQLError for one with more values than anybody sends.
+    """
+    values = _signs_in(text)
+    if values > STREAM_VALUES:
+        message = (
+            f"What is answered by a stream, or over a WebSocket, may hold {STREAM_VALUES:,} values. Send it by itself."
+        )
+        raise errors.refused(message, errors.TOO_LARGE)
+    query = request.get("query") if isinstance(request, dict) else None
+    tokens = sum(1 for _ in _TOKEN.finditer(query if isinstance(query, str) else text.decode("latin-1")))
+    return _OF_CHARACTER * len(text) + _OF_VALUE * values + _OF_TOKEN * max(0, tokens - _FEW_TOKENS)
+
+
+def _signs_in(text: bytes) -> int:
+    """About as many as there are values."""
+    return text.count(b",") + text.count(b"[") + text.count(b"{")
