@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import anyio.to_thread
 import httpx
 import pytest
+from starlette.types import Message
 
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, new_merchant
 from tests.live import LiveServer, sse_events, ws_client
@@ -263,6 +266,39 @@ async def test_with_a_revoked_key_the_events_count_that_are_sent_and_no_reading(
     assert _refused(merchant) == 7 + 7 + 7 + 1 + 7
 
 
+async def test_revoked_keys_whose_bodies_never_come_take_no_place_of_another_merchants(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    """And they count an event each, whatever came with the same key before."""
+    other = await anyio.to_thread.run_sync(lambda: new_merchant(runtime, name="Other"))
+    key_id, key = await anyio.to_thread.run_sync(_revoked, runtime, merchant)
+    other_id, others = await anyio.to_thread.run_sync(_revoked, runtime, other)
+    head = (
+        f"POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {others}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    )
+
+    def begin(server: LiveServer) -> socket.socket:
+        found = socket.create_connection(("127.0.0.1", server.port))
+        found.sendall(head.encode())
+        return found
+
+    def batch(number: int) -> Any:
+        return {"query": INGEST_MANY, "variables": {"inputs": [_event(number * 50 + n) for n in range(50)]}}
+
+    with LiveServer(runtime) as server:
+        async with httpx.AsyncClient(timeout=60) as client:
+            await client.post(server.http, json=batch(0), headers={"Authorization": f"Bearer {others}"})
+            begun = [await anyio.to_thread.run_sync(begin, server) for _ in range(24)]
+            for number in range(8):
+                answer = await client.post(server.http, json=batch(number), headers={"Authorization": f"Bearer {key}"})
+                assert answer.status_code == 401
+        for one in begun:
+            one.close()
+    assert await anyio.to_thread.run_sync(_counted, merchant) == [("UNAUTHENTICATED", f"key {key_id}", 8 * 50)]
+    assert await anyio.to_thread.run_sync(_counted, other) == [("UNAUTHENTICATED", f"key {other_id}", 50 + 24)]
+
+
 @pytest.mark.parametrize(("events", "requests"), [(200, 1), (1, 3)])
 async def test_a_shop_that_sends_at_night_with_a_revoked_key_is_told_in_the_first_night(
     api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant, events: int, requests: int
@@ -391,3 +427,41 @@ async def test_of_many_revoked_keys_a_minute_the_first_are_told_by_name(
     found = await anyio.to_thread.run_sync(_counted, merchant)
     assert sorted(events for _, _, events in found) == [*[2] * 20, 10]
     assert ("UNAUTHENTICATED", "request", 10) in found
+
+
+@pytest.mark.parametrize("is_revoked", [False, True])
+async def test_who_is_sending_a_body_when_the_process_ends_is_told_to_come_again(
+    runtime: Runtime, merchant: Merchant, is_revoked: bool
+) -> None:
+    key = merchant.key
+    if is_revoked:
+        _, key = await anyio.to_thread.run_sync(_revoked, runtime, merchant)
+    app = build_app(runtime, list[tuple[int, str]]().extend)
+    headers = [(b"authorization", f"Bearer {key}".encode()), (b"content-type", b"application/json")]
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/graphql",
+        "headers": headers,
+        "query_string": b"",
+    }
+    scope |= {"client": ("127.0.0.1", 1), "http_version": "1.1", "scheme": "http", "server": ("x", 80)}
+    is_awaited = asyncio.Event()
+    said = list[Message]()
+
+    async def receive() -> Message:
+        is_awaited.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    async with app.router.lifespan_context(app):
+        request = asyncio.create_task(app.door(scope, receive, send))
+        await is_awaited.wait()
+        app.state.closing.set()
+        request.cancel()
+        await request
+    assert said[0]["status"] == 503
+    assert b"Send it again" in said[1]["body"]

@@ -121,6 +121,15 @@ class GraphQLDoor(LiveDoor):
             await super().__call__(scope, receive, send)
             return
         headers = _first_of_each(scope["headers"])
+        try:
+            await self._serve(scope, headers, receive, send)
+        except asyncio.CancelledError:
+            if not self._closing.is_set():
+                raise
+            ending = errors.refused(BEING_ENDED, errors.OVERLOADED, retryable=True)
+            await self._refuse(ending, headers)(scope, receive, send)
+
+    async def _serve(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
         holder: KeyHolder | None = None
         try:
             holder = await self._holder(scope, headers)
@@ -147,11 +156,6 @@ class GraphQLDoor(LiveDoor):
         except (DamagedBodyError, UnknownEncodingError) as error:
             count_refused(self.house.runtime, holder, None, errors.BAD_REQUEST)
             await _of_encoding(error)(scope, receive, send)
-        except asyncio.CancelledError:
-            if not self._closing.is_set():
-                raise
-            ending = errors.refused(BEING_ENDED, errors.OVERLOADED, retryable=True)
-            await self._refuse(ending, headers)(scope, receive, send)
         except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
             if scope["method"] == "POST":
                 await self._count_refused(holder, headers, receive, error)
