@@ -47,7 +47,7 @@ from tracklayer.schema.fair import LONG_BODY, LongRequests
 from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
-from tracklayer.schema.sent import Sent, refuse_many, room_of_open
+from tracklayer.schema.sent import Sent, only_takes_in, refuse_many, room_of_open
 from tracklayer.schema.turned_away import RevokedBodies, count_answer, count_refused
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
@@ -205,10 +205,21 @@ class GraphQLDoor(LiveDoor):
             return
         plans = self._plans if _is_json(headers.get(b"content-type", b"")) else None
         answer = partial(self._answer, plans, holder, scope, headers, sent)
-        size = len(sent.body)
-        if size > LONG_BODY:
-            refuse_many(sent.body)
-        if size > LONG_BODY or not sent.is_easy(LONG_BODY):
+        if len(sent.body) <= LONG_BODY:
+            await self._in_turn(holder, sent, answer, receive, send)
+            return
+        limits = self.house.limits
+        limits.admit_body(holder)
+        limits.count_body(holder, refuse_many(sent.body, may_have_many="admin" in holder.scopes), 0)
+        try:
+            await self._in_turn(holder, sent, answer, receive, send)
+        finally:
+            if sent.is_read and not only_takes_in(sent.known):
+                limits.count_body(holder, 0, len(sent.body))
+
+    async def _in_turn(self, holder: KeyHolder, sent: Sent, answer: Any, receive: Receive, send: Send) -> None:
+        """Where nobody has to wait behind it."""
+        if len(sent.body) > LONG_BODY or not sent.is_easy(LONG_BODY):
             merchant_id = holder.merchant_id
             try:
                 if not self.house.intake.has_short_about and await self._long.answer_here(

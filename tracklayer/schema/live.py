@@ -33,8 +33,8 @@ from tracklayer.schema import errors
 from tracklayer.schema.bodies import Bodies
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
 from tracklayer.schema.errors import masked
-from tracklayer.schema.sent import Sent, room_of_open
-from tracklayer.schema.turned_away import count_answer, takes_events_in
+from tracklayer.schema.sent import Sent, room_of_open, takes_events_in
+from tracklayer.schema.turned_away import count_answer
 
 INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
 TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back

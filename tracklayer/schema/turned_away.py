@@ -27,7 +27,7 @@ from tracklayer.schema.sent import Sent
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.merchants import hash_of_key
 
-_SENDS = "ingestEvent"  # and ingestEvents
+_SENDS = b"ingestEvent"  # and ingestEvents
 # A field of a document, and the variable that an ``ingestEvents`` takes its list from; the first group: it is no field.
 _CALL = re.compile(
     r"(\b(?:mutation|query|subscription|fragment|on)\s++|\.\.\.\s*+|[$@])?"
@@ -44,11 +44,6 @@ A_SECOND, BYTES_A_SECOND, AT_ONCE = 100, 4 * LONGEST, 16
 A_SECOND_OF_ONE, BYTES_A_SECOND_OF_ONE, AT_ONCE_OF_ONE = 50, LONGEST, 2  # merchant
 READ_WITHIN = 5  # seconds: whoever sends slowly is answered all the same
 MOST_KEYS = 1_000
-
-
-def takes_events_in(query: str) -> bool:
-    """Whether an operation may be one of those whose refusal is counted."""
-    return _SENDS in query
 
 
 def count_answer(runtime: Runtime, holder: KeyHolder | None, sent: Sent, answer: Mapping[str, Any]) -> None:
@@ -215,7 +210,7 @@ def _events_in(sent: Sent | None, code: str, *, may_send: bool) -> int:
     """
     if sent is None or not sent.body:
         return int(may_send)
-    if _SENDS.encode() not in sent.body:
+    if _SENDS not in sent.body:
         return int(may_send and code == errors.BAD_REQUEST)
     request = sent.known
     query = request.get("query") if isinstance(request, dict) else None
