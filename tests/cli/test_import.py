@@ -68,6 +68,15 @@ def test_lines_are_told_in_order_also_those_that_are_no_json(load: Callable[...,
     assert stored() == ["order_1", "order_4", "order_7"]
 
 
+def test_a_number_beyond_all_bounds_costs_its_own_line(load: Callable[..., tuple[int, str, str]]) -> None:
+    content = [event(n) for n in range(1, 4)]
+    content[1] = event(2, custom_data={"value": 7, "currency": "EUR"}).replace(b'"value":7', b'"value":1e1000000')
+    status, _, told = load(b"\n".join(content))
+    assert status == 1
+    assert re.findall(r"line (\d+): custom_data.value must be a number", told) == ["2"]
+    assert stored() == ["order_1", "order_3"]
+
+
 def test_warnings_are_summed_up_by_code_and_field(load: Callable[..., tuple[int, str, str]]) -> None:
     person = {"email": "jane@example.com", "gclid": "{gclid}"}
     content = [event(n, user_data=person) for n in range(3)]

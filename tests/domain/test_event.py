@@ -37,7 +37,9 @@ from tracklayer.domain.event import (
     read_event,
     read_instant,
     readable_event_id,
+    write_instant,
 )
+from tracklayer.domain.json_text import read_json
 from tracklayer.domain.normalise import Matchable, sha256_hex
 from tracklayer.domain.problem import Problem
 
@@ -83,6 +85,44 @@ def problems_of(given: Any) -> list[Problem]:
 def refused(given: Any) -> list[tuple[str, str]]:
     """(code, path) of every problem."""
     return [(problem.code, ".".join(problem.field)) for problem in problems_of(given)]
+
+
+@pytest.mark.parametrize("number", ["1e1000000", "-1e1000000", "1e999999999999999999", "9" * 400 + "e999999"])
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("custom_data.value", "INVALID_NUMBER"),
+        ("custom_data.num_items", "INVALID_NUMBER"),
+        ("custom_data.contents.0.quantity", "INVALID_NUMBER"),
+        ("custom_data.contents.0.item_price", "INVALID_NUMBER"),
+        ("custom_data.properties.a", "INVALID_NUMBER"),
+        ("event_name", "INVALID_TYPE"),
+        ("event_id", "INVALID_TYPE"),
+        ("occurred_at", "INVALID_TIME"),
+        ("user_data", "INVALID_TYPE"),
+    ],
+)
+def test_a_number_beyond_all_bounds_is_a_mistake_of_its_field(number: str, path: str, code: str) -> None:
+    given = read_json(orjson.dumps({**PURCHASE, "occurred_at": write_instant(NOW)}))
+    custom = given["custom_data"] = {"value": 1, "currency": "EUR", "contents": [{"id": "a"}], "properties": {}}
+    assert custom is not None
+    *parents, name = path.split(".")
+    within: Any = given
+    for parent in parents:
+        within = within[int(parent)] if isinstance(within, list) else within[parent]
+    within[name] = read_json(number)
+    assert (code, path) in refused(given)
+
+
+@pytest.mark.parametrize("number", ["1e-1000000", "1e-999999999999999999", "0e999999999999999999"])
+def test_a_number_beside_nothing_is_no_fault(number: str) -> None:
+    for name in ("value", "predicted_ltv", "num_items", "order_id", "content_name"):
+        read_event({**PURCHASE, "custom_data": {"currency": "EUR", "value": 1, name: read_json(number)}}, NOW)
+
+
+def test_a_number_beyond_all_bounds_in_the_place_of_an_identifier_costs_no_event() -> None:
+    given = {"email": read_json("1e1000000"), "city": read_json("-1e1000000"), "external_id": read_json("1e-1000000")}
+    assert isinstance(read_event({**PURCHASE, "user_data": given}, NOW), ReadEvent)
 
 
 def warned(given: Any, default_countries: frozenset[str] = frozenset()) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import sys
@@ -12,13 +13,15 @@ from types import FrameType
 from typing import Any
 
 import anyio.to_thread
+import httpx
 import orjson
 import pytest
 
-from tests.factories import Api, Merchant
+from tests.factories import INGEST_MANY, Api, Merchant, camel, draft
 from tracklayer.runtime import Runtime
 from tracklayer.schema.fair import LONG_BODY
-from tracklayer.schema.sent import MAX_VALUES
+from tracklayer.schema.limits import BYTES_OF_OBJECT
+from tracklayer.schema.sent import MAX_PARTS, MAX_VALUES, Sent
 from tracklayer.services.merchants import create_api_key
 
 pytestmark = pytest.mark.anyio
@@ -109,3 +112,79 @@ async def test_a_short_body_that_the_view_answers_is_read_once(api: Api) -> None
             headers={"authorization": f"Bearer {api.key}", "content-type": "application/json"},
         )
     assert found == [(_QUICK, "here"), (_THOROUGH, "here")]
+
+
+def test_a_long_body_is_read_without_a_look_at_what_is_made_of_it() -> None:
+    body = b'{"a":[' + b"[]," * 100_000 + b"1]}"
+    looks = list[str]()
+
+    def looked(phase: str, info: dict[str, int]) -> None:
+        looks.append(phase)
+
+    gc.callbacks.append(looked)
+    try:
+        sent = Sent(body)
+        sent.glance()
+        seen = looks.count("start")
+    finally:
+        gc.callbacks.remove(looked)
+    assert len(sent.known["a"]) == 100_001
+    assert seen <= 1  # when it is let loose again
+    assert gc.isenabled()
+
+
+async def _send(api: Api, body: str) -> httpx.Response:
+    headers = {"authorization": f"Bearer {api.key}", "content-type": "application/json", "content-encoding": "gzip"}
+    return await api.client.post("/graphql", content=gzip.compress(body.encode(), 1), headers=headers)
+
+
+def _code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["errors"][0]["extensions"]["code"]
+
+
+@pytest.mark.parametrize(
+    "unused", ['"a":[' + "[]," * (MAX_PARTS // 2 - 10) + "1]", '"a":[' + "1," * (BYTES_OF_OBJECT * 20_000) + "1]"]
+)
+async def test_long_bodies_that_hold_what_nobody_reads_have_to_wait(
+    api: Api, runtime: Runtime, merchant: Merchant, unused: str
+) -> None:
+    door = api.client._transport.app.door  # type: ignore[attr-defined]
+    door.house.limits.now = lambda: 0.0
+    made = await anyio.to_thread.run_sync(create_api_key, runtime, merchant.merchant_id, "shop", ("ingest",))
+    assert isinstance(made, tuple)
+    api.key = made[1]
+    body = f'{{"query":"{{ __typename }}","variables":{{{unused}}}}}'
+    answered = 0
+    while (answer := await _send(api, body)).status_code == 200:
+        answered += 1
+        assert answered < 30
+    assert _code(answer) == (429, "RATE_LIMITED")
+    assert int(answer.headers["retry-after"]) >= 1
+    short = await api.post("{ __typename }")
+    assert short.status_code == 200
+
+
+async def test_a_thousand_events_with_a_hundred_lines_each_cost_nothing(
+    api: Api, runtime: Runtime, merchant: Merchant
+) -> None:
+    limits = api.client._transport.app.door.house.limits  # type: ignore[attr-defined]
+    lines = [{"id": f"s{n}", "quantity": 1} for n in range(100)]
+    events = [camel(draft(f"order_{n}", custom_data={"contents": lines})) for n in range(1000)]
+    asked = {"query": INGEST_MANY, "variables": {"inputs": events}}
+    made = await anyio.to_thread.run_sync(create_api_key, runtime, merchant.merchant_id, "shop", ("ingest",))
+    assert isinstance(made, tuple)
+    answer = await _send(Api(api.client, made[1]), orjson.dumps(asked).decode())
+    assert answer.json()["data"]["ingestEvents"]["accepted"] == 1000
+    assert limits.bodies.left(merchant.merchant_id, 0.0) == limits.bodies.burst
+
+
+async def test_more_objects_and_lists_than_anybody_sends_are_read_for_an_admin_alone(
+    api: Api, runtime: Runtime, merchant: Merchant
+) -> None:
+    made = await anyio.to_thread.run_sync(create_api_key, runtime, merchant.merchant_id, "shop", ("ingest",))
+    assert isinstance(made, tuple)
+    body = '{"query":"{ __typename }","variables":{"a":[' + "[]," * MAX_PARTS + "1]}}"
+    assert (await _send(api, body)).status_code == 200
+    with reads(len(body)) as found:
+        assert _code(await _send(Api(api.client, made[1]), body)) == (413, "TOO_LARGE")
+    assert found == []

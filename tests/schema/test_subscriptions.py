@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -17,7 +19,10 @@ from tests.servers import wait_until
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
+from tracklayer.domain.wire import STREAM_BODY
 from tracklayer.runtime import Runtime
+from tracklayer.schema.bodies import ALL_BODIES
+from tracklayer.schema.sent import STREAM_VALUES
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import create_api_key, revoke_api_key
@@ -279,6 +284,86 @@ async def test_a_client_that_never_reads_holds_nobody_up_and_no_memory(
             message = await sleeper.next()
             seen[message["id"]] = seen.get(message["id"], 0) + 1
         assert seen == {str(n): 200 for n in range(5)}
+
+
+def _unused(values: int) -> str:
+    """A subscription with a variable that it does not use."""
+    payload = f'{{"query": "subscription {{ alerts {{ id }} }}", "variables": {{"z": [{"[]," * values}0]}}}}'
+    assert len(payload) < STREAM_BODY - 100
+    return payload
+
+
+async def test_subscriptions_take_room_as_long_as_they_are_open_and_no_more_than_a_merchants_share(
+    server: LiveServer, merchant: Merchant
+) -> None:
+    large = _unused(STREAM_VALUES // 2 - 10)
+    async with ws_client(server, merchant.key) as client:
+        codes = list[str]()
+        for number in range(100):
+            await client.socket.send(f'{{"type": "subscribe", "id": "{number}", "payload": {large}}}')
+        await client.say("ping")
+        while (answer := await client.next())["type"] != "pong":
+            codes += [error["extensions"]["code"] for error in answer["payload"]]
+        assert 50 < len(codes) < 100
+        assert set(codes) == {"OVERLOADED"}
+        assert ALL_BODIES // 4 < server.door.bodies.held <= ALL_BODIES // 2
+        await client.say("complete", id="0")
+        await client.subscribe(ALERTS, id="usual")  # there is room for it now
+        await asyncio.to_thread(server.wait_for_followers, 100 - len(codes))
+    await asyncio.to_thread(wait_until, lambda: server.door.bodies.held == 0, "the room to be given back")
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_an_event_stream_takes_room_as_long_as_it_is_open(
+    server: LiveServer, merchant: Merchant, method: str
+) -> None:
+    headers = {"accept": "text/event-stream", "authorization": f"Bearer {merchant.key}"}
+    asked: dict[str, Any] = json.loads(_unused(3000))
+    given: dict[str, Any] = {"json": asked}
+    if method == "GET":
+        given = {
+            "params": {"query": asked["query"], "variables": json.dumps(asked["variables"], separators=(",", ":"))}
+        }
+    async with httpx.AsyncClient() as client, client.stream(method, server.http, headers=headers, **given) as answer:
+        assert answer.status_code == 200
+        assert server.door.bodies.held > 3000 * 2 * 100
+    await asyncio.to_thread(wait_until, lambda: server.door.bodies.held == 0, "the room to be given back")
+
+
+async def test_more_values_than_anybody_sends_are_refused_on_what_stays_open(
+    server: LiveServer, merchant: Merchant
+) -> None:
+    many = _unused(STREAM_VALUES // 2 + 10)
+    async with ws_client(server, merchant.key) as client:
+        await client.socket.send(f'{{"type": "subscribe", "id": "1", "payload": {many}}}')
+        answer = await client.next()
+        assert (answer["type"], answer["payload"][0]["extensions"]["code"]) == ("error", "TOO_LARGE")
+        await client.in_step()
+    headers = {
+        "accept": "text/event-stream",
+        "authorization": f"Bearer {merchant.key}",
+        "content-type": "application/json",
+    }
+    async with httpx.AsyncClient() as http:
+        refused = await http.post(server.http, content=many, headers=headers)
+    assert (refused.status_code, refused.json()["errors"][0]["extensions"]["code"]) == (413, "TOO_LARGE")
+
+
+async def test_of_a_message_that_was_answered_a_socket_keeps_nothing(server: LiveServer, merchant: Merchant) -> None:
+    async with ws_client(server, None, init=False) as client:
+        payload = {"authorization": f"Bearer {merchant.key}", "more": [0] * 4321}
+        await client.say("connection_init", payload=payload)
+        assert (await client.next())["type"] == "connection_ack"
+        await client.subscribe("{ nothing }", a=[0] * 4321)
+        assert (await client.next())["type"] == "error"
+        await client.say("ping", payload={"more": [0] * 4321})
+        assert (await client.next())["type"] == "pong"
+
+        def kept() -> int:
+            return sum(type(one) is list and len(one) == 4321 for one in gc.get_objects())
+
+        del payload
+        await asyncio.to_thread(wait_until, lambda: gc.collect() is not None and kept() == 0, "it to be forgotten")
 
 
 async def test_a_revoked_key_ends_its_streams_and_no_other(

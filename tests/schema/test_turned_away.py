@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import anyio.to_thread
 import httpx
 import pytest
+from starlette.types import Message
 
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, new_merchant
 from tests.live import LiveServer, sse_events, ws_client
@@ -174,6 +177,39 @@ async def test_what_stays_open_counts_what_it_refuses_too(runtime: Runtime, merc
     ]
 
 
+def _deep(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param("12345678901234567890123", id="more than 64 bits"),
+        pytest.param("1.12345678901234567890123", id="more than a double"),
+        pytest.param("1e400", id="beyond a double"),
+        pytest.param('"\\ud83d"', id="half of a surrogate pair"),
+        pytest.param(_deep(300), id="deeper than orjson writes"),
+        pytest.param(_deep(900), id="deeper than Python writes"),
+    ],
+)
+@pytest.mark.parametrize("place", ["variables", "extensions"])
+async def test_over_a_socket_what_is_refused_is_answered_and_counted_whatever_it_holds(
+    runtime: Runtime, merchant: Merchant, odd: str, place: str
+) -> None:
+    call = json.dumps({"query": INGEST, "variables": {"i": _event(1)}})[:-1]
+    payload = f'{call}, "extensions": {{"x": {odd}}}}}' if place == "extensions" else f'{call[:-1]}, "x": {odd}}}}}'
+    many = json.dumps({"query": INGEST_MANY, "variables": {"inputs": [{}] * 1001}})[:-2] + f', "x": {odd}}}}}'
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key) as client:
+            for number, asked in enumerate((payload, many)):
+                await client.socket.send(f'{{"type": "subscribe", "id": "{number}", "payload": {asked}}}')
+                answer = await client.next()
+                assert (answer["type"], answer["id"]) == ("next", str(number))
+                assert answer["payload"]["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+                assert (await client.next()) == {"id": str(number), "type": "complete"}
+    assert await anyio.to_thread.run_sync(_counted, merchant) == [("BAD_USER_INPUT", "request", 1001)]
+
+
 async def test_key_that_was_revoked_is_told_with_when_and_which(
     api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant
 ) -> None:
@@ -228,6 +264,39 @@ async def test_with_a_revoked_key_the_events_count_that_are_sent_and_no_reading(
     await anyio.to_thread.run_sync(write_turned_away, runtime)
     assert _counted(merchant) == [("UNAUTHENTICATED", f"key {key_id}", 7 + 7 + 1 + 7)]
     assert _refused(merchant) == 7 + 7 + 7 + 1 + 7
+
+
+async def test_revoked_keys_whose_bodies_never_come_take_no_place_of_another_merchants(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    """And they count an event each, whatever came with the same key before."""
+    other = await anyio.to_thread.run_sync(lambda: new_merchant(runtime, name="Other"))
+    key_id, key = await anyio.to_thread.run_sync(_revoked, runtime, merchant)
+    other_id, others = await anyio.to_thread.run_sync(_revoked, runtime, other)
+    head = (
+        f"POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {others}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    )
+
+    def begin(server: LiveServer) -> socket.socket:
+        found = socket.create_connection(("127.0.0.1", server.port))
+        found.sendall(head.encode())
+        return found
+
+    def batch(number: int) -> Any:
+        return {"query": INGEST_MANY, "variables": {"inputs": [_event(number * 50 + n) for n in range(50)]}}
+
+    with LiveServer(runtime) as server:
+        async with httpx.AsyncClient(timeout=60) as client:
+            await client.post(server.http, json=batch(0), headers={"Authorization": f"Bearer {others}"})
+            begun = [await anyio.to_thread.run_sync(begin, server) for _ in range(24)]
+            for number in range(8):
+                answer = await client.post(server.http, json=batch(number), headers={"Authorization": f"Bearer {key}"})
+                assert answer.status_code == 401
+        for one in begun:
+            one.close()
+    assert await anyio.to_thread.run_sync(_counted, merchant) == [("UNAUTHENTICATED", f"key {key_id}", 8 * 50)]
+    assert await anyio.to_thread.run_sync(_counted, other) == [("UNAUTHENTICATED", f"key {other_id}", 50 + 24)]
 
 
 @pytest.mark.parametrize(("events", "requests"), [(200, 1), (1, 3)])
@@ -358,3 +427,41 @@ async def test_of_many_revoked_keys_a_minute_the_first_are_told_by_name(
     found = await anyio.to_thread.run_sync(_counted, merchant)
     assert sorted(events for _, _, events in found) == [*[2] * 20, 10]
     assert ("UNAUTHENTICATED", "request", 10) in found
+
+
+@pytest.mark.parametrize("is_revoked", [False, True])
+async def test_who_is_sending_a_body_when_the_process_ends_is_told_to_come_again(
+    runtime: Runtime, merchant: Merchant, is_revoked: bool
+) -> None:
+    key = merchant.key
+    if is_revoked:
+        _, key = await anyio.to_thread.run_sync(_revoked, runtime, merchant)
+    app = build_app(runtime, list[tuple[int, str]]().extend)
+    headers = [(b"authorization", f"Bearer {key}".encode()), (b"content-type", b"application/json")]
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/graphql",
+        "headers": headers,
+        "query_string": b"",
+    }
+    scope |= {"client": ("127.0.0.1", 1), "http_version": "1.1", "scheme": "http", "server": ("x", 80)}
+    is_awaited = asyncio.Event()
+    said = list[Message]()
+
+    async def receive() -> Message:
+        is_awaited.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    async with app.router.lifespan_context(app):
+        request = asyncio.create_task(app.door(scope, receive, send))
+        await is_awaited.wait()
+        app.state.closing.set()
+        request.cancel()
+        await request
+    assert said[0]["status"] == 503
+    assert b"Send it again" in said[1]["body"]

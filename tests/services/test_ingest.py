@@ -48,6 +48,25 @@ def test_an_event_is_stored_with_one_delivery_a_destination(runtime: Runtime, me
     ]
 
 
+class Unreadable(dict[str, Any]):
+    """Stands for an event that a fault of ours lies in wait for."""
+
+    def keys(self) -> Any:
+        raise ZeroDivisionError("jane@example.com")
+
+
+def test_a_fault_in_one_event_takes_no_other_along_and_is_told_logged_and_counted(
+    runtime: Runtime, merchant: Merchant, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second, third = ingest(runtime, merchant, draft("a"), Unreadable(draft("b")), draft("c"))
+    assert (type(first), type(third)) == (Accepted, Accepted)
+    assert codes(second) == [("INTERNAL", "")]
+    assert select("SELECT event_id FROM events ORDER BY 1") == [("a",), ("c",)]
+    assert select("SELECT code, field, sum(events)::int FROM rejections GROUP BY 1, 2") == [("INTERNAL", "", 1)]
+    assert "judging an event failed" in caplog.text
+    assert "jane" not in caplog.text
+
+
 def test_the_same_event_twice_is_one_row(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
     first = clock.now()
     ingest(runtime, merchant, draft())

@@ -15,7 +15,8 @@ from tracklayer.domain import collector as collected
 from tracklayer.domain import event, identifiers, personal, retry, wire
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS
 from tracklayer.schema import MAX_TEXT, MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
-from tracklayer.schema.sent import MAX_VALUES
+from tracklayer.schema.fair import LONG_BODY
+from tracklayer.schema.sent import EVERYDAY_PART, MAX_PARTS, MAX_VALUES, STREAM_VALUES
 from tracklayer.services import (
     access_package,
     alert,
@@ -83,10 +84,20 @@ def tables() -> list[str]:
                 ("body of a request with a key", _bytes(bodies.MAX_BODY), "413 `TOO_LARGE`"),
                 ("body with a key of scope `ADMIN`", _bytes(bodies.MAX_ADMIN_BODY), "413 `TOO_LARGE`"),
                 ("values of a body", f"{MAX_VALUES:,}", "413 `TOO_LARGE`"),
+                (
+                    "objects and lists of a body; with a key of scope `ADMIN` only its values count",
+                    f"{MAX_PARTS:,}",
+                    "413 `TOO_LARGE`",
+                ),
                 ("body without a key", _bytes(wire.STRANGER_BODY), "413 `TOO_LARGE`"),
                 ("body of what is answered by an event stream", _bytes(wire.STREAM_BODY), "413 `TOO_LARGE`"),
                 (
-                    "all bodies that one process has in hand",
+                    "values of what is answered by a stream, and of a message of a WebSocket",
+                    f"{STREAM_VALUES:,}",
+                    "413 `TOO_LARGE`",
+                ),
+                (
+                    "all bodies that one process has in hand, and what operations hold that are open on streams",
                     _bytes(bodies.ALL_BODIES),
                     "503 `OVERLOADED`",
                 ),
@@ -130,6 +141,12 @@ def tables() -> list[str]:
                     "documents that the process does not know, as objects read: those it has not seen twice",
                     f"each counts as {limits.TEXT_COST}, {limits.CHARACTER_COST} a character and {limits.CHECK_COST} a pair of "
                     "fields that is compared; as much again where it is refused",
+                    "429 `RATE_LIMITED`",
+                ),
+                (
+                    f"bodies of more than {_bytes(LONG_BODY)}, as objects in a budget as large, beside the one of reading",
+                    f"of an operation that takes events in and uses all its variables nothing; of any other 1 for {limits.BYTES_OF_OBJECT} "
+                    f"bytes; for {limits.PARTS_OF_OBJECT} objects or lists beyond one in {EVERYDAY_PART} bytes 1 more",
                     "429 `RATE_LIMITED`",
                 ),
                 (

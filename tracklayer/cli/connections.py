@@ -129,12 +129,10 @@ class Connection(HttpToolsProtocol):
                 if self._should_upgrade():
                     self.handle_websocket_upgrade()
                 elif self.is_ignoring:
-                    data = memoryview(data)[upgrade.args[0] :]
-                    head = self._without_upgrade()
+                    data = self._without_upgrade() + memoryview(data)[upgrade.args[0] :]
                     self.is_ignoring = False
                     self.parser = httptools.HttpRequestParser(self)
                     self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
-                    self.parser.feed_data(head)
                     continue
                 return
             except httptools.HttpParserError:

@@ -471,7 +471,10 @@ _EXPONENT = re.compile(r"\s*[+-]?(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})[eE]
 def _digits_of(number: float | Decimal) -> str:
     """Of a whole number; nothing of any other and of one that is too long for a card."""
     exact = Decimal(number)
-    return f"{abs(exact):.0f}" if exact.is_finite() and abs(exact) < 10**_MOST and exact == exact // 1 else ""
+    # Looked at before anything is reckoned: with an exponent beyond a million, nothing can be.
+    if not exact.is_finite() or not 0 <= exact.adjusted() < _MOST or exact != exact // 1:
+        return ""
+    return f"{exact.copy_abs():.0f}"
 
 
 def _is_card(digits: str, kind: str) -> bool:

@@ -102,6 +102,10 @@ CODES: dict[str, Meaning] = {
     "EVENT_ID_CONFLICT": Meaning(
         "The `eventId` is stored already, with another event name.", "Give each business action an id of its own."
     ),
+    "INTERNAL": Meaning(
+        "TrackLayer failed to judge this event, and stored nothing of it; its operator finds the trace in the log.",
+        "Tell the operator, then send it again.",
+    ),
     "INVALID_JSON": Meaning("A line of an imported file is not JSON.", "Correct the line and import the file again."),
     "INVALID_SETTING": Meaning(
         "A setting of a destination is not as its platform writes it.", "Look at the platform's page."

@@ -40,7 +40,7 @@ class DamagedBodyError(Exception):
 
 
 class Bodies:
-    """The room that all bodies of a process share, in bytes.
+    """The room that all bodies of a process share, in bytes, and with them the operations that stay open.
 
     One merchant may hold half of it; when it is full, each no more than an equal share, with one left over. All strangers
     together are one more.
@@ -126,12 +126,16 @@ class Reader:
                 return b"".join((*parts, part)) if parts else part
             parts.append(part)
 
+    def hold(self, size: int) -> None:
+        """Takes more room, for what becomes of the body. Raises GraphQLError where there is none."""
+        self._bodies.take(self._owner, size)
+        self._taken += size
+
     def _take(self, part: bytes) -> None:
         if self._taken + len(part) > self._most:
             raise _too_large(self._most)
         if part:
-            self._bodies.take(self._owner, len(part))
-            self._taken += len(part)
+            self.hold(len(part))
 
     async def _inflated(self, receive: Receive, inflating: zlib._Decompress) -> AsyncIterator[bytes]:
         """Never more than ``SLICE`` at once, and nothing beyond what the body may have, before or after."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import orjson
 from cross_web import AsyncHTTPRequestAdapter, HTTPException, StarletteRequestAdapter
@@ -34,7 +35,6 @@ from tracklayer.schema import errors, ids, refuse_long, schema
 from tracklayer.schema.bodies import (
     MAX_ADMIN_BODY,
     MAX_BODY,
-    Bodies,
     ClientGoneError,
     DamagedBodyError,
     UnknownEncodingError,
@@ -48,7 +48,7 @@ from tracklayer.schema.fair import LONG_BODY, LongRequests
 from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
-from tracklayer.schema.sent import Sent, refuse_many
+from tracklayer.schema.sent import Sent, only_takes_in, refuse_many, room_of_open
 from tracklayer.schema.turned_away import RevokedBodies, count_answer, count_refused
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
@@ -107,8 +107,7 @@ class GraphQLDoor(LiveDoor):
         limits = build_limits(settings.read_cost_per_second, settings.requests_per_second)
         self.house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits)
         self._plans = plans
-        self._bodies = Bodies()
-        self._of_revoked = RevokedBodies(self._bodies)
+        self._of_revoked = RevokedBodies(self.bodies)
         self._long = LongRequests()
         self._left_behind = 0  # bytes of bodies, since the last time that it was cleared away
 
@@ -124,17 +123,30 @@ class GraphQLDoor(LiveDoor):
             await super().__call__(scope, receive, send)
             return
         headers = _first_of_each(scope["headers"])
+        try:
+            await self._serve(scope, headers, receive, send)
+        except asyncio.CancelledError:
+            if not self._closing.is_set():
+                raise
+            ending = errors.refused(BEING_ENDED, errors.OVERLOADED, retryable=True)
+            await self._refuse(ending, headers)(scope, receive, send)
+
+    async def _serve(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
         holder: KeyHolder | None = None
         try:
             holder = await self._holder(scope, headers)
             if holder is not None and holder.session is not None:
                 send = _unstored(send)
-            if scope["method"] != "POST":
+            is_stream = EVENT_STREAM in headers.get(b"accept", b"")
+            if scope["method"] != "POST" and not is_stream:
                 await self._view(scope, receive, send)
                 return
-            is_stream = EVENT_STREAM in headers.get(b"accept", b"")
-            clock = self.house.runtime.clock
-            with self._bodies.reader(holder and holder.merchant_id, _most(holder, is_stream), headers) as reader:
+            with self.bodies.reader(holder and holder.merchant_id, _most(holder, is_stream), headers) as reader:
+                if scope["method"] != "POST":
+                    reader.hold(room_of_open(unquote_to_bytes(scope["query_string"]), None))
+                    await self._view(scope, receive, send)
+                    return
+                clock = self.house.runtime.clock
                 began = clock.now()
                 sent = Sent(await reader.read(receive))
                 if holder is not None and clock.now() - began > AS_KNOWN:
@@ -143,17 +155,14 @@ class GraphQLDoor(LiveDoor):
                 if not is_stream:
                     await self._post(scope, headers, holder, sent, receive, send)
                     return
-            await self._view(scope, receive, send, sent)
+                sent.glance()
+                reader.hold(room_of_open(sent.body, sent.known))
+                await self._view(scope, receive, send, sent)
         except ClientGoneError:
             pass
         except (DamagedBodyError, UnknownEncodingError) as error:
             count_refused(self.house.runtime, holder, None, errors.BAD_REQUEST)
             await _of_encoding(error)(scope, receive, send)
-        except asyncio.CancelledError:
-            if not self._closing.is_set():
-                raise
-            ending = errors.refused(BEING_ENDED, errors.OVERLOADED, retryable=True)
-            await self._refuse(ending, headers)(scope, receive, send)
         except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
             if scope["method"] == "POST":
                 await self._count_refused(holder, headers, receive, error)
@@ -203,10 +212,21 @@ class GraphQLDoor(LiveDoor):
             return
         plans = self._plans if _is_json(headers.get(b"content-type", b"")) else None
         answer = partial(self._answer, plans, holder, scope, headers, sent)
-        size = len(sent.body)
-        if size > LONG_BODY:
-            refuse_many(sent.body)
-        if size > LONG_BODY or not sent.is_easy(LONG_BODY):
+        if len(sent.body) <= LONG_BODY:
+            await self._in_turn(holder, sent, answer, receive, send)
+            return
+        limits = self.house.limits
+        limits.admit_body(holder)
+        limits.count_body(holder, refuse_many(sent.body, may_have_many="admin" in holder.scopes), 0)
+        try:
+            await self._in_turn(holder, sent, answer, receive, send)
+        finally:
+            if sent.is_read and not only_takes_in(sent.known):
+                limits.count_body(holder, 0, len(sent.body))
+
+    async def _in_turn(self, holder: KeyHolder, sent: Sent, answer: Any, receive: Receive, send: Send) -> None:
+        """Where nobody has to wait behind it."""
+        if len(sent.body) > LONG_BODY or not sent.is_easy(LONG_BODY):
             merchant_id = holder.merchant_id
             try:
                 if not self.house.intake.has_short_about and await self._long.answer_here(

@@ -26,15 +26,19 @@ STRANGERS_COST, STRANGERS_COST_AT_ONCE = 20_000, 400_000
 TEXT_COST = 600  # of any: some milliseconds, however short it is
 CHARACTER_COST = 2
 CHECK_COST = 4  # of two fields with each other (``cost.Measured``)
+# What it costs to read a long body that is out of the ordinary, in objects of a budget of its own.
+PARTS_OF_OBJECT = 2  # objects and lists beyond what everyday bodies have
+BYTES_OF_OBJECT = 40  # of a body that does not only take events in, or brings what its operation does not use
 # Look-ups of keys that this process has not seen, a second: what those who guess may cost the database.
 UNKNOWN_KEYS, ALL_UNKNOWN_KEYS = 50, 500  # from one address, and from all
 
 
 @dataclass
 class Limits:
-    """Of one process. ``reads``: objects a second of a merchant; ``requests``: operations a second of a key."""
+    """Of one process. ``reads``: objects a second of a merchant, and as many in ``bodies``; ``requests``: operations a second of a key."""
 
     reads: Buckets
+    bodies: Buckets
     requests: Buckets
     strangers: Buckets
     all_strangers: Buckets
@@ -65,6 +69,21 @@ class Limits:
     def count_text(self, holder: KeyHolder, text: str, checks: int) -> None:
         """A text that has no plan: the next one waits until it is paid for, and not this one."""
         self.reads.charge(holder.merchant_id, cost_of_text(text) + CHECK_COST * checks, self.now())
+
+    def admit_body(self, holder: KeyHolder) -> None:
+        """Before a long body is read. Raises GraphQLError while those before it that were no everyday ones are not paid for."""
+        if not self.bodies.rate:
+            return
+        left = self.bodies.left(holder.merchant_id, self.now())
+        if left < 0:
+            what = "This merchant has sent too many long bodies that do more than take events in, or hold what nobody reads"
+            raise _limited(what, -left / self.bodies.rate)
+
+    def count_body(self, holder: KeyHolder, parts: int, size: int) -> None:
+        """A long body: ``parts`` beyond everyday ones, and ``size`` bytes of one that does not only take events in."""
+        cost = parts // PARTS_OF_OBJECT + size // BYTES_OF_OBJECT
+        if cost:
+            self.bodies.charge(holder.merchant_id, cost, self.now())
 
     def admit_compilation(self, holder: KeyHolder, text: str) -> None:
         """Counts a text whose plan is about to be made. Raises GraphQLError as ``admit_text`` does."""
@@ -105,6 +124,7 @@ def build_limits(reads: float, requests: float) -> Limits:
     """``reads``: objects a second of a merchant; ``requests``: operations a second of a key; 0: no limit."""
     return Limits(
         reads=Buckets(reads),
+        bodies=Buckets(reads),
         requests=Buckets(requests),
         strangers=Buckets(STRANGERS, STRANGERS_AT_ONCE),
         all_strangers=Buckets(ALL_STRANGERS, ALL_STRANGERS_AT_ONCE),

@@ -30,9 +30,11 @@ from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.domain.wire import ADMITTED
 from tracklayer.schema import errors
+from tracklayer.schema.bodies import Bodies
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
-from tracklayer.schema.sent import Sent
-from tracklayer.schema.turned_away import count_answer, takes_events_in
+from tracklayer.schema.errors import masked
+from tracklayer.schema.sent import Sent, room_of_open, takes_events_in
+from tracklayer.schema.turned_away import count_answer
 
 INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
 TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back
@@ -42,21 +44,34 @@ REASON_BYTES = 123  # what a closing frame can hold
 
 
 class Socket(ASGIWebSocketAdapter):
-    """Text frames, as the protocol demands them; closing twice is closing once."""
+    """Text frames, as the protocol demands them; closing twice is closing once. ``room``: that the last operation wants, in
+    bytes, or why it gets none.
+    """
+
+    room: int | GraphQLError = 0
 
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
         try:
             while self.ws.application_state is not WebSocketState.DISCONNECTED:
-                text = await self.ws.receive_text()
-                try:
-                    message = read_json(text)
-                except ValueError:
-                    raise NonJsonMessageReceived from None
-                yield message
+                yield self._read(
+                    await self.ws.receive_text()
+                )  # without a name: until the next one comes, nothing of it is kept
         except KeyError:
             raise NonTextMessageReceived from None
         except WebSocketDisconnect:
             return
+
+    def _read(self, text: str) -> object:
+        try:
+            message = read_json(text)
+        except ValueError:
+            raise NonJsonMessageReceived from None
+        if isinstance(message, dict) and message.get("type") == "subscribe":
+            try:
+                self.room = room_of_open(text.encode("utf-8", "surrogatepass"), message.get("payload"))
+            except GraphQLError as error:
+                self.room = error
+        return message
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         try:
@@ -75,6 +90,8 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
     their operation count for their merchant, as over HTTP.
     """
 
+    view: LiveDoor
+    websocket: Socket
     _sending: dict[str, Mapping[str, Any]]  # operation's id -> what was asked, where it takes events in
 
     async def handle(self) -> None:
@@ -87,10 +104,15 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
                 self.context.house.sockets.leave((holder.merchant_id, holder.key_id))
 
     async def handle_message(self, message: Any) -> None:
-        if _is_well_formed(message):
-            await super().handle_message(message)
-        else:
+        if not _is_well_formed(message):
             await self.handle_invalid_message("Failed to parse message")
+            return
+        await super().handle_message(message)
+        message.clear()  # whoever called this holds it until the next one comes
+
+    async def handle_connection_init(self, message: Any) -> None:
+        message["payload"] = _only_the_key(message.get("payload"))  # it stays as long as the socket does
+        await super().handle_connection_init(message)
 
     async def handle_subscribe(self, message: Any) -> None:
         most = self.max_subscriptions_per_connection
@@ -99,9 +121,29 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
             error = errors.refused(told, errors.RATE_LIMITED)
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
             return
+        number = message["id"]
         if takes_events_in(message["payload"]["query"]):
-            self._sending[message["id"]] = message["payload"]
-        await super().handle_subscribe(message)
+            self._sending[number] = message["payload"]
+        holder = self.context.holder
+        if holder is None or number in self.operations:
+            await super().handle_subscribe(message)  # which closes the socket
+            return
+        room = self.websocket.room
+        try:
+            if isinstance(room, GraphQLError):
+                raise room
+            self.view.bodies.take(holder.merchant_id, room)
+        except GraphQLError as error:
+            await self.send_message({"id": number, "type": "error", "payload": [masked(error).formatted]})
+            return
+        try:
+            await super().handle_subscribe(message)
+        finally:
+            operation = self.operations.get(number)
+            if operation is None or operation.task is None:
+                self.view.bodies.give_back(holder.merchant_id, room)
+            else:
+                operation.task.add_done_callback(lambda _: self.view.bodies.give_back(holder.merchant_id, room))
 
     async def handle_complete(self, message: Any) -> None:
         self._sending.pop(message["id"], None)
@@ -120,6 +162,14 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
     async def handle_task_exception(self, error: Exception) -> None:
         if not isinstance(error, WebSocketDisconnected):  # the client is free to leave in the middle of a word
             await super().handle_task_exception(error)
+
+
+def _only_the_key(given: dict[str, Any] | None) -> dict[str, Any]:
+    """Of what came with a connection, all that is looked at."""
+    for name, value in (given or {}).items():
+        if name.lower() == "authorization" and isinstance(value, str):
+            return {name: value}
+    return {}
 
 
 def _is_well_formed(message: Any) -> bool:
@@ -184,6 +234,7 @@ class LiveDoor(GraphQL[Context, None]):
             allowed_origins=(f"{origin.scheme}://{origin.netloc}", *origins),
         )
         self._closing = closing
+        self.bodies = Bodies()
 
     async def on_ws_connect(self, context: Context) -> UnsetType:
         """Refuses a connection without a good key or session: closing code 4403."""

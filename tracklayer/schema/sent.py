@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import gc
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from tracklayer.domain.json_text import NotAtOnceError, read_at_once, read_thoroughly, write_json
 from tracklayer.schema import errors
 
 MAX_VALUES = 1_000_000  # of a body: nobody has a turn while its values are made; 4 MiB can hold two millions of them
+MAX_PARTS = (
+    250_000  # objects and lists of a body without ADMIN: a thousand events with a hundred lines each have half as many
+)
+LONG_TO_READ = 16 * 1024  # bytes: from here on Python's collector waits while a body is read
+EVERYDAY_PART = 20  # bytes: of everyday bodies no object and no list is shorter, on average
+STREAM_VALUES = 16_000  # of a message of a WebSocket, and of a body that is answered by a stream: 64 KiB of everyday events have fewer
+# What an operation that stays open holds, in bytes: of a character, of a value in Python, and of a token of a parsed document.
+_OF_CHARACTER, _OF_VALUE, _OF_TOKEN = 4, 128, 600
+_FEW_TOKENS = 100  # that everyday subscriptions have
+_TOKEN = re.compile(r"\w+|[^\w\s,]")
 QUICK_BODY = 32 * 1024  # bytes: of what Python's own reader reads on the event loop, where orjson refused it
+_OF_REQUEST = frozenset({"query", "variables", "operationName", "extensions"})
+MOST_VARIABLES = 100  # that are looked at, of one operation
+_SENDS = "ingestEvent"  # and ingestEvents
 _NOT_YET = object()
+
+
+def takes_events_in(query: str) -> bool:
+    """Whether an operation may be one of those that take events in."""
+    return _SENDS in query
 
 
 class Sent:
@@ -23,9 +46,9 @@ class Sent:
         self._why: ValueError | None = None  # it is not read yet, or cannot be
 
     @classmethod
-    def of(cls, value: Any) -> Sent:
-        """Of what was read already."""
-        sent = cls(write_json(value))
+    def of(cls, value: Mapping[str, Any]) -> Sent:
+        """Of what was read already: a request, ``{"query": ..., "variables": ...}``. Its body is the same for the same."""
+        sent = cls(_written(value))
         sent._value = value
         return sent
 
@@ -43,7 +66,8 @@ class Sent:
         if isinstance(self._why, NotAtOnceError):
             why, self._why = self._why, None
             try:
-                self._value = read_thoroughly(self.body, why)
+                with _without_collecting(self.body):
+                    self._value = read_thoroughly(self.body, why)
             except ValueError as error:
                 self._why = error
         if self._why is not None:
@@ -54,9 +78,15 @@ class Sent:
         """Reads it where orjson does, which is quick."""
         if self._value is _NOT_YET and self._why is None:
             try:
-                self._value = read_at_once(self.body)
+                with _without_collecting(self.body):
+                    self._value = read_at_once(self.body)
             except NotAtOnceError as error:
                 self._why = error
+
+    @property
+    def is_read(self) -> bool:
+        """Whether somebody has tried."""
+        return self._value is not _NOT_YET or self._why is not None
 
     @property
     def known(self) -> Any:
@@ -64,8 +94,71 @@ class Sent:
         return None if self._value is _NOT_YET else self._value
 
 
-def refuse_many(body: bytes) -> None:
-    """Raises GraphQLError for a body with more values than anybody sends."""
-    if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+def _written(request: Mapping[str, Any]) -> bytes:
+    """As JSON, also where it holds what orjson does not write: numbers beyond 64 bits, and lists within lists."""
+    try:
+        return write_json(request)
+    except (TypeError, RecursionError):
+        pass
+    try:
+        return json.dumps(request, default=str).encode()
+    except RecursionError:
+        return json.dumps(request.get("query")).encode()
+
+
+@contextmanager
+def _without_collecting(body: bytes) -> Iterator[None]:
+    """What is being read holds no cycles, however many objects it is: the collector would look at them again and again, for ten
+    times as long as it takes to make them.
+    """
+    if len(body) < LONG_TO_READ or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def refuse_many(body: bytes, *, may_have_many: bool) -> int:
+    """How many objects and lists a body has beyond what everyday ones of its length have. Raises GraphQLError for one with more
+    values than anybody sends. ``may_have_many``: it came with a key of scope ADMIN.
+    """
+    parts = body.count(b"[") + body.count(b"{")
+    if body.count(b",") + parts > MAX_VALUES:
         message = f"The body may hold {MAX_VALUES:,} values. Send fewer events at once."
         raise errors.refused(message, errors.TOO_LARGE)
+    if parts > MAX_PARTS and not may_have_many:
+        message = f"The body may hold {MAX_PARTS:,} objects and lists. Send fewer events at once."
+        raise errors.refused(message, errors.TOO_LARGE)
+    return max(0, parts - len(body) // EVERYDAY_PART)
+
+
+def only_takes_in(request: Any) -> bool:
+    """Whether a request takes events in, and brings nothing besides that it does not use."""
+    if not isinstance(request, dict) or not request.keys() <= _OF_REQUEST:
+        return False
+    query, variables = request.get("query"), request.get("variables")
+    if not isinstance(query, str) or not takes_events_in(query) or request.get("extensions"):
+        return False
+    return not variables or (
+        isinstance(variables, dict)
+        and len(variables) <= MOST_VARIABLES
+        and all(f"${name}" in query for name in variables)
+    )
+
+
+def room_of_open(text: bytes, request: Any) -> int:
+    """Bytes that an operation holds while it is open, at most about: it may be so for hours. ``text``: what came, and
+    ``request`` the same as read. Raises GraphQLError for one with more values than anybody sends.
+    """
+    values = text.count(b",") + text.count(b"[") + text.count(b"{")
+    if values > STREAM_VALUES:
+        message = (
+            f"What is answered by a stream, or over a WebSocket, may hold {STREAM_VALUES:,} values. Send it by itself."
+        )
+        raise errors.refused(message, errors.TOO_LARGE)
+    query = request.get("query") if isinstance(request, dict) else None
+    tokens = sum(1 for _ in _TOKEN.finditer(query if isinstance(query, str) else text.decode("latin-1")))
+    return _OF_CHARACTER * len(text) + _OF_VALUE * values + _OF_TOKEN * max(0, tokens - _FEW_TOKENS)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from enum import Enum
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any
 
 from graphql import GraphQLError
 from starlette.types import Receive
@@ -23,9 +24,10 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
 from tracklayer.schema.bodies import Bodies, ClientGoneError, DamagedBodyError, UnknownEncodingError
 from tracklayer.schema.sent import Sent
+from tracklayer.services.alone import tell_fault
 from tracklayer.services.merchants import hash_of_key
 
-_SENDS = "ingestEvent"  # and ingestEvents
+_SENDS = b"ingestEvent"  # and ingestEvents
 # A field of a document, and the variable that an ``ingestEvents`` takes its list from; the first group: it is no field.
 _CALL = re.compile(
     r"(\b(?:mutation|query|subscription|fragment|on)\s++|\.\.\.\s*+|[$@])?"
@@ -38,18 +40,14 @@ MOST_OF_CALL = 1_000  # events of a call that are counted: no call takes more
 MOST = 2_000  # and of a request
 # What is read of requests with revoked keys, which nobody is served for.
 LONGEST = 1024 * 1024  # bytes: a thousand events have about as many
-A_SECOND, BYTES_A_SECOND, AT_ONCE = 50, 2 * LONGEST, 8
+A_SECOND, BYTES_A_SECOND, AT_ONCE = 100, 4 * LONGEST, 16
+A_SECOND_OF_ONE, BYTES_A_SECOND_OF_ONE, AT_ONCE_OF_ONE = 50, LONGEST, 2  # merchant
 READ_WITHIN = 5  # seconds: whoever sends slowly is answered all the same
 MOST_KEYS = 1_000
 
 
-def takes_events_in(query: str) -> bool:
-    """Whether an operation may be one of those whose refusal is counted."""
-    return _SENDS in query
-
-
 def count_answer(runtime: Runtime, holder: KeyHolder | None, sent: Sent, answer: Mapping[str, Any]) -> None:
-    """An answer in objects: counted where the request, or what was to take its events in, was refused."""
+    """An answer in objects: counted where the request, or what was to take its events in, was refused. Raises nothing."""
     if answer.get("data") is not None:
         return
     for error in answer.get("errors", ()):
@@ -62,9 +60,18 @@ def count_answer(runtime: Runtime, holder: KeyHolder | None, sent: Sent, answer:
 
 
 def count_refused(runtime: Runtime, holder: KeyHolder | None, sent: Sent | None, code: str) -> None:
-    """A request that was refused with a code. ``sent`` of None: its body was not read."""
+    """A request that was refused with a code. ``sent`` of None: its body was not read. Raises nothing: a fault in counting never
+    keeps the answer from being sent.
+    """
     if holder is None or holder.session is not None or code not in CODES:
         return
+    try:
+        _count_refused(runtime, holder, sent, code)
+    except Exception as error:  # noqa: BLE001
+        tell_fault(runtime, "counting a refused request", error, f"merchant {holder.merchant_id}")
+
+
+def _count_refused(runtime: Runtime, holder: KeyHolder, sent: Sent | None, code: str) -> None:
     count = _events_in(sent, code, may_send="ingest" in holder.scopes)
     if not count:
         return
@@ -79,14 +86,17 @@ def count_refused(runtime: Runtime, holder: KeyHolder | None, sent: Sent | None,
 class RevokedBodies:
     """The bodies that came with revoked keys, of one process: read within bounds, to know how many events are lost.
 
-    Of whoever knows a key that never was, or could not send, nothing is read. A body beyond the bounds of a second counts as the
-    last one did that was read of its key; one that is too long brings an event at least. For the event loop alone.
+    Of whoever knows a key that never was, or could not send, nothing is read. Each merchant has a share of its own of the bounds. A
+    body beyond them counts as the last one did that was read of its key; one that is too long, or does not come, or comes before
+    any was read, an event. For the event loop alone.
     """
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
         self._second = 0
-        self._requests = self._bytes = self._reading = 0
+        self._read_now = 0  # bodies of this second that are read
+        self._requests, self._bytes = Counter[int](), Counter[int]()  # of this second, by merchant
+        self._reading = Counter[int]()  # merchant id -> bodies that are being read
         self._last: OrderedDict[int, int] = OrderedDict()  # key id -> events in the last body that was read
 
     async def count(self, runtime: Runtime, headers: Mapping[bytes, bytes], receive: Receive) -> None:
@@ -96,9 +106,19 @@ class RevokedBodies:
         if found is None or not found[2]:
             return
         merchant_id, key_id, _ = found
-        body = await self._read(merchant_id, headers, receive) if self._has_room() else None
+        body: bytes | _Unread
+        if self._has_room(merchant_id):
+            body = await self._read(merchant_id, headers, receive)
+        else:
+            body = await _passed_over(receive)
+        try:
+            self._count(runtime, merchant_id, key_id, body)
+        except Exception as error:  # noqa: BLE001 - it never keeps the answer from being sent
+            tell_fault(runtime, "counting a request with a revoked key", error, f"merchant {merchant_id}")
+
+    def _count(self, runtime: Runtime, merchant_id: int, key_id: int, body: bytes | _Unread) -> None:
         if isinstance(body, bytes):
-            self._bytes += len(body)
+            self._bytes[merchant_id] += len(body)
             sent = Sent(body)
             sent.glance()  # what that does not read counts as one
             count = _events_in(sent, errors.UNAUTHENTICATED, may_send=True) if body else 0
@@ -107,7 +127,7 @@ class RevokedBodies:
             if len(self._last) > MOST_KEYS:
                 self._last.popitem(last=False)
         else:
-            count = self._last.get(key_id, 0) if body is None else 1
+            count = self._last.get(key_id, 1) if body is _Unread.LIKE_THE_LAST else 1
         if not count:
             return
         minute = int(runtime.clock.now().timestamp()) // 60
@@ -117,28 +137,64 @@ class RevokedBodies:
             where = of_key(key_id) if runtime.counting.turned_away.is_named(merchant_id, minute, key_id) else WHOLE
             runtime.counting.turned_away.add((merchant_id, minute, errors.UNAUTHENTICATED, where), count)
 
-    def _has_room(self) -> bool:
+    def _has_room(self, merchant_id: int) -> bool:
+        """Whoever sends the first in a second is no worse off for what others send, as long as there is a place."""
         second = int(time.monotonic())
         if second != self._second:
-            self._second, self._requests, self._bytes = second, 0, 0
-        self._requests += 1
-        return self._requests <= A_SECOND and self._bytes < BYTES_A_SECOND and self._reading < AT_ONCE
+            self._second, self._read_now = second, 0
+            self._requests.clear()
+            self._bytes.clear()
+        self._requests[merchant_id] += 1
+        own, all_bytes = self._bytes[merchant_id], self._bytes.total()
+        has_room = (
+            self._reading[merchant_id] < AT_ONCE_OF_ONE
+            and self._reading.total() < AT_ONCE
+            and self._requests[merchant_id] <= A_SECOND_OF_ONE
+            and (self._requests[merchant_id] == 1 or self._read_now < A_SECOND)
+            and (not own or (own < BYTES_A_SECOND_OF_ONE and all_bytes < BYTES_A_SECOND))
+        )
+        self._read_now += has_room
+        return has_room
 
-    async def _read(
-        self, merchant_id: int, headers: Mapping[bytes, bytes], receive: Receive
-    ) -> bytes | Literal["too long"] | None:
-        """None: it cannot be read, or not in time."""
-        self._reading += 1
+    async def _read(self, merchant_id: int, headers: Mapping[bytes, bytes], receive: Receive) -> bytes | _Unread:
+        self._reading[merchant_id] += 1
         try:
             async with asyncio.timeout(READ_WITHIN):
                 with self._bodies.reader(merchant_id, LONGEST, headers) as reader:
                     return await reader.read(receive)
         except GraphQLError as error:
-            return "too long" if (error.extensions or {}).get("code") == errors.TOO_LARGE else None
-        except (ClientGoneError, DamagedBodyError, UnknownEncodingError, TimeoutError):
-            return None
+            is_long = (error.extensions or {}).get("code") == errors.TOO_LARGE
+            return _Unread.AN_EVENT if is_long else _Unread.LIKE_THE_LAST
+        except (DamagedBodyError, UnknownEncodingError):
+            return _Unread.LIKE_THE_LAST
+        except (ClientGoneError, TimeoutError):
+            return _Unread.AN_EVENT
         finally:
-            self._reading -= 1
+            self._reading[merchant_id] -= 1
+            self._reading += Counter()  # forgets those that have none
+
+
+class _Unread(Enum):
+    """What a body counts as that was not read."""
+
+    LIKE_THE_LAST = "like the last one of its key"
+    AN_EVENT = "an event"  # it does not come, or has no end
+
+
+async def _passed_over(receive: Receive) -> _Unread:
+    """A body that there is no room for: it is only looked at whether it comes."""
+    size, more = 0, True
+    try:
+        async with asyncio.timeout(READ_WITHIN):
+            while more and size <= LONGEST:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return _Unread.AN_EVENT
+                size += len(message.get("body", b""))
+                more = message.get("more_body", False)
+    except TimeoutError:
+        return _Unread.AN_EVENT
+    return _Unread.AN_EVENT if more else _Unread.LIKE_THE_LAST
 
 
 def _has_come(runtime: Runtime, merchant_id: int, body: bytes, minute: int) -> bool:
@@ -154,7 +210,7 @@ def _events_in(sent: Sent | None, code: str, *, may_send: bool) -> int:
     """
     if sent is None or not sent.body:
         return int(may_send)
-    if _SENDS.encode() not in sent.body:
+    if _SENDS not in sent.body:
         return int(may_send and code == errors.BAD_REQUEST)
     request = sent.known
     query = request.get("query") if isinstance(request, dict) else None

@@ -15,7 +15,7 @@ import orjson
 from tracklayer import metrics
 from tracklayer.db import events as db
 from tracklayer.db.async_session import Moment
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.lateness import begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
@@ -27,6 +27,7 @@ from tracklayer.domain.problem import Name, Problem
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
+from tracklayer.services.alone import tell_fault
 from tracklayer.services.linking import KnownLinks, Together, together_of
 from tracklayer.services.marks import MARK_BYTES, NAME_BYTES, marker_of
 from tracklayer.tally import Tally
@@ -172,7 +173,24 @@ def judge(runtime: Runtime, merchant: KeyHolder, drafts: Iterable[Any]) -> Call:
 
 
 def judge_one(runtime: Runtime, call: Call, draft: Any) -> None:
-    """Adds one event to a call."""
+    """Adds one event to a call: where TrackLayer fails at it, as one that is refused. Raises DatabaseAwayError."""
+    place = len(call.items)
+    try:
+        _judge(runtime, call, draft)
+    except (DatabaseAwayError, SealError):  # everybody's trouble: all of it is sent again
+        raise
+    except Exception as error:  # noqa: BLE001 - a fault of ours in one event never takes the others along
+        tell_fault(runtime, "judging an event", error, f"merchant {call.merchant.merchant_id}")
+        del call.outcomes[place:], call.items[place:]
+        call.outcomes.append(Rejected((_FAILED,), None))
+        call.items.append(None)
+        call.refuse(("", _FAILED.code, ""))
+
+
+_FAILED = Problem((), "INTERNAL", "TrackLayer failed to judge this event. Its operator finds the trace in the log.")
+
+
+def _judge(runtime: Runtime, call: Call, draft: Any) -> None:
     merchant = call.merchant
     read = read_event(draft, call.now, merchant.default_countries)
     if isinstance(read, list):
