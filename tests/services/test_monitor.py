@@ -1091,6 +1091,23 @@ def test_a_pause_does_not_end_an_alert_about_credentials_and_what_it_loses_is_to
     assert scene.alerts() == [("platform_down", True), ("queue_backlog", True)]
 
 
+@pytest.mark.parametrize("fault", ["down", "credentials"])
+def test_that_a_destination_is_paused_is_over_when_it_is_resumed_whether_or_not_the_platform_answers(
+    scene: Scene, fault: str
+) -> None:
+    merchant_id = scene.merchant.merchant_id
+    scene.passes(30, every=5)
+    pause_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(30, every=5)
+    scene.clock.move(timedelta(hours=21))
+    scene.watch.look()
+    assert scene.alerts() == [("queue_backlog", True)]
+    scene.fault(fault)
+    resume_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(180, every=30)
+    assert scene.alerts() == [("queue_backlog", False), ("platform_down", True)]
+
+
 def test_refusals_of_what_arrived_in_an_outage_are_told_as_soon_as_it_is_over(beside: Beside) -> None:
     beside.minutes_pass(20, pages=4)
     began = beside.clock.now()

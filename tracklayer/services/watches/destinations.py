@@ -32,7 +32,7 @@ from tracklayer.services.watches.memory import MERCHANTS, Remembered
 from tracklayer.services.watches.page import Page, Verdicts
 from tracklayer.services.watches.refused_names import UNREAD, NamesRefused, Unread
 
-TOLD_BEFORE = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})
+TOLD_BEFORE = frozenset(OF_DESTINATIONS)
 SUM_EVERY, SUM_AGAIN = timedelta(minutes=1), 0.25
 SUMMED = 20_000  # deliveries that one page's look adds up, more or less; what is left over comes first the next time
 FIRST_SUMMED = 3  # destinations of its first statements; then up to twice as many, as what these read lets expect
@@ -58,9 +58,8 @@ class Destinations:
             with alone(page.runtime, f"judging merchant {merchant_id}, {platform},"):
                 found, still = _judge(page, merchant_id, view)
                 found += [finding for finding in still if is_shortage(finding)]
-                # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
                 is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
-                judged: Collection[AlertKind] = [AlertKind.PLATFORM_DOWN] if is_down else _judged(view)
+                judged: Collection[AlertKind] = _judged_while_down(view) if is_down else _judged(view)
                 named = self._of_names(page, merchant_id, view, found)
                 if named is UNREAD:  # the alert about its rate stays as it is, too
                     judged = [kind for kind in judged if kind is not AlertKind.DELIVERY_RATE_DROP]
@@ -138,6 +137,15 @@ def _operator_is_told(runtime: Runtime) -> bool:
 def _judged(view: DestinationView) -> Collection[AlertKind]:
     """While it is paused, nothing shows whether it takes anything: what is open about that stays as it is."""
     return [AlertKind.QUEUE_BACKLOG] if view.state is DestinationState.PAUSED else OF_DESTINATIONS
+
+
+def _judged_while_down(view: DestinationView) -> Collection[AlertKind]:
+    """While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
+
+    But that it is paused is over once it is resumed, whether or not it takes anything then.
+    """
+    is_resumed = view.told_backlog == Cause.PAUSED and view.state is not DestinationState.PAUSED
+    return [AlertKind.PLATFORM_DOWN, *([AlertKind.QUEUE_BACKLOG] if is_resumed else [])]
 
 
 def _judge(page: Page, merchant_id: int, view: DestinationView) -> tuple[list[Finding], list[Finding]]:
@@ -293,13 +301,14 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
             view = _view(facts, minutes.get(key, []), memory, now)
             outage = key[0], Subject(AlertKind.PLATFORM_DOWN, key[1])
             rate_drop = key[0], Subject(AlertKind.DELIVERY_RATE_DROP, key[1])
-            before = told.get(outage)
+            before, backlog = told.get(outage), told.get((key[0], Subject(AlertKind.QUEUE_BACKLOG, key[1])))
             views[key] = replace(
                 view,
                 outage=_told(lately.get(outage), before),
                 rate_drop=_told(lately.get(rate_drop), told.get(rate_drop)),
                 told_cause=before.cause if before else None,
                 told_reason=before.reason if before else None,
+                told_backlog=backlog.cause if backlog else None,
                 told_names=told[rate_drop].event_names if rate_drop in told else (),
             )
     wanted = [
