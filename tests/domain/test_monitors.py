@@ -479,7 +479,7 @@ def test_a_merchant_without_a_rhythm_is_never_missed() -> None:
 
 def test_events_that_were_refused_meanwhile_are_named() -> None:
     (finding,) = judge_merchant(MerchantView(STEADY, NOW - HOUR, rejected=3), NOW)
-    assert "3 events came since but were refused for bad fields" in finding.message
+    assert "3 events came since but were refused: the alert about that" in finding.message
     assert finding.platform is None
 
 

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
-from tests.factories import new_merchant
+import pytest
+
+from tests.factories import INGEST, Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.facts import OTHERS
@@ -15,6 +17,7 @@ from tracklayer.domain.monitors.learn import USUAL_AT_LEAST
 from tracklayer.domain.monitors.tracking_stopped import TIMES_USUAL, TIMES_USUAL_OF_A_NAME
 from tracklayer.runtime import Runtime
 from tracklayer.services.monitor import Watch, learn_baselines
+from tracklayer.services.turned_away import write_turned_away
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 LOOK = timedelta(hours=6)  # from one to the next; as often is learned
@@ -335,3 +338,37 @@ def test_two_outages_that_were_told_do_not_put_off_the_third(runtime: Runtime, c
             watch.look()
             clock.move(MINUTE)
     assert told == [told[0]] * 3
+
+
+@pytest.mark.anyio
+async def test_a_small_shop_all_of_whose_events_are_refused_is_silent_only_once_none_comes_any_more(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    began, shop = clock.now(), merchant.merchant_id
+    arrived(shop, evenly(5, began - 30 * DAY, began, 1), "Purchase")
+    learn_baselines(runtime)
+    watch = Watch(runtime)
+    with in_transaction():
+        execute("UPDATE api_keys SET revoked_at = %s WHERE merchant_id = %s", (began, shop))
+    sales = evenly(5, began, began + 4 * DAY, 7)
+    for number, sale in enumerate(sales):
+        while clock.now() < sale:
+            clock.move(min(timedelta(hours=2), sale - clock.now()))
+            watch.look()
+        await api.post(INGEST, {"input": camel(draft(f"sale_{number}"))})
+        write_turned_away(runtime)
+        clock.move(MINUTE)
+        watch.look()
+    last = clock.now()
+    with in_transaction():
+        found = rows("SELECT kind, resolved_at IS NULL FROM alerts WHERE merchant_id = %s ORDER BY 1", (shop,))
+    assert found == [("events_rejected", True)]
+    while not alerts(shop) and clock.now() < last + 6 * DAY:
+        clock.move(timedelta(hours=2))
+        watch.look()
+    [(_, opened, _, _)] = alerts(shop)
+    assert opened > last + DAY
+    with in_transaction():
+        [(message,)] = rows("SELECT message FROM alerts WHERE merchant_id = %s AND kind = 'tracking_stopped'", (shop,))
+    assert f"{len(sales)} events came since but were refused: the alert about that, or the answers to them" in message
+    assert "bad fields" not in message

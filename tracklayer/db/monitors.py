@@ -300,6 +300,15 @@ def rejected_since(merchant_id: int, since: datetime) -> int:
     return count
 
 
+LAST_REJECTED = "SELECT " + last_counted("%(merchant)s", "''", "%(since)s", "rejected > 0", "rejected > 0")
+
+
+def last_rejected(merchant_id: int, since: datetime) -> datetime | None:
+    """The last minute from an instant on in which an event was refused at the door."""
+    minute: datetime | None = rows(LAST_REJECTED, _span(merchant_id, since))[0][0]
+    return minute
+
+
 # Baselines -----------------------------------------------------------------------------------------------------------
 
 

@@ -124,8 +124,8 @@ def _finding(
     chance = math.exp(-swallowed * USUAL_AT_LEAST / rhythm.usual)
     missing = max(1, round(swallowed * rhythm.events))
     refused = (
-        f" {counted(rejected, what)} came since but {'was' if rejected == 1 else 'were'} refused for"
-        " bad fields: the answers to them say which."
+        f" {counted(rejected, what)} came since but {'was' if rejected == 1 else 'were'} refused: the alert about that, or the"
+        f" answer{'' if rejected == 1 else 's'} to {'it' if rejected == 1 else 'them'}, says why."
         if rejected
         else ""
     )

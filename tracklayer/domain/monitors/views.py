@@ -238,7 +238,7 @@ def is_forgotten(since: datetime, last: datetime, count: int, now: datetime) -> 
 class MerchantView:
     """A merchant's events at one look. ``level``: its traffic before the silence, as a share of its usual, at most 1.
 
-    ``rejected``: events refused for bad fields since the last one that was accepted.
+    ``rejected``: events refused at the door since the last one that was accepted.
     """
 
     rhythm: Rhythm | None
