@@ -274,6 +274,9 @@ def test_shops_are_not_told_of_a_silence_in_which_tracklayer_itself_was_away(
     [(_, opened, _, missing)] = alerts(shops[0])
     assert back + timedelta(minutes=15) < opened
     assert missing < 500 / 24 * 4.5
+    with in_transaction():
+        [(message,)] = rows("SELECT message FROM alerts WHERE merchant_id = %s", (shops[0],))
+    assert " TrackLayer itself could take nothing in for 2 h of that: what is missing is counted without it." in message
 
 
 def test_a_silence_that_is_told_already_goes_on_while_tracklayer_is_away(runtime: Runtime, clock: FrozenClock) -> None:
@@ -297,6 +300,24 @@ def test_a_silence_that_is_told_already_goes_on_while_tracklayer_is_away(runtime
         clock.move(2 * MINUTE)
         watch.look()
     assert openings_and_ends(shop) == ["open", "resolved"]
+
+
+def test_an_api_that_comes_and_goes_does_not_keep_a_silence_from_being_told(
+    runtime: Runtime, clock: FrozenClock
+) -> None:
+    began = clock.now()
+    shop = new_merchant(runtime, meta=False).merchant_id
+    arrived(shop, evenly(500, began - 30 * DAY, began, 1))
+    learn_baselines(runtime)
+    watch = Watch(runtime)
+    for _ in range(20):
+        clock.move(12 * MINUTE)
+        was_away(clock.now() - 3 * MINUTE, clock.now())
+        beats(clock, ago=timedelta())
+        watch.look()
+        clock.move(8 * MINUTE)
+        watch.look()
+    assert len(alerts(shop)) == 1
 
 
 def test_spans_in_which_tracklayer_was_away_make_no_silence_usual(runtime: Runtime, clock: FrozenClock) -> None:

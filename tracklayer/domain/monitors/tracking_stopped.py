@@ -129,12 +129,18 @@ def _finding(
         if rejected
         else ""
     )
+    away = rhythm.away_for(since, now)
+    ours = (
+        f" TrackLayer itself could take nothing in for {lasting(away)} of that: what is missing is counted without it."
+        if away
+        else ""
+    )
     return Finding(
         AlertKind.TRACKING_STOPPED,
         None,
         Severity.CRITICAL,
         f"No {what} for {lasting(silence)}",
-        f"About {counted(missing, what)} {'is' if missing == 1 else 'are'} missing: {lost}{refused} The chance of none while"
+        f"About {counted(missing, what)} {'is' if missing == 1 else 'are'} missing: {lost}{ours}{refused} The chance of none while"
         f" all is well is {_one_in(chance)}.",
         since,
         {

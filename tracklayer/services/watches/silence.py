@@ -50,8 +50,8 @@ def look_at_silence(page: Page) -> Verdicts:
     What is refused at the door has arrived: where an alert tells of that, none that is new tells of silence. One that is open
     is over with an event that is accepted and with nothing else, whatever was learned or forgotten meanwhile.
 
-    While no API process lives nothing can come in: no silence is told then that was not told before, nor within LEAST_SILENCE
-    afterwards, and such a span is no part of one that is told later.
+    While no API process lives nothing can come in: no silence is told then that was not told before, nor for as long again
+    afterwards, LEAST_SILENCE at most, and such a span is no part of one that is told later.
 
     It writes down until when there is nothing to tell of each: no other look is needed before then, however busy it is.
     """
@@ -108,7 +108,8 @@ class _Away(NamedTuple):
 
 def _away(page: Page) -> _Away:
     spans = api_away(page.now - LEARN_FROM, page.now)
-    return _Away(spans, any(ended > page.now - LEAST_SILENCE for _, ended in spans))
+    # No longer than it was away: one that comes and goes would else keep all silences from being told.
+    return _Away(spans, any(ended > page.now - min(LEAST_SILENCE, ended - began) for began, ended in spans))
 
 
 def _again(rhythm: Rhythm, last: datetime, now: datetime, times: float = TIMES_USUAL) -> datetime:
