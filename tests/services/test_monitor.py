@@ -1108,6 +1108,42 @@ def test_that_a_destination_is_paused_is_over_when_it_is_resumed_whether_or_not_
     assert scene.alerts() == [("queue_backlog", False), ("platform_down", True)]
 
 
+def test_the_first_loss_that_is_told_is_the_first_that_there_is_whatever_is_due_first(scene: Scene) -> None:
+    scene.passes(60, every=5)
+    pause_destination(scene.runtime, scene.merchant.merchant_id, "meta")
+    for _ in range(18):
+        scene.clock.move(timedelta(hours=1))
+        scene.sends(2)
+    scene.fault("credentials")
+    resume_destination(scene.runtime, scene.merchant.merchant_id, "meta")
+    scene.passes(30)
+    with in_transaction():
+        [(first,)] = rows("SELECT min(window_ends_at) FROM deliveries WHERE due_at IS NOT NULL")
+        # As after one try more than the others.
+        execute("UPDATE deliveries SET due_at = due_at + interval '1 hour' WHERE window_ends_at = %s", (first,))
+    scene.clock.move(timedelta(minutes=15))
+    scene.watch.look()
+    assert datetime.fromisoformat(scene.alert()[2]["first_loss_at"]) == first
+    scene.clock.move(first - timedelta(minutes=90) - scene.clock.now())
+    scene.watch.look()
+    assert "the first is lost in 1 h 30 min" in scene.alert()[1]
+
+
+def test_a_paused_destination_is_told_of_the_first_that_it_loses_whatever_is_due_first(scene: Scene) -> None:
+    scene.fault("error")
+    scene.sends(1)
+    scene.passes(5)
+    pause_destination(scene.runtime, scene.merchant.merchant_id, "meta")
+    scene.clock.move(timedelta(seconds=10))
+    scene.sends(1)
+    with in_transaction():
+        execute("UPDATE deliveries SET due_at = due_at + interval '3 hours' WHERE event_id = 'order_0'")
+        execute("UPDATE deliveries SET window_ends_at = window_ends_at + interval '3 hours' WHERE event_id = 'order_1'")
+    scene.clock.move(timedelta(hours=21))
+    scene.watch.look()
+    assert ("queue_backlog", True) in scene.alerts()
+
+
 def test_refusals_of_what_arrived_in_an_outage_are_told_as_soon_as_it_is_over(beside: Beside) -> None:
     beside.minutes_pass(20, pages=4)
     began = beside.clock.now()

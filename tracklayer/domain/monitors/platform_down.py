@@ -17,7 +17,6 @@ from tracklayer.domain.monitors.steadiness import LATELY, MUCH, is_not_back, kee
 from tracklayer.domain.monitors.views import (
     BEARABLE_SHARE,
     DestinationView,
-    Oldest,
     Span,
     is_forgotten,
     money_of,
@@ -274,7 +273,7 @@ def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Findi
             "reason": reason,
             "waiting": view.waiting,
             "next_try_at": view.resume_at,
-            "first_loss_at": view.oldest.expires_at if view.oldest else None,
+            "first_loss_at": view.loses_at,
             **money_of(view),
         },
     )
@@ -294,11 +293,11 @@ def _waits(view: DestinationView, now: datetime) -> str:
         return "nothing waits for it at the moment"
     waiting = f"{counted(view.waiting, 'delivery', 'deliveries')} wait{'s' if view.waiting == 1 else ''}"
     waiting += in_sales(view.waiting_worth)
-    return waiting + (f", and {_first_loss(view, view.oldest, now)}" if view.oldest is not None else "")
+    return waiting + (f", and {_first_loss(view, view.loses_at, now)}" if view.loses_at is not None else "")
 
 
-def _first_loss(view: DestinationView, oldest: Oldest, now: datetime) -> str:
-    left = oldest.expires_at - now
+def _first_loss(view: DestinationView, at: datetime, now: datetime) -> str:
+    left = at - now
     if left <= timedelta():
         return f"the oldest are being lost for their age{so_far(view)}"
     return f"the first is lost in {lasting(left)}"

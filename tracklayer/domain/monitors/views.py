@@ -92,7 +92,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Oldest:
-    """The longest due delivery of a queue. ``expires_at``: when the platform's age limit or the window loses it."""
+    """The longest due delivery of a queue. ``expires_at``: when the platform's age limit or the window loses it.
+
+    It need not be the first that is lost: one that was tried is due later than others that came after it.
+    """
 
     due_at: datetime
     expires_at: datetime
@@ -120,6 +123,7 @@ class DestinationView:
     ``rate_drop``: its alerts of these kinds that are open or were within a day. ``credential``: what its merchant calls
     that by which the platform knows him, in the plural where it is several things.
 
+    What is read only where something was found, or where it is paused: ``first_loss_at``: when the first that waits is lost.
     What is read only where something was found: ``last_error``: what the platform said of the delivery that failed last
     since then,
     ``last_failed`` (an event's id), without personal data; ``told_cause`` and ``told_reason``: what its open outage was put
@@ -152,6 +156,7 @@ class DestinationView:
     unmappable: Sequence[Unmappable] = ()
     answer_seconds: float | None = None
     credential: str = "credentials"
+    first_loss_at: datetime | None = None
     waiting_worth: Worth = NOTHING
     failing_worth: Worth = NOTHING
     lost_worth: Mapping[DropReason, Worth] = field(default_factory=dict)
@@ -159,6 +164,12 @@ class DestinationView:
     def lost(self, reasons: Collection[DropReason]) -> Worth:
         """The worth of what was dropped for these reasons since it began."""
         return sum((worth for reason, worth in self.lost_worth.items() if reason in reasons), NOTHING)
+
+    @property
+    def loses_at(self) -> datetime | None:
+        """When the first of what waits is lost, as far as that is known; None where nothing waits."""
+        known = [self.first_loss_at, self.oldest.expires_at if self.oldest is not None else None]
+        return min((at for at in known if at is not None), default=None)
 
     def known_since(self, told: Told | None) -> datetime | None:
         """Since when an open alert tells of it, or from when on it is known; None where none is open."""
