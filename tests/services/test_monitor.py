@@ -1144,6 +1144,61 @@ def test_a_paused_destination_is_told_of_the_first_that_it_loses_whatever_is_due
     assert ("queue_backlog", True) in scene.alerts()
 
 
+@pytest.mark.parametrize("fault", ["down", "credentials"])
+def test_what_is_told_of_an_outage_goes_on_while_the_destination_is_paused(scene: Scene, fault: str) -> None:
+    merchant_id = scene.merchant.merchant_id
+    scene.passes(60, every=5)
+    scene.fault(fault)
+    scene.passes(90, every=5)
+    title, _, told = scene.alert()
+    pause_destination(scene.runtime, merchant_id, "meta")
+    for _ in range(10):
+        scene.clock.move(timedelta(hours=1))
+        scene.sends(2)
+        scene.watch.look()
+    assert scene.alerts() == [("platform_down", True)]
+    paused_title, message, details = scene.alert()
+    with in_transaction():
+        [(waiting, first)] = rows("SELECT count(*), min(window_ends_at) FROM deliveries WHERE due_at IS NOT NULL")
+    assert (paused_title, details["since"], details["cause"]) == (title, told["since"], told["cause"])
+    assert (details["waiting"], datetime.fromisoformat(details["first_loss_at"])) == (waiting, first)
+    assert f", and it is paused now: {waiting} deliveries wait" in message
+    assert "Whoever paused it must resume it" in message
+    assert "You need do nothing" not in message
+    assert ("must set a new one on the destination before that" in message) == (fault == "credentials")
+    resume_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(120)
+    _, message, details = scene.alert()
+    assert (details["since"], "paused" in message) == (told["since"], False)
+
+
+def test_a_pause_of_days_does_not_end_an_alert_that_all_is_refused_nor_move_its_beginning(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    scene.passes(60, every=5)
+    scene.fault("refuse")
+    scene.passes(120, every=5)
+    assert scene.alerts() == [("platform_down", True)]
+    since = scene.alert()[2]["since"]
+    with in_transaction():  # nothing waits
+        execute(
+            "UPDATE deliveries SET status = 'dropped', drop_reason = 'rejected', due_at = NULL WHERE status <> 'delivered'"
+        )
+    pause_destination(scene.runtime, merchant_id, "meta")
+    for _ in range(6):
+        scene.clock.move(timedelta(hours=12))
+        scene.watch.look()
+    resume_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(60)
+    assert scene.alerts() == [("platform_down", True)]
+    scene.passes(240, every=5)
+    assert scene.alerts() == [("platform_down", True)]
+    assert scene.alert()[2]["since"] == since
+    for _ in range(5):  # and nothing more comes
+        scene.clock.move(timedelta(hours=8))
+        scene.passes(30)
+    assert scene.alerts() == [("platform_down", False)]
+
+
 def test_refusals_of_what_arrived_in_an_outage_are_told_as_soon_as_it_is_over(beside: Beside) -> None:
     beside.minutes_pass(20, pages=4)
     began = beside.clock.now()

@@ -117,7 +117,7 @@ class Told:
 class DestinationView:
     """One destination at one look.
 
-    ``recent``: the last half hour, the newest last. ``past``: the last day by minutes, read only where ``recent``
+    ``recovering_since``: it was resumed, or released from a hold, then. ``recent``: the last half hour, the newest last. ``past``: the last day by minutes, read only where ``recent``
     gives reason to (``wants_past``); before it, as far as nothing was accepted in it either, what failed since the last
     success (``wants_run``), by the hour. ``success``: what it learned of itself, None for a new one. ``outage`` and
     ``rate_drop``: its alerts of these kinds that are open or were within a day. ``credential``: what its merchant calls
@@ -145,6 +145,7 @@ class DestinationView:
     success: SuccessRate | None = None
     waiting: int = 0
     oldest: Oldest | None = None
+    recovering_since: datetime | None = None
     outage: Told | None = None
     rate_drop: Told | None = None
     last_error: str | None = None

@@ -62,7 +62,8 @@ class Destinations:
                 found, still = _judge(page, merchant_id, view)
                 found += [finding for finding in still if is_shortage(finding)]
                 is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
-                judged: Collection[AlertKind] = _judged_while_down(view) if is_down else _judged(view)
+                is_paused = view.state is DestinationState.PAUSED
+                judged: Collection[AlertKind] = _judged_while_down(view) if is_down and not is_paused else _judged(view)
                 named = self._of_names(page, merchant_id, view, found)
                 if named is UNREAD:  # the alert about its rate stays as it is, too
                     judged = [kind for kind in judged if kind is not AlertKind.DELIVERY_RATE_DROP]
@@ -138,7 +139,7 @@ def _operator_is_told(runtime: Runtime) -> bool:
 
 
 def _judged(view: DestinationView) -> Collection[AlertKind]:
-    """While it is paused, nothing shows whether it takes anything: what is open about that stays as it is."""
+    """While it is paused, nothing shows whether it takes anything: what is open about that stays open."""
     return [AlertKind.QUEUE_BACKLOG] if view.state is DestinationState.PAUSED else OF_DESTINATIONS
 
 
@@ -157,7 +158,8 @@ def _judge(page: Page, merchant_id: int, view: DestinationView) -> tuple[list[Fi
     Then each asks for as much to be over as an open one of its own.
     """
     open_now = page.open_subjects(merchant_id)
-    kinds = {kind for kind in _judged(view) if Subject(kind, view.platform) in open_now}
+    asked = {*_judged(view), AlertKind.PLATFORM_DOWN}  # that one has its words of a pause
+    kinds = {kind for kind in asked if Subject(kind, view.platform) in open_now}
     if view.told_names:
         kinds.discard(AlertKind.DELIVERY_RATE_DROP)  # that is about names, and tells nothing of the whole
     found = judge_destination(view, kinds, page.now)
@@ -382,6 +384,7 @@ def _view(facts: DestinationFacts, minutes: Sequence[Minute], memory: Memory, no
         success=SuccessRate(**learned) if learned else None,
         waiting=facts.waiting,
         oldest=_oldest(facts),
+        recovering_since=facts.recovering_since,
         credential=_credential(platform),
     )
 
