@@ -280,7 +280,7 @@ async def test_a_shop_that_sends_at_night_with_a_revoked_key_is_told_in_the_firs
 async def _nights(
     api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant, nights: int, beside: int
 ) -> list[tuple[datetime, datetime | None, str, Any]]:
-    """Thirty events in one minute of each night with a revoked key, and ``beside`` accepted ones an hour later each time.
+    """A hundred and twenty events in one minute of each night with a revoked key, and ``beside`` accepted ones an hour later each time.
 
     (opened, resolved, title when it was told, details) of each alert.
     """
@@ -302,7 +302,7 @@ async def _nights(
         clock.move(timedelta(hours=1))
 
     for night in range(nights):
-        inputs = [_event(night * 100 + number) for number in range(30)]
+        inputs = [_event(night * 120 + number) for number in range(120)]
         assert (await api.post(INGEST_MANY, {"inputs": inputs}, key)).status_code == 401
         await anyio.to_thread.run_sync(write_turned_away, runtime)
         await anyio.to_thread.run_sync(watch.look)
@@ -321,7 +321,7 @@ async def test_what_is_refused_for_days_is_counted_from_the_first_of_it(
     began = clock.now()
     [(opened, resolved, _, details)] = await _nights(api, runtime, clock, merchant, 4, 0)
     assert (opened, resolved) == (began, None)
-    assert (details["refused"], details["arrived"]) == (120, 120)
+    assert (details["refused"], details["arrived"]) == (480, 480)
     assert datetime.fromisoformat(details["since"]) == began.replace(second=0, microsecond=0)
 
 
@@ -334,7 +334,7 @@ async def test_a_batch_that_comes_each_night_with_a_revoked_key_is_one_alert_fro
     assert first[1] is not None
     assert second[1] is None
     assert second[2] == "All events with a revoked key are refused"
-    assert second[3]["refused"] == 90
+    assert second[3]["refused"] == 360
     watch = Watch(runtime)
     for _ in range(6):
         clock.move(timedelta(hours=1))
