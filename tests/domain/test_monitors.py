@@ -383,7 +383,13 @@ def test_the_first_loss_is_told_and_near_it_the_alert_is_critical() -> None:
     view = queued(300, 10_000, 600, 100)
     assert view.oldest is not None
     near = replace(view, oldest=replace(view.oldest, expires_at=NOW + timedelta(minutes=50)))
-    assert [only(view).severity, only(near).severity] == [Severity.WARNING, Severity.CRITICAL]
+    tried = replace(view, first_loss_at=NOW + timedelta(minutes=50))  # and due later than others
+    assert [only(one).severity for one in (view, near, tried)] == [
+        Severity.WARNING,
+        Severity.CRITICAL,
+        Severity.CRITICAL,
+    ]
+    assert only(tried).details["first_loss_at"] == tried.first_loss_at
     assert "the first is lost in 50 min unless" in only(near).message
 
 
@@ -517,7 +523,7 @@ def test_a_merchant_without_a_rhythm_is_never_missed() -> None:
 
 def test_events_that_were_refused_meanwhile_are_named() -> None:
     (finding,) = judge_merchant(MerchantView(STEADY, NOW - HOUR, rejected=3), NOW)
-    assert "3 events came since but were refused for bad fields" in finding.message
+    assert "3 events came since but were refused: the alert about that" in finding.message
     assert finding.platform is None
 
 

@@ -134,8 +134,8 @@ def test_what_is_lost_and_who_must_look_comes_before_the_figures() -> None:
         "About 75 Purchase events are missing: none has arrived for 1 h, while others do, and what happened since 2026-03-04"
         " 13:30 UTC is reported as Purchase to no platform. Whoever maintains the shop must look now at what sends Purchase:"
         " the last change of the pages and the code where it arises, and of the tag that sends it. 3 Purchase events came"
-        " since but were refused for bad fields: the answers to them say which. The chance of none while all is well is less"
-        " than one in a billion."
+        " since but were refused: the alert about that, or the answers to them, says why. The chance of none while all is well"
+        " is less than one in a billion."
     )
     whole = judge_tracking_stopped(MerchantView(STEADY, NOW - HOUR), NOW)
     assert whole is not None

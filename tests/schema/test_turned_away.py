@@ -7,7 +7,7 @@ import gzip
 import json
 import socket
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import anyio.to_thread
@@ -344,6 +344,72 @@ async def test_a_shop_that_sends_at_night_with_a_revoked_key_is_told_in_the_firs
         clock.move(timedelta(minutes=50))
         await anyio.to_thread.run_sync(watch.look)
     assert [(kind, is_open) for kind, _, is_open in told()] == [("events_rejected", False)]
+
+
+async def _nights(
+    api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant, nights: int, beside: int
+) -> list[tuple[datetime, datetime | None, str, Any]]:
+    """A hundred and twenty events in one minute of each night with a revoked key, and ``beside`` accepted ones an hour later each time.
+
+    (opened, resolved, title when it was told, details) of each alert.
+    """
+    _, key = await anyio.to_thread.run_sync(_revoked, runtime, merchant)
+    watch = Watch(runtime)
+
+    def hours_pass() -> None:
+        for _ in range(23):
+            clock.move(timedelta(minutes=59))
+            if beside:
+                with in_transaction():
+                    execute(
+                        "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted) VALUES (%s, '', %s, 1, %s)",
+                        (merchant.merchant_id, clock.now().replace(second=0), beside),
+                    )
+            watch.look()
+            clock.move(timedelta(minutes=1))
+            watch.look()
+        clock.move(timedelta(hours=1))
+
+    for night in range(nights):
+        inputs = [_event(night * 120 + number) for number in range(120)]
+        assert (await api.post(INGEST_MANY, {"inputs": inputs}, key)).status_code == 401
+        await anyio.to_thread.run_sync(write_turned_away, runtime)
+        await anyio.to_thread.run_sync(watch.look)
+        await anyio.to_thread.run_sync(hours_pass)
+    with in_transaction():
+        found = rows(
+            "SELECT opened_at, resolved_at, coalesce(told ->> 'title', title), details FROM alerts "
+            "WHERE kind = 'events_rejected' ORDER BY alert_id"
+        )
+    return [(row[0], row[1], row[2], row[3]) for row in found]
+
+
+async def test_what_is_refused_for_days_is_counted_from_the_first_of_it(
+    api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant
+) -> None:
+    began = clock.now()
+    [(opened, resolved, _, details)] = await _nights(api, runtime, clock, merchant, 4, 0)
+    assert (opened, resolved) == (began, None)
+    assert (details["refused"], details["arrived"]) == (480, 480)
+    assert datetime.fromisoformat(details["since"]) == began.replace(second=0, microsecond=0)
+
+
+async def test_a_batch_that_comes_each_night_with_a_revoked_key_is_one_alert_from_its_second_night_on(
+    api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant
+) -> None:
+    began = clock.now()
+    first, second = await _nights(api, runtime, clock, merchant, 4, 20)
+    assert (first[0], second[0]) == (began, began + timedelta(days=1))
+    assert first[1] is not None
+    assert second[1] is None
+    assert second[2] == "All events with a revoked key are refused"
+    assert second[3]["refused"] == 360
+    watch = Watch(runtime)
+    for _ in range(6):
+        clock.move(timedelta(hours=1))
+        await anyio.to_thread.run_sync(watch.look)
+    with in_transaction():
+        assert rows("SELECT count(*) FROM alerts WHERE kind = 'events_rejected' AND resolved_at IS NULL") == [(0,)]
 
 
 async def test_what_is_nobodys_loss_counts_for_nobody(api: Api, runtime: Runtime, merchant: Merchant) -> None:

@@ -1188,6 +1188,114 @@ def test_a_pause_does_not_end_an_alert_about_credentials_and_what_it_loses_is_to
     assert scene.alerts() == [("platform_down", True), ("queue_backlog", True)]
 
 
+@pytest.mark.parametrize("fault", ["down", "credentials"])
+def test_that_a_destination_is_paused_is_over_when_it_is_resumed_whether_or_not_the_platform_answers(
+    scene: Scene, fault: str
+) -> None:
+    merchant_id = scene.merchant.merchant_id
+    scene.passes(30, every=5)
+    pause_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(30, every=5)
+    scene.clock.move(timedelta(hours=21))
+    scene.watch.look()
+    assert scene.alerts() == [("queue_backlog", True)]
+    scene.fault(fault)
+    resume_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(180, every=30)
+    assert scene.alerts() == [("queue_backlog", False), ("platform_down", True)]
+
+
+def test_the_first_loss_that_is_told_is_the_first_that_there_is_whatever_is_due_first(scene: Scene) -> None:
+    scene.passes(60, every=5)
+    pause_destination(scene.runtime, scene.merchant.merchant_id, "meta")
+    for _ in range(18):
+        scene.clock.move(timedelta(hours=1))
+        scene.sends(2)
+    scene.fault("credentials")
+    resume_destination(scene.runtime, scene.merchant.merchant_id, "meta")
+    scene.passes(30)
+    with in_transaction():
+        [(first,)] = rows("SELECT min(window_ends_at) FROM deliveries WHERE due_at IS NOT NULL")
+        # As after one try more than the others.
+        execute("UPDATE deliveries SET due_at = due_at + interval '1 hour' WHERE window_ends_at = %s", (first,))
+    scene.clock.move(timedelta(minutes=15))
+    scene.watch.look()
+    assert datetime.fromisoformat(scene.alert()[2]["first_loss_at"]) == first
+    scene.clock.move(first - timedelta(minutes=90) - scene.clock.now())
+    scene.watch.look()
+    assert "the first is lost in 1 h 30 min" in scene.alert()[1]
+
+
+def test_a_paused_destination_is_told_of_the_first_that_it_loses_whatever_is_due_first(scene: Scene) -> None:
+    scene.fault("error")
+    scene.sends(1)
+    scene.passes(5)
+    pause_destination(scene.runtime, scene.merchant.merchant_id, "meta")
+    scene.clock.move(timedelta(seconds=10))
+    scene.sends(1)
+    with in_transaction():
+        execute("UPDATE deliveries SET due_at = due_at + interval '3 hours' WHERE event_id = 'order_0'")
+        execute("UPDATE deliveries SET window_ends_at = window_ends_at + interval '3 hours' WHERE event_id = 'order_1'")
+    scene.clock.move(timedelta(hours=21))
+    scene.watch.look()
+    assert ("queue_backlog", True) in scene.alerts()
+
+
+@pytest.mark.parametrize("fault", ["down", "credentials"])
+def test_what_is_told_of_an_outage_goes_on_while_the_destination_is_paused(scene: Scene, fault: str) -> None:
+    merchant_id = scene.merchant.merchant_id
+    scene.passes(60, every=5)
+    scene.fault(fault)
+    scene.passes(90, every=5)
+    title, _, told = scene.alert()
+    pause_destination(scene.runtime, merchant_id, "meta")
+    for _ in range(10):
+        scene.clock.move(timedelta(hours=1))
+        scene.sends(2)
+        scene.watch.look()
+    assert scene.alerts() == [("platform_down", True)]
+    paused_title, message, details = scene.alert()
+    with in_transaction():
+        [(waiting, first)] = rows("SELECT count(*), min(window_ends_at) FROM deliveries WHERE due_at IS NOT NULL")
+    assert (paused_title, details["since"], details["cause"]) == (title, told["since"], told["cause"])
+    assert (details["waiting"], datetime.fromisoformat(details["first_loss_at"])) == (waiting, first)
+    assert f", and it is paused now: {waiting} deliveries wait" in message
+    assert "Whoever paused it must resume it" in message
+    assert "You need do nothing" not in message
+    assert ("must set a new one on the destination before that" in message) == (fault == "credentials")
+    resume_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(120)
+    _, message, details = scene.alert()
+    assert (details["since"], "paused" in message) == (told["since"], False)
+
+
+def test_a_pause_of_days_does_not_end_an_alert_that_all_is_refused_nor_move_its_beginning(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    scene.passes(60, every=5)
+    scene.fault("refuse")
+    scene.passes(120, every=5)
+    assert scene.alerts() == [("platform_down", True)]
+    since = scene.alert()[2]["since"]
+    with in_transaction():  # nothing waits
+        execute(
+            "UPDATE deliveries SET status = 'dropped', drop_reason = 'rejected', due_at = NULL WHERE status <> 'delivered'"
+        )
+    pause_destination(scene.runtime, merchant_id, "meta")
+    for _ in range(6):
+        scene.clock.move(timedelta(hours=12))
+        scene.watch.look()
+    resume_destination(scene.runtime, merchant_id, "meta")
+    scene.passes(60)
+    assert scene.alerts() == [("platform_down", True)]
+    scene.passes(240, every=5)
+    assert scene.alerts() == [("platform_down", True)]
+    assert scene.alert()[2]["since"] == since
+    for _ in range(5):  # and nothing more comes
+        scene.clock.move(timedelta(hours=8))
+        scene.passes(30)
+    assert scene.alerts() == [("platform_down", False)]
+
+
 def test_refusals_of_what_arrived_in_an_outage_are_told_as_soon_as_it_is_over(beside: Beside) -> None:
     beside.minutes_pass(20, pages=4)
     began = beside.clock.now()

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 
-from tests.factories import new_merchant
+import pytest
+
+from tests.factories import INGEST, Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.facts import OTHERS
@@ -15,6 +17,7 @@ from tracklayer.domain.monitors.learn import USUAL_AT_LEAST
 from tracklayer.domain.monitors.tracking_stopped import TIMES_USUAL, TIMES_USUAL_OF_A_NAME
 from tracklayer.runtime import Runtime
 from tracklayer.services.monitor import Watch, learn_baselines
+from tracklayer.services.turned_away import write_turned_away
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 LOOK = timedelta(hours=6)  # from one to the next; as often is learned
@@ -271,6 +274,9 @@ def test_shops_are_not_told_of_a_silence_in_which_tracklayer_itself_was_away(
     [(_, opened, _, missing)] = alerts(shops[0])
     assert back + timedelta(minutes=15) < opened
     assert missing < 500 / 24 * 4.5
+    with in_transaction():
+        [(message,)] = rows("SELECT message FROM alerts WHERE merchant_id = %s", (shops[0],))
+    assert " TrackLayer itself could take nothing in for 2 h of that: what is missing is counted without it." in message
 
 
 def test_a_silence_that_is_told_already_goes_on_while_tracklayer_is_away(runtime: Runtime, clock: FrozenClock) -> None:
@@ -294,6 +300,24 @@ def test_a_silence_that_is_told_already_goes_on_while_tracklayer_is_away(runtime
         clock.move(2 * MINUTE)
         watch.look()
     assert openings_and_ends(shop) == ["open", "resolved"]
+
+
+def test_an_api_that_comes_and_goes_does_not_keep_a_silence_from_being_told(
+    runtime: Runtime, clock: FrozenClock
+) -> None:
+    began = clock.now()
+    shop = new_merchant(runtime, meta=False).merchant_id
+    arrived(shop, evenly(500, began - 30 * DAY, began, 1))
+    learn_baselines(runtime)
+    watch = Watch(runtime)
+    for _ in range(20):
+        clock.move(12 * MINUTE)
+        was_away(clock.now() - 3 * MINUTE, clock.now())
+        beats(clock, ago=timedelta())
+        watch.look()
+        clock.move(8 * MINUTE)
+        watch.look()
+    assert len(alerts(shop)) == 1
 
 
 def test_spans_in_which_tracklayer_was_away_make_no_silence_usual(runtime: Runtime, clock: FrozenClock) -> None:
@@ -374,3 +398,37 @@ def test_outages_of_names_that_were_told_alone_or_with_others_do_not_put_off_the
         for _ in range(6):  # it is over
             watch.look()
             clock.move(2 * MINUTE)
+
+
+@pytest.mark.anyio
+async def test_a_small_shop_all_of_whose_events_are_refused_is_silent_only_once_none_comes_any_more(
+    api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    began, shop = clock.now(), merchant.merchant_id
+    arrived(shop, evenly(5, began - 30 * DAY, began, 1), "Purchase")
+    learn_baselines(runtime)
+    watch = Watch(runtime)
+    with in_transaction():
+        execute("UPDATE api_keys SET revoked_at = %s WHERE merchant_id = %s", (began, shop))
+    sales = evenly(5, began, began + 4 * DAY, 7)
+    for number, sale in enumerate(sales):
+        while clock.now() < sale:
+            clock.move(min(timedelta(hours=2), sale - clock.now()))
+            watch.look()
+        await api.post(INGEST, {"input": camel(draft(f"sale_{number}"))})
+        write_turned_away(runtime)
+        clock.move(MINUTE)
+        watch.look()
+    last = clock.now()
+    with in_transaction():
+        found = rows("SELECT kind, resolved_at IS NULL FROM alerts WHERE merchant_id = %s ORDER BY 1", (shop,))
+    assert found == [("events_rejected", True)]
+    while not alerts(shop) and clock.now() < last + 6 * DAY:
+        clock.move(timedelta(hours=2))
+        watch.look()
+    [(_, opened, _, _)] = alerts(shop)
+    assert opened > last + DAY
+    with in_transaction():
+        [(message,)] = rows("SELECT message FROM alerts WHERE merchant_id = %s AND kind = 'tracking_stopped'", (shop,))
+    assert f"{len(sales)} events came since but were refused: the alert about that, or the answers to them" in message
+    assert "bad fields" not in message

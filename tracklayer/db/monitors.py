@@ -101,6 +101,7 @@ class DestinationFacts:
     state_reason: str | None
     failing_since: datetime | None
     resume_at: datetime | None
+    recovering_since: datetime | None
     settings: dict[str, Any]
     learned: dict[str, Any] | None
     waiting: int
@@ -113,7 +114,7 @@ class DestinationFacts:
 # The longest due by the index that workers claim by; what a worker has in hand right now is still due. ``LIMIT 1`` keeps the
 # planner from joining: it would read the baselines of all merchants, and all events where there are few.
 DESTINATIONS = """
-SELECT d.merchant_id, d.platform, d.state, d.state_reason, d.failing_since, d.resume_at, d.settings::text,
+SELECT d.merchant_id, d.platform, d.state, d.state_reason, d.failing_since, d.resume_at, d.recovering_since, d.settings::text,
        b.learned::text, coalesce(q.waiting, 0), o.due_at, o.window_ends_at, e.occurred_at, e.action_source
 FROM destinations d
 LEFT JOIN LATERAL (
@@ -139,8 +140,8 @@ def destination_facts(merchant_ids: Sequence[int], now: datetime) -> list[Destin
 
 
 def _facts(row: tuple[Any, ...]) -> DestinationFacts:
-    settings, learned = orjson.loads(row[6]), orjson.loads(row[7]) if row[7] else None
-    return DestinationFacts(row[0], row[1], row[2], row[3], row[4], row[5], settings, learned, *row[8:13])
+    settings, learned = orjson.loads(row[7]), orjson.loads(row[8]) if row[8] else None
+    return DestinationFacts(row[0], row[1], row[2], row[3], row[4], row[5], row[6], settings, learned, *row[9:14])
 
 
 # Of the newest troubles, however many there are, a few are looked at.
@@ -298,6 +299,15 @@ def rejected_since(merchant_id: int, since: datetime) -> int:
     )
     count: int = rows(sql, _span(merchant_id, since))[0][0]
     return count
+
+
+LAST_REJECTED = "SELECT " + last_counted("%(merchant)s", "''", "%(since)s", "rejected > 0", "rejected > 0")
+
+
+def last_rejected(merchant_id: int, since: datetime) -> datetime | None:
+    """The last minute from an instant on in which an event was refused at the door."""
+    minute: datetime | None = rows(LAST_REJECTED, _span(merchant_id, since))[0][0]
+    return minute
 
 
 # Baselines -----------------------------------------------------------------------------------------------------------

@@ -74,26 +74,26 @@ def lately(merchant_id: int, platforms: Sequence[str], since: datetime, now: dat
 # Those due first, by the index that workers claim by; and of the first minute in which something arrived that still
 # waits, which the ledger knows: one that failed may be due long after others that came later.
 LONGEST_WAITING = f"""
-WITH asked AS (SELECT unnest(%(platforms)s::text[]) AS platform), found AS (
-    SELECT x.platform, d.* FROM asked x CROSS JOIN LATERAL (
+WITH asked AS (SELECT * FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS x(merchant_id, platform)), found AS (
+    SELECT x.merchant_id, x.platform, d.* FROM asked x CROSS JOIN LATERAL (
         SELECT event_id, coalesce(requeued_at, queued_at) AS since, window_ends_at FROM deliveries
-        WHERE merchant_id = %(merchant)s AND platform = x.platform AND due_at IS NOT NULL
+        WHERE merchant_id = x.merchant_id AND platform = x.platform AND due_at IS NOT NULL
         ORDER BY due_at LIMIT %(first_due)s) AS d
     UNION
-    SELECT x.platform, d.* FROM asked x CROSS JOIN LATERAL (
+    SELECT x.merchant_id, x.platform, d.* FROM asked x CROSS JOIN LATERAL (
         SELECT minute FROM counted
-        WHERE merchant_id = %(merchant)s AND platform = x.platform AND {counted_in("%(oldest)s", None)} AND waiting <> 0
+        WHERE merchant_id = x.merchant_id AND platform = x.platform AND {counted_in("%(oldest)s", None)} AND waiting <> 0
         GROUP BY minute HAVING sum(waiting) > 0 ORDER BY minute LIMIT 1) AS m
     CROSS JOIN LATERAL (
         SELECT event_id, coalesce(requeued_at, queued_at) AS since, window_ends_at FROM deliveries
-        WHERE merchant_id = %(merchant)s AND platform = x.platform AND queued_at >= m.minute
+        WHERE merchant_id = x.merchant_id AND platform = x.platform AND queued_at >= m.minute
           AND queued_at < m.minute + interval '1 minute' AND status IN ('queued', 'failed')
         ORDER BY queued_at LIMIT %(longest)s) AS d
 )
-SELECT f.platform, f.since, f.window_ends_at, e.occurred_at, e.action_source
+SELECT f.merchant_id, f.platform, f.since, f.window_ends_at, e.occurred_at, e.action_source
 FROM found f CROSS JOIN LATERAL (
     SELECT occurred_at, action_source FROM events
-    WHERE merchant_id = %(merchant)s AND event_id = f.event_id OFFSET 0) AS e  -- each by its key
+    WHERE merchant_id = f.merchant_id AND event_id = f.event_id OFFSET 0) AS e  -- each by its key
 """
 
 
@@ -104,14 +104,22 @@ def longest_waiting(
 
     ``window``: how long a delivery waits at most.
     """
+    found = longest_waiting_of([(merchant_id, platform) for platform in platforms], window, now)
+    return {key[1]: waiting for key, waiting in found.items()}
+
+
+def longest_waiting_of(
+    keys: Sequence[tuple[int, str]], window: timedelta, now: datetime, first_due: int = FIRST_DUE
+) -> dict[tuple[int, str], list[WaitingRow]]:
+    """The same of several merchants' destinations, by (merchant, platform). ``first_due``: how many of what is due first."""
     params: Any = {
-        "merchant": merchant_id,
-        "platforms": list(platforms),
+        "merchants": [key[0] for key in keys],
+        "platforms": [key[1] for key in keys],
         "oldest": now - window - BESIDES,
-        "first_due": FIRST_DUE,
+        "first_due": first_due,
         "longest": LONGEST,
     }
-    found: dict[str, list[WaitingRow]] = {}
-    for row in rows(LONGEST_WAITING, params) if platforms else ():
-        found.setdefault(row[0], []).append(WaitingRow(*row[1:]))
+    found: dict[tuple[int, str], list[WaitingRow]] = {}
+    for row in rows(LONGEST_WAITING, params) if keys else ():
+        found.setdefault((row[0], row[1]), []).append(WaitingRow(*row[2:]))
     return found

@@ -36,7 +36,7 @@ from tracklayer.services.watches.names import is_newer, learned_names_of, rhythm
 from tracklayer.services.watches.notes import Notes
 from tracklayer.services.watches.page import Look, Page
 from tracklayer.services.watches.quality import Quality
-from tracklayer.services.watches.rejections import look_at_rejections
+from tracklayer.services.watches.rejections import Rejections
 from tracklayer.services.watches.silence import look_at_silence
 from tracklayer.services.watches.sources import Sources
 
@@ -58,7 +58,7 @@ class Watch:
         self._runtime, self._call = runtime, call
         self._looks: Sequence[Look] = (
             Destinations(),
-            look_at_rejections,
+            Rejections(),
             MatchQuality(),
             Quality(),
             Sources(),

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from tracklayer.domain.alert import AlertKind, Finding
+from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors.delivery_rate_drop import judge_delivery_rate_drop
 from tracklayer.domain.monitors.platform_down import judge_platform_down
 from tracklayer.domain.monitors.queue_backlog import judge_queue_backlog
@@ -23,15 +24,16 @@ def judge_destination(view: DestinationView, open_kinds: Collection[AlertKind], 
     """What is wrong with a destination.
 
     While it is down, its rate and its queue say nothing more; and until the alert about that has resolved, nothing new:
-    what the outage left behind is part of it.
+    what the outage left behind is part of it. While it is paused, its queue is judged in any case.
     """
+    is_paused = view.state is DestinationState.PAUSED
     view = without_imports(view)
     down = judge_platform_down(view, is_open=AlertKind.PLATFORM_DOWN in open_kinds, now=now)
-    if down is not None:
+    if down is not None and not is_paused:
         return [down]
-    found = []
+    found = [down]
     for kind, judge in _AFTER_AN_OUTAGE.items():
-        if kind in open_kinds or AlertKind.PLATFORM_DOWN not in open_kinds:
+        if is_paused or kind in open_kinds or AlertKind.PLATFORM_DOWN not in open_kinds:
             found.append(judge(view, is_open=kind in open_kinds, now=now))
     return [finding for finding in found if finding is not None]
 

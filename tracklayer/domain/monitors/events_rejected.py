@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
@@ -34,6 +35,7 @@ STREAK_LASTS = timedelta(
 # minutes of it. It is over when none has come for so long, so that what is sent once an hour is one alert.
 MANY_WITH_A_KEY, MINUTES_WITH_A_KEY = 20, 3
 KEY_RESTS = timedelta(hours=2)
+KEY_COMES_WITHIN = timedelta(hours=26)  # again, what comes once a day
 FEW = 100  # refused in a day: more are judged by themselves
 MOST_TOLD = 5  # codes and fields of a message
 MENTIONED = 0.1  # of what is refused now: a cause of so much is one to mend, too,
@@ -82,7 +84,8 @@ class DoorView:
     ``usual``, ``usual_names``, ``usual_causes``: the shares that are accepted, and not refused for one code and field.
     ``open_names``: of the alerts that are open; ``told_until``: name (None: all) -> when its last one was over. What was
     told is not told again. ``began``: name (None: all) -> since when its open alert says that it holds. ``keys``: what stands
-    in a field's place for a revoked key -> when that was, in words.
+    in a field's place for a revoked key -> when that was, in words. ``before``: of open alerts, the hours before ``minutes``, at
+    least from when the first of them began; None: not read.
     """
 
     minutes: Sequence[DoorMinute]
@@ -94,6 +97,13 @@ class DoorView:
     told_until: Mapping[str | None, datetime] = field(default_factory=dict)
     began: Mapping[str | None, datetime] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+    before: Sequence[DoorMinute] | None = None
+
+    @property
+    def known(self) -> Sequence[DoorMinute]:
+        """All that was read, oldest first."""
+        first = self.minutes[0].start if self.minutes else None
+        return [*(hour for hour in self.before or () if first is None or hour.start < first), *self.minutes]
 
     def fresh(self, minute: DoorMinute) -> DoorMinute:
         """Without the refusals that an alert tells of, or told of."""
@@ -221,13 +231,27 @@ def _with_revoked_key(view: DoorView, now: datetime) -> datetime | None:
 
 
 def _key_still(view: DoorView, now: datetime) -> datetime | None:
-    return min((own[0][0] for key in view.keys if (own := _minutes_of(view, key, now - KEY_RESTS))), default=None)
+    """Since when events come with a revoked key, of those that came last; None: none for long.
+
+    For two hours; where they come by turns, as of a job at night, for two hours longer than they stayed away before.
+    """
+    found = []
+    for key in view.keys:
+        lately = _minutes_of(view, key, now - KEY_RESTS)
+        if lately:
+            found.append(lately[0][0])
+            continue
+        came = [at for at, _ in _minutes_of(view, key, now - 2 * KEY_COMES_WITHIN)]
+        gaps = [(later - at, later) for at, later in pairwise(came) if KEY_RESTS < later - at <= KEY_COMES_WITHIN]
+        if gaps and now - came[-1] < max(gaps)[0] + KEY_RESTS:
+            found.append(gaps[-1][1])
+    return min(found, default=None)
 
 
 def _minutes_of(view: DoorView, key: str, since: datetime) -> list[tuple[datetime, int]]:
-    """(minute, events) with a key that was revoked."""
+    """(minute, events) with a key that was revoked; of what is long ago (hour, events)."""
     found = []
-    for minute in view.minutes:
+    for minute in view.known:
         if minute.refused and minute.start >= since:
             count = sum(events for (_, _, where), events in minute.refused.items() if where == key)
             if count:
@@ -435,9 +459,15 @@ _SAID = {"": "without a name that can be read", OTHERS: "other names"}
 def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
     """``lately``: since when too much is refused now; what was refused is counted since an open alert's own beginning."""
     since = lately
+    known = view.minutes
     if name in view.began and (view.is_open if name is None else name in view.open_names):
-        since = min(lately, max(view.began[name], view.minutes[0].start))
-    inside = [minute for minute in view.minutes if minute.start >= since]
+        known = view.known
+        is_read = view.before is not None
+        since = min(lately, view.began[name] if is_read else max(view.began[name], view.minutes[0].start))
+    # Of what is kept by the hour, that in which it began, too.
+    first = since.replace(minute=0, second=0, microsecond=0)
+    by_minute = view.minutes[0].start if view.minutes else lately
+    inside = [one for one in known if one.start >= (since if one.start >= by_minute else first)]
     recent = [minute for minute in inside if minute.start >= lately]
     causes, of_now = _causes(inside, name), _causes(recent, name)
     bad, total = _counts(inside, name)
@@ -450,6 +480,9 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
     bad_now, total_now = _counts(recent, name)
     share = bad_now / total_now if total_now else 0.0
     how_many = f"{percent(share)} of" if bad_now < total_now else "Many" if may_be_more else "All"
+    # Of a batch that comes by itself: that no other came in its minutes does not say that none is accepted.
+    is_by_key = all(where in view.keys for _, where in of_now) and any(minute.accepted for minute in view.minutes)
+    of_key = " with a revoked key" if name is None and bad_now == total_now and is_by_key else ""
     # What is refused now comes first, however much of another cause was refused before: that may be mended.
     told = sorted(causes.items(), key=lambda one: (-of_now[one[0]], -one[1], one[0]))[:MOST_TOLD]
     to_mend = [cause for cause, _ in told if of_now[cause] >= MENTIONED * of_now.total()][:MOST_TO_MEND]
@@ -473,7 +506,7 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
         AlertKind.EVENTS_REJECTED,
         None,
         Severity.CRITICAL if share >= HALF else Severity.WARNING,
-        f"{how_many} {what}s are refused",
+        f"{how_many} {what}s{of_key} are refused",
         f"{many} since {clock_time(since)} were refused{why}{in_sales(worth)}, and are"
         f" reported to no platform. Whoever maintains the shop must correct {listed([_cause(*cause) for cause in to_mend])} now, and then"
         f" send these events again.{revoked}{_orders(to_mend)} Refused for: {'; '.join(_counted_cause(cause, count) for cause, count in told)}."

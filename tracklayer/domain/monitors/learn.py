@@ -138,6 +138,10 @@ class Rhythm:
                 total -= self._usually(max(start, began), min(end, ended))
         return max(0.0, total)
 
+    def away_for(self, start: datetime, end: datetime) -> timedelta:
+        """How much of ``start`` to ``end`` falls into ``away``."""
+        return _overlap(start, end, self.away)
+
     def _usually(self, start: datetime, end: datetime) -> float:
         weeks, rest = divmod(end - start, timedelta(days=7))
         total = weeks * sum(self.rates)

@@ -17,7 +17,6 @@ from tracklayer.domain.monitors.steadiness import LATELY, MUCH, is_not_back, kee
 from tracklayer.domain.monitors.views import (
     BEARABLE_SHARE,
     DestinationView,
-    Oldest,
     Span,
     is_forgotten,
     money_of,
@@ -78,14 +77,15 @@ def judge_platform_down(view: DestinationView, *, is_open: bool, now: datetime) 
     One that answers some requests and fails at others is told once it has kept failing for a minute. An open one stays
     until something is acknowledged again, or nothing was sent for a day, or for three times as long as is usual; where it did not answer, until it has not failed
     for a minute, or five if it failed after it had answered; where it refused, until the newest are not refused but for
-    a few. So nothing opens and closes with every answer.
+    a few. So nothing opens and closes with every answer. Of a paused one nothing is known: what is open stays, and the time
+    until it is resumed counts for nothing.
     """
     if view.state is DestinationState.PAUSED:
-        return None
+        return _judge_paused(view, now) if is_open else None
     if view.state is DestinationState.HELD:
         return _judge_hold(view, is_open=is_open, now=now)
     streak = _still_down(view, now) if is_open else _newly_down(view, now)
-    if streak is None or is_forgotten(streak.since, streak.until, streak.events, now):
+    if streak is None or is_forgotten(streak.since, streak.until, streak.events, now - _paused_since(view, streak)):
         return None
     if is_open:
         streak = _since_it_began(view, streak)
@@ -141,8 +141,9 @@ def _since_it_began(view: DestinationView, streak: Tally) -> Tally:
     whole = replace(whole, is_unsteady=streak.is_unsteady)
     if whole.cause != streak.cause:
         return streak
+    since_told = _told_since(view, began)
     return replace(
-        whole, since=began, mostly_credentials=streak.mostly_credentials, mostly_unknown=streak.mostly_unknown
+        whole, since=since_told, mostly_credentials=streak.mostly_credentials, mostly_unknown=streak.mostly_unknown
     )
 
 
@@ -286,7 +287,7 @@ def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Findi
             "reason": reason,
             "waiting": view.waiting,
             "next_try_at": view.resume_at,
-            "first_loss_at": view.oldest.expires_at if view.oldest else None,
+            "first_loss_at": view.loses_at,
             **money_of(view),
         },
     )
@@ -297,7 +298,53 @@ def _failing_all_the_time(view: DestinationView, now: datetime) -> datetime:
     since, began = view.failing_since or now, view.known_since(view.outage)
     if began is None or any(span.acknowledged for span in view.spans if span.start >= began):
         return since
-    return min(since, began)
+    return min(since, _told_since(view, began))
+
+
+def _told_since(view: DestinationView, known: datetime) -> datetime:
+    """As an open alert says, however long ago that is: where nothing was accepted in what is known, nothing was before."""
+    if view.outage is None or view.outage.began is None or any(span.acknowledged for span in view.spans):
+        return known
+    return view.outage.began
+
+
+def _paused_since(view: DestinationView, streak: Tally) -> timedelta:
+    """How long after the last outcome it was resumed, or released from a hold; nothing where that was before."""
+    if view.recovering_since is None:
+        return timedelta()
+    return max(timedelta(), view.recovering_since - streak.until)
+
+
+def _judge_paused(view: DestinationView, now: datetime) -> Finding | None:
+    """Of one that did not answer, or did not let us in: what is told of it goes on, but that nothing is tried."""
+    why = cause_told(view.told_cause, view.told_reason)
+    if why is None or view.outage is None or view.outage.began is None:
+        return None
+    since = view.outage.began
+    new = "new ones" if view.credential.endswith("s") else "a new one"
+    first = (
+        f" Whoever manages your account at {view.name} must set {new} on the destination before that."
+        if why.cause is Cause.CREDENTIALS
+        else ""
+    )
+    reason = f" The reason, when it was paused: {ended(view.told_reason)}" if view.told_reason else ""
+    return Finding(
+        AlertKind.PLATFORM_DOWN,
+        view.platform,
+        Severity.CRITICAL,
+        why.title(view.name, view.credential),
+        f"Nothing has reached {view.name} since {clock_time(since)}, and it is paused now: {_waits(view, now)}. Whoever paused"
+        f" it must resume it: nothing is tried before.{first}{reason}",
+        since,
+        {
+            "cause": why.cause,
+            "reason": view.told_reason,
+            "waiting": view.waiting,
+            "paused": True,
+            "first_loss_at": view.loses_at,
+            **money_of(view),
+        },
+    )
 
 
 def _waits(view: DestinationView, now: datetime) -> str:
@@ -306,11 +353,11 @@ def _waits(view: DestinationView, now: datetime) -> str:
         return "nothing waits for it at the moment"
     waiting = f"{counted(view.waiting, 'delivery', 'deliveries')} wait{'s' if view.waiting == 1 else ''}"
     waiting += in_sales(view.waiting_worth)
-    return waiting + (f", and {_first_loss(view, view.oldest, now)}" if view.oldest is not None else "")
+    return waiting + (f", and {_first_loss(view, view.loses_at, now)}" if view.loses_at is not None else "")
 
 
-def _first_loss(view: DestinationView, oldest: Oldest, now: datetime) -> str:
-    left = oldest.expires_at - now
+def _first_loss(view: DestinationView, at: datetime, now: datetime) -> str:
+    left = at - now
     if left <= timedelta():
         return f"the oldest are being lost for their age{so_far(view)}"
     return f"the first is lost in {lasting(left)}"

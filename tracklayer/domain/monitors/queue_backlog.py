@@ -40,10 +40,10 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
     left behind as long as that drains in no more time than it took to gather. A paused destination is told when its
     oldest deliveries near their end. An open one stays until the longest due waits for less than half a minute.
     """
-    if view.oldest is None or view.state is DestinationState.HELD:
+    if view.oldest is None or view.loses_at is None or view.state is DestinationState.HELD:
         return None
     if view.state is DestinationState.PAUSED:
-        return _judge_paused(view, view.oldest, now)
+        return _judge_paused(view, view.oldest.due_at, view.loses_at, now)
     rests = _rests_long(view, now)
     if not is_open and view.failing_since is not None and not (rests and now - view.failing_since >= TOLD_AFTER):
         return None  # nothing is answered right now: the next look knows whether it is down
@@ -60,7 +60,7 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
     if not is_open and ((clears is not None and clears <= soon) or _rests_a_while(view, late, now)):
         return None
     since = view.oldest.due_at
-    left = view.oldest.expires_at - now
+    left = view.loses_at - now
     when = f"clears in {lasting(clears)} at this pace" if clears is not None else "does not clear at this pace"
     why = _cause(view, now)
     waits = f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''}"
@@ -81,7 +81,7 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
             "arriving_per_second": round(arrivals, 2),
             "leaving_per_second": round(departures, 2),
             "clears_in_seconds": None if clears is None else round(clears.total_seconds()),
-            "first_loss_at": view.oldest.expires_at,
+            "first_loss_at": view.loses_at,
             **money_of(view),
         },
     )
@@ -180,8 +180,8 @@ def gather_backlogs(found: Sequence[tuple[str, Finding, Worth]], now: datetime) 
     )
 
 
-def _judge_paused(view: DestinationView, oldest: Oldest, now: datetime) -> Finding | None:
-    left = oldest.expires_at - now
+def _judge_paused(view: DestinationView, since: datetime, loses_at: datetime, now: datetime) -> Finding | None:
+    left = loses_at - now
     if left > PAUSED_WARNING:
         return None
     is_losing = left <= timedelta()
@@ -191,15 +191,15 @@ def _judge_paused(view: DestinationView, oldest: Oldest, now: datetime) -> Findi
         Severity.CRITICAL if left < CRITICAL else Severity.WARNING,
         f"{view.name} is paused, and {'deliveries are being lost' if is_losing else 'its oldest deliveries near their end'}",
         f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''} since"
-        f" {clock_time(oldest.due_at)} because the destination is paused{in_sales(view.waiting_worth)},"
+        f" {clock_time(since)} because the destination is paused{in_sales(view.waiting_worth)},"
         f" {_loss(left, so_far(view))}. Whoever paused it must resume it"
         f" now: then {'all that are left' if is_losing else 'all of them'} are sent.",
-        oldest.due_at,
+        since,
         {
             "cause": Cause.PAUSED,
             "waiting": view.waiting,
             "paused": True,
-            "first_loss_at": oldest.expires_at,
+            "first_loss_at": loses_at,
             **money_of(view),
         },
     )

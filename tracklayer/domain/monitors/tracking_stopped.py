@@ -124,9 +124,15 @@ def _finding(
     chance = math.exp(-swallowed * USUAL_AT_LEAST / rhythm.usual)
     missing = max(1, round(swallowed * rhythm.events))
     refused = (
-        f" {counted(rejected, what)} came since but {'was' if rejected == 1 else 'were'} refused for"
-        " bad fields: the answers to them say which."
+        f" {counted(rejected, what)} came since but {'was' if rejected == 1 else 'were'} refused: the alert about that, or the"
+        f" answer{'' if rejected == 1 else 's'} to {'it' if rejected == 1 else 'them'}, says why."
         if rejected
+        else ""
+    )
+    away = rhythm.away_for(since, now)
+    ours = (
+        f" TrackLayer itself could take nothing in for {lasting(away)} of that: what is missing is counted without it."
+        if away
         else ""
     )
     return Finding(
@@ -134,7 +140,7 @@ def _finding(
         None,
         Severity.CRITICAL,
         f"No {what} for {lasting(silence)}",
-        f"About {counted(missing, what)} {'is' if missing == 1 else 'are'} missing: {lost}{refused} The chance of none while"
+        f"About {counted(missing, what)} {'is' if missing == 1 else 'are'} missing: {lost}{ours}{refused} The chance of none while"
         f" all is well is {_one_in(chance)}.",
         since,
         {

@@ -92,7 +92,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Oldest:
-    """The longest due delivery of a queue. ``expires_at``: when the platform's age limit or the window loses it."""
+    """The longest due delivery of a queue. ``expires_at``: when the platform's age limit or the window loses it.
+
+    It need not be the first that is lost: one that was tried is due later than others that came after it.
+    """
 
     due_at: datetime
     expires_at: datetime
@@ -114,16 +117,17 @@ class Told:
 class DestinationView:
     """One destination at one look.
 
-    ``recent``: the last half hour, the newest last. ``past``: the last day by minutes, read only where ``recent``
+    ``recovering_since``: it was resumed, or released from a hold, then. ``recent``: the last half hour, the newest last. ``past``: the last day by minutes, read only where ``recent``
     gives reason to (``wants_past``); before it, as far as nothing was accepted in it either, what failed since the last
     success (``wants_run``), by the hour. ``success``: what it learned of itself, None for a new one. ``outage`` and
     ``rate_drop``: its alerts of these kinds that are open or were within a day. ``credential``: what its merchant calls
     that by which the platform knows him, in the plural where it is several things.
 
+    What is read only where something was found, or where it is paused: ``first_loss_at``: when the first that waits is lost.
     What is read only where something was found: ``last_error``: what the platform said of the delivery that failed last
     since then,
     ``last_failed`` (an event's id), without personal data; ``told_cause`` and ``told_reason``: what its open outage was put
-    down to so far; ``told_names``: which names its open drop is about, none where it is about all; ``unmappable``: on what
+    down to so far; ``told_backlog``: what its open backlog was; ``told_names``: which names its open drop is about, none where it is about all; ``unmappable``: on what
     grounds its rules refused events, the
     commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last;
     ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that were tried in vain, ``lost_worth``: of
@@ -141,16 +145,19 @@ class DestinationView:
     success: SuccessRate | None = None
     waiting: int = 0
     oldest: Oldest | None = None
+    recovering_since: datetime | None = None
     outage: Told | None = None
     rate_drop: Told | None = None
     last_error: str | None = None
     last_failed: str | None = None
     told_cause: str | None = None
     told_reason: str | None = None
+    told_backlog: str | None = None
     told_names: Sequence[str] = ()
     unmappable: Sequence[Unmappable] = ()
     answer_seconds: float | None = None
     credential: str = "credentials"
+    first_loss_at: datetime | None = None
     waiting_worth: Worth = NOTHING
     failing_worth: Worth = NOTHING
     lost_worth: Mapping[DropReason, Worth] = field(default_factory=dict)
@@ -158,6 +165,12 @@ class DestinationView:
     def lost(self, reasons: Collection[DropReason]) -> Worth:
         """The worth of what was dropped for these reasons since it began."""
         return sum((worth for reason, worth in self.lost_worth.items() if reason in reasons), NOTHING)
+
+    @property
+    def loses_at(self) -> datetime | None:
+        """When the first of what waits is lost, as far as that is known; None where nothing waits."""
+        known = [self.first_loss_at, self.oldest.expires_at if self.oldest is not None else None]
+        return min((at for at in known if at is not None), default=None)
 
     def known_since(self, told: Told | None) -> datetime | None:
         """Since when an open alert tells of it, or from when on it is known; None where none is open."""
@@ -237,7 +250,7 @@ def is_forgotten(since: datetime, last: datetime, count: int, now: datetime) -> 
 class MerchantView:
     """A merchant's events at one look. ``level``: its traffic before the silence, as a share of its usual, at most 1.
 
-    ``rejected``: events refused for bad fields since the last one that was accepted.
+    ``rejected``: events refused at the door since the last one that was accepted.
     """
 
     rhythm: Rhythm | None

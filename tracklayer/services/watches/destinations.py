@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tracklayer.db import monitors as db
+from tracklayer.db import standing as db_standing
 from tracklayer.db.alerts import ToldAs, told_as
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.monitors import DestinationFacts, Key
@@ -32,10 +33,12 @@ from tracklayer.services.watches.memory import MERCHANTS, Remembered
 from tracklayer.services.watches.page import Page, Verdicts
 from tracklayer.services.watches.refused_names import UNREAD, NamesRefused, Unread
 
-TOLD_BEFORE = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})
+TOLD_BEFORE = frozenset(OF_DESTINATIONS)
+LOSING = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.QUEUE_BACKLOG})
 SUM_EVERY, SUM_AGAIN = timedelta(minutes=1), 0.25
 SUMMED = 20_000  # deliveries that one page's look adds up, more or less; what is left over comes first the next time
 FIRST_SUMMED = 3  # destinations of its first statements; then up to twice as many, as what these read lets expect
+FIRST_DUE = 20  # deliveries of each in trouble that are looked at for which is lost first, beside those that came first
 LEAST_SUMMED = 100  # deliveries that a destination counts as besides
 
 
@@ -53,14 +56,14 @@ class Destinations:
         late: dict[int, list[Late]] = {merchant_id: [] for merchant_id in page.merchant_ids}
         unjudged: set[int] = set()
         views = _views(page, self._memory, facts)
-        for (merchant_id, platform), view in _looked_into(page, views, self._sales).items():
+        for (merchant_id, platform), view in _looked_into(page, views, self._sales, facts).items():
             is_judged = False
             with alone(page.runtime, f"judging merchant {merchant_id}, {platform},"):
                 found, still = _judge(page, merchant_id, view)
                 found += [finding for finding in still if is_shortage(finding)]
-                # While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
                 is_down = any(finding.kind is AlertKind.PLATFORM_DOWN for finding in found)
-                judged: Collection[AlertKind] = [AlertKind.PLATFORM_DOWN] if is_down else _judged(view)
+                is_paused = view.state is DestinationState.PAUSED
+                judged: Collection[AlertKind] = _judged_while_down(view) if is_down and not is_paused else _judged(view)
                 named = self._of_names(page, merchant_id, view, found)
                 if named is UNREAD:  # the alert about its rate stays as it is, too
                     judged = [kind for kind in judged if kind is not AlertKind.DELIVERY_RATE_DROP]
@@ -136,8 +139,17 @@ def _operator_is_told(runtime: Runtime) -> bool:
 
 
 def _judged(view: DestinationView) -> Collection[AlertKind]:
-    """While it is paused, nothing shows whether it takes anything: what is open about that stays as it is."""
+    """While it is paused, nothing shows whether it takes anything: what is open about that stays open."""
     return [AlertKind.QUEUE_BACKLOG] if view.state is DestinationState.PAUSED else OF_DESTINATIONS
+
+
+def _judged_while_down(view: DestinationView) -> Collection[AlertKind]:
+    """While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
+
+    But that it is paused is over once it is resumed, whether or not it takes anything then.
+    """
+    is_resumed = view.told_backlog == Cause.PAUSED and view.state is not DestinationState.PAUSED
+    return [AlertKind.PLATFORM_DOWN, *([AlertKind.QUEUE_BACKLOG] if is_resumed else [])]
 
 
 def _judge(page: Page, merchant_id: int, view: DestinationView) -> tuple[list[Finding], list[Finding]]:
@@ -146,7 +158,8 @@ def _judge(page: Page, merchant_id: int, view: DestinationView) -> tuple[list[Fi
     Then each asks for as much to be over as an open one of its own.
     """
     open_now = page.open_subjects(merchant_id)
-    kinds = {kind for kind in _judged(view) if Subject(kind, view.platform) in open_now}
+    asked = {*_judged(view), AlertKind.PLATFORM_DOWN}  # that one has its words of a pause
+    kinds = {kind for kind in asked if Subject(kind, view.platform) in open_now}
     if view.told_names:
         kinds.discard(AlertKind.DELIVERY_RATE_DROP)  # that is about names, and tells nothing of the whole
     found = judge_destination(view, kinds, page.now)
@@ -237,7 +250,9 @@ class SalesKnown:
         return found
 
 
-def _looked_into(page: Page, views: Mapping[Key, DestinationView], known: SalesKnown) -> dict[Key, DestinationView]:
+def _looked_into(
+    page: Page, views: Mapping[Key, DestinationView], known: SalesKnown, facts: Sequence[DestinationFacts]
+) -> dict[Key, DestinationView]:
     """With what is read only of those where something is found; judged again, that makes the words."""
     in_trouble: dict[Key, list[Finding]] = {}
     for key, view in views.items():
@@ -247,17 +262,19 @@ def _looked_into(page: Page, views: Mapping[Key, DestinationView], known: SalesK
                 in_trouble[key] = [*found, *still]
     sales = known.of(page, views, in_trouble)
     looked = {key: _with_sales(view, sales[key]) if key in sales else view for key, view in views.items()}
+    late = [key for key, found in in_trouble.items() if any(finding.kind in LOSING for finding in found)]
+    _tell_first_loss(page, looked, late, facts)
     troubled = {key: found for key, found in in_trouble.items() if views[key].state is DestinationState.ACTIVE}
     since = {key: min(finding.since for finding in found) for key, found in troubled.items()}
     # What waits may have come after the failure for which a platform is left alone.
     errors = db.last_errors({key: min(at, views[key].failing_since or at) for key, at in since.items()})
-    late = {
+    due = {
         key: oldest.due_at
         for key, found in troubled.items()
         if (oldest := views[key].oldest) is not None
         and any(finding.kind is AlertKind.QUEUE_BACKLOG for finding in found)
     }
-    seconds = db.answer_seconds(late, page.now - RECENT)
+    seconds = db.answer_seconds(due, page.now - RECENT)
     for key in troubled:
         error, event_id = errors.get(key, (None, None))
         view = replace(looked[key], last_error=error, last_failed=event_id, answer_seconds=seconds.get(key))
@@ -265,6 +282,32 @@ def _looked_into(page: Page, views: Mapping[Key, DestinationView], known: SalesK
             view = replace(view, unmappable=db.unmappable_grounds(*key, since[key]))
         looked[key] = view
     return looked
+
+
+def _tell_first_loss(
+    page: Page, views: dict[Key, DestinationView], keys: Sequence[Key], facts: Sequence[DestinationFacts]
+) -> None:
+    """Writes down when the first that waits is lost, of those of the destinations of which it is not known."""
+    wanted = [key for key in keys if views[key].waiting and views[key].first_loss_at is None]
+    settings = {(one.merchant_id, one.platform): one.settings for one in facts}
+    window = page.runtime.settings.retry_window
+    for key, found in db_standing.longest_waiting_of(wanted, window, page.now, FIRST_DUE).items():
+        ends = (_ends_at(key[1], settings[key], *one[1:]) for one in found)
+        views[key] = replace(views[key], first_loss_at=min(ends))
+
+
+def _ends_at(
+    platform: str,
+    settings: Mapping[str, str],
+    window_ends_at: datetime,
+    occurred_at: datetime | None,
+    action_source: str | None,
+) -> datetime:
+    """When a delivery is lost: for its window, or for the age of its event."""
+    if occurred_at is None or action_source is None:
+        return window_ends_at
+    age = mapper_for(platform).oldest_age(action_source, settings)
+    return window_ends_at if age is None else min(window_ends_at, occurred_at + age)
 
 
 def _with_sales(view: DestinationView, sales: Sales) -> DestinationView:
@@ -294,13 +337,14 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
             view = _view(facts, minutes.get(key, []), memory, now)
             outage = key[0], Subject(AlertKind.PLATFORM_DOWN, key[1])
             rate_drop = key[0], Subject(AlertKind.DELIVERY_RATE_DROP, key[1])
-            before = told.get(outage)
+            before, backlog = told.get(outage), told.get((key[0], Subject(AlertKind.QUEUE_BACKLOG, key[1])))
             views[key] = replace(
                 view,
                 outage=_told(lately.get(outage), before),
                 rate_drop=_told(lately.get(rate_drop), told.get(rate_drop)),
                 told_cause=before.cause if before else None,
                 told_reason=before.reason if before else None,
+                told_backlog=backlog.cause if backlog else None,
                 told_names=told[rate_drop].event_names if rate_drop in told else (),
             )
     wanted = [
@@ -316,6 +360,8 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
     seldom = [key for key in wanted if wants_run(views[key])]
     for key, run in db.runs(seldom, now - RUN, past_since).items():
         views[key] = replace(views[key], past=[*run, *views[key].past])
+    paused = [key for key, view in views.items() if view.state is DestinationState.PAUSED]
+    _tell_first_loss(page, views, paused, found)
     return views
 
 
@@ -339,6 +385,7 @@ def _view(facts: DestinationFacts, minutes: Sequence[Minute], memory: Memory, no
         success=SuccessRate(**learned) if learned else None,
         waiting=facts.waiting,
         oldest=_oldest(facts),
+        recovering_since=facts.recovering_since,
         credential=_credential(platform),
     )
 
@@ -355,9 +402,5 @@ def _credential(platform: str) -> str:
 def _oldest(facts: DestinationFacts) -> Oldest | None:
     if facts.due_at is None or facts.window_ends_at is None:
         return None
-    expires_at = facts.window_ends_at
-    if facts.occurred_at is not None and facts.action_source is not None:
-        age = mapper_for(facts.platform).oldest_age(facts.action_source, facts.settings)
-        if age is not None:
-            expires_at = min(expires_at, facts.occurred_at + age)
-    return Oldest(facts.due_at, expires_at)
+    ends_at = _ends_at(facts.platform, facts.settings, facts.window_ends_at, facts.occurred_at, facts.action_source)
+    return Oldest(facts.due_at, ends_at)

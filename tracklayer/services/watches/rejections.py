@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracklayer.db import coverage as db_coverage
 from tracklayer.db import names as db
@@ -27,13 +27,49 @@ from tracklayer.domain.monitors.learn import SuccessRate
 from tracklayer.domain.monitors.refused_requests import key_of
 from tracklayer.domain.monitors.views import PAST, RECENT, RUN
 from tracklayer.domain.monitors.words import clock_time
+from tracklayer.services.watches.memory import MERCHANTS, Remembered
 from tracklayer.services.watches.names import codes_of, share_of
 from tracklayer.services.watches.page import Page, Verdicts
 
 WHOLE = Subject(AlertKind.EVENTS_REJECTED)
+OFTEN = timedelta(days=3)  # so far back is looked at for how often events come with a revoked key
 
 
-def look_at_rejections(page: Page) -> Verdicts:
+class Rejections:
+    """The looks of one process at what is refused. It remembers of open alerts what was before their last day, for an hour."""
+
+    def __init__(self) -> None:
+        self._hours: Remembered[int, tuple[_Asked, list[DoorMinute]]] = Remembered(MERCHANTS)
+
+    def __call__(self, page: Page) -> Verdicts:
+        return _look(page, self._before)
+
+    def _before(self, merchant_id: int, names: Sequence[str], began: datetime, now: datetime) -> list[DoorMinute]:
+        """By the hour, from when an open alert began to its last day; at least two days, which say how often it comes."""
+        since = max(now - RUN, min(began, now - OFTEN)).replace(minute=0, second=0, microsecond=0)
+        asked = _Asked(since, _day(now), tuple(names))
+        known = self._hours.get(merchant_id)
+        if known is None or known[0][1:] != asked[1:] or known[0].since > since:
+            known = asked, _hours(merchant_id, names, since, asked.until)
+            self._hours.note(merchant_id, known)
+        return known[1]
+
+
+class _Asked(NamedTuple):
+    since: datetime
+    until: datetime
+    names: tuple[str, ...]
+
+
+Before = Callable[[int, Sequence[str], datetime, datetime], list[DoorMinute]]
+
+
+def _day(now: datetime) -> datetime:
+    """What is after it is read by the minute, what is before it by the hour."""
+    return (now - PAST).replace(minute=0, second=0, microsecond=0)
+
+
+def _look(page: Page, before: Before) -> Verdicts:
     """Merchants with something refused in the last half hour, or with an alert about it; the others cost one statement."""
     verdicts = Verdicts()
     until = page.now + timedelta(minutes=1)
@@ -53,16 +89,20 @@ def look_at_rejections(page: Page) -> Verdicts:
         each for each in concerned if each in told or wants_past(doors.get(each, []), _usual(usual.get(each, {})))
     ]
     if wanted:
-        since = (page.now - PAST).replace(second=0, microsecond=0)
+        since = _day(page.now)
         doors.update(_doors(wanted, db_coverage.rejections_by_minute(wanted, since, until), since, until))
     began: dict[int, dict[str | None, datetime]] = defaultdict(dict)
-    for (merchant_id, subject), before in told_as(sorted(told), [AlertKind.EVENTS_REJECTED]).items() if told else ():
-        if before.began is not None:
-            began[merchant_id][subject.event_name] = before.began
-    keys = _revoked_keys(doors)
+    for (merchant_id, subject), said in told_as(sorted(told), [AlertKind.EVENTS_REJECTED]).items() if told else ():
+        if said.began is not None:
+            began[merchant_id][subject.event_name] = said.began
+    hours = {
+        merchant_id: before(merchant_id, sorted(name for name in of_names if name), min(of_names.values()), page.now)
+        for merchant_id, of_names in sorted(began.items())
+    }
+    keys = _revoked_keys({each: [*hours.get(each, ()), *doors.get(each, ())] for each in concerned})
     for merchant_id in concerned:
         view = _view(page, merchant_id, doors.get(merchant_id, []), usual.get(merchant_id, {}))
-        view = replace(view, began=began[merchant_id], keys=keys.get(merchant_id, {}))
+        view = replace(view, began=began[merchant_id], keys=keys.get(merchant_id, {}), before=hours.get(merchant_id))
         if merchant_id in wanted:
             view = _with_run(page, merchant_id, view)
         found = judge_events_rejected(view, page.now)
@@ -103,14 +143,19 @@ def _with_run(page: Page, merchant_id: int, view: DoorView) -> DoorView:
     names = wants_run(view)
     if not names:
         return view
-    until = (page.now - PAST).replace(second=0, microsecond=0)
     since = (page.now - RUN).replace(minute=0, second=0, microsecond=0)
+    hours = _hours(merchant_id, sorted({*names} - {""}), since, _day(page.now))
+    return with_run(view, hours, names, page.now)
+
+
+def _hours(merchant_id: int, names: Sequence[str], since: datetime, until: datetime) -> list[DoorMinute]:
+    """What arrived in each hour with anything, ``names`` and what is counted with others by name."""
     received = db.received_by_hour(merchant_id, since, until)
     refused: dict[datetime, dict[tuple[str, str, str], int]] = defaultdict(dict)
     for hour, name, code, field, events in db.refused_by_hour(merchant_id, since, until):
         refused[hour][name, code, field] = events
-    of_names = db.hours_of_names(merchant_id, sorted({OTHERS, *names} - {""}), since, until, since)
-    hours = [
+    of_names = db.hours_of_names(merchant_id, sorted({OTHERS, *names}), since, until, since)
+    return [
         DoorMinute(
             hour,
             accepted,
@@ -120,7 +165,6 @@ def _with_run(page: Page, merchant_id: int, view: DoorView) -> DoorView:
         )
         for hour, (accepted, repeated, _) in sorted(received.items())
     ]
-    return with_run(view, hours, names, page.now)
 
 
 def _usual(learned: Mapping[str, dict[str, Any]]) -> SuccessRate | None:

@@ -50,8 +50,8 @@ def look_at_silence(page: Page) -> Verdicts:
     What is refused at the door has arrived: where an alert tells of that, none that is new tells of silence. One that is open
     is over with an event that is accepted and with nothing else, whatever was learned or forgotten meanwhile.
 
-    While no API process lives nothing can come in: no silence is told then that was not told before, nor within LEAST_SILENCE
-    afterwards, and such a span is no part of one that is told later.
+    While no API process lives nothing can come in: no silence is told then that was not told before, nor for as long again
+    afterwards, LEAST_SILENCE at most, and such a span is no part of one that is told later.
 
     It writes down until when there is nothing to tell of each: no other look is needed before then, however busy it is.
     """
@@ -73,7 +73,7 @@ def look_at_silence(page: Page) -> Verdicts:
             continue  # no event came: what is told stays, whether or not anything is usual now
         found = judge_merchant(view, page.now, is_open=is_silent)
         is_new = bool(found) and not is_silent
-        if is_new and (away.is_fresh or _is_refused(page, merchant_id)):
+        if is_new and (away.is_fresh or _is_refused(page, merchant_id, view)):
             found = []
         elif not found and is_open and view.rhythm is not None:
             found = _without_its_carrier(page, merchant_id, view.rhythm, names, away)
@@ -91,10 +91,12 @@ def look_at_silence(page: Page) -> Verdicts:
     return verdicts
 
 
-def _is_refused(page: Page, merchant_id: int) -> bool:
-    """Whether events come all the same, and an alert tells that they are refused."""
-    is_told = REFUSED in page.open_subjects(merchant_id)
-    return is_told and bool(db.rejected_since(merchant_id, page.now - LEAST_SILENCE))
+def _is_refused(page: Page, merchant_id: int, view: MerchantView) -> bool:
+    """Whether events come all the same, as often as is usual there, and an alert tells that they are refused."""
+    if REFUSED not in page.open_subjects(merchant_id) or view.rhythm is None or view.last_event_at is None:
+        return False
+    last = db.last_rejected(merchant_id, view.last_event_at)
+    return last is not None and not may_have_stopped(view.rhythm, last + MINUTE, page.now)
 
 
 class _Away(NamedTuple):
@@ -106,7 +108,8 @@ class _Away(NamedTuple):
 
 def _away(page: Page) -> _Away:
     spans = api_away(page.now - LEARN_FROM, page.now)
-    return _Away(spans, any(ended > page.now - LEAST_SILENCE for _, ended in spans))
+    # No longer than it was away: one that comes and goes would else keep all silences from being told.
+    return _Away(spans, any(ended > page.now - min(LEAST_SILENCE, ended - began) for began, ended in spans))
 
 
 def _again(rhythm: Rhythm, last: datetime, now: datetime, times: float = TIMES_USUAL) -> datetime:
