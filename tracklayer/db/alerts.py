@@ -170,9 +170,8 @@ ORDER BY opened_at DESC LIMIT 200
 
 
 def told_silences_of_names(merchant_id: int, since: datetime, told_after: timedelta) -> dict[str, list[datetime]]:
-    """Event name -> when alerts opened that it comes no more. One that is listed in a gathered alert may have joined that
-
-    when it was open already: then an instant at which its own silence was as long as any that is told (``told_after``).
+    """Event name -> when alerts opened that it comes no more. One that is listed in a gathered alert may have joined that when
+    it was open already: then an instant at which its own silence was as long as any that is told (``told_after``).
     """
     found: dict[str, list[datetime]] = {}
     params = (merchant_id, AlertKind.TRACKING_STOPPED.value, since)

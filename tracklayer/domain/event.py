@@ -1381,9 +1381,8 @@ def read_instant(value: Any) -> datetime | str:
     """An aware UTC datetime from RFC 3339 text, or the end of a sentence that says what is wrong."""
     how = "such as 2026-04-23T14:12:33.000Z or 2026-04-23T16:12:33+02:00"
     if isinstance(value, str):
-        text = (
-            (value if value.isascii() else without_invisible(value)).strip().upper()
-        )  # RFC 3339 allows t and z in lower case
+        text = value if value.isascii() else without_invisible(value)
+        text = text.strip().upper()  # RFC 3339 allows t and z in lower case
         try:
             value = _from_text(text) if _DATE_AND_TIME.fullmatch(text) else None
         except (ValueError, OverflowError):

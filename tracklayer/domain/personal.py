@@ -910,7 +910,7 @@ def _clean_properties(properties: Mapping[str, Any]) -> tuple[Mapping[str, Any],
             names.append(_shown(key))
         elif isinstance(value, str) and _AS_WEB_ADDRESS(
             value
-        ):  # one with blanks may be a sentence: it was weighed as that, too
+        ):  # with blanks it may be a sentence: weighed as that, too
             kept[key], of_url = without_personal_url(value)
             if of_url:
                 names.append(_shown(key))
@@ -957,6 +957,5 @@ def _is_web_address(text: str) -> bool:
     return text[:8].lower().startswith(("http://", "https://")) and not any(map(str.isspace, text))
 
 
-_AS_WEB_ADDRESS = re.compile(
-    r"\s*https?://[^\s/?#]*(?:[/?#]|\Z)", re.IGNORECASE
-).match  # as ``identifiers.web_url`` reads it
+# As ``identifiers.web_url`` reads it.
+_AS_WEB_ADDRESS = re.compile(r"\s*https?://[^\s/?#]*(?:[/?#]|\Z)", re.IGNORECASE).match

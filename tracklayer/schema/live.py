@@ -53,9 +53,8 @@ class Socket(ASGIWebSocketAdapter):
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
         try:
             while self.ws.application_state is not WebSocketState.DISCONNECTED:
-                yield self._read(
-                    await self.ws.receive_text()
-                )  # without a name: until the next one comes, nothing of it is kept
+                # Without a name: until the next one comes, nothing of it is kept.
+                yield self._read(await self.ws.receive_text())
         except KeyError:
             raise NonTextMessageReceived from None
         except WebSocketDisconnect:

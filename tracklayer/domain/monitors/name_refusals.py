@@ -111,7 +111,6 @@ def judge_name(series: NameSeries, now: datetime) -> Refusing | None:
 
 def judge_late(series: NameSeries, since: datetime, until: datetime) -> Refusing | None:
     """What arrived in a span and was sent long after, as when an outage was over: as many in a row, or of all of it, as
-
     ``judge_name`` asks for. Whether newer ones are taken says nothing of these.
     """
     inside = [one for one in series.stretches if one[1] and since <= one[0] <= until]

@@ -386,9 +386,8 @@ def streak_of(spans: Sequence[Span]) -> Tally | None:
 
 
 def _lately(spans: Sequence[Span], now: datetime) -> Tally | None:
-    """Of the last minutes, from the first in which much failed; where nothing did in them, as after a pause or while a
-
-    platform asked for a rest, from the last that failed before.
+    """Of the last minutes, from the first in which much failed; where nothing did in them, as after a pause or while a platform
+    asked for a rest, from the last that failed before.
     """
     newest_first = [span for span in reversed(spans) if span.outcomes]
     late = [span for span in newest_first if span.end > now - LATELY]

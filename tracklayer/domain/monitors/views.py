@@ -117,21 +117,19 @@ class Told:
 class DestinationView:
     """One destination at one look.
 
-    ``recovering_since``: it was resumed, or released from a hold, then. ``recent``: the last half hour, the newest last. ``past``: the last day by minutes, read only where ``recent``
-    gives reason to (``wants_past``); before it, as far as nothing was accepted in it either, what failed since the last
-    success (``wants_run``), by the hour. ``success``: what it learned of itself, None for a new one. ``outage`` and
-    ``rate_drop``: its alerts of these kinds that are open or were within a day. ``credential``: what its merchant calls
-    that by which the platform knows him, in the plural where it is several things.
+    ``recovering_since``: it was resumed, or released from a hold, then. ``recent``: the last half hour, the newest last. ``past``:
+    the last day by minutes, read only where ``recent`` gives reason to (``wants_past``); before it, as far as nothing was accepted
+    in it either, what failed since the last success (``wants_run``), by the hour. ``success``: what it learned of itself, None for a
+    new one. ``outage`` and ``rate_drop``: its alerts of these kinds that are open or were within a day. ``credential``: what its
+    merchant calls that by which the platform knows him, in the plural where it is several things.
 
-    What is read only where something was found, or where it is paused: ``first_loss_at``: when the first that waits is lost.
-    What is read only where something was found: ``last_error``: what the platform said of the delivery that failed last
-    since then,
-    ``last_failed`` (an event's id), without personal data; ``told_cause`` and ``told_reason``: what its open outage was put
-    down to so far; ``told_backlog``: what its open backlog was; ``told_names``: which names its open drop is about, none where it is about all; ``unmappable``: on what
-    grounds its rules refused events, the
-    commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last;
-    ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that were tried in vain, ``lost_worth``: of
-    those that were dropped since it began, by reason.
+    What is read only where something was found: ``first_loss_at``, also where it is paused: when the first that waits is lost;
+    ``last_error``: what the platform said of the delivery that failed last since then, ``last_failed`` (an event's id), without
+    personal data; ``told_cause`` and ``told_reason``: what its open outage was put down to so far, ``told_backlog``: its open
+    backlog; ``told_names``: which names its open drop is about, none where it is about all; ``unmappable``: on what grounds its
+    rules refused events, the commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last;
+    ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that were tried in vain, ``lost_worth``: of those
+    that were dropped since it began, by reason.
     """
 
     platform: str
