@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+import httpx
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Visitors
 from tests.browser.installation import Installation, Shop
@@ -21,7 +22,7 @@ TRACES = """
 
 
 def sign_in(page: Page, key: str) -> None:
-    page.get_by_label("API key").fill(key)
+    page.get_by_label("API key", exact=True).fill(key)
     page.get_by_role("button", name="Sign in").click()
 
 
@@ -31,7 +32,7 @@ def is_in(page: Page) -> None:
 
 
 def is_out(page: Page) -> None:
-    expect(page.get_by_label("API key")).to_be_visible()
+    expect(page.get_by_label("API key", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
 
 
@@ -39,7 +40,7 @@ def test_with_a_key_and_no_trace_of_it_is_left(visit: Visitors, shop: Shop) -> N
     page = visit()
     page.goto("/")
     is_out(page)
-    expect(page.get_by_label("API key")).to_be_focused()
+    expect(page.get_by_label("API key", exact=True)).to_be_focused()
     sign_in(page, f"  {shop.key} ")
     is_in(page)
     expect(page.get_by_text("default", exact=True)).to_be_visible()
@@ -138,3 +139,47 @@ def test_a_key_that_may_only_read_sees_everything_and_is_told_what_a_button_need
     expect(page.get_by_role("status").filter(has_text="Your key lacks the scope ADMIN")).to_be_visible()
     state = shop.ask("{ merchant { destinations { platform state } } }")["merchant"]["destinations"]
     assert {"platform": "META", "state": "ACTIVE"} in state
+
+
+def test_a_screen_goes_on_when_another_tab_signs_in_anew(visit: Visitors, installed: Installation, shop: Shop) -> None:
+    shop.send("before-a-new-session")
+    page = visit(shop.key)
+    page.clock.install()
+    page.goto("/events")
+    expect(page.get_by_role("link", name="before-a-new-session")).to_be_visible()
+    held: list[Route] = []
+    page.route(
+        "**/graphql", lambda route: route.fallback() if held or not asks_for_events(route) else held.append(route)
+    )
+    page.clock.run_for(5_000)
+    while not held:
+        page.wait_for_timeout(20)
+    (old,) = page.context.cookies()
+
+    (link,) = re.findall(r"/#code=\S+", installed.tracklayer("sign-in"))
+    other = page.context.new_page()
+    other.goto(link)
+    other.get_by_role("button", name="Use the link").click()
+    is_in(other)
+    other.close()
+    answer = httpx.post(
+        held[0].request.url,
+        content=held[0].request.post_data_buffer,
+        headers={
+            "content-type": "application/json",
+            "origin": installed.address,
+            "cookie": f"{old['name']}={old['value']}",
+        },
+    )
+    assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    held[0].fulfill(status=answer.status_code, content_type="application/json", body=answer.text)
+
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    shop.send("after-a-new-session")
+    page.clock.run_for(10_000)
+    page.get_by_role("button", name=re.compile("new events?: show")).click()
+    expect(page.get_by_role("link", name="after-a-new-session")).to_be_visible()
+
+
+def asks_for_events(route: Route) -> bool:
+    return "query EventList" in (route.request.post_data or "")
