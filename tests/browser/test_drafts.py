@@ -155,7 +155,12 @@ def test_a_dialog_says_in_itself_what_went_wrong_and_asks_before_it_forgets(
     create = dialog.get_by_role("button", name="Create", exact=True)
     intercept(page, "CreateApiKey", lose)
     create.click()
-    expect(dialog.get_by_role("alert")).to_have_text(UNKNOWN)
+    told = dialog.get_by_role("alert")
+    expect(told).to_have_text(UNKNOWN)
+    above, below = create.bounding_box(), told.bounding_box()
+    assert above is not None
+    assert below is not None
+    assert below["y"] - (above["y"] + above["height"]) >= 8  # it touches no button
     expect(page.get_by_role("cell", name="backend")).to_have_count(0)  # it is there, and may be looked for
     page.unroute_all()
     page.context.set_offline(True)
