@@ -30,6 +30,21 @@ def test_a_screen_whose_script_did_not_come_is_there_once_somebody_answers(
     visit.complaints.clear()  # browsers write down what did not come
 
 
+@pytest.mark.parametrize("what", ["part-", "dashboard-"])
+def test_a_page_whose_first_script_did_not_come_says_so_and_is_loaded_again(
+    visit: Visitors, installed: Installation, what: str
+) -> None:
+    page = visit(installed.shop.key)
+    away = re.compile(rf"/static/{what}\w+\.js$|/healthz$")
+    page.route(away, lambda route: route.abort())
+    page.goto("/settings")
+    expect(page.get_by_role("alert")).to_contain_text("A part of the dashboard could not be loaded.")
+    expect(page.get_by_role("link", name="Docs")).to_be_visible()
+    page.unroute(away)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Settings")
+    visit.complaints.clear()  # browsers write down what did not come
+
+
 def test_a_clock_that_is_wrong_hides_nothing_and_is_told(visit: Visitors, installed: Installation) -> None:
     shop = installed.new_shop("Slow clock", "meta")
     shop.send("seen-by-a-slow-clock")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.sync_api import Dialog, Locator, Page, Route, expect
 
 from tests.browser.conftest import Visitors
@@ -154,7 +155,12 @@ def test_a_dialog_says_in_itself_what_went_wrong_and_asks_before_it_forgets(
     create = dialog.get_by_role("button", name="Create", exact=True)
     intercept(page, "CreateApiKey", lose)
     create.click()
-    expect(dialog.get_by_role("alert")).to_have_text(UNKNOWN)
+    told = dialog.get_by_role("alert")
+    expect(told).to_have_text(UNKNOWN)
+    above, below = create.bounding_box(), told.bounding_box()
+    assert above is not None
+    assert below is not None
+    assert below["y"] - (above["y"] + above["height"]) >= 8  # it touches no button
     expect(page.get_by_role("cell", name="backend")).to_have_count(0)  # it is there, and may be looked for
     page.unroute_all()
     page.context.set_offline(True)
@@ -187,6 +193,80 @@ def test_a_dialog_says_in_itself_what_went_wrong_and_asks_before_it_forgets(
     visit.complaints.clear()  # browsers write down what did not come
 
 
+@pytest.mark.parametrize("body", ['{"message": "Bad gateway"}', "null", "[]", '{"data": null, "errors": []}'])
+def test_a_change_that_something_on_the_way_answered_may_have_been_done(
+    visit: Visitors, installed: Installation, body: str
+) -> None:
+    shop = installed.new_shop("Behind a gateway")
+    page = visit(shop.key)
+    page.goto("/settings")
+    general = page.get_by_role("region", name="General")
+    name = general.get_by_label("Name", exact=True)
+    said = page.locator(".said")
+
+    def garble(route: Route) -> None:
+        route.fetch()
+        route.fulfill(status=502, content_type="application/json", body=body)
+
+    intercept(page, "UpdateMerchant", garble)
+    name.fill("Behind two gateways")
+    save(general)
+    expect(said).to_have_text(
+        "TrackLayer answered 502, and nothing that can be read. It is not known whether it was done: look, then try again."
+    )
+    assert shop.ask("{ merchant { name } }") == {"merchant": {"name": "Behind two gateways"}}
+    page.unroute_all()
+    name.fill("Behind three gateways")  # what is stored is one's own
+    save(general)
+    expect(said).to_have_text("Saved.")
+    assert shop.ask("{ merchant { name } }") == {"merchant": {"name": "Behind three gateways"}}
+    name.fill("Behind no gateway")
+    page.context.set_offline(True)
+    save(general)
+    expect(said).to_have_text("TrackLayer does not answer. Nothing was changed: try again.")
+    page.context.set_offline(False)
+    visit.complaints.clear()  # browsers write down what did not come
+
+
+def test_a_name_that_was_typed_and_not_added_is_saved_as_well(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Typed names", "meta")
+    page = visit(shop.key)
+    asked = questions(page)
+    page.goto("/destinations/meta")
+    form = page.get_by_role("region", name="Settings", exact=True)
+    form.get_by_label("Only these").check()
+    form.get_by_label("Another event name").fill("Lead2")
+    form.get_by_label("Purchase").first.check()
+    save(form)
+    expect(page.locator(".said")).to_have_text("Saved.")
+    (found,) = shop.ask("{ merchant { destinations { eventNames } } }")["merchant"]["destinations"]
+    assert found == {"eventNames": ["Purchase", "Lead2"]}
+    expect(form.get_by_label("Another event name")).to_have_value("")
+    expect(form.get_by_label("Lead2")).to_be_checked()
+
+    # What is asked about before one leaves can be given up, also where nothing of it would be sent.
+    dataset = form.get_by_label(re.compile("^Dataset"))
+    before = dataset.input_value()
+    dataset.fill(f"{before} ")
+    home = page.get_by_role("navigation", name="Screens").get_by_role("link", name="Home")
+    home.click()
+    assert asked == ["confirm"]
+    form.get_by_role("button", name="Discard changes").click()
+    expect(dataset).to_have_value(before)
+    home.click()
+    expect(page).to_have_url(f"{installed.address}/")
+    assert asked == ["confirm"]
+
+
+def test_who_may_only_read_types_no_note(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Read only")
+    open_many(installed, "Read only", 1)
+    (alert,) = shop.ask(OPEN)["alerts"]["nodes"]
+    page = visit(shop.new_key("reader", "READ")[1])
+    page.goto(f"/notifications/{alert['id']}")
+    expect(page.get_by_label("Note for the others")).to_be_disabled()
+
+
 def test_what_was_typed_when_the_session_ended_is_there_for_who_comes_back(
     visit: Visitors, installed: Installation
 ) -> None:
@@ -212,6 +292,18 @@ def test_what_was_typed_when_the_session_ended_is_there_for_who_comes_back(
     expect(typed(page)).to_have_value("2222222222222222")
     save(page.get_by_role("region", name="Settings", exact=True))
     expect(page.locator(".said")).to_have_text("Saved.")
+
+    id, key = shop.new_key("for a dialog", "ADMIN")
+    page = visit(key)
+    page.goto("/settings")
+    page.get_by_role("button", name="Create a key …").click()
+    name = page.get_by_role("dialog").get_by_label("Name")
+    name.fill("half typed")
+    assert shop.ask(REVOKE, id=id)["revokeApiKey"]["userErrors"] == []
+    is_out(page)
+    expect(page.get_by_label("API key", exact=True)).to_be_focused()
+    sign_in(page, shop.key)
+    expect(name).to_have_value("half typed")
 
     page = begin("3333333333333333")
     sign_in(page, other.key)

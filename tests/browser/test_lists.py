@@ -119,3 +119,15 @@ def test_times_are_local_or_utc_everywhere_at_once(page: Page, shop: Shop) -> No
     page.goto("/events?id=timed")
     arrived = page.get_by_role("row").filter(has_text="timed").locator("time")
     expect(arrived).to_have_attribute("title", re.compile(r" UTC$"))
+
+
+def test_a_blank_between_two_words_is_typed_as_slowly_as_one_likes(page: Page, shop: Shop) -> None:
+    shop.send("two-words")
+    page.goto("/deliveries")
+    words = page.get_by_label("Words of the error")
+    words.press_sequentially("access ")
+    expect(page).to_have_url(re.compile(r"=access$"))
+    page.evaluate(FRAMES)
+    words.press_sequentially("token")
+    expect(page).to_have_url(re.compile(r"=access(\+|%20)token$"))
+    expect(words).to_have_value("access token")

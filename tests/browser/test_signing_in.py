@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+import httpx
+from playwright.sync_api import Page, Route, expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import Visitors, session_of
 from tests.browser.installation import Installation, Shop
 
 HOME = re.compile("Home")
@@ -21,7 +22,7 @@ TRACES = """
 
 
 def sign_in(page: Page, key: str) -> None:
-    page.get_by_label("API key").fill(key)
+    page.get_by_label("API key", exact=True).fill(key)
     page.get_by_role("button", name="Sign in").click()
 
 
@@ -31,7 +32,7 @@ def is_in(page: Page) -> None:
 
 
 def is_out(page: Page) -> None:
-    expect(page.get_by_label("API key")).to_be_visible()
+    expect(page.get_by_label("API key", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
 
 
@@ -39,7 +40,7 @@ def test_with_a_key_and_no_trace_of_it_is_left(visit: Visitors, shop: Shop) -> N
     page = visit()
     page.goto("/")
     is_out(page)
-    expect(page.get_by_label("API key")).to_be_focused()
+    expect(page.get_by_label("API key", exact=True)).to_be_focused()
     sign_in(page, f"  {shop.key} ")
     is_in(page)
     expect(page.get_by_text("default", exact=True)).to_be_visible()
@@ -138,3 +139,37 @@ def test_a_key_that_may_only_read_sees_everything_and_is_told_what_a_button_need
     expect(page.get_by_role("status").filter(has_text="Your key lacks the scope ADMIN")).to_be_visible()
     state = shop.ask("{ merchant { destinations { platform state } } }")["merchant"]["destinations"]
     assert {"platform": "META", "state": "ACTIVE"} in state
+
+
+def test_a_screen_goes_on_where_a_question_was_answered_for_a_session_whose_place_another_took(
+    visit: Visitors, installed: Installation, shop: Shop
+) -> None:
+    shop.send("before-a-new-session")
+    old = session_of(installed.address, shop.key)
+    cookie = {"content-type": "application/json", "cookie": f"{old['name']}={old['value']}"}
+    assert httpx.request("DELETE", f"{installed.address}/session", headers=cookie, timeout=30).is_success
+    page = visit(shop.key)
+    page.clock.install()
+    page.goto("/events")
+    expect(page.get_by_role("link", name="before-a-new-session")).to_be_visible()
+    answered: list[str] = []
+
+    def answer(route: Route) -> None:
+        if answered or "query EventList" not in (route.request.post_data or ""):
+            route.fallback()
+            return
+        url, content = route.request.url, route.request.post_data_buffer
+        told = httpx.post(url, content=content, headers=cookie, timeout=30)
+        answered.append(told.json()["errors"][0]["extensions"]["code"])
+        route.fulfill(status=told.status_code, content_type="application/json", body=told.text)
+
+    page.route("**/graphql", answer)
+    page.clock.run_for(5_000)
+    while not answered:
+        page.wait_for_timeout(20)
+    assert answered == ["UNAUTHENTICATED"]
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    shop.send("after-a-new-session")
+    page.clock.run_for(10_000)
+    page.get_by_role("button", name=re.compile("new events?: show")).click()
+    expect(page.get_by_role("link", name="after-a-new-session")).to_be_visible()

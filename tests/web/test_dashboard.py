@@ -41,10 +41,11 @@ async def test_every_screen_is_the_same_page_and_lets_nothing_else_run(client: h
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert not re.search(r"<script(?![^>]* src=)|style=|\son\w+=", answer.text)
-    (style,) = re.findall(r"<style>(.*?)</style>", answer.text, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert f"style-src 'self' 'sha256-{digest}';" in policy
+    for kind, tag in (("style-src", "style"), ("script-src", "script")):
+        (text,) = re.findall(f"<{tag}>(.*?)</{tag}>", answer.text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind} 'self' 'sha256-{digest}';" in policy
+    assert not re.search(r"<script(?![^>]* src=)[^>]|style=|\son\w+=", answer.text)
     again = await client.get(path, headers={"if-none-match": answer.headers["etag"]})
     assert (again.status_code, again.headers["content-security-policy"]) == (304, policy)
     assert not re.search(r"https?://", answer.text)

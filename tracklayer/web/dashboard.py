@@ -27,6 +27,24 @@ ICON = HERE / "static" / "icon.svg"
 # The names of built files change with their bytes.
 FOR_EVER = {"cache-control": "public, max-age=31536000, immutable"}
 FOR_A_DAY = {"cache-control": "public, max-age=86400"}
+# It stands in the page itself, as nothing else would come where the dashboard's script did not: that would have taken the
+# `noscript` away. A page that was loaded again already rests, so that what is gone for good does not go round and round.
+WATCH = """
+addEventListener('load', () => {
+  const left = document.querySelector('#app > noscript')
+  if (!left) return
+  const main = document.createElement('main')
+  main.role = 'alert'
+  main.textContent =
+    'A part of the dashboard could not be loaded. The page is loaded again by itself as soon as TrackLayer answers.'
+  left.after(main)
+  const look = () =>
+    fetch('/healthz', { cache: 'no-store' })
+      .then((answer) => answer.ok && location.reload(), () => {})
+      .then(() => setTimeout(look, 3000))
+  setTimeout(look, performance.getEntriesByType('navigation')[0]?.type === 'reload' ? 30000 : 3000)
+})
+"""
 
 
 class _Text(PathConvertor):
@@ -103,6 +121,7 @@ def _page() -> tuple[Document, dict[str, str]]:
 <title>TrackLayer</title>
 <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <style>{shell}</style>
+<script>{WATCH}</script>
 <link rel="preload" href="/static/{style.name}" as="style">
 {parts}<script src="/static/{script.name}" type="module"></script>
 </head>
@@ -115,4 +134,4 @@ def _page() -> tuple[Document, dict[str, str]]:
 </body>
 </html>
 """
-    return document_of(text.encode(), HTML), page_headers(shell)
+    return document_of(text.encode(), HTML), page_headers(shell, WATCH)

@@ -29,8 +29,10 @@ _OTHERS = {
 GRAPHIQL_HEADERS = {"content-security-policy": "; ".join(_POLICY), **_OTHERS}
 
 
-def page_headers(style: str) -> dict[str, str]:
-    """Of a page that has one style in itself: that very one may stand there, and no other."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = "; ".join((*_POLICY, *_TRUSTED_TYPES)).replace("style-src 'self'", f"style-src 'self' 'sha256-{digest}'")
+def page_headers(style: str, script: str) -> dict[str, str]:
+    """Of a page that has one style and one script in itself: those very ones may stand there, and no others."""
+    policy = "; ".join((*_POLICY, *_TRUSTED_TYPES))
+    for kind, text in (("style-src", style), ("script-src", script)):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        policy = policy.replace(f"{kind} 'self'", f"{kind} 'self' 'sha256-{digest}'")
     return {"content-security-policy": policy, **_OTHERS}

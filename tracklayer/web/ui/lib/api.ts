@@ -46,7 +46,8 @@ const CHANGE_MS = 120_000 // it may count or put together much; and of a change 
 
 /**
  * Asks, and gives what was answered even where a part of it is refused. A question of which something was deleted while it was
- * answered is asked again. Throws ApiError where there is no answer.
+ * answered is asked again, and so is one that was asked by a session whose place another took meanwhile. Throws ApiError where
+ * there is no answer.
  */
 export async function askAll<Result, Variables>(
   operation: Operation<Result, Variables>,
@@ -57,8 +58,9 @@ export async function askAll<Result, Variables>(
     try {
       return await askOnce(operation, variables, signal)
     } catch (error) {
-      const isOver = !(error instanceof ApiError) || error.code !== 'CHANGED_MEANWHILE' || again === 0
-      if (isOver || operation.trimStart().startsWith('mutation')) throw error
+      const code = error instanceof ApiError ? error.code : null
+      const isPassing = code === 'CHANGED_MEANWHILE' || (code === 'UNAUTHENTICATED' && Boolean(session.peek()))
+      if (!isPassing || again === 0 || operation.trimStart().startsWith('mutation')) throw error
     }
   }
 }
@@ -71,7 +73,7 @@ async function askOnce<Result, Variables>(
   const isChange = operation.trimStart().startsWith('mutation')
   const isOffline = !navigator.onLine
   const asked = Date.now()
-  let answer: { data?: Result | null; errors?: GraphQLErrorShape[] }
+  let answer: { data?: Result | null; errors?: GraphQLErrorShape[] } | null = null
   let status: number | null = null
   try {
     answer = await within(
@@ -98,6 +100,9 @@ async function askOnce<Result, Variables>(
     )
   } catch (error) {
     if (signal?.aborted) throw error
+  }
+  // What is neither a result nor an error is nobody's answer but that of something on the way here.
+  if (answer?.data == null && !(Array.isArray(answer?.errors) && answer.errors.length)) {
     isAnswered.value = false
     const said = status === null ? 'TrackLayer does not answer.' : `TrackLayer answered ${status}, and nothing that can be read.`
     throw new ApiError('UNREACHABLE', isChange ? `${said} ${whatBecame(variables, isOffline)}` : said)
@@ -107,14 +112,11 @@ async function askOnce<Result, Variables>(
   const first = errors[0]
   if (errors.some((one) => one.extensions?.code === 'UNAUTHENTICATED')) {
     await resume()
-    throw new ApiError('UNAUTHENTICATED', 'You are signed out.')
+    const isHere = session.peek() // by another session, which another tab began while this was on its way
+    throw new ApiError('UNAUTHENTICATED', isHere ? 'You signed in anew meanwhile: nothing was changed. Try again.' : 'You are signed out.')
   }
   if (answer.data == null) {
-    throw new ApiError(
-      first?.extensions?.code ?? 'UNREACHABLE',
-      first?.message ?? `TrackLayer answered ${status}.`,
-      first?.extensions?.retryAfterSeconds ?? null,
-    )
+    throw new ApiError(first!.extensions?.code ?? 'UNREACHABLE', first!.message, first!.extensions?.retryAfterSeconds ?? null)
   }
   return { data: answer.data, errors }
 }
@@ -124,6 +126,16 @@ function whatBecame(variables: unknown, isOffline: boolean): string {
   if ((variables as { dryRun?: unknown }).dryRun === true) return 'Nothing was changed: try again.'
   if (isOffline) return 'This computer is offline: it was not done.'
   return 'It is not known whether it was done: look, then try again.'
+}
+
+/** Asks what stands there before it is changed. Throws as `ask` does; then it is said that nothing was changed. */
+export async function look<Result, Variables>(operation: Operation<Result, Variables>, variables: Variables): Promise<Result> {
+  try {
+    return await ask(operation, variables)
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 'UNREACHABLE') throw new ApiError(error.code, `${error.message} Nothing was changed: try again.`)
+    throw error
+  }
 }
 
 /** Asks. Throws ApiError for anything but a whole answer. */

@@ -68,8 +68,10 @@ export function useAsk<Result, Variables>(
       } catch (error) {
         if (controller.signal.aborted) return
         const told = error instanceof ApiError ? error : new ApiError('INTERNAL', 'This screen met a fault of its own.')
-        const isRefused = told.code === 'UNAUTHENTICATED' || told.code === 'FORBIDDEN'
-        pause = told.retryAfterSeconds ? told.retryAfterSeconds * 1000 : told.code === 'UNREACHABLE' ? 3000 : every
+        // Who is still somebody, by a session that another tab began meanwhile, was asked for by the one before.
+        const isReplaced = told.code === 'UNAUTHENTICATED' && Boolean(session.peek())
+        const isRefused = (told.code === 'UNAUTHENTICATED' && !isReplaced) || told.code === 'FORBIDDEN'
+        pause = told.retryAfterSeconds ? told.retryAfterSeconds * 1000 : told.code === 'UNREACHABLE' || isReplaced ? 3000 : every
         told.isAskedAgain = !isRefused && pause > 0
         setFound((before) => ({ ...before, key: wanted, error: told, data: before.key === wanted ? before.data : null }))
         if (isRefused) return

@@ -12,6 +12,8 @@ export interface Draft<T> {
   /** What was changed here, and nothing else: what is to be sent. */
   changes: Partial<T>
   isChanged: boolean
+  /** What is stored, as far as is known. */
+  theirs: T
   /** Of what was changed here, what was changed elsewhere since that began: as it is there now. */
   moved: Partial<T>
   /** Gives up what was typed where it was changed elsewhere. */
@@ -19,7 +21,8 @@ export interface Draft<T> {
   discard: () => void
   /** `saved`: as it is stored now. What was typed since it was sent stays. */
   settle: (saved: T) => void
-  /** Takes up what is stored at this moment; false, and it is said, where that is not what one saw when one typed. */
+  /** Takes up what is stored at this moment, before the draft is sent; false, and it is said, where that is not what one saw when
+   * one typed. */
   meets: (stored: T) => boolean
 }
 
@@ -27,8 +30,9 @@ interface Three<T> {
   /** What the form began with. */
   base: T
   draft: T
-  /** What is stored, as far as is known. */
   theirs: T
+  /** What was sent, and whether it arrived is not known: what is stored may be that, and then nobody else changed it. */
+  sent: Partial<T>
 }
 
 const isSame = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other)
@@ -42,19 +46,24 @@ function pick<T extends object>(from: T, names: (keyof T)[]): Partial<T> {
 }
 
 /** With what is stored now: taken over where nobody changed it here, or to the same. */
-function take<T extends object>({ base, draft }: Three<T>, theirs: T): Three<T> {
-  const free = namesOf(draft, theirs).filter((name) => isSame(draft[name], base[name]) || isSame(draft[name], theirs[name]))
+function take<T extends object>(held: Three<T>, theirs: T): Three<T> {
+  const { base, draft, sent } = held
+  const ours = changed(held)
+  const free = namesOf(draft, theirs).filter((name) => !ours.includes(name) || isSame(draft[name], theirs[name]))
   const taken = pick(theirs, free)
-  return { base: { ...base, ...taken }, draft: { ...draft, ...taken }, theirs }
+  const arrived = pick(theirs, ours.filter((name) => name in sent && isSame(sent[name], theirs[name])))
+  return { base: { ...base, ...taken, ...arrived }, draft: { ...draft, ...taken }, theirs, sent }
 }
 
-const changed = <T extends object>({ base, draft }: Three<T>) => namesOf(draft).filter((name) => !isSame(draft[name], base[name]))
+/** What was put back to what it was is a change as well, where that is stored no more. */
+const changed = <T extends object>({ base, draft, theirs }: Three<T>) =>
+  namesOf(draft).filter((name) => !isSame(draft[name], base[name]) || !isSame(theirs[name], base[name]))
 
 const clashing = <T extends object>(held: Three<T>) => changed(held).filter((name) => !isSame(held.theirs[name], held.base[name]))
 
 /** A draft of the values that are shown; each field for itself. */
 export function useDraft<T extends object>(shown: T): Draft<T> {
-  const held = useRef<Three<T>>({ base: shown, draft: shown, theirs: shown })
+  const held = useRef<Three<T>>({ base: shown, draft: shown, theirs: shown, sent: {} })
   const seen = useRef(shown)
   const [, setTurn] = useState(0)
   if (!isSame(shown, seen.current)) {
@@ -70,25 +79,29 @@ export function useDraft<T extends object>(shown: T): Draft<T> {
   useUnsaved(names.length > 0)
   return {
     draft,
-    set: (part) => become({ ...held.current, draft: { ...held.current.draft, ...part } }),
+    set: (part) => become(take({ ...held.current, draft: { ...held.current.draft, ...part } }, held.current.theirs)),
     changes: pick(draft, names),
     isChanged: names.length > 0,
+    theirs: held.current.theirs,
     moved: pick(held.current.theirs, clashing(held.current)),
     takeMoved: () => {
       const { base, draft: typed, theirs } = held.current
       const taken = pick(theirs, clashing(held.current))
-      become({ base: { ...base, ...taken }, draft: { ...typed, ...taken }, theirs })
+      become({ ...held.current, base: { ...base, ...taken }, draft: { ...typed, ...taken } })
     },
-    discard: () => become({ base: held.current.theirs, draft: held.current.theirs, theirs: held.current.theirs }),
+    discard: () => become({ ...held.current, base: held.current.theirs, draft: held.current.theirs }),
     settle: (saved) => {
       const typed = held.current.draft
       const since = namesOf(typed).filter((name) => !isSame(typed[name], draft[name]))
-      become({ base: saved, draft: { ...saved, ...pick(typed, since) }, theirs: saved })
+      become({ base: saved, draft: { ...saved, ...pick(typed, since) }, theirs: saved, sent: {} })
     },
     meets: (stored) => {
       const before = held.current.theirs
       become(take(held.current, stored))
-      if (clashing(held.current).every((name) => isSame(before[name], stored[name]))) return true
+      if (clashing(held.current).every((name) => isSame(before[name], stored[name]))) {
+        held.current = { ...held.current, sent: held.current.draft }
+        return true
+      }
       say('Not saved: somebody else changed it meanwhile. Look at what it is now, then save again.', { isBad: true })
       return false
     },

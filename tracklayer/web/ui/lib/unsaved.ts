@@ -33,8 +33,8 @@ export function mayLeave(): boolean {
 }
 
 /** Asks whether what is not saved may be lost. */
-export function mayLose(): boolean {
-  return confirm('What you changed here is not saved. Leave it?')
+export function mayLose(question = 'What you changed here is not saved. Leave it?'): boolean {
+  return confirm(question)
 }
 
 /** Gives up what is not saved, where it is worth nothing any more. */

@@ -7,19 +7,21 @@ import { kept } from '../lib/session'
 import { mayLose, useUnsaved } from '../lib/unsaved'
 
 /** A question above the screen. Escape and the close button call `close`; focus goes back to where it was.
- * `isUnsaved`: something was typed in it, and it is asked before that is lost. */
+ * `isUnsaved`: there is something in it that would be lost, such as what was typed, and it is asked before, as `asks` says. */
 export function Dialog({
   title,
   close,
   children,
   wide = false,
   isUnsaved = false,
+  asks,
 }: {
   title: string
   close: () => void
   children: ComponentChildren
   wide?: boolean
   isUnsaved?: boolean
+  asks?: string
 }) {
   const box = useRef<HTMLDialogElement>(null)
   useUnsaved(isUnsaved)
@@ -41,7 +43,7 @@ export function Dialog({
     else box.current?.showModal()
   }, [isKept])
   const leave = () => {
-    if (!isUnsaved || mayLose()) close()
+    if (!isUnsaved || mayLose(asks)) close()
   }
   return (
     <dialog

@@ -136,7 +136,10 @@ export function TextFilter({
   const [text, setText] = useState(given)
   const box = useRef<HTMLInputElement>(null)
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
-  useEffect(() => setText(given), [given])
+  // A blank at the end is no part of the filter, and more may be typed behind it.
+  useEffect(() => {
+    if (given !== text.trim()) setText(given)
+  }, [given])
   useEffect(() => () => clearTimeout(timer.current), [])
   useKeys(hotkey ? [{ keys: hotkey, does: label, run: () => box.current?.focus() }] : [])
   // What is typed on the way to a filter is no place to go back to.

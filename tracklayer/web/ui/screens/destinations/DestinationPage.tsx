@@ -90,7 +90,8 @@ function Parts({ form, destination, again }: { form: PlatformForm; destination: 
           </p>
         </Notice>
       )}
-      <div class="halves">
+      {/* It has a name, so that it is the same one whatever stands above it: in it is what somebody typed. */}
+      <div class="halves" key="halves">
         <div>
           <SettingsForm form={form} destination={destination} saved={again} />
         </div>

@@ -1,32 +1,34 @@
-import { useState } from 'preact/hooks'
-
 import { settingsOf, type PlatformForm } from './form'
 
-/** Which events a destination takes: every one, or those that are ticked. `names` of null: every event. */
+/** Which events a destination takes: every one, or those that are ticked. `names` of null: every event.
+ * `typed`: a name that is not added to them yet. */
 export function EventNames({
   form,
   names,
+  typed,
   change,
+  type,
   errors,
   disabled,
 }: {
   form: PlatformForm
   names: string[] | null
+  typed: string
+  type: (text: string) => void
   change: (names: string[] | null) => void
   errors: string[]
   disabled: boolean
 }) {
-  const [own, setOwn] = useState('')
   const theirs = settingsOf(form.eventNames)
   const known = Object.keys(theirs)
   const others = (names ?? []).filter((name) => !known.includes(name))
   const flip = (name: string) =>
     change(names?.includes(name) ? names.filter((one) => one !== name) : [...(names ?? []), name])
   const add = () => {
-    const name = own.trim()
+    const name = typed.trim()
     if (!name) return
     if (!names?.includes(name)) change([...(names ?? []), name])
-    setOwn('')
+    type('')
   }
   return (
     <fieldset class="setting" disabled={disabled} data-wrong={errors.length > 0 || undefined}>
@@ -65,8 +67,8 @@ export function EventNames({
               placeholder="Another event name"
               autocomplete="off"
               spellcheck={false}
-              value={own}
-              onInput={(event) => setOwn(event.currentTarget.value)}
+              value={typed}
+              onInput={(event) => type(event.currentTarget.value)}
               onKeyDown={(event) => {
                 if (event.key === 'Enter') {
                   event.preventDefault()
@@ -74,11 +76,11 @@ export function EventNames({
                 }
               }}
             />
-            <button type="button" disabled={!own.trim()} onClick={add}>
+            <button type="button" disabled={!typed.trim()} onClick={add}>
               Add
             </button>
           </div>
-          {names.length === 0 && (
+          {names.length === 0 && !typed.trim() && (
             <p class="setting-wrong" role="alert">
               Choose one event at least. To stop for a while, pause the destination instead.
             </p>

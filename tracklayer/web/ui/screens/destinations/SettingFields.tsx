@@ -116,7 +116,8 @@ function Secret({ setting, field, shown, change, disabled, id, describedBy, isWr
     value: field.text,
     placeholder: isStored && !field.isRemoved ? 'leave empty to keep it' : isLong ? 'paste the file’s text' : '',
   }
-  const set = (text: string) => change({ ...field, text, isRemoved: false })
+  // Emptied, it is as if nobody had touched it: it keeps what is stored now.
+  const set = (text: string) => change({ ...field, text, stored: text || !isStored ? field.stored : stored, isRemoved: false })
   return (
     <div class="setting-secret">
       <p class="setting-stored" id={`${id}-stored`}>
@@ -125,7 +126,7 @@ function Secret({ setting, field, shown, change, disabled, id, describedBy, isWr
         ) : field.isRemoved ? (
           <>
             Will be removed when you save.{' '}
-            <button type="button" class="plain" onClick={() => change({ ...field, isRemoved: false })}>
+            <button type="button" class="plain" onClick={() => set('')}>
               Keep it
             </button>
           </>

@@ -3,7 +3,7 @@
 import { useRef, useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
-import { ask } from '../../lib/api'
+import { ask, look } from '../../lib/api'
 import { useDraft } from '../../lib/draft'
 import type { Json } from '../../lib/exact'
 import { count, counted, words } from '../../lib/format'
@@ -32,40 +32,41 @@ export function SettingsForm({
 }) {
   const shown = settingsOf(destination?.settings)
   const drafted = useDraft<Fields>(fieldsOf(form.settings, shown))
-  const takes = useDraft({ eventNames: destination?.eventNames ?? null })
+  const takes = useDraft({ eventNames: destination?.eventNames ?? null, typed: '' })
   const fields = drafted.draft
   const names = takes.draft.eventNames
+  const typed = takes.draft.typed.trim() // a name that was not added yet counts as well
+  const withTyped = (all: string[] | null) => (all === null || !typed || all.includes(typed) ? all : [...all, typed])
+  const taken = withTyped(names)
   const [troubles, setTroubles] = useState<Trouble[]>([])
   const [check, setCheck] = useState<Check | null>(null)
 
   const box = useRef<HTMLFormElement>(null)
 
   const changes = changesOf(form.settings, shown, drafted.changes)
-  const isNewNames = takes.isChanged
+  const isNewNames = JSON.stringify(taken) !== JSON.stringify(takes.theirs.eventNames)
   const isChanged = Object.keys(changes).length > 0 || isNewNames
   const doubled = form.settings.some((one) => one.kind === 'MAP' && doubledKeys(fields[one.name]!).length > 0)
-  const isNameless = names !== null && names.length === 0
+  const isNameless = taken !== null && taken.length === 0
   const canChange = may('ADMIN')
-
-  /** Whether what is changed here is as it is seen here, at this moment. */
-  const isSeen = async () => {
-    const { merchant } = await ask(Destinations, {})
-    const now = merchant.destinations.find((one) => one.platform === form.platform)
-    if (!now) return true
-    return drafted.meets(fieldsOf(form.settings, settingsOf(now.settings))) && takes.meets({ eventNames: now.eventNames })
-  }
 
   const save = async () => {
     setCheck(null)
-    if (!(await isSeen())) {
-      saved()
-      return
+    const { merchant } = await look(Destinations, {})
+    const now = merchant.destinations.find((one) => one.platform === form.platform)
+    if (now) {
+      const met = [drafted.meets(fieldsOf(form.settings, settingsOf(now.settings))), takes.meets({ eventNames: now.eventNames, typed: '' })]
+      if (met.includes(false)) {
+        saved()
+        return
+      }
     }
     const { setDestination } = await ask(SetDestination, {
       input: {
         platform: form.platform,
         settings: changes,
-        ...(isNewNames || !destination ? { eventNames: names } : {}),
+        // Where somebody else has set it up by now, or changed which names it takes, theirs stay, unless they were changed here.
+        ...(isNewNames || !now ? { eventNames: now && !('eventNames' in takes.changes) ? withTyped(now.eventNames) : taken } : {}),
       },
     })
     setTroubles(setDestination.userErrors)
@@ -75,7 +76,7 @@ export function SettingsForm({
       return
     }
     drafted.settle(fieldsOf(form.settings, settingsOf(setDestination.destination.settings)))
-    takes.settle({ eventNames: setDestination.destination.eventNames })
+    takes.settle({ eventNames: setDestination.destination.eventNames, typed: '' })
     setCheck(setDestination.check)
     say('Saved.')
     saved()
@@ -129,7 +130,9 @@ export function SettingsForm({
         <EventNames
           form={form}
           names={names}
-          change={(eventNames) => takes.set({ eventNames })}
+          typed={takes.draft.typed}
+          change={(eventNames) => takes.set({ eventNames, ...(eventNames === null ? { typed: '' } : {}) })}
+          type={(text) => takes.set({ typed: text })}
           errors={troubleOf(troubles, 'eventNames')}
           disabled={!canChange}
         />
@@ -138,7 +141,7 @@ export function SettingsForm({
           names={Object.fromEntries(form.settings.map((one) => [one.name, one.label]))}
           words={(field) => fieldWords(field as Field)}
         />
-        <Moved form={takes} names={{ eventNames: 'Events' }} words={(taken) => (taken as string[] | null)?.join(', ') ?? 'every event'} />
+        <Moved form={takes} names={{ eventNames: 'Events', typed: 'Another event name' }} words={(taken) => (taken as string[] | null)?.join(', ') ?? 'every event'} />
         <div class="actions">
           <Action
             scope="ADMIN"
@@ -148,7 +151,7 @@ export function SettingsForm({
           >
             {destination ? 'Save' : `Set up ${form.title}`}
           </Action>
-          {isChanged && destination && (
+          {(drafted.isChanged || takes.isChanged) && destination && (
             <button
               type="button"
               onClick={() => {
@@ -168,8 +171,8 @@ export function SettingsForm({
   )
 }
 
-function fieldWords({ text, lines }: Field): string {
-  return text || lines.map((line) => `${line.key}: ${line.value}`).join(', ') || 'not set'
+function fieldWords({ text, lines, stored }: Field): string {
+  return text || stored || lines.map((line) => `${line.key}: ${line.value}`).join(', ') || 'not set'
 }
 
 function summaryOf(form: PlatformForm, changes: Record<string, Json>, isNewNames: boolean): string {

@@ -18,6 +18,8 @@ export interface Line {
 export interface Field {
   text: string
   lines: Line[]
+  /** Of a secret: the dots of the one that it is to replace, by which it is seen that somebody else replaced it. */
+  stored: string
   /** Of a secret: whether the one that is stored is to be removed. */
   isRemoved: boolean
 }
@@ -32,14 +34,15 @@ function isDigits(value: object): boolean {
   return 'source' in value && typeof value.source === 'string'
 }
 
-/** A form as settings are; of a secret nothing, whatever its dots say. */
+/** A form as settings are; of a secret no text, whatever its dots say. */
 export function fieldsOf(settings: readonly Setting[], shown: Shown): Fields {
   return Object.fromEntries(settings.map((setting) => [setting.name, fieldOf(setting, shown[setting.name])]))
 }
 
 function fieldOf(setting: Setting, value: Json | undefined): Field {
-  const field: Field = { text: '', lines: [], isRemoved: false }
-  if (setting.secret || value === undefined || value === null) return field
+  const field: Field = { text: '', lines: [], stored: '', isRemoved: false }
+  if (value === undefined || value === null) return field
+  if (setting.secret) return { ...field, stored: String(value) }
   if (setting.kind === 'MAP') return { ...field, lines: linesOf(value) }
   if (setting.kind === 'LIST' && Array.isArray(value)) return { ...field, text: value.map(String).join('\n') }
   if (setting.kind === 'CHOICE' && typeof value === 'boolean') {

@@ -1,9 +1,10 @@
 import { useRef, useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
-import { ask } from '../../lib/api'
+import { ask, look } from '../../lib/api'
 import { useDraft } from '../../lib/draft'
 import { useKeys } from '../../lib/keys'
+import { may } from '../../lib/session'
 import { clock, exactTime, now } from '../../lib/time'
 import { Action } from '../../parts/Action'
 import { Moved } from '../../parts/Moved'
@@ -64,6 +65,7 @@ function Note({ alert, isKnown, changed }: { alert: Alert; isKnown: boolean; cha
         <textarea
           ref={box}
           maxLength={MOST_OF_NOTE}
+          disabled={!may('ADMIN')}
           value={form.draft.note}
           onInput={(event) => form.set({ note: event.currentTarget.value })}
           onKeyDown={(event) => {
@@ -77,7 +79,7 @@ function Note({ alert, isKnown, changed }: { alert: Alert; isKnown: boolean; cha
         kind={isKnown ? '' : 'main'}
         disabled={isKnown && !form.isChanged}
         run={async () => {
-          const { node } = await ask(AlertById, { id: alert.id })
+          const { node } = await look(AlertById, { id: alert.id })
           if (node?.__typename === 'Alert' && !form.meets({ note: node.note ?? '' })) {
             changed()
             return

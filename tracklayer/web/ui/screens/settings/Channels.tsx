@@ -3,12 +3,14 @@
 import { useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
-import { ask } from '../../lib/api'
+import { ask, look } from '../../lib/api'
+import { useDraft } from '../../lib/draft'
 import { words } from '../../lib/format'
 import { may } from '../../lib/session'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
 import { Dialog } from '../../parts/Dialog'
+import { Moved } from '../../parts/Moved'
 import { Notice } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
 import { Badge, Mark } from '../../parts/Status'
@@ -17,7 +19,7 @@ import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
 import type { AlertKind } from '../notifications/notifications.gql'
 import type { Channel } from './merchant'
 import { Once } from './Once'
-import { RemoveAlertChannel, SetAlertChannel, TestAlertChannel } from './settings.gql'
+import { RemoveAlertChannel, SetAlertChannel, Settings, TestAlertChannel } from './settings.gql'
 import { TextField } from './TextField'
 
 const ALERTS = Object.entries({
@@ -38,6 +40,7 @@ const EVENTS: [string, string][] = [
   ['redelivery.finished', 'A redelivery is finished'],
 ]
 const titles = new Map([...ALERTS, ...EVENTS, ['*', 'All alerts']] as [string, string][])
+const severities: Record<Channel['minSeverity'], string> = { WARNING: 'Warnings and critical ones', CRITICAL: 'Critical ones only' }
 
 export function Channels({ channels, changed }: { channels: Channel[]; changed: () => void }) {
   const [edited, setEdited] = useState<Channel | 'new' | null>(null)
@@ -65,7 +68,8 @@ export function Channels({ channels, changed }: { channels: Channel[]; changed: 
       </ul>
       {edited && (
         <Edit
-          channel={edited === 'new' ? null : edited}
+          channel={edited === 'new' ? null : (channels.find((one) => one.id === edited.id) ?? edited)}
+          changed={changed}
           close={() => setEdited(null)}
           saved={(made) => {
             setEdited(null)
@@ -192,25 +196,41 @@ function Line({
   )
 }
 
+/** What can be changed of a channel. `url`: the one to be told at from now on, '' for the one that it has; `shown` is of that. */
+function formOf(channel: Channel | null) {
+  return {
+    address: { url: '', shown: channel?.url ?? '' },
+    topics: channel ? [...channel.topics].sort() : ['*'],
+    minSeverity: channel?.minSeverity ?? 'WARNING',
+  }
+}
+
+type Form = ReturnType<typeof formOf>
+
+function partWords(part: unknown): string {
+  if (Array.isArray(part)) return part.map((topic: string) => titles.get(topic) ?? words(topic)).join(', ')
+  return typeof part === 'string' ? severities[part as Channel['minSeverity']] : (part as Form['address']).shown
+}
+
 function Edit({
   channel,
+  changed,
   close,
   saved,
 }: {
   channel: Channel | null
+  changed: () => void
   close: () => void
   saved: (secret: string | null) => void
 }) {
   const [kind, setKind] = useState<Channel['kind']>(channel?.kind ?? 'WEBHOOK')
-  const [url, setUrl] = useState('')
-  const [topics, setTopics] = useState<string[]>(channel?.topics ?? ['*'])
-  const [minSeverity, setMinSeverity] = useState<Channel['minSeverity']>(channel?.minSeverity ?? 'WARNING')
+  const form = useDraft(formOf(channel))
+  const { topics, minSeverity } = form.draft
+  const { url } = form.draft.address
   const [troubles, setTroubles] = useState<Trouble[]>([])
-  const isUnsaved =
-    url !== '' || topics.join() !== (channel?.topics ?? ['*']).join() || minSeverity !== (channel?.minSeverity ?? 'WARNING')
   const isAll = topics.includes('*')
   const flip = (topic: string) =>
-    setTopics(topics.includes(topic) ? topics.filter((one) => one !== topic) : [...topics, topic])
+    form.set({ topics: topics.includes(topic) ? topics.filter((one) => one !== topic) : [...topics, topic].sort() })
   const box = ([topic, label]: [string, string], disabled = false) => (
     <label class="option" key={topic}>
       <input type="checkbox" checked={topics.includes(topic) || disabled} disabled={disabled} onChange={() => flip(topic)} />{' '}
@@ -218,7 +238,7 @@ function Edit({
     </label>
   )
   return (
-    <Dialog title={channel ? 'Change the channel' : 'Add a channel'} close={close} isUnsaved={isUnsaved}>
+    <Dialog title={channel ? 'Change the channel' : 'Add a channel'} close={close} isUnsaved={form.isChanged}>
       <form onSubmit={(event) => event.preventDefault()}>
         <Troubles troubles={troubles} shown={['url', 'topics']} />
         {!channel && (
@@ -245,7 +265,7 @@ function Edit({
           placeholder={channel ? `${channel.url} (leave empty to keep it)` : 'https://'}
           value={url}
           errors={troubleOf(troubles, 'url')}
-          change={setUrl}
+          change={(typed) => form.set({ address: { url: typed, shown: typed && url ? form.draft.address.shown : (channel?.url ?? '') } })}
         />
         <fieldset class="setting">
           <legend class="setting-label">Told of</legend>
@@ -264,24 +284,34 @@ function Edit({
           <div class="row">
             {(['WARNING', 'CRITICAL'] as const).map((one) => (
               <label class="option" key={one}>
-                <input type="radio" name="severity" checked={minSeverity === one} onChange={() => setMinSeverity(one)} />{' '}
-                {one === 'WARNING' ? 'Warnings and critical ones' : 'Critical ones only'}
+                <input type="radio" name="severity" checked={minSeverity === one} onChange={() => form.set({ minSeverity: one })} />{' '}
+                {severities[one]}
               </label>
             ))}
           </div>
         </fieldset>
+        <Moved form={form} names={{ address: 'Address', topics: 'Told of', minSeverity: 'How bad' }} words={partWords} />
         <div class="actions dialog-foot">
           <Action
             scope="ADMIN"
             kind="main"
-            disabled={topics.length === 0 || (!channel && !url.trim()) || !may('ADMIN')}
+            disabled={topics.length === 0 || (channel ? !form.isChanged : !url.trim()) || !may('ADMIN')}
             run={async () => {
+              if (channel) {
+                const { merchant } = await look(Settings, {})
+                const now = merchant.alertChannels.find((one) => one.id === channel.id)
+                if (now && !form.meets(formOf(now))) {
+                  changed()
+                  return
+                }
+              }
+              const told = channel ? form.changes : form.draft
               const { setAlertChannel } = await ask(SetAlertChannel, {
                 input: {
                   ...(channel ? { id: channel.id } : { kind }),
                   ...(url.trim() ? { url: url.trim() } : {}),
-                  topics: isAll ? topics.filter((one) => one === '*' || one.includes('.')) : topics,
-                  minSeverity,
+                  ...(told.topics ? { topics: isAll ? topics.filter((one) => one === '*' || one.includes('.')) : topics } : {}),
+                  ...(told.minSeverity ? { minSeverity: told.minSeverity } : {}),
                 },
               })
               setTroubles(setAlertChannel.userErrors)

@@ -1,6 +1,6 @@
 // How long events are kept, and whether email and phone are kept as digests only.
 
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 
 import { useAsk } from '../../lib/ask'
 import { count } from '../../lib/format'
@@ -25,12 +25,17 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
   const { troubles: hashTroubles, update } = useUpdate(saved)
   const { form, troubles, save } = useForm(merchant, saved, ({ retentionDays }) => ({ retentionDays }))
   const days = form.draft.retentionDays
-  const [question, setQuestion] = useState<'retention' | 'hashing' | null>(null)
+  const [question, setQuestion] = useState<'retention' | 'hash' | 'plain' | null>(null)
   const canChange = may('ADMIN')
-  const isShorter = daysOf(days) < daysOf(merchant.retentionDays)
+  const isShorter = daysOf(days) < daysOf(form.theirs.retentionDays)
   const goes = useAsk(Retention, { days: days }, { when: isShorter })
   const preview = isShorter && !goes.isStale ? goes.data?.merchant.retentionPreview : undefined
   const isHashing = merchant.hashUserData
+  // What is asked about is shorter no more: somebody else shortened it further, or theirs was taken.
+  useEffect(() => {
+    if (!isShorter) setQuestion((one) => (one === 'retention' ? null : one))
+  }, [isShorter])
+  const moved = <Moved form={form} names={{ retentionDays: 'Kept for' }} words={(value) => `${daysOf(value as Days)} days`} />
   return (
     <Section title="What is kept">
       <Troubles troubles={[...troubles, ...hashTroubles]} />
@@ -50,7 +55,7 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
           <p class="setting-help">Nothing is deleted by this. What is gone already does not come back.</p>
         )}
       </fieldset>
-      <Moved form={form} names={{ retentionDays: 'Kept for' }} words={(value) => `${daysOf(value as Days)} days`} />
+      {question !== 'retention' && moved}
       <div class="actions">
         <Action
           scope="ADMIN"
@@ -77,7 +82,7 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
             ? 'They are hashed as they come in (SHA-256): what is stored, shown and searched is the digest. Platforms match people by it.'
             : 'They are stored and shown in plain text, and hashed only when they are sent.'}
         </p>
-        <Action scope="ADMIN" run={() => setQuestion('hashing')}>
+        <Action scope="ADMIN" run={() => setQuestion(isHashing ? 'plain' : 'hash')}>
           {isHashing ? 'Store them in plain text …' : 'Hash them …'}
         </Action>
       </div>
@@ -94,6 +99,7 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
             setQuestion(null)
           }}
         >
+          {moved}
           <WhatGoes preview={preview} />
           <p>
             Deleting begins within minutes, goes on every day, and cannot be undone. After that an event id that is gone counts as new, should it
@@ -101,14 +107,15 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
           </p>
         </Confirm>
       )}
-      {question === 'hashing' && (
+      {/* It asks what it asked when it was opened, whatever somebody else stores meanwhile. */}
+      {(question === 'hash' || question === 'plain') && (
         <Confirm
-          title={isHashing ? 'Store email and phone in plain text?' : 'Hash email and phone?'}
-          verb={isHashing ? 'Store plain text from now on' : 'Hash from now on'}
-          kind={isHashing ? 'danger' : 'main'}
+          title={question === 'plain' ? 'Store email and phone in plain text?' : 'Hash email and phone?'}
+          verb={question === 'plain' ? 'Store plain text from now on' : 'Hash from now on'}
+          kind={question === 'plain' ? 'danger' : 'main'}
           close={() => setQuestion(null)}
           run={async () => {
-            await update({ hashUserData: !isHashing })
+            await update({ hashUserData: question === 'hash' })
             setQuestion(null)
           }}
         >
@@ -116,7 +123,7 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
             This is about events that arrive from now on. What is stored stays as it is until its retention ends: digests
             cannot be turned back, and plain text is not hashed afterwards.
           </p>
-          {isHashing ? (
+          {question === 'plain' ? (
             <p>
               Whoever can read the database or holds a key with the scope READ then sees addresses and numbers. Platforms
               get the same digests either way.

@@ -4,7 +4,7 @@ import { Dialog } from '../../parts/Dialog'
 /** A secret that is shown this once and never again. */
 export function Once({ title, secret, help, close }: { title: string; secret: string; help: string; close: () => void }) {
   return (
-    <Dialog title={title} close={close}>
+    <Dialog title={title} close={close} isUnsaved asks="This is shown once, here. Close it?">
       <p class="notice warn">This is shown once. Copy it now and keep it where your secrets are.</p>
       <p class="once">
         <code>{secret}</code>

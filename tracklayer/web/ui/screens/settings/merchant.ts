@@ -3,7 +3,7 @@
 import { useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
-import { ask } from '../../lib/api'
+import { ask, look } from '../../lib/api'
 import { useDraft, type Draft } from '../../lib/draft'
 import type { Trouble } from '../../parts/Troubles'
 import {
@@ -46,8 +46,11 @@ export function useForm<T extends object>(
   const form = useDraft(read(merchant))
   const { troubles, update } = useUpdate(saved)
   const save = async (input: Input) => {
-    const { merchant: now } = await ask(Settings, {})
-    if (!form.meets(read(now))) return
+    const { merchant: now } = await look(Settings, {})
+    if (!form.meets(read(now))) {
+      saved() // what else is shown of it may be as old
+      return
+    }
     const stored = await update(input)
     if (stored) form.settle(read(stored))
   }

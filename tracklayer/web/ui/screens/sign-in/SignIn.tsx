@@ -12,8 +12,12 @@ export function SignIn({ problem }: { problem: string | null }) {
   useEffect(() => {
     const before = document.title
     document.title = 'Sign in · TrackLayer'
-    box.current?.focus()
-    return () => void (document.title = before)
+    // Behind a dialog that closes as this opens, and gives the focus back.
+    const timer = setTimeout(() => box.current?.focus())
+    return () => {
+      clearTimeout(timer)
+      document.title = before
+    }
   }, [])
   useEffect(() => setTold(problem), [problem])
   return (
