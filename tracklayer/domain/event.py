@@ -782,14 +782,15 @@ def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content | 
         return Content("")
     product = item.get("id")
     if not (reader.clean and type(product) is str and is_everyday_product(product)):
+        wrong = len(reader.problems)
         product = reader.line_id((*at, "id"), product)
-        if product is None:
+        if product is None and len(reader.problems) == wrong:
             reader.may_hold_card = True  # in what is not read of it
             return None
     if not item.keys() <= _CONTENT_FIELDS:
         reader.known(at, item, CONTENT_FIELDS)
     quantity = reader.quantity(at, item, "quantity")
-    values: dict[str, Any] = {"id": product, "quantity": 1 if quantity is None else quantity}
+    values: dict[str, Any] = {"id": product or "", "quantity": 1 if quantity is None else quantity}
     for name in ("item_price", "discount"):
         if name in item:
             values[name] = reader.decimal(at, item, name)
