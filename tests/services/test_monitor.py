@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -1370,6 +1371,27 @@ def test_refusals_of_stored_events_that_are_delivered_later_are_told(beside: Bes
     beside.minutes_pass(6, pages=2)
     assert beside.alerts() == [("delivery_rate_drop", True)]
     drop_told(end - first)
+
+
+def test_refusals_of_what_was_never_tried_and_is_redelivered_after_a_day_are_told_by_name(beside: Beside) -> None:
+    merchant_id = beside.merchant.merchant_id
+    beside.minutes_pass(10, pages=2)
+    assert pause_destination(beside.runtime, merchant_id, "meta")
+    first = beside.purchases
+    beside.minutes_pass(80, pages=2)  # of what is a day ago, whole hours are known
+    end = beside.purchases
+    beside.clock.move(timedelta(hours=25))
+    assert sweep(beside.runtime).dropped == 240
+    assert resume_destination(beside.runtime, merchant_id, "meta")
+    refuse_orders(beside, first, end)
+    beside.minutes_pass(3, pages=2)
+    search = DeliverySearch(platform="meta", status=("dropped",))
+    assert redeliver_matching(beside.runtime, merchant_id, search).requeued == 240
+    beside.minutes_pass(6, pages=2)
+    assert beside.alerts() == [("delivery_rate_drop", True)]
+    title, _, details = beside.alert()
+    assert re.fullmatch("Meta refused [0-9]+ earlier Purchase events", title)
+    assert details["event_names"] == ["Purchase"]
 
 
 @pytest.mark.parametrize("change", [{}, WORTHLESS])
