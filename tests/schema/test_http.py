@@ -248,3 +248,9 @@ async def test_a_value_that_an_enum_does_not_have_is_told_with_those_it_has(
     has = f"This value does not exist in 'Platform' enum, which has {', '.join(PLATFORMS).upper()}"
     assert has in error["message"]
     assert "METTA" not in error["message"]
+
+
+async def test_an_argument_that_is_missing_is_named(api: Api) -> None:
+    answer = (await api.post("mutation { ingestEvents { results { outcome } } }", {})).json()
+    [error] = answer["errors"]
+    assert "'Mutation.ingestEvents(inputs:)'" in error["message"]
