@@ -13,9 +13,11 @@ import pytest
 from tests.factories import Merchant, draft
 from tests.faults.proxy import FrozenProxy
 from tests.servers import wait_until
+from tests.sessions import other_session
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
-from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows
+from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
+from tracklayer.db.deliveries import Lease
 from tracklayer.db.server import Became, became_of, transaction_id
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
@@ -195,3 +197,24 @@ def test_what_may_be_leased_by_a_claim_that_nobody_answered_is_given_back_at_onc
     with in_transaction():
         assert rows("SELECT DISTINCT status FROM deliveries") == [("delivered",)]
         assert rows("SELECT count(*) FROM claims") == [(0,)]
+
+
+def test_a_lease_that_somebody_holds_keeps_no_other_claim_waiting(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, database: str
+) -> None:
+    ingest_events(runtime, merchant.holder, [draft(occurred_at=clock.now().isoformat())])
+    held = Lease(merchant.merchant_id + 1, "meta", 1)
+    with in_transaction():
+        execute(
+            "INSERT INTO claims (merchant_id, platform, claim_id, worker, claimed_at, lease_ends_at, event_ids) "
+            "OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, %s, %s, '{}')",
+            (held.merchant_id, held.platform, held.claim_id, worker, clock.now(), clock.now() + timedelta(minutes=2)),
+        )
+    runtime.unanswered.add(held)
+    with other_session(database) as other:
+        other.cursor().execute("SELECT FROM claims FOR UPDATE")
+        while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
+            pass
+        with in_transaction():
+            assert rows("SELECT status FROM deliveries") == [("delivered",)]
+    assert runtime.unanswered == set()

@@ -85,24 +85,16 @@ SELECT n.event_name, c.* FROM names n CROSS JOIN LATERAL (
 WHERE n.event_name IS NOT NULL AND (%(name)s::text IS NULL OR n.event_name = %(name)s)
 ORDER BY n.event_name, c.hour
 """
-SUMS = f"""
+_SUMS = f"""
 {_NAMES}
 SELECT n.event_name, c.* FROM names n CROSS JOIN LATERAL (
-    SELECT facts, sum(events)::bigint AS events FROM coverage_counted
+    SELECT facts, sum(events)::bigint AS events FROM {{counted}}
     WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND {_WITHIN}
     GROUP BY facts) AS c
 WHERE n.event_name IS NOT NULL AND (%(name)s::text IS NULL OR n.event_name = %(name)s)
 ORDER BY n.event_name
 """
-# Of the names that were counted at all, as they are sent.
-ENRICHED = f"""
-{_NAMES}
-SELECT n.event_name, c.* FROM names n CROSS JOIN LATERAL (
-    SELECT facts, sum(events)::bigint AS events FROM enriched_facts_counted
-    WHERE merchant_id = n.merchant_id AND event_name = n.event_name AND {_WITHIN}
-    GROUP BY facts) AS c
-WHERE n.event_name IS NOT NULL AND (%(name)s::text IS NULL OR n.event_name = %(name)s)
-"""
+SUMS, ENRICHED = _SUMS.format(counted="coverage_counted"), _SUMS.format(counted="enriched_facts_counted")
 REJECTIONS = f"""
 SELECT m.merchant_id, r.* FROM unnest(%(merchants)s::bigint[]) AS m(merchant_id) CROSS JOIN LATERAL (
     SELECT minute, event_name, code, field, sum(events)::bigint AS events FROM rejections_counted

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from tracklayer.db import together as db
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.deliveries import LOCK_MS, Lease
+from tracklayer.db.sessions import is_in_the_way
 from tracklayer.runtime import Runtime
 
 
@@ -29,8 +30,15 @@ def claiming(runtime: Runtime) -> Iterator[list[Lease]]:
 
 
 def give_back_unanswered(runtime: Runtime) -> None:
-    """Ends what nobody knows whether this process leased: nothing of it was sent. Raises DatabaseAwayError."""
+    """Ends what nobody knows whether this process leased: nothing of it was sent. Raises DatabaseAwayError.
+
+    Where somebody holds one of them, they are left to run out: nobody else's claims wait for that.
+    """
     if leases := sorted(runtime.unanswered):
-        with in_transaction():
-            db.end_leases(leases, LOCK_MS)
+        try:
+            with in_transaction():
+                db.end_leases(leases, LOCK_MS)
+        except DatabaseAwayError as error:
+            if not is_in_the_way(error):
+                raise
         runtime.unanswered.difference_update(leases)
