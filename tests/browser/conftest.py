@@ -6,6 +6,7 @@ have complained: no error in its console, nothing that the policy forbids.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -16,7 +17,16 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from tests.browser.chromium import Chromium, find_chromium, must_be_had
 from tests.browser.installation import Installation, Shop, installation
@@ -67,6 +77,21 @@ class Visitors:
     def close(self) -> None:
         for context in self.contexts:
             context.close()
+
+
+def hold(page: Page, operation: str, after: int = 0) -> list[Route]:
+    """These questions, but for so many first ones, as they come: nobody answers them before the test does."""
+    held: list[Route] = []
+    asked = itertools.count()
+
+    def meet(route: Route) -> None:
+        if f"query {operation}" in (route.request.post_data or "") and next(asked) >= after:
+            held.append(route)
+        else:
+            route.fallback()
+
+    page.route("**/graphql", meet)
+    return held
 
 
 def session_of(address: str, key: str) -> Any:

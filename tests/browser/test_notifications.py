@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import Visitors, hold
 from tests.browser.installation import INGEST, Installation, Shop, purchase
 from tests.servers import wait_until
 from tracklayer.db.embedded import EmbeddedPostgres
@@ -106,6 +106,22 @@ def test_an_alert_is_read_snoozed_woken_and_acknowledged(visit: Visitors, instal
     page.goto("/notifications")
     expect(page.get_by_role("row", name="Meta refuses every event")).to_contain_text("acknowledged")
     expect(page.locator("main img")).to_have_count(0)
+
+
+def test_what_stands_above_the_alerts_comes_no_later_than_they(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Pushed down")
+    refuse(shop, "Lead")
+    page = visit(shop.key)
+    held = hold(page, "WhoIsTold")
+    with page.expect_response(lambda answer: "query OpenNotifications" in (answer.request.post_data or "")):
+        page.goto("/notifications")
+    expect(page.get_by_role("main").get_by_role("status").filter(has_text="Loading")).to_have_count(1)
+    row = page.get_by_role("row", name=f"{SAID} Lead events are refused")
+    expect(row).to_have_count(0)
+    for route in held:
+        route.continue_()
+    expect(row).to_be_visible()
+    expect(page.get_by_role("main")).to_contain_text("Nobody is told of alerts")
 
 
 def test_an_outage_is_announced_shown_and_resolves_where_it_stands(visit: Visitors, installed: Installation) -> None:

@@ -1,12 +1,13 @@
 // The fields of a form, one for each kind of setting that a platform takes.
 
 import type { Json } from '../../lib/exact'
-import { doubledKeys, type Field, type Line, type Setting, type Shown } from './form'
+import { doubledKeys, type Field, type Line, type Setting } from './form'
 
 interface Props {
   setting: Setting
   field: Field
-  shown: Shown
+  /** As it is stored, as far as is known. */
+  stored: Field
   errors: string[]
   eventNames: string[]
   change: (field: Field) => void
@@ -45,11 +46,11 @@ export function SettingField(props: Props) {
 
 type InputProps = Props & { id: string; describedBy: string; isWrong: boolean }
 
-function Input({ setting, field, shown, change, disabled, id, describedBy, isWrong, eventNames }: InputProps) {
+function Input({ setting, field, stored, change, disabled, id, describedBy, isWrong, eventNames }: InputProps) {
   const attributes = { id, disabled, 'aria-describedby': describedBy, 'aria-invalid': isWrong }
   const setText = (text: string) => change({ ...field, text, isRemoved: false })
   if (setting.secret) {
-    return <Secret {...{ setting, field, shown, change, disabled, id, describedBy, isWrong }} />
+    return <Secret {...{ setting, field, stored, change, disabled, id, describedBy, isWrong }} />
   }
   switch (setting.kind) {
     case 'MAP':
@@ -99,12 +100,11 @@ function asText(example: Json): string {
   return Array.isArray(example) ? example.map(String).join(', ') : String(example)
 }
 
-type SecretProps = Pick<InputProps, 'setting' | 'field' | 'shown' | 'change' | 'disabled' | 'id' | 'describedBy' | 'isWrong'>
+type SecretProps = Pick<InputProps, 'setting' | 'field' | 'stored' | 'change' | 'disabled' | 'id' | 'describedBy' | 'isWrong'>
 
 /** What is stored is shown as dots and never filled in: an empty field keeps it. */
-function Secret({ setting, field, shown, change, disabled, id, describedBy, isWrong }: SecretProps) {
-  const stored = shown[setting.name]
-  const isStored = typeof stored === 'string' && stored !== ''
+function Secret({ setting, field, stored: { stored }, change, disabled, id, describedBy, isWrong }: SecretProps) {
+  const isStored = stored !== ''
   const isLong = setting.kind === 'DOCUMENT'
   const attributes = {
     id,
@@ -117,7 +117,7 @@ function Secret({ setting, field, shown, change, disabled, id, describedBy, isWr
     placeholder: isStored && !field.isRemoved ? 'leave empty to keep it' : isLong ? 'paste the file’s text' : '',
   }
   // Emptied, it is as if nobody had touched it: it keeps what is stored now.
-  const set = (text: string) => change({ ...field, text, stored: text || !isStored ? field.stored : stored, isRemoved: false })
+  const set = (text: string) => change({ ...field, text, stored: text ? field.stored : stored, isRemoved: false })
   return (
     <div class="setting-secret">
       <p class="setting-stored" id={`${id}-stored`}>

@@ -43,7 +43,7 @@ export function SettingsForm({
 
   const box = useRef<HTMLFormElement>(null)
 
-  const changes = changesOf(form.settings, shown, drafted.changes)
+  const changes = changesOf(form.settings, drafted.theirs, drafted.changes)
   const isNewNames = JSON.stringify(taken) !== JSON.stringify(takes.theirs.eventNames)
   const isChanged = Object.keys(changes).length > 0 || isNewNames
   const doubled = form.settings.some((one) => one.kind === 'MAP' && doubledKeys(fields[one.name]!).length > 0)
@@ -91,7 +91,7 @@ export function SettingsForm({
       key={setting.name}
       setting={setting}
       field={fields[setting.name]!}
-      shown={shown}
+      stored={drafted.theirs[setting.name]!}
       errors={troubleOf(troubles, setting.name)}
       eventNames={Object.keys(settingsOf(form.eventNames))}
       disabled={!canChange}

@@ -82,18 +82,18 @@ function valueOf(setting: Setting, field: Field): Json {
   }
 }
 
-/** What is to be sent of fields that were changed: settings that are not as they are shown; null removes one. */
-export function changesOf(settings: readonly Setting[], shown: Shown, fields: Partial<Fields>): Shown {
+/** What is to be sent of fields that were changed: settings that are not as they are stored; null removes one. */
+export function changesOf(settings: readonly Setting[], stored: Fields, fields: Partial<Fields>): Shown {
   const changes: Shown = {}
   for (const setting of settings) {
     const field = fields[setting.name]
     if (!field) continue
     if (setting.secret) {
       if (field.text.trim()) changes[setting.name] = field.text.trim()
-      else if (field.isRemoved && shown[setting.name] !== undefined) changes[setting.name] = null
+      else if (field.isRemoved && stored[setting.name]!.stored) changes[setting.name] = null
       continue
     }
-    const before = valueOf(setting, fieldOf(setting, shown[setting.name]))
+    const before = valueOf(setting, stored[setting.name]!)
     const after = valueOf(setting, field)
     if (JSON.stringify(before) !== JSON.stringify(after)) changes[setting.name] = after
   }

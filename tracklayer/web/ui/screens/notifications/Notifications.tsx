@@ -22,6 +22,7 @@ import {
   type AlertRowFragment as AlertRow,
   type AlertState,
   type OpenNotificationsQuery,
+  type WhoIsToldQuery,
 } from './notifications.gql'
 import './notifications.css'
 import { GUIDE, KINDS, kindName } from './words'
@@ -54,6 +55,8 @@ export function Notifications() {
     isFirst: false,
     when: wantsResolved,
   })
+  const told = useAsk(WhoIsTold, {})
+  const isTold = told.data !== null || told.error !== null // before that no row: what is said above them would push them down
   const heard = useChanges(open.again)
   const ranks = useRef(new Map<string, number>())
 
@@ -62,7 +65,7 @@ export function Notifications() {
   const shown = new Set(openRows.map((row) => row.id))
   const rows = [...openRows, ...(wantsResolved ? resolved.rows.filter((row) => !shown.has(row.id)) : [])]
   const fresh = open.fresh ? present.filter((one) => !shown.has(one.id)) : []
-  const isAsking = (wantsOpen && !open.data && !open.error) || (wantsResolved && !resolved.data && !resolved.error)
+  const isAsking = !isTold || (wantsOpen && !open.data && !open.error) || (wantsResolved && !resolved.data && !resolved.error)
   const isStale = (wantsOpen && open.isStale) || (wantsResolved && resolved.isStale)
   const isFiltered = [...place.value.params.keys()].some((name) => name !== 'after')
   const nobodyOpen = wantsOpen && open.data !== null && !open.isStale && !openRows.some((row) => row.state === 'OPEN')
@@ -82,7 +85,7 @@ export function Notifications() {
         />
         <TimeRange />
       </Filters>
-      <NobodyIsTold />
+      {told.data && <NobodyIsTold merchant={told.data.merchant} />}
       <ErrorNotice error={open.error ?? resolved.error} again={open.error ? open.again : resolved.again} />
       <div class="fresh" role="status">
         {fresh.length > 0 && (
@@ -105,7 +108,7 @@ export function Notifications() {
         </Notice>
       )}
       {!isAsking && rows.length === 0 && !open.error && !resolved.error && <Nothing isFiltered={isFiltered} />}
-      {rows.length > 0 && (
+      {isTold && rows.length > 0 && (
         <Table
           label="Alerts"
           rows={rows}
@@ -215,10 +218,7 @@ function Nothing({ isFiltered }: { isFiltered: boolean }) {
 }
 
 /** Alerts that only this page shows are seen too late. */
-function NobodyIsTold() {
-  const { data } = useAsk(WhoIsTold, {})
-  if (!data) return null
-  const { alertEmails, alertChannels, sendsMail } = data.merchant
+function NobodyIsTold({ merchant: { alertEmails, alertChannels, sendsMail } }: WhoIsToldQuery) {
   if (alertChannels.length > 0 || (alertEmails.length > 0 && sendsMail)) return null
   return (
     <Notice tone="warn">

@@ -31,7 +31,9 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
   const goes = useAsk(Retention, { days: days }, { when: isShorter })
   const preview = isShorter && !goes.isStale ? goes.data?.merchant.retentionPreview : undefined
   const isHashing = merchant.hashUserData
-  // What is asked about is shorter no more: somebody else shortened it further, or theirs was taken.
+  const asksToShorten = question === 'retention' && isShorter
+  // What is asked about is shorter no more: somebody else shortened it further, or theirs was taken. It is not asked again
+  // by itself when it becomes shorter once more.
   useEffect(() => {
     if (!isShorter) setQuestion((one) => (one === 'retention' ? null : one))
   }, [isShorter])
@@ -55,7 +57,7 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
           <p class="setting-help">Nothing is deleted by this. What is gone already does not come back.</p>
         )}
       </fieldset>
-      {question !== 'retention' && moved}
+      {!asksToShorten && moved}
       <div class="actions">
         <Action
           scope="ADMIN"
@@ -87,7 +89,7 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
         </Action>
       </div>
 
-      {question === 'retention' && (
+      {asksToShorten && (
         <Confirm
           title={`Keep ${daysOf(days)} days only?`}
           verb="Delete what is older"
