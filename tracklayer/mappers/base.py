@@ -297,6 +297,11 @@ REQUIRE_CONSENT = Setting(
 COMMON_SETTINGS = (DEFAULT_COUNTRY, DEFAULT_CURRENCY, DEFAULT_PAGE_URL, REQUIRE_CONSENT)  # every platform takes these
 
 
+CONSENT_FIELD = "consent.ad_user_data"
+CONSENT_DENIED = "consent to use the data for ads is denied"
+CONSENT_OK = RuleVerdict("consent", True, "not denied", CONSENT_FIELD)
+
+
 class Verdicts(list[RuleVerdict]):
     """Collects the rules an event was held against."""
 
@@ -310,6 +315,10 @@ class Verdicts(list[RuleVerdict]):
     def refuse(self, reason: DropReason, rule: str, field: str | None, message: str) -> Refused:
         self.append(RuleVerdict(rule, False, message, field))
         return Refused(reason, message, field, tuple(self))
+
+    def refuse_denied(self) -> Refused:
+        """Of an event whose person does not want it used for ads."""
+        return self.refuse(DropReason.CONSENT_DENIED, "consent", CONSENT_FIELD, CONSENT_DENIED)
 
 
 def is_given(value: Any) -> bool:

@@ -34,6 +34,7 @@ from tracklayer.domain.event_names import is_refund
 from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address, usable
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
+    CONSENT_OK,
     Explanation,
     Lifetime,
     Mapped,
@@ -178,7 +179,6 @@ EXPLANATIONS: Mapping[str, Explanation] = {
 _TOKEN_CODES = {65600: "INVALID_ACCESS_TOKEN", 65601: "REVOKED_ACCESS_TOKEN", 65602: "EXPIRED_ACCESS_TOKEN"}
 _FAULT_OF_AN_EVENT = frozenset({400, 404, 413, 422})  # the whole batch is refused and nothing of it stored
 
-_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _RULE_OK = RuleVerdict("event_name", True, "has a conversion rule", "event_name")
 _RULE_STAR = RuleVerdict("event_name", True, "goes to the conversion rule of every other event", "event_name")
 _AGE_OK = RuleVerdict("event_age", True, "at most 90 days old", "occurred_at")
@@ -190,12 +190,11 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     verdicts = Verdicts()
     consent = event.consent
     if consent.ad_user_data == "denied":
-        message = "consent to use the data for ads is denied"
-        return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.ad_user_data", message)
+        return verdicts.refuse_denied()
     if consent.limited_data_use:
         message = "LinkedIn has no limited data use: the event would be used without limits"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.limited_data_use", message)
-    verdicts.ok(_CONSENT_OK)
+    verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("conversion_rules") or ()):
         message = "LinkedIn has no refund: it would be counted as one more conversion"
         return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)

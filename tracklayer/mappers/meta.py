@@ -24,6 +24,7 @@ from tracklayer.domain.shown import click_in
 from tracklayer.domain.stitching import fbc_of
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
+    CONSENT_OK,
     Mapped,
     Mapper,
     Refused,
@@ -136,7 +137,6 @@ _NAME_OK = RuleVerdict("event_name", True, "a standard event of Meta", "event_na
 _NAME_CUSTOM = RuleVerdict("event_name", True, "no standard event of Meta: goes out as a custom event", "event_name")
 _IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough customer information to be matched", "user_data")
 _FBC_BUILT = RuleVerdict("fbc", True, "built from the click id", "user_data.fbc")
-_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _NO_USER_AGENT = RuleVerdict(
     "client_user_agent", True, "Meta asks for it in a website event; sent without", "user_data.client_user_agent"
 )
@@ -155,10 +155,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     """One element of ``data``: time in whole Unix seconds, value in major units as a number, identifiers hashed."""
     verdicts = Verdicts()
     if event.consent.ad_user_data == "denied":
-        return verdicts.refuse(
-            DropReason.CONSENT_DENIED, "consent", "consent.ad_user_data", "consent to use the data for ads is denied"
-        )
-    verdicts.ok(_CONSENT_OK)
+        return verdicts.refuse_denied()
+    verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,

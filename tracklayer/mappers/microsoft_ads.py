@@ -32,6 +32,9 @@ from tracklayer.domain.identifiers import is_uuid, is_web_url, is_zero_uuid, mac
 from tracklayer.domain.personal import without_personal_url
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
+    CONSENT_DENIED,
+    CONSENT_FIELD,
+    CONSENT_OK,
     Explanation,
     Mapped,
     Mapper,
@@ -152,7 +155,6 @@ EXPLANATIONS: Mapping[str, Explanation] = {
 }
 _FAULT_OF_AN_EVENT = frozenset({400, 413, 422})  # the whole batch is refused and nothing of it stored
 
-_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _CONSENT_D = RuleVerdict(
     "consent", True, "denied: goes out as such, without email, phone and external id", "consent.ad_user_data"
 )
@@ -175,12 +177,12 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     consent = _consent(event, settings)
     if consent == "denied" and not _is_on(settings.get("send_denied")):
         limited = event.consent.limited_data_use and event.consent.ad_user_data != "denied"
-        field = "consent.limited_data_use" if limited else "consent.ad_user_data"
-        message = "limited data use is asked for" if limited else "consent to use the data for ads is denied"
+        field = "consent.limited_data_use" if limited else CONSENT_FIELD
+        message = "limited data use is asked for" if limited else CONSENT_DENIED
         if not _says_consent(event):
             message = "the event says nothing of consent, and the destination's default_consent is denied"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", field, message)
-    verdicts.ok(_CONSENT_OK if consent != "denied" else _CONSENT_D if _says_consent(event) else _CONSENT_D_BY_DEFAULT)
+    verdicts.ok(CONSENT_OK if consent != "denied" else _CONSENT_D if _says_consent(event) else _CONSENT_D_BY_DEFAULT)
     if is_refund(event.event_name, settings.get("event_names") or ()):
         message = "the Conversions API has no refund: it would be counted as one more conversion"
         return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)

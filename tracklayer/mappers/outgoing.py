@@ -26,7 +26,7 @@ from tracklayer.domain.event import (
 from tracklayer.domain.identifiers import is_everyday_url, web_url
 from tracklayer.domain.personal import holds_contact, without_personal_properties, without_personal_url
 from tracklayer.domain.sha256 import sha256_hex
-from tracklayer.mappers.base import KEEPS_PLAIN, Mapped, Mapper, Refused, RuleVerdict, Settings
+from tracklayer.mappers.base import CONSENT_FIELD, KEEPS_PLAIN, Mapped, Mapper, Refused, RuleVerdict, Settings, Verdicts
 
 # Where the law asks for consent to ads: the EU, the rest of the EEA, the United Kingdom and Switzerland.
 CONSENT_COUNTRIES = frozenset(
@@ -65,8 +65,6 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
 
 
 _AHEAD = RuleVerdict("event_time", True, "ahead of the clock: waits until its time has come", "occurred_at")
-_CONSENT = "consent.ad_user_data"
-_DENIED = "consent to use the data for ads is denied"
 _NO_CONSENT = "require_consent asks for consent, and the event says nothing of it: no consent.ad_user_data came with it"
 _NO_PAGE = RuleVerdict("event_source_url", True, "none given: the default page stands in", "event_source_url")
 _OTHER_PAGE = RuleVerdict(
@@ -90,11 +88,9 @@ def _without_consent(event: Event, settings: Settings) -> Refused | None:
         if country is not None and country not in CONSENT_COUNTRIES:
             return None
     if event.consent.ad_user_data == "denied":
-        return Refused(
-            DropReason.CONSENT_DENIED, _DENIED, _CONSENT, (RuleVerdict("consent", False, _DENIED, _CONSENT),)
-        )
-    verdict = RuleVerdict("consent", False, _NO_CONSENT, _CONSENT)
-    return Refused(DropReason.INVALID_FIELD, _NO_CONSENT, _CONSENT, (verdict,), CONSENT_MISSING)
+        return Verdicts().refuse_denied()
+    verdict = RuleVerdict("consent", False, _NO_CONSENT, CONSENT_FIELD)
+    return Refused(DropReason.INVALID_FIELD, _NO_CONSENT, CONSENT_FIELD, (verdict,), CONSENT_MISSING)
 
 
 def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[RuleVerdict]) -> Event:

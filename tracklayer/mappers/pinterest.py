@@ -21,6 +21,7 @@ from tracklayer.domain.identifiers import is_uuid, is_web_url, machine_address, 
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
+    CONSENT_OK,
     Mapped,
     Mapper,
     Refused,
@@ -159,7 +160,6 @@ NORMALISE: dict[str, Callable[[str, Settings], str | None]] = {
     "epik": lambda value, settings: _click_id(value),
 }
 
-_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _OPTED_OUT = RuleVerdict(
     "opt_out", True, "personalised ads are denied: sent with opt_out", "consent.ad_personalization"
 )
@@ -190,13 +190,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     """One element of ``data``: whole Unix seconds, money as text in major units, identifiers hashed."""
     verdicts = Verdicts()
     if event.consent.ad_user_data == "denied":
-        return verdicts.refuse(
-            DropReason.CONSENT_DENIED,
-            "consent",
-            "consent.ad_user_data",
-            "consent to use the data for ads is denied",
-        )
-    verdicts.ok(_CONSENT_OK)
+        return verdicts.refuse_denied()
+    verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("custom_event_names") or ()):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,

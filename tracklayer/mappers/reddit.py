@@ -31,6 +31,7 @@ from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, machine_
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
+    CONSENT_OK,
     Explanation,
     Mapped,
     Mapper,
@@ -188,7 +189,6 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     **dict.fromkeys(("408", "425", "500", "502", "503", "504"), _TEMPORARY),
 }
 
-_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _NAME_OK = RuleVerdict("event_name", True, "an event type of Reddit", "event_name")
 _NAME_CUSTOM = RuleVerdict("event_name", True, "no event type of Reddit: goes out as a custom event", "event_name")
 _AGE_OK = RuleVerdict("event_age", True, "less than 168 hours old", "occurred_at")
@@ -199,13 +199,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     """One element of ``data.events``: time in Unix milliseconds, value in major units as a number."""
     verdicts = Verdicts()
     if event.consent.ad_user_data == "denied":
-        return verdicts.refuse(
-            DropReason.CONSENT_DENIED,
-            "consent",
-            "consent.ad_user_data",
-            "consent to use the data for ads is denied",
-        )
-    verdicts.ok(_CONSENT_OK)
+        return verdicts.refuse_denied()
+    verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("custom_event_names") or ()):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,

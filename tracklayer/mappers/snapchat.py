@@ -31,6 +31,7 @@ from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
+    CONSENT_OK,
     Explanation,
     Mapped,
     Mapper,
@@ -210,7 +211,6 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     **dict.fromkeys(("408", "425", "500", "502", "503", "504"), _TEMPORARY),
 }
 
-_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _NAME_OK = RuleVerdict("event_name", True, "an event of Snapchat", "event_name")
 _NAME_MAPPED = RuleVerdict("event_name", True, "mapped by your custom_event_map", "event_name")
 _AGE_OK = RuleVerdict("event_age", True, "at most 7 days old", "occurred_at")
@@ -233,12 +233,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     verdicts = Verdicts()
     source = _SOURCES.get(event.action_source, "OFFLINE")
     if event.consent.ad_user_data == "denied":
-        return verdicts.refuse(
-            DropReason.CONSENT_DENIED,
-            "consent",
-            "consent.ad_user_data",
-            "consent to use the data for ads is denied",
-        )
+        return verdicts.refuse_denied()
     if event.consent.limited_data_use and source != "WEB":
         return verdicts.refuse(
             DropReason.CONSENT_DENIED,
@@ -246,7 +241,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             "consent.limited_data_use",
             "Snapchat can limit the use of website events only, and this one would be used without limits",
         )
-    verdicts.ok(_CONSENT_OK)
+    verdicts.ok(CONSENT_OK)
     name = _event_name(event.event_name, settings, verdicts)
     if name is None:
         return verdicts.refuse(

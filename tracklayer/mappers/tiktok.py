@@ -35,6 +35,7 @@ from tracklayer.domain.personal import without_personal_url
 from tracklayer.domain.shown import click_in
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
+    CONSENT_OK,
     Explanation,
     Mapped,
     Mapper,
@@ -173,7 +174,6 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     **{str(status): Explanation("TikTok is not available.", _BY_ITSELF) for status in (500, 502, 503, 504)},
 }
 
-_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _NAME_OK = RuleVerdict("event_name", True, "a standard event of TikTok", "event_name")
 _NAME_CUSTOM = RuleVerdict("event_name", True, "no standard event of TikTok: goes out as a custom event", "event_name")
 _NAME_SET = RuleVerdict("event_name", True, "named as the setting event_names says", "event_name")
@@ -211,13 +211,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     """One element of ``data``: whole Unix seconds, money as numbers in major units, places plain."""
     verdicts = Verdicts()
     if event.consent.ad_user_data == "denied":
-        return verdicts.refuse(
-            DropReason.CONSENT_DENIED,
-            "consent",
-            "consent.ad_user_data",
-            "consent to use the data for ads is denied",
-        )
-    verdicts.ok(_CONSENT_OK)
+        return verdicts.refuse_denied()
+    verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("event_names") or ()):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,

@@ -40,6 +40,7 @@ from tracklayer.domain.identifiers import machine_address, usable
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
+    CONSENT_OK,
     Explanation,
     Mapped,
     Mapper,
@@ -167,7 +168,6 @@ EXPLANATIONS: Mapping[str, Explanation] = {
 _FAULT_OF_AN_EVENT = frozenset({400, 404, 413, 422})  # the whole batch is refused and nothing of it stored
 _ABOUT_AN_EVENT = frozenset({"NOT_FOUND", "INVALID_PARAMETER", "MISSING_PARAMETER"})
 
-_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _TAG_OK = RuleVerdict("event_name", True, "has an event tag", "event_name")
 _TAG_STAR = RuleVerdict("event_name", True, "goes to the event tag of every other event", "event_name")
 _AGE_OK = RuleVerdict("event_age", True, "not too old and not in the future", "occurred_at")
@@ -178,12 +178,11 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     """One element of ``conversions``: time as text with milliseconds, money as text with two decimals at least."""
     verdicts = Verdicts()
     if event.consent.ad_user_data == "denied":
-        message = "consent to use the data for ads is denied"
-        return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.ad_user_data", message)
+        return verdicts.refuse_denied()
     if event.consent.limited_data_use:
         message = "X wants no events of people who opted out of the sale of their data"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.limited_data_use", message)
-    verdicts.ok(_CONSENT_OK)
+    verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("event_ids") or ()):
         message = "X has no refund: it would be counted as one more conversion"
         return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)

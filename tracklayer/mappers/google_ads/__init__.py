@@ -19,6 +19,7 @@ from tracklayer.domain.event_names import is_made_purchase, is_refund, may_be_pu
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
+    CONSENT_OK,
     Mapped,
     Mapper,
     Refused,
@@ -57,7 +58,6 @@ BATCH_SIZE = 2000
 # Properties that have a place at Google without being mapped to a custom variable.
 _KNOWN_PROPERTIES = frozenset({"coupon", "discount", "customer_type", "remaining_value", "purchase_occurred_at"})
 
-_CONSENT_OK = RuleVerdict("consent", True, "not denied", "consent.ad_user_data")
 _ACTION_OK = RuleVerdict("event_name", True, "mapped to a conversion action", "event_name")
 _ACTION_OF_PURCHASE = RuleVerdict("event_name", True, "goes to the conversion action of the purchase", "event_name")
 _SEVERAL_ACTIONS = (
@@ -76,9 +76,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     """An element of ``events``, or a row of the old upload; its group is what shares a request."""
     verdicts = Verdicts()
     if event.consent.ad_user_data == "denied":
-        message = "consent to use the data for ads is denied"
-        return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.ad_user_data", message)
-    verdicts.ok(_CONSENT_OK)
+        return verdicts.refuse_denied()
+    verdicts.ok(CONSENT_OK)
     actions: Mapping[str, Any] = settings.get("conversion_actions") or {}
     is_restatement = is_refund(event.event_name, actions)
     if is_restatement:
