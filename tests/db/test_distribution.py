@@ -74,7 +74,7 @@ EXPLAINED: dict[str, str] = {
     "deliveries.REMOVED_QUEUES": ROUND,
     "deliveries._IN_HOURS": BUILT,
     "deliveries._SORTED": BUILT,
-    "deliveries.page_query": BUILT,
+    "deliveries._pages_of": BUILT,
     "deliveries.place_query": BUILT,
     "deliveries.waiting_query": BUILT,
     "destinations.LAST_WAITING": ROUND,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -1059,16 +1059,47 @@ def page_query(
     merchant_id: int, search: DeliverySearch, limit: int, much_waits: bool | None = None
 ) -> tuple[str, list[Any]]:
     """The statement of a page, and its parameters. ``much_waits``: what waits is found hour by hour; False: it is sorted."""
-    where = ["merchant_id = %s"]
-    params: list[Any] = [merchant_id]
     kinds, each_kind = _kinds_of(search), OF_KINDS
     if kinds is None and search.drop_reason:
         wanted = not search.status or DeliveryStatus.DROPPED in search.status
         kinds, each_kind = list(search.drop_reason) if wanted else [], OF_REASONS
     if kinds is not None:
         search = replace(search, status=(), drop_reason=())
-    elif search.error_code is not None:
+    where, params = _conditions(merchant_id, search)
+    if kinds is None and search.error_code is not None:
         where.append("status <> 'delivered'")
+    statuses: Sequence[str | None] = search.status or (None,)
+    if search.held is True:
+        statuses = [status for status in WAITING if not search.status or status in search.status]
+        if not statuses:
+            where.append("false")
+    # A page of each status, then the newest of those: only so is each read in the order of its index.
+    asked = _Asked(merchant_id, search, limit, much_waits, kinds, each_kind)
+    pages = [page for status in statuses or (None,) for page in _pages_of(asked, status, where, params)]
+    if len(pages) == 1:
+        return pages[0]
+    texts, given = [sql for sql, _ in pages], [value for _, values in pages for value in values]
+    return f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(texts)}) AS found {_NEWEST}", [*given, limit]
+
+
+_NEWEST = "ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s"
+
+
+class _Asked(NamedTuple):
+    """``kinds``: what each page is read by, with the statement ``each_kind``; None: by no kind."""
+
+    merchant_id: int
+    search: DeliverySearch
+    limit: int
+    much_waits: bool | None
+    kinds: list[str] | None
+    each_kind: str
+
+
+def _conditions(merchant_id: int, search: DeliverySearch) -> tuple[list[str], list[Any]]:
+    """What each delivery of a page fulfils, whatever its status."""
+    where = ["merchant_id = %s"]
+    params: list[Any] = [merchant_id]
     if search.platform is not None:
         where.append("platform = %s")
         params.append(search.platform)
@@ -1088,63 +1119,60 @@ def page_query(
     if search.received_until is not None:
         where.append("received_at < %s")
         params.append(search.received_until)
-    statuses: Sequence[str | None] = search.status or (None,)
-    if search.held is True:
-        where.append(f"platform IN {_NOT_SENT_TO}")
+    if search.held is not None:
+        where.append(
+            f"platform IN {_NOT_SENT_TO}" if search.held else f"NOT (due_at IS NOT NULL AND platform IN {_NOT_SENT_TO})"
+        )
         params.append(merchant_id)
-        statuses = [status for status in WAITING if not search.status or status in search.status]
-    elif search.held is False:
-        where.append(f"NOT (due_at IS NOT NULL AND platform IN {_NOT_SENT_TO})")
-        params.append(merchant_id)
-    if not statuses:
-        where.append("false")
-    newest = "ORDER BY queued_at DESC, event_id DESC, platform DESC LIMIT %s"
-    # A page of each status, then the newest of those: only so is each read in the order of its index. What was received
-    # before an instant was queued before it, or belongs to the few that have an index of their own.
-    pages, given = [], []
-    for status in statuses or (None,):
-        own, mine = [*where], [*params]
-        if status is not None:
-            # What is not sent yet is also what is due some time: where little is, that index is the shorter way. Where much
-            # waits, none that holds all of it may be taken, not even that of windows.
-            is_due = status == DeliveryStatus.QUEUED and much_waits is None
-            is_passed = status in WAITING and much_waits
-            own.append(f"status{' || %s' if is_passed else ''} = %s{' AND due_at IS NOT NULL' if is_due else ''}")
-            mine += ["", status] if is_passed else [status]
-        if status in WAITING and much_waits is False:
-            among, there = _among_due(merchant_id, search)
-            pages.append(f"({_SORTED.format(columns=COLUMNS, among=among, where=' AND '.join(own), newest=newest)})")
-            given += [*there, *mine, limit]
+    return where, params
+
+
+def _pages_of(
+    asked: _Asked, status: str | None, where: list[str], params: list[Any]
+) -> Iterator[tuple[str, list[Any]]]:
+    """The newest of one status (None: of all), and their parameters: all that are on the page are among these."""
+    merchant_id, search, limit, much_waits, kinds, each_kind = asked
+    own, mine = [*where], [*params]
+    if status is not None:
+        # What is not sent yet is also what is due some time: where little is, that index is the shorter way. Where much
+        # waits, none that holds all of it may be taken, not even that of windows.
+        is_due = status == DeliveryStatus.QUEUED and much_waits is None
+        is_passed = status in WAITING and much_waits
+        own.append(f"status{' || %s' if is_passed else ''} = %s{' AND due_at IS NOT NULL' if is_due else ''}")
+        mine += ["", status] if is_passed else [status]
+    if status in WAITING and much_waits is False:
+        among, there = _among_due(merchant_id, search)
+        sorted_ones = _SORTED.format(columns=COLUMNS, among=among, where=" AND ".join(own), newest=_NEWEST)
+        yield f"({sorted_ones})", [*there, *mine, limit]
+        return
+    # What one platform dropped lies by its reasons in the order of its queueing, whenever it was stored.
+    by_reason = kinds is None and status == DeliveryStatus.DROPPED and search.platform is not None
+    of_kinds, each = ([reason.value for reason in DropReason], OF_REASONS) if by_reason else (kinds, each_kind)
+    counted = _COUNTED.get(status) if search.platform is not None and of_kinds is None else None
+    if much_waits and search.waits:
+        counted = "waiting"
+    parts = [(own, mine)]
+    if counted is not None and not search.error_contains:
+        hours = _hours_with(merchant_id, search)
+        walk = hours.walk(COLUMNS, counted, " AND ".join([*own, _OF_HOUR, _PROMPT]))
+        yield f"({walk})", [*hours.params, *mine, limit, limit]
+        parts = [([*own, _STORED_FIRST], mine)]
+    elif search.received_until is not None:
+        # What was received before an instant was queued before it, or belongs to the few that have an index of their own.
+        until = search.received_until
+        parts = [
+            ([*own, "queued_at < %s"], [*mine, until]),
+            ([*own, "queued_at >= %s", _STORED_FIRST], [*mine, until]),
+        ]
+    for conditions, values in parts:
+        condition = " AND ".join(conditions)
+        if of_kinds is None:
+            yield f"(SELECT {COLUMNS} FROM deliveries WHERE {condition} {_NEWEST})", [*values, limit]
             continue
-        parts = [(own, mine)]
-        # What one platform dropped lies by its reasons in the order of its queueing, whenever it was stored.
-        by_reason = kinds is None and status == DeliveryStatus.DROPPED and search.platform is not None
-        of_kinds, each = ([reason.value for reason in DropReason], OF_REASONS) if by_reason else (kinds, each_kind)
-        counted = _COUNTED.get(status) if search.platform is not None and of_kinds is None else None
-        if much_waits and search.waits:
-            counted = "waiting"
-        if counted is not None and not search.error_contains:
-            hours = _hours_with(merchant_id, search)
-            pages.append(f"({hours.walk(COLUMNS, counted, ' AND '.join([*own, _OF_HOUR, _PROMPT]))})")
-            given += [*hours.params, *mine, limit, limit]
-            parts = [([*own, _STORED_FIRST], mine)]
-        elif search.received_until is not None:
-            until = search.received_until
-            parts = [
-                ([*own, "queued_at < %s"], [*mine, until]),
-                ([*own, "queued_at >= %s", _STORED_FIRST], [*mine, until]),
-            ]
-        for conditions, values in parts:
-            condition = " AND ".join(conditions)
-            if of_kinds is None:
-                pages.append(f"(SELECT {COLUMNS} FROM deliveries WHERE {condition} {newest})")
-                given += [*values, limit]
-                continue
-            platforms = PLATFORMS_OF if search.platform is None else "(SELECT %s AS name)"
-            pages.append(each.format(columns=COLUMNS, platforms=platforms, where=condition, newest=newest))
-            given += [merchant_id if search.platform is None else search.platform, of_kinds, *values, limit, limit]
-    sql = pages[0] if len(pages) == 1 else f"SELECT {COLUMNS} FROM ({' UNION ALL '.join(pages)}) AS found {newest}"
-    return sql, given if len(pages) == 1 else [*given, limit]
+        platforms = PLATFORMS_OF if search.platform is None else "(SELECT %s AS name)"
+        page = each.format(columns=COLUMNS, platforms=platforms, where=condition, newest=_NEWEST)
+        whose = merchant_id if search.platform is None else search.platform
+        yield page, [whose, of_kinds, *values, limit, limit]
 
 
 # Status, or none for all -> what the ledger counts them as. What is not in it has an index of its own.

@@ -77,28 +77,9 @@ def judge_attempt(
     health: Health,
 ) -> Settlement:
     """What becomes of a delivery after ``outcome``. ``health`` is the destination's, judged after that outcome."""
-    duration_ms = _ms(now - started_at)
     match outcome:
         case Acknowledged():
-            number = claim.attempts + 1
-            return Settlement(
-                claim.key,
-                DeliveryStatus.DELIVERED,
-                number,
-                last_attempt_at=started_at,
-                delivered_at=now,
-                latency_ms=_ms(now - claim.received_at),
-                logged=LoggedAttempt(
-                    number,
-                    started_at,
-                    AttemptOutcome.ACKNOWLEDGED,
-                    outcome.http_status,
-                    None,
-                    duration_ms,
-                    outcome.code or None,
-                    outcome.note or None,
-                ),
-            )
+            return _acknowledged(claim, outcome, started_at, now)
         case RateLimited() | CredentialsRefused():
             counts = False
         case Unreachable(may_have_arrived=arrived):
@@ -112,7 +93,7 @@ def judge_attempt(
         _NAMES[type(outcome)],
         getattr(outcome, "http_status", None),
         message_of(outcome),
-        duration_ms,
+        _ms(now - started_at),
         getattr(outcome, "code", "") or None,
     )
     failed = Settlement(
@@ -139,6 +120,28 @@ def judge_attempt(
         asked = now + min(timedelta(seconds=wait), LONGEST_WISH)
         at = max(at, min(asked, claim.window_ends_at - LAST_CALL))
     return replace(failed, due_at=at, next_retry_at=at)
+
+
+def _acknowledged(claim: Claim, outcome: Acknowledged, started_at: datetime, now: datetime) -> Settlement:
+    number = claim.attempts + 1
+    return Settlement(
+        claim.key,
+        DeliveryStatus.DELIVERED,
+        number,
+        last_attempt_at=started_at,
+        delivered_at=now,
+        latency_ms=_ms(now - claim.received_at),
+        logged=LoggedAttempt(
+            number,
+            started_at,
+            AttemptOutcome.ACKNOWLEDGED,
+            outcome.http_status,
+            None,
+            _ms(now - started_at),
+            outcome.code or None,
+            outcome.note or None,
+        ),
+    )
 
 
 def judge_unbuilt(claim: Claim, message: str, now: datetime, put_off: timedelta = PUT_OFF) -> Settlement:

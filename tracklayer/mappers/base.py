@@ -316,6 +316,14 @@ class Verdicts(list[RuleVerdict]):
         self.append(RuleVerdict(rule, False, message, field))
         return Refused(reason, message, field, tuple(self))
 
+    def page_of(self, event: Event, rule: str = "event_source_url") -> str | None:
+        """The address of the event's page; None, which is said, for what is none."""
+        url = event.event_source_url
+        if url is None or event.has_plain_url or is_web_url(url):
+            return url
+        self.left_out(rule, "event_source_url", "left out: not an absolute http(s) URL")
+        return None
+
     def refuse_denied(self) -> Refused:
         """Of an event whose person does not want it used for ads."""
         return self.refuse(DropReason.CONSENT_DENIED, "consent", CONSENT_FIELD, CONSENT_DENIED)

@@ -16,7 +16,7 @@ from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BodyToken, DropReason, PlatformRequest
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event, UserData
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, is_web_url, machine_address, usable, web_url
+from tracklayer.domain.identifiers import FORMATS, is_meta_cookie, is_uuid, machine_address, usable, web_url
 from tracklayer.domain.normalise import hashed, hashed_once
 from tracklayer.domain.personal import without_personal_url
 from tracklayer.domain.problem import Problem
@@ -171,10 +171,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", f"older than the {limit.days} days that Meta takes"
         )
     verdicts.ok(_AGE_OK)
-    url = event.event_source_url
-    if url is not None and not event.has_plain_url and not is_web_url(url):
-        verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
-        url = None
+    url = verdicts.page_of(event)
     if url is None and event.action_source == "website":
         verdicts.left_out(
             "event_source_url", "event_source_url", "Meta asks for the page of a website event; sent without"
@@ -215,13 +212,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if custom_data:
         item["custom_data"] = custom_data
     if event.consent.limited_data_use:
-        country, state = _ldu_place(settings)
-        if _wrong_with_place(country, state):  # of settings from before they were checked
-            country = state = 0
-            verdicts.ok(_LDU_LOCATED)
-        item["data_processing_options"] = ["LDU"]
-        item["data_processing_options_country"] = country
-        item["data_processing_options_state"] = state
+        _limit(item, settings, verdicts)
     if event.action_source != "app":
         return tuple.__new__(Mapped, (item, tuple(verdicts), "", None))  # as Mapped() does, with a call less
     app_data = _app_data(event, verdicts)
@@ -229,6 +220,17 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         return Mapped(item, tuple(verdicts), WITHOUT_APP_DATA)
     item["app_data"] = app_data
     return Mapped(item, tuple(verdicts))
+
+
+def _limit(item: dict[str, Any], settings: Settings, verdicts: Verdicts) -> None:
+    """Asks for limited data use, in the place that is set."""
+    country, state = _ldu_place(settings)
+    if _wrong_with_place(country, state):  # of settings from before they were checked
+        country = state = 0
+        verdicts.ok(_LDU_LOCATED)
+    item["data_processing_options"] = ["LDU"]
+    item["data_processing_options_country"] = country
+    item["data_processing_options_state"] = state
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:

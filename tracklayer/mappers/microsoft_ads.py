@@ -28,7 +28,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import NO_DEVICE, Event, read_decimal
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import is_uuid, is_web_url, is_zero_uuid, machine_address, usable, web_url
+from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address, usable, web_url
 from tracklayer.domain.personal import without_personal_url
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -196,10 +196,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "older than the 7 days that Microsoft takes"
         return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)
     verdicts.ok(_AGE_OK)
-    url = event.event_source_url
-    if url is not None and not event.has_plain_url and not is_web_url(url):
-        verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
-        url = None
+    url = verdicts.page_of(event)
     if is_page and url is None:
         message = "Microsoft refuses a page load without the address of the page"
         return verdicts.refuse(DropReason.INVALID_FIELD, "event_source_url", "event_source_url", message)

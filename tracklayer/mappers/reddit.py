@@ -27,7 +27,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import NO_DEVICE, CustomData, Device, Event, UserData
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import FORMATS, is_uuid, is_web_url, machine_address, usable
+from tracklayer.domain.identifiers import FORMATS, is_uuid, machine_address, usable
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -228,10 +228,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         )
     verdicts.ok(_AGE_OK)
     source = _SOURCES.get(event.action_source, "OTHER")
-    url = event.event_source_url if source == "WEBSITE" else None
-    if url is not None and not event.has_plain_url and not is_web_url(url):
-        verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
-        url = None
+    url = verdicts.page_of(event) if source == "WEBSITE" else None
     why = "left out: nothing that Reddit takes as a click id"
     click = click_id(event.user_data, "rdt_cid", event.clicked_url, _click_id, verdicts, why)
     user = _user(event.user_data, settings, verdicts)

@@ -26,7 +26,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import is_web_url, machine_address, usable
+from tracklayer.domain.identifiers import machine_address, usable
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
@@ -232,48 +232,12 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     """One element of ``data``: time in whole Unix seconds, value in major units as a number."""
     verdicts = Verdicts()
     source = _SOURCES.get(event.action_source, "OFFLINE")
-    if event.consent.ad_user_data == "denied":
-        return verdicts.refuse_denied()
-    if event.consent.limited_data_use and source != "WEB":
-        return verdicts.refuse(
-            DropReason.CONSENT_DENIED,
-            "consent",
-            "consent.limited_data_use",
-            "Snapchat can limit the use of website events only, and this one would be used without limits",
-        )
-    verdicts.ok(CONSENT_OK)
-    name = _event_name(event.event_name, settings, verdicts)
-    if name is None:
-        return verdicts.refuse(
-            DropReason.UNSUPPORTED_EVENT,
-            "event_name",
-            "event_name",
-            "Snapchat has no refund"
-            if is_refund(event.event_name, settings.get("custom_event_map") or ())
-            else "no event of Snapchat: map it in custom_event_map to CUSTOM_EVENT_1 to CUSTOM_EVENT_5",
-        )
     asset = "snap_app_id" if source == "MOBILE_APP" else "pixel_id"
-    if not settings.get(asset):
-        return verdicts.refuse(
-            DropReason.UNSUPPORTED_EVENT,
-            "asset",
-            "action_source",
-            f"the destination has no {asset} for such events",
-        )
-    limit = _age_limit(event.action_source, settings)
-    if limit is None:
-        verdicts.ok(_AGE_FREE)
-    elif now - event.occurred_at > limit:
-        return verdicts.refuse(
-            DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", "older than the 7 days that Snapchat takes"
-        )
-    else:
-        verdicts.ok(_AGE_OK)
+    name = _taken_as(event, source, asset, settings, now, verdicts)
+    if isinstance(name, Refused):
+        return name
     group = asset
-    url = event.event_source_url
-    if url is not None and not event.has_plain_url and not is_web_url(url):
-        verdicts.left_out("event_source_url", "event_source_url", "left out: not an absolute http(s) URL")
-        url = None
+    url = verdicts.page_of(event)
     if source == "MOBILE_APP":
         if url is not None:
             verdicts.left_out("event_source_url", "event_source_url", "left out: Snapchat has no page of an app event")
@@ -323,6 +287,49 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         if "extinfo" not in item["app_data"]:
             group += _NO_SYSTEM
     return Mapped(item, tuple(verdicts), group)
+
+
+def _taken_as(
+    event: Event, source: str, asset: str, settings: Settings, now: datetime, verdicts: Verdicts
+) -> str | Refused:
+    """Snapchat's name of the event, where it is one that Snapchat takes."""
+    if event.consent.ad_user_data == "denied":
+        return verdicts.refuse_denied()
+    if event.consent.limited_data_use and source != "WEB":
+        return verdicts.refuse(
+            DropReason.CONSENT_DENIED,
+            "consent",
+            "consent.limited_data_use",
+            "Snapchat can limit the use of website events only, and this one would be used without limits",
+        )
+    verdicts.ok(CONSENT_OK)
+    name = _event_name(event.event_name, settings, verdicts)
+    if name is None:
+        return verdicts.refuse(
+            DropReason.UNSUPPORTED_EVENT,
+            "event_name",
+            "event_name",
+            "Snapchat has no refund"
+            if is_refund(event.event_name, settings.get("custom_event_map") or ())
+            else "no event of Snapchat: map it in custom_event_map to CUSTOM_EVENT_1 to CUSTOM_EVENT_5",
+        )
+    if not settings.get(asset):
+        return verdicts.refuse(
+            DropReason.UNSUPPORTED_EVENT,
+            "asset",
+            "action_source",
+            f"the destination has no {asset} for such events",
+        )
+    limit = _age_limit(event.action_source, settings)
+    if limit is None:
+        verdicts.ok(_AGE_FREE)
+    elif now - event.occurred_at > limit:
+        return verdicts.refuse(
+            DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", "older than the 7 days that Snapchat takes"
+        )
+    else:
+        verdicts.ok(_AGE_OK)
+    return name
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:

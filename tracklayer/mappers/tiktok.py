@@ -29,7 +29,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Content, CustomData, Event, UserData
 from tracklayer.domain.event_names import is_refund
-from tracklayer.domain.identifiers import is_web_url, machine_address, usable, web_url
+from tracklayer.domain.identifiers import machine_address, usable, web_url
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.domain.personal import without_personal_url
 from tracklayer.domain.shown import click_in
@@ -210,49 +210,13 @@ _PHONE_AS_GIVEN = RuleVerdict(
 def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
     """One element of ``data``: whole Unix seconds, money as numbers in major units, places plain."""
     verdicts = Verdicts()
-    if event.consent.ad_user_data == "denied":
-        return verdicts.refuse_denied()
-    verdicts.ok(CONSENT_OK)
-    if is_refund(event.event_name, settings.get("event_names") or ()):
-        return verdicts.refuse(
-            DropReason.UNSUPPORTED_EVENT,
-            "event_name",
-            "event_name",
-            "TikTok has no refund that would take back a sale",
-        )
     source = _EVENT_SOURCES.get(event.action_source, "offline")
     group = "" if source == "web" else source
-    asset = _GROUPS[group][1]
-    if not settings.get(asset):
-        return verdicts.refuse(
-            DropReason.UNSUPPORTED_EVENT,
-            "action_source",
-            "action_source",
-            f"for TikTok its source is {source}, and the destination names none of these: set {asset}",
-        )
     is_limited = event.consent.limited_data_use or settings.get("limited_data_use") is True
-    if is_limited and source == "offline":
-        return verdicts.refuse(
-            DropReason.CONSENT_DENIED,
-            "limited_data_use",
-            "consent.limited_data_use",
-            "TikTok limits its use of web and app events only: an offline one would be used without limits",
-        )
-    name, verdict = _name(event.event_name, source, settings)
-    verdicts.ok(verdict)
-    limit = _age_limit(event.action_source, settings)
-    if now - event.occurred_at > limit:
-        return verdicts.refuse(
-            DropReason.EVENT_TOO_OLD,
-            "event_age",
-            "occurred_at",
-            f"older than the {limit.days} days it may be",
-        )
-    verdicts.ok(_AGE_OK)
-    url = event.event_source_url
-    if url is not None and not event.has_plain_url and not is_web_url(url):
-        verdicts.left_out("page_url", "event_source_url", "left out: not an absolute http(s) URL")
-        url = None
+    name = _taken_as(event, source, _GROUPS[group][1], is_limited, settings, now, verdicts)
+    if isinstance(name, Refused):
+        return name
+    url = verdicts.page_of(event, "page_url")
     if source == "web":
         if url is not None:
             verdicts.ok(_PAGE_OK)
@@ -291,6 +255,48 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if is_limited:
         item["limited_data_use"] = True
     return Mapped(item, tuple(verdicts), group)
+
+
+def _taken_as(
+    event: Event, source: str, asset: str, is_limited: bool, settings: Settings, now: datetime, verdicts: Verdicts
+) -> str | Refused:
+    """TikTok's name of the event, where it is one that TikTok takes from that source."""
+    if event.consent.ad_user_data == "denied":
+        return verdicts.refuse_denied()
+    verdicts.ok(CONSENT_OK)
+    if is_refund(event.event_name, settings.get("event_names") or ()):
+        return verdicts.refuse(
+            DropReason.UNSUPPORTED_EVENT,
+            "event_name",
+            "event_name",
+            "TikTok has no refund that would take back a sale",
+        )
+    if not settings.get(asset):
+        return verdicts.refuse(
+            DropReason.UNSUPPORTED_EVENT,
+            "action_source",
+            "action_source",
+            f"for TikTok its source is {source}, and the destination names none of these: set {asset}",
+        )
+    if is_limited and source == "offline":
+        return verdicts.refuse(
+            DropReason.CONSENT_DENIED,
+            "limited_data_use",
+            "consent.limited_data_use",
+            "TikTok limits its use of web and app events only: an offline one would be used without limits",
+        )
+    name, verdict = _name(event.event_name, source, settings)
+    verdicts.ok(verdict)
+    limit = _age_limit(event.action_source, settings)
+    if now - event.occurred_at > limit:
+        return verdicts.refuse(
+            DropReason.EVENT_TOO_OLD,
+            "event_age",
+            "occurred_at",
+            f"older than the {limit.days} days it may be",
+        )
+    verdicts.ok(_AGE_OK)
+    return name
 
 
 def build_request(group: str, items: Sequence[dict[str, Any]], settings: Settings) -> PlatformRequest:
