@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
@@ -10,12 +11,16 @@ from typing import Generic, Protocol, TypeVar
 # A key that another process revoked works here for this long at most; what this process changes counts at once.
 LIFETIME = timedelta(seconds=1)
 _NOTHING = timedelta()
+_SECONDS = LIFETIME.total_seconds()
 LARGEST = 10_000  # keys kept: the oldest goes for a new one
 
 
 class _Holder(Protocol):
     @property
     def merchant_id(self) -> int: ...
+
+    @property
+    def asked_at(self) -> float: ...  # when its rows were, on the monotonic clock
 
 
 H = TypeVar("H", bound=_Holder)
@@ -42,9 +47,11 @@ class Keyring(Generic[H]):
     def find(self, key_hash: bytes, now: datetime) -> H | None:
         """The holder, or None where the rows must be asked."""
         kept = self._kept.get(key_hash)
-        if kept is not None and _NOTHING <= now - kept[1] < LIFETIME:
-            return kept[0]
-        return None
+        if kept is None or not _NOTHING <= now - kept[1] < LIFETIME:
+            return None
+        holder = kept[0]
+        # The one clock may have been set, and the other stands still with the machine.
+        return holder if time.monotonic() - holder.asked_at < _SECONDS else None
 
     def has_held(self, key_hash: bytes) -> bool:
         """Whether it was found before, however long ago: then it is nobody's guess."""

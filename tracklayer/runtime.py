@@ -64,7 +64,7 @@ class Runtime:
     counting: Counting = field(default_factory=Counting, init=False, repr=False)
     kept: Kept = field(default_factory=Kept, init=False, repr=False)
     tally: Tally = field(default_factory=Tally, init=False, repr=False)
-    unanswered: set[Any] = field(default_factory=set, init=False, repr=False)  # leases (services/leases.py)
+    unanswered: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)  # of services/leases.py
     outages: Recent[Any] = field(default_factory=lambda: Recent(OUTAGES_SECONDS), init=False, repr=False)
     marker: Any = field(default=None, init=False, repr=False)  # of services/marks.py, once somebody asked for it
     tracer: Tracer | None = field(default=None, init=False, repr=False)  # where an exporter is set

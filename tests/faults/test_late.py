@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from types import FrameType
 
@@ -20,17 +21,20 @@ from tests.faults.test_sessions import until
 from tests.servers import wait_until
 from tests.services.test_erase import stored
 from tests.sessions import is_waited_for, other_session
+from tracklayer.cli.import_events import Import
 from tracklayer.db import connection as connections_to
 from tracklayer.db.async_session import AsyncSession, Moment
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows, session
 from tracklayer.db.connection import database as connections
-from tracklayer.db.lateness import begin_storing, end_storing
+from tracklayer.db.lateness import KNOWN_SECONDS, begin_storing, end_storing
+from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.sessions import INGEST as LIMITS
+from tracklayer.keyring import LIFETIME
 from tracklayer.runtime import Runtime
 from tracklayer.services import collect
 from tracklayer.services import ingest as service
 from tracklayer.services import intake as module
-from tracklayer.services.erase import ON_ITS_WAY
+from tracklayer.services.erase import ON_ITS_WAY, SETTLE
 from tracklayer.services.identify import identify
 from tracklayer.services.ingest import Accepted, ingest_events
 from tracklayer.services.intake import Intake, LateError
@@ -242,10 +246,59 @@ def counted(table: str) -> int:
 
 
 def test_an_erasure_waits_for_longer_than_anything_is_on_its_way() -> None:
-    assert timedelta(seconds=service.LATE_SECONDS, milliseconds=LIMITS.statement) < ON_ITS_WAY
-    assert (
-        timedelta(seconds=service.LATE_SECONDS, milliseconds=5000) < ON_ITS_WAY
-    )  # an import that idles before its commit
+    late = timedelta(seconds=KNOWN_SECONDS + service.LATE_SECONDS)
+    assert late + timedelta(milliseconds=LIMITS.statement) < ON_ITS_WAY
+    assert late + timedelta(seconds=5) < ON_ITS_WAY  # an import that idles before its commit
+    assert LIFETIME <= timedelta(seconds=KNOWN_SECONDS) < SETTLE
+
+
+def asked_long_ago(merchant: Merchant, seconds: float = KNOWN_SECONDS + LATE) -> KeyHolder:
+    return replace(merchant.holder, asked_at=time.monotonic() - seconds)
+
+
+async def test_what_is_judged_by_what_was_known_long_ago_is_late(runtime: Runtime, merchant: Merchant) -> None:
+    """Its process stood still before it looked at the event: it may know nothing of an erasure that has finished since."""
+    intake = Intake(runtime, lambda _: None)
+    with pytest.raises(LateError):
+        await intake.ingest(asked_long_ago(merchant), [draft("short")])
+    with pytest.raises(LateError):
+        await intake.ingest(asked_long_ago(merchant), [draft(f"long_{n}") for n in range(module.TURN_EVENTS)])
+    with pytest.raises(DatabaseAwayError):
+        ingest_events(runtime, asked_long_ago(merchant), [draft("imported")])
+    with pytest.raises(DatabaseAwayError):
+        identify(runtime, asked_long_ago(merchant), BROWSER, {"email": "jane@example.com"})
+    assert (stored(merchant), counted("browser_people")) == ([], 0)
+    assert isinstance((await intake.ingest(merchant.holder, [draft("short")]))[0], Accepted)
+    await intake.close()
+
+
+def test_what_waited_before_it_was_judged_came_when_its_merchant_was_asked_for(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    """Whoever looks for what came before everybody knew of an erasure finds it."""
+    now = runtime.clock.now()
+    ago = timedelta(seconds=6)
+    call = service.judge(runtime, asked_long_ago(merchant, ago.total_seconds()), [draft()])
+    assert call.now <= now - ago + timedelta(seconds=KNOWN_SECONDS)
+    assert service.judge(runtime, replace(merchant.holder, asked_at=time.monotonic()), [draft()]).now == now
+
+
+def test_an_import_that_was_stopped_for_long_goes_on_with_what_is_known_now(
+    runtime: Runtime, merchant: Merchant, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = 0.1
+    started = Import(runtime, merchant.holder, 0)
+    with other_session(database) as other, ThreadPoolExecutor(1) as threads:
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLE events IN EXCLUSIVE MODE")
+        with monkeypatch.context() as patch:
+            patch.setattr(service, "LATE_SECONDS", seconds)
+            late = threads.submit(started._ingest, [draft()])
+            wait_until(lambda: late.done() or is_waited_for(other), "it to wait")
+            time.sleep(2 * seconds)
+        other.commit()
+        assert isinstance(late.result()[0], Accepted)
+    assert stored(merchant) == ["order_1"]
 
 
 def test_an_import_that_waited_for_longer_than_may_be_stores_nothing(

@@ -210,11 +210,41 @@ def test_a_lease_that_somebody_holds_keeps_no_other_claim_waiting(
             "OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, %s, %s, '{}')",
             (held.merchant_id, held.platform, held.claim_id, worker, clock.now(), clock.now() + timedelta(minutes=2)),
         )
-    runtime.unanswered.add(held)
+    runtime.unanswered[held] = clock.now() + timedelta(minutes=2)
     with other_session(database) as other:
         other.cursor().execute("SELECT FROM claims FOR UPDATE")
         while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
             pass
         with in_transaction():
             assert rows("SELECT status FROM deliveries") == [("delivered",)]
-    assert runtime.unanswered == set()
+    assert runtime.unanswered == {}
+
+
+@pytest.mark.parametrize("arrive", [True, False], ids=["committed", "not committed"])
+def test_the_turn_of_a_probe_whose_claim_nobody_answered_is_given_back_with_it(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    proxy: FrozenProxy,
+    database: str,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    arrive: bool,
+) -> None:
+    ingest_events(runtime, merchant.holder, [draft(occurred_at=clock.now().isoformat())])
+    fault(sandbox, kind="credentials", count=1)
+    while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
+        pass
+    with in_transaction():
+        [(state, clock.instant)] = rows("SELECT state, resume_at FROM destinations WHERE platform = 'meta'")
+    assert state == "held"
+    proxy.cut_commits(1, b"INSERT INTO claims", arrive=arrive)
+    with pytest.raises(DatabaseAwayError):
+        deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    assert proxy.cuts_left == 0
+    connection.connect(database)
+    while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
+        pass
+    with in_transaction():
+        assert rows("SELECT status FROM deliveries") == [("delivered",)]
+        assert rows("SELECT state, turn_ends_at FROM destinations WHERE platform = 'meta'") == [("active", None)]

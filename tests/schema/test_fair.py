@@ -30,10 +30,11 @@ CALLERS = 100
 
 
 class Door:
-    """Answers a request when it is told to; ``begun``: whose, in order."""
+    """Answers a request when it is told to; ``begun``: whose, in order. ``renewed``: of whom it was asked anew who they are."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
+        self.renewed: list[str] = []
         self.may_end = asyncio.Event()  # of the loop in the thread, where it is waited for
         self.loop: asyncio.AbstractEventLoop | None = None
 
@@ -67,7 +68,10 @@ class Client:
         async def send(message: Message) -> None:
             self.sent.append(message)
 
-        self.task = asyncio.create_task(long.answer(merchant_id, partial(door.answer, body), receive, send))
+        async def renew() -> None:
+            door.renewed.append(body.decode())
+
+        self.task = asyncio.create_task(long.answer(merchant_id, partial(door.answer, body), renew, receive, send))
 
 
 async def until(condition: Any) -> None:
@@ -94,6 +98,7 @@ async def test_of_many_each_merchants_come_in_turn_and_who_has_gone_is_passed_ov
     assert sorted(door.begun) == ["a0", "a1", "a2", "a4", "a5", "b0", "b1", "b2", "b3"]
     assert [client.sent[0]["body"] for client in others] == [b"b0", b"b1", b"b2", b"b3"]
     assert clients[3].sent == []
+    assert sorted(door.renewed) == sorted(door.begun)
     assert (sys.getswitchinterval(), gc.get_threshold()) == usual
 
 

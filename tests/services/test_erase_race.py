@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,21 +13,25 @@ import httpx
 import orjson
 import pytest
 
-from tests.factories import INGEST, Api, Merchant, camel
+from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel
+from tests.faults.test_sessions import until
 from tests.servers import wait_until
 from tests.services.test_erase import EMAIL, begin, deliver, finish, links, of, send, stored
 from tests.sessions import is_waited_for, other_session
+from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.events import run_statement
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
+from tracklayer.schema.fair import IN_HAND_OF_ONE, LONG_BODY
 from tracklayer.services.erase import ON_ITS_WAY, Request, unsuppress_person
 from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.identify import identify
 from tracklayer.services.ingest import Accepted, Call, Coalesced, Forgotten, Rejected, judge, outcomes_of, store
 from tracklayer.services.intake import Intake
 from tracklayer.services.marks import marker_of, of_event
+from tracklayer.services.merchants import authenticate, revoke_api_key
 
 Steps = Generator[tuple[str, tuple[Any, ...]], list[Any], Any]
 BROWSER, OTHER_BROWSER = "b7d5a1b2c3d4e5f6a7b8c9", "c7d5a1b2c3d4e5f6a7b8c0"
@@ -173,6 +178,39 @@ async def test_a_repeat_whose_body_came_slowly_is_held_against_the_marks_of_when
     answer = (await api.client.post("/graphql", content=slowly(), headers=headers)).json()
     assert answer["data"]["ingestEvent"]["outcome"] == "COALESCED"
     assert stored(merchant) == []
+
+
+@pytest.mark.parametrize("is_revoked", [False, True])
+async def test_a_long_request_is_judged_by_what_is_known_when_its_turn_has_come(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, is_revoked: bool
+) -> None:
+    sent = camel({**of("hers"), "occurred_at": clock.now().isoformat()})
+    app = build_app(runtime, lambda _: None)
+    long = app.door._long
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tracklayer") as client:
+        api = Api(client, merchant.key)
+        assert (await api(INGEST, input=sent))["ingestEvent"]["outcome"] == "ACCEPTED"
+        for _ in range(IN_HAND_OF_ONE):
+            long._begin(merchant.merchant_id)
+        waits = asyncio.create_task(api.post(INGEST_MANY, {"inputs": [sent], "more": "x" * LONG_BODY}))
+        await until(lambda: len(long._lines))
+        begin(runtime, merchant, Request(event_ids=("hers",)))
+        clock.move(ON_ITS_WAY)
+        while stored(merchant):
+            continue_erasures(runtime, 30)
+        if is_revoked:
+            holder = authenticate(runtime, merchant.key)
+            assert holder is not None
+            revoke_api_key(runtime, merchant.merchant_id, holder.key_id)
+        for _ in range(IN_HAND_OF_ONE):
+            long._end_in_thread(merchant.merchant_id)
+        answer = await waits
+        if is_revoked:
+            assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
+        else:
+            assert answer.json()["data"]["ingestEvents"]["coalesced"] == 1
+        assert (stored(merchant), long._in_hand.total()) == ([], 0)
+        await app.door.close()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.factories import Merchant, draft, new_merchant
 from tests.services.test_deliver import accepted, fault, ingest, mend, requests, row
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
 from tracklayer.domain.delivery import BatchRejected, NotBuilt, Rejected, Verdict, may_be_doubled
 from tracklayer.domain.retry import MAX_ATTEMPTS
 from tracklayer.runtime import Runtime
@@ -23,8 +23,10 @@ from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
 from tracklayer.services.deliver import LeaseLostError, deliver_due
 from tracklayer.services.deliver_together import Answered, begin_together, deliver, settle_alone, settle_together, take
+from tracklayer.services.destinations import pause_destination, resume_destination
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.platform_requests import Batch, Item, ask
+from tracklayer.services.redeliver import redeliver_matching
 from tracklayer.services.sweep import sweep
 
 GONE, GONE_TOO = 999_998, 999_999  # numbers of workers whose locks nobody holds
@@ -236,6 +238,48 @@ def test_so_it_is_where_many_destinations_go_together(
     assert (row(other, "else").status, row(other, "else").attempts) == ("delivered", 1)
     assert accepted(sandbox) == {"order_1": times, "else": 1}
     nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+@pytest.mark.parametrize("is_redelivered_again", [False, True])
+@pytest.mark.parametrize("was_tried", [False, True])
+def test_what_is_taken_back_of_an_answer_that_comes_late_is_what_its_own_series_counted(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    was_tried: bool,
+    is_redelivered_again: bool,
+) -> None:
+    """What was never tried counts as new in its second series, whatever comes of that before the next one."""
+    merchant_id, refused = merchant.merchant_id, {"refused": 1} if was_tried else {}
+    if was_tried:
+        fault(sandbox, kind="refuse", event_ids=["order_1"])
+        ingest(runtime, merchant, draft(occurred_at=clock.now().isoformat()))
+        while deliver_due(runtime, worker, merchant_id, "meta"):
+            pass
+        mend(sandbox)
+    else:
+        pause_destination(runtime, merchant_id, "meta")
+        ingest(runtime, merchant, draft(occurred_at=clock.now().isoformat()))
+        clock.move(timedelta(hours=25))
+        sweep(runtime)
+        resume_destination(runtime, merchant_id, "meta")
+    assert counted() == refused
+    assert redeliver_matching(runtime, merchant_id, DeliverySearch()).requeued == 1
+    one = Sender(runtime, merchant, GONE)
+    one.go()
+    clock.move(timedelta(minutes=3))
+    assert sweep(runtime).taken_back == 1
+    assert counted() == {"unknown": 1, **({"retries_failed": 1} if was_tried else {}), **refused}
+    if is_redelivered_again:
+        assert redeliver_matching(runtime, merchant_id, DeliverySearch()).requeued == 1
+    one.settle()
+    found = row(merchant)
+    assert (found.status, outcomes(found)[-1]) == ("delivered", "acknowledged")
+    assert counted() == {"acknowledged": 1, **refused}
+    assert "again" not in found.attempt_log[-1]
+    assert not check_invariants(clock.now())
 
 
 def told(merchant: Merchant, event_ids: Sequence[str]) -> dict[str, int]:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import httpx
@@ -30,6 +31,7 @@ from tracklayer.domain.collector import is_browser_id, is_public_key
 from tracklayer.runtime import Runtime
 from tracklayer.services import collect
 from tracklayer.services.collect import BATCH, MOST_ASKED, MOST_KEYS, Collection, Directory, OverloadedError
+from tracklayer.services.ingest import LATE_SECONDS
 from tracklayer.services.marks import marker_of
 from tracklayer.services.merchants import update_merchant
 from tracklayer.web.collector import (
@@ -447,6 +449,22 @@ async def test_an_erased_browser_does_not_come_back(runtime: Runtime, merchant: 
 
     page.cookie = ids["other"]
     assert (await page.call(i=True)).json() == {"browserId": ids["other"]}
+
+
+@pytest.mark.parametrize("body", [{"p": CLICK}, {"s": "denied"}])
+async def test_a_call_that_is_held_against_what_was_known_long_ago_is_late(
+    page: Page, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
+) -> None:
+    """Its process stood still since: the browser's person may have been erased."""
+    await page.call()
+    browser_id, directory = page.cookie, page.app.collector.directory
+    ((key, named),) = directory._known.items()
+    with monkeypatch.context() as patch:
+        patch.setattr(collect, "KNOWN_SECONDS", 60.0)
+        directory._known[key] = replace(named, asked_at=monotonic() - LATE_SECONDS - 5)
+        assert (await page.call(**body)).status_code == 503
+    assert browsers() == [(browser_id, None)]
+    assert "gclid" not in signals(browser_id)
 
 
 async def test_a_call_that_says_nothing_does_not_take_back_a_consent(page: Page) -> None:

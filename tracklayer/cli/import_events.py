@@ -22,10 +22,11 @@ from tracklayer.cli.process import CommandError, print_json, runtime_of
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import KeyHolder, merchant_holder
+from tracklayer.db.sessions import TOO_LATE, code_of
 from tracklayer.domain.json_text import read_json
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
-from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_events
+from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, Ingested, ingest_events
 
 BATCH = 500  # lines of one transaction
 MOST_GROUPS = 50  # of warnings, by code and field; what comes then is counted by its code alone
@@ -130,10 +131,8 @@ class Import:
 
     def _store(self, batch: Sequence[tuple[int, Any]]) -> None:
         """In one transaction; then tells what was refused, in the order of the lines."""
-        with in_transaction():  # an import may take hours, and somebody may be erased meanwhile
-            self.merchant = merchant_holder(self.merchant.merchant_id) or self.merchant
         drafts = [draft for _, draft in batch if not isinstance(draft, Problem)]
-        outcomes = iter(ingest_events(self.runtime, self.merchant, drafts).outcomes if drafts else ())
+        outcomes = iter(self._ingest(drafts) if drafts else ())
         for line, draft in batch:
             if isinstance(draft, Problem):
                 self._reject(line, [draft])
@@ -149,6 +148,19 @@ class Import:
                 case _:
                     self._reject(line, outcome.problems)
         self.stored_to = batch[-1][0]
+
+    def _ingest(self, drafts: Sequence[Any]) -> list[Ingested]:
+        try:
+            return self._ingest_once(drafts)
+        except DatabaseAwayError as error:
+            if code_of(error) != TOO_LATE:
+                raise
+            return self._ingest_once(drafts)  # this process stood still, perhaps: it was stopped at its terminal
+
+    def _ingest_once(self, drafts: Sequence[Any]) -> list[Ingested]:
+        with in_transaction():  # an import may take hours, and somebody may be erased meanwhile
+            self.merchant = merchant_holder(self.merchant.merchant_id) or self.merchant
+        return ingest_events(self.runtime, self.merchant, drafts).outcomes
 
     def _reject(self, line: int, problems: Sequence[Problem]) -> None:
         self.counts["rejected"] += 1

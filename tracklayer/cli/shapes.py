@@ -11,7 +11,7 @@ from tracklayer.db.destinations import health_of, there_since
 from tracklayer.db.events import EventRow, loads, loads_exactly
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.domain import ids
-from tracklayer.domain.delivery import DestinationState, LoggedAttempt, may_redeliver, told_attempts
+from tracklayer.domain.delivery import DestinationState, LoggedAttempt, may_redeliver, told_attempt, told_attempts
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.health import next_try
 from tracklayer.runtime import Runtime
@@ -87,7 +87,7 @@ def delivery_json(row: DeliveryRow) -> dict[str, Any]:
         "latency_ms": row.latency_ms,
         "window_ends_at": row.window_ends_at if row.status in WAITING else None,
         "may_redeliver": may_redeliver(row.status, row.drop_reason),
-        "attempt_log": row.attempt_log,
+        "attempt_log": [told_attempt(entry) for entry in row.attempt_log],
     }
 
 

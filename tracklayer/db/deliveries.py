@@ -291,6 +291,10 @@ def _key(lease: Lease) -> tuple[int, str, int]:
 _IN_TIME = "queued_at <= received_at"
 
 _LATENCY = f"least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000)))"
+# Whether the delivery had come to something before the series of attempts in which one was told that nobody knows the fate of:
+# where its answer comes late, the next series may have begun.
+_IN_SERIES = """CASE WHEN d.requeued_at IS NOT NULL AND x.logged ->> 'outcome' = 'unknown'
+            THEN jsonb_build_object('again', coalesce(d.had_outcome, true)) ELSE '{}' END"""
 # The log of attempts without its oldest, where it is full.
 _ROOM_IN_LOG = "CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END"
 # What an acknowledgement makes of a row. ``started``, ``now``, ``at``, ``status``, ``duration``, ``said`` and ``log``: of the
@@ -374,7 +378,7 @@ NOTE_REPEATS = f"""
 UPDATE deliveries d
 SET attempts = d.attempts + x.cost, last_attempt_at = greatest(d.last_attempt_at, x.at),
     attempt_log = {_ROOM_IN_LOG}
-        || (x.logged || jsonb_build_object('number', d.attempts + 1))
+        || (x.logged || jsonb_build_object('number', d.attempts + 1) || {_IN_SERIES})
 FROM json_to_recordset(%(repeats)s::json) AS x(event_id text, at timestamptz, cost int, logged jsonb)
 WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
   AND d.status = 'delivered' AND NOT EXISTS (
@@ -459,8 +463,9 @@ WITH before AS (
     SELECT event_id, status AS was, drop_reason, entry.*
     FROM deliveries CROSS JOIN LATERAL (
         SELECT place - 1 AS place, (entry ->> 'number')::int > 1 AS is_retry,
-               coalesce((entry ->> 'at')::timestamptz >= (former_waits -> 0 ->> 1)::timestamptz, false)
-                   AND ((entry ->> 'at')::timestamptz < requeued_at OR coalesce(had_outcome, true)) AS is_again,
+               coalesce((entry ->> 'again')::boolean,  -- missing: it was not redelivered then, or by a version before
+                   (entry ->> 'at')::timestamptz >= (former_waits -> 0 ->> 1)::timestamptz
+                   AND ((entry ->> 'at')::timestamptz < requeued_at OR coalesce(had_outcome, true)), false) AS is_again,
                (entry ->> 'at')::timestamptz + (entry ->> 'duration_ms')::int * interval '1 ms' AS counted_at
         FROM jsonb_array_elements(attempt_log) WITH ORDINALITY AS x(entry, place)
         WHERE entry ->> 'outcome' = 'unknown' AND (entry ->> 'at')::timestamptz = %(started)s
@@ -476,7 +481,7 @@ WITH before AS (
         finished_at = CASE WHEN b.was = 'delivered' THEN d.finished_at ELSE %(now)s END,
         latency_ms = CASE WHEN b.was = 'delivered' THEN d.latency_ms ELSE
             {_LATENCY} END,
-        attempt_log = jsonb_set(attempt_log, ARRAY[b.place::text], attempt_log -> b.place::int || jsonb_build_object(
+        attempt_log = jsonb_set(attempt_log, ARRAY[b.place::text], (attempt_log -> b.place::int) - 'again' || jsonb_build_object(
             'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int)
             || %(said)s::jsonb)
     FROM before b WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = b.event_id
@@ -540,7 +545,7 @@ SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at =
     attempt_log = CASE
         WHEN x.logged IS NULL THEN d.attempt_log
         WHEN x.attempts = d.attempts AND d.attempt_log -> -1 ->> 'outcome' = x.logged ->> 'outcome' THEN d.attempt_log
-        ELSE ({_ROOM_IN_LOG}) || x.logged
+        ELSE ({_ROOM_IN_LOG}) || (x.logged || {_IN_SERIES})
     END
 FROM json_to_recordset(%(settlements)s::json) AS x(
     event_id text, status text, attempts int, due_at timestamptz, next_retry_at timestamptz, drop_reason text,

@@ -11,6 +11,15 @@ from datetime import datetime, timedelta
 from tracklayer.db.connection import database, rows
 from tracklayer.db.sessions import CLOCK_SECONDS, Session
 
+# What is known of a merchant is asked anew after this long. Where something is judged by what was asked longer ago, as its process
+# stood still or had too much to do, it counts as come then: it may know nothing of an erasure that began meanwhile.
+KNOWN_SECONDS = 2.0
+
+
+def arrival(asked_at: float) -> float:
+    """When what comes now counts as come, on the monotonic clock; ``asked_at``: when its merchant's rows were asked."""
+    return min(time.monotonic(), asked_at + KNOWN_SECONDS)
+
 
 def begin_storing(seconds: float) -> datetime:
     """Until when the open transaction may store, by the server's clock. A commit that hangs on its way for long is none.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -176,8 +177,9 @@ def revoke_api_key(merchant_id: int, key_id: int, now: datetime) -> ApiKeyRow | 
 class KeyHolder:
     """Whose key it is, and what ingest needs to know of that merchant.
 
-    ``session``: the hash of the one that a person signed in to; None where the key itself came. ``is_marked``: people of this
-    merchant were erased, so ingest looks whether an event is one of theirs.
+    ``asked_at``: when the rows were asked, or a moment before, on the monotonic clock. ``session``: the hash of the one that a
+    person signed in to; None where the key itself came. ``is_marked``: people of this merchant were erased, so ingest looks
+    whether an event is one of theirs.
     """
 
     merchant_id: int
@@ -185,6 +187,7 @@ class KeyHolder:
     scopes: frozenset[str]
     hash_user_data: bool
     default_countries: frozenset[str]
+    asked_at: float = field(compare=False)
     session: bytes | None = None
     is_marked: bool = False
 
@@ -206,14 +209,17 @@ HOLDER = (
 )
 
 
-def holder_of(row: Sequence[Any], session: bytes | None = None) -> KeyHolder:
-    """``row`` begins with ``HOLDER``."""
+def holder_of(row: Sequence[Any], asked_at: float, session: bytes | None = None) -> KeyHolder:
+    """``row`` begins with ``HOLDER``. ``asked_at``: before the statement that found it, on the monotonic clock."""
     merchant_id, key_id, scopes, hash_user_data, countries, is_marked = row[:6]
-    return KeyHolder(merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries), session, is_marked)
+    return KeyHolder(
+        merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries), asked_at, session, is_marked
+    )
 
 
 def key_holder(key_hash: bytes, now: datetime) -> tuple[KeyHolder, bool] | None:
     """(the merchant of a key that is not revoked, whether it is time to note that it is used)."""
+    asked_at = time.monotonic()
     found = rows(
         f"SELECT {HOLDER}, k.last_used_at "
         "FROM api_keys k JOIN merchants m USING (merchant_id) WHERE k.key_hash = %s AND k.revoked_at IS NULL",
@@ -222,7 +228,7 @@ def key_holder(key_hash: bytes, now: datetime) -> tuple[KeyHolder, bool] | None:
     if not found:
         return None
     last_used_at = found[0][-1]
-    return holder_of(found[0]), last_used_at is None or now - last_used_at >= LAST_USED_GRAIN
+    return holder_of(found[0], asked_at), last_used_at is None or now - last_used_at >= LAST_USED_GRAIN
 
 
 def revoked_key(key_hash: bytes) -> tuple[int, int, frozenset[str]] | None:
@@ -266,6 +272,7 @@ def living_keys(keys: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
 
 def merchant_holder(merchant_id: int) -> KeyHolder | None:
     """What ingest needs to know of a merchant, for a caller who needs no key: the operator's commands."""
+    asked_at = time.monotonic()
     found = rows(
         "SELECT hash_user_data, ARRAY(SELECT DISTINCT default_country FROM destinations d "
         "WHERE d.merchant_id = m.merchant_id AND d.default_country IS NOT NULL AND d.removed_at IS NULL), m.marked "
@@ -275,7 +282,8 @@ def merchant_holder(merchant_id: int) -> KeyHolder | None:
     if not found:
         return None
     scopes = frozenset({"ingest", "read", "admin"})
-    return KeyHolder(merchant_id, 0, scopes, found[0][0], frozenset(found[0][1]), is_marked=found[0][2])
+    hash_user_data, countries, is_marked = found[0]
+    return KeyHolder(merchant_id, 0, scopes, hash_user_data, frozenset(countries), asked_at, is_marked=is_marked)
 
 
 def collectors_of(public_keys: Sequence[str]) -> dict[str, tuple[int, int, Any, bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -33,6 +34,7 @@ def end_session(session_hash: bytes) -> None:
 
 def session_holder(session_hash: bytes, now: datetime) -> tuple[KeyHolder, bool] | None:
     """(who signed in, whether it is time to note that they were seen), where the session lives and its key does."""
+    asked_at = time.monotonic()
     found = rows(
         f"SELECT {HOLDER}, s.last_seen_at FROM sessions s JOIN api_keys k USING (merchant_id, key_id) "
         "JOIN merchants m USING (merchant_id) "
@@ -41,7 +43,7 @@ def session_holder(session_hash: bytes, now: datetime) -> tuple[KeyHolder, bool]
     )
     if not found:
         return None
-    return holder_of(found[0], session_hash), now - found[0][-1] >= LAST_USED_GRAIN
+    return holder_of(found[0], asked_at, session_hash), now - found[0][-1] >= LAST_USED_GRAIN
 
 
 def living_sessions(hashes: Sequence[bytes], now: datetime) -> set[bytes]:

@@ -347,8 +347,13 @@ class LoggedAttempt:
 
 
 def told_attempts(log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """An attempt log as it is stored, its instants as everywhere else."""
-    return [{**entry, "at": write_instant(datetime.fromisoformat(entry["at"]))} for entry in log]
+    """An attempt log, its instants as everywhere else."""
+    return [{**entry, "at": write_instant(datetime.fromisoformat(entry["at"]))} for entry in map(told_attempt, log)]
+
+
+def told_attempt(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an entry of the log as it is stored, what is told; the rest is for counting alone."""
+    return {name: value for name, value in entry.items() if name != "again"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ SWITCH_SECONDS = 0.0005  # after that the thread hands over the interpreter; Pyt
 COLLECT_OBJECTS = 500_000
 
 Answer = Callable[[Receive, Send], Awaitable[None]]  # of a request whose body was read
+Renew = Callable[[], Awaitable[object]]  # what is known of who asks: it may be long ago
 
 
 class LongRequests:
@@ -55,11 +56,15 @@ class LongRequests:
             self._end(merchant_id)
         return True
 
-    async def answer(self, merchant_id: int, answer: Answer, receive: Receive, send: Send) -> None:
-        """Answers a request whose body was read, when it is its turn; not at all where its client did not wait for it."""
+    async def answer(self, merchant_id: int, answer: Answer, renew: Renew, receive: Receive, send: Send) -> None:
+        """Answers a request whose body was read, when it is its turn; not at all where its client did not wait for it.
+
+        ``renew`` is called before that, on this loop. Raises what it does.
+        """
         if not await self._turn(merchant_id, receive):
             return
         try:
+            await renew()
             answered = asyncio.run_coroutine_threadsafe(_answered(answer), self._there())
             sent = await asyncio.wrap_future(answered)
         finally:

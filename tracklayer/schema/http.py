@@ -44,7 +44,7 @@ from tracklayer.schema.compiled.source import Doubt
 from tracklayer.schema.context import Context, House, address_of, is_free, may, told_cost
 from tracklayer.schema.cost import MAX_COST
 from tracklayer.schema.errors import masked
-from tracklayer.schema.fair import LONG_BODY, LongRequests
+from tracklayer.schema.fair import LONG_BODY, LongRequests, Renew
 from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
@@ -211,20 +211,23 @@ class GraphQLDoor(LiveDoor):
             await self._view(scope, receive, send, sent)
             return
         plans = self._plans if _is_json(headers.get(b"content-type", b"")) else None
-        answer = partial(self._answer, plans, holder, scope, headers, sent)
+        answer = partial(self._answer, plans, scope, headers, sent)
+        renew = partial(self._holder, scope, headers)
         if len(sent.body) <= LONG_BODY:
-            await self._in_turn(holder, sent, answer, receive, send)
+            await self._in_turn(holder, sent, answer, renew, receive, send)
             return
         limits = self.house.limits
         limits.admit_body(holder)
         limits.count_body(holder, refuse_many(sent.body, may_have_many="admin" in holder.scopes), 0)
         try:
-            await self._in_turn(holder, sent, answer, receive, send)
+            await self._in_turn(holder, sent, answer, renew, receive, send)
         finally:
             if sent.is_read and not only_takes_in(sent.known):
                 limits.count_body(holder, 0, len(sent.body))
 
-    async def _in_turn(self, holder: KeyHolder, sent: Sent, answer: Any, receive: Receive, send: Send) -> None:
+    async def _in_turn(
+        self, holder: KeyHolder, sent: Sent, answer: Any, renew: Renew, receive: Receive, send: Send
+    ) -> None:
         """Where nobody has to wait behind it."""
         if len(sent.body) > LONG_BODY or not sent.is_easy(LONG_BODY):
             merchant_id = holder.merchant_id
@@ -237,7 +240,7 @@ class GraphQLDoor(LiveDoor):
                 pass
             self.house.intake.home = asyncio.get_running_loop()
             try:
-                await self._long.answer(merchant_id, partial(answer, takes_in=True), receive, send)
+                await self._long.answer(merchant_id, partial(answer, takes_in=True), renew, receive, send)
                 return
             except _ReadsError:  # it waits for the database, not for the interpreter
                 pass
@@ -246,7 +249,6 @@ class GraphQLDoor(LiveDoor):
     async def _answer(
         self,
         plans: Plans | None,
-        holder: KeyHolder,
         scope: Scope,
         headers: Mapping[bytes, bytes],
         sent: Sent,
@@ -261,6 +263,7 @@ class GraphQLDoor(LiveDoor):
         """
         if is_here and not sent.is_easy(LONG_BODY):
             raise _SlowError
+        holder: KeyHolder = scope[HOLDER]
         strict = GRAPHQL_JSON.encode() in headers.get(b"accept", b"")
         answer = None
         if plans is not None:

@@ -28,7 +28,7 @@ from tracklayer.db.connection import (
     wait_at_most,
 )
 from tracklayer.db.identities import Seen, barred, forget_signals, show_all, shown_record
-from tracklayer.db.lateness import end_storing, server_time
+from tracklayer.db.lateness import KNOWN_SECONDS, end_storing, server_time
 from tracklayer.db.merchants import collectors_of, page_of_collectors
 from tracklayer.db.sessions import TOO_LATE, code_of, is_in_the_way
 from tracklayer.domain.collector import Collector, address_of, host_of, lies_within, lifetime_of, shares_half
@@ -38,7 +38,6 @@ from tracklayer.services.marks import marker_of
 
 log = logging.getLogger(__name__)
 
-KNOWN_SECONDS = 2.0  # that a merchant's settings are taken as they were
 UNKNOWN_SECONDS = 10.0  # that an unknown key stays unknown
 MOST_KEYS = 10_000  # known ones, and as many unknown ones, that are remembered
 MOST_ASKED = 1_000  # keys that are looked up at once, or wait for it
@@ -57,11 +56,14 @@ class OverloadedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Whom a public key names. ``lifetime``: of the cookie. ``is_marked``: people of this merchant were erased."""
+    """Whom a public key names. ``asked_at``: when the rows were asked, or a moment before, on the monotonic clock. ``lifetime``: of
+    the cookie. ``is_marked``: people of this merchant were erased.
+    """
 
     merchant_id: int
     lifetime: timedelta
     collector: Collector
+    asked_at: float = field(compare=False)
     is_marked: bool = False
 
 
@@ -75,7 +77,7 @@ class Directory:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._known: OrderedDict[str, tuple[Named, float]] = OrderedDict()
+        self._known: OrderedDict[str, Named] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._asked: dict[str, asyncio.Future[Named | None]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -86,7 +88,7 @@ class Directory:
     def recall(self, public_key: str, now: float) -> Named | None:
         """Where it was looked up just now. ``now``: on the monotonic clock."""
         kept = self._known.get(public_key)
-        return kept[0] if kept is not None and now - kept[1] < KNOWN_SECONDS else None
+        return kept if kept is not None and now - kept.asked_at < KNOWN_SECONDS else None
 
     async def find(self, public_key: str) -> Named | None:
         """None: it names nobody. Raises DatabaseAwayError, OverloadedError."""
@@ -128,7 +130,7 @@ class Directory:
         self._known.pop(key, None)
         self._unknown.pop(key, None)
         if named is not None:
-            self._known[key] = (named, now)
+            self._known[key] = named
         else:
             self._unknown[key] = now
         for kept in (self._known, self._unknown):
@@ -137,8 +139,9 @@ class Directory:
 
 
 def _looked_up(runtime: Runtime, public_keys: Sequence[str]) -> dict[str, Named]:
+    asked_at = time.monotonic()
     found = {
-        key: Named(merchant_id, lifetime_of(retention_days), Collector.read(collector), is_marked)
+        key: Named(merchant_id, lifetime_of(retention_days), Collector.read(collector), asked_at, is_marked)
         for key, (merchant_id, retention_days, collector, is_marked) in collectors_of(public_keys).items()
     }
     if any(named.is_marked for named in found.values()):

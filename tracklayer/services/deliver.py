@@ -224,12 +224,13 @@ def _claim(
             if is_probe:
                 db_destinations.put_probe_off(merchant_id, platform, now + FIRST_PROBE)
             return None
-        leases.append(taken[0])
-        if is_single:
-            db_destinations.take_turn(merchant_id, platform, now + LEASE)  # as the lease, until it is renewed
+        turn_ends_at = now + LEASE if is_single else None  # as the lease, until it is renewed
+        leases[taken[0]] = turn_ends_at
+        if turn_ends_at is not None:
+            db_destinations.take_turn(merchant_id, platform, turn_ends_at)
     is_full = len(claimed) == limit and not is_single
     turn.note_reached(since, claimed[-1].claim.due_at if is_full else None)
-    batch = batch_of(runtime, taken[0], row, turn, now, now + LEASE if is_single else None)
+    batch = batch_of(runtime, taken[0], row, turn, now, turn_ends_at)
     return None if batch is None else (batch, claimed)
 
 

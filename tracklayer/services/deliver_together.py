@@ -141,7 +141,7 @@ def _claim(
         seen = {(found.merchant_id, found.platform): found for found in db_destinations.look_at(queues, now, IN_HAND)}
         locked = [queue for queue, found in seen.items() if found.is_locked]
         claimed = db.claim_due(locked, FEW, now, worker) if locked else {}
-        leases += claimed
+        leases.update(dict.fromkeys(claimed))
     others = [
         queue
         for queue, found in seen.items()

@@ -40,7 +40,10 @@ MOST_VALUES = 1000  # different emails, phones or external ids that a dry run co
 MOST_EXAMPLES = 20  # ids of events that may be the person's
 # What other processes know of a merchant is a second old: after this long all of them look for marks.
 SETTLE = timedelta(seconds=10)
-# What was taken in is in the database after this long, or never gets there: see ``ingest.LATE_SECONDS``.
+# What was judged by who knew of no erasure is in the database after this long, or never gets there. It came at most two seconds
+# after its merchant was asked for, or counts as come then (``lateness.KNOWN_SECONDS``); twelve later it is told that it is late
+# (``ingest.LATE_SECONDS``); and a statement or a commit that goes on then has five more. By ``received_at`` too, it came before
+# ``SETTLE`` was over.
 ON_ITS_WAY = timedelta(seconds=20)
 RECEIPTS = timedelta(days=3 * 365)
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)

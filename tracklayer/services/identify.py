@@ -10,7 +10,7 @@ from typing import Any
 from tracklayer.db import identities as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.erasures import is_any_suppressed
-from tracklayer.db.lateness import begin_storing, end_storing
+from tracklayer.db.lateness import arrival, begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.event import read_event
 from tracklayer.domain.identifiers import FORMATS
@@ -74,7 +74,7 @@ def identify(
     A key that may only send is not told that a person is left alone: it hears that they are linked. ``arrived``: when the call
     did, on the monotonic clock. Raises DatabaseAwayError where it is not in the database ``LATE_SECONDS`` later: then nothing is.
     """
-    arrived = time.monotonic() if arrived is None else arrived
+    arrived = min(arrival(merchant.asked_at), time.monotonic() if arrived is None else arrived)
     now = runtime.clock.now()
     browser_id, given = browser_id.strip(), user_data.get("browser_id")
     problems = [] if FORMATS["browser_id"].is_right(browser_id) else [_BAD_BROWSER]

@@ -17,7 +17,7 @@ from tracklayer.db import events as db
 from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.events import EventRow, Key, Stored
-from tracklayer.db.lateness import begin_storing, end_storing
+from tracklayer.db.lateness import KNOWN_SECONDS, begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name, readable_sale
@@ -94,7 +94,7 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
     """
     call = judge(runtime, merchant, drafts)
     with in_transaction():
-        until = begin_storing(LATE_SECONDS)
+        until = begin_storing(call.arrived + LATE_SECONDS - time.monotonic())
         steps = store([call], runtime.settings.retry_window, until)
         try:
             statement, arguments = next(steps)
@@ -140,7 +140,8 @@ Sale = tuple[str, str]  # event name, currency
 class Call:
     """The events of one caller, judged. ``outcomes``: the refused ones already, None for those that are stored.
 
-    ``now``: when they arrived, and ``arrived`` the same by the monotonic clock.
+    ``now``: when they arrived, and ``arrived`` the same by the monotonic clock. Both are earlier where their merchant was asked for
+    long ago: see ``lateness.KNOWN_SECONDS``.
     """
 
     merchant: KeyHolder
@@ -155,6 +156,10 @@ class Call:
     hour: int = field(init=False)
 
     def __post_init__(self) -> None:
+        waited = self.arrived - self.merchant.asked_at - KNOWN_SECONDS
+        if waited > 0:
+            self.arrived -= waited
+            self.now -= timedelta(seconds=waited)
         self.hour = int(self.now.timestamp()) // 3600
 
     def refuse(self, refusal: Refusal) -> None:

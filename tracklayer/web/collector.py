@@ -30,6 +30,7 @@ from starlette.types import Receive, Scope, Send
 
 from tracklayer.buckets import Buckets
 from tracklayer.db.connection import DatabaseAwayError
+from tracklayer.db.lateness import arrival
 from tracklayer.domain.address import networks
 from tracklayer.domain.collector import (
     COOKIE,
@@ -235,8 +236,9 @@ class CollectorDoor:
         if verdict is Verdict.FORGET and browser is not None:
             # The id goes only once what is known of it is gone: else nobody could ask for that again.
             now = self._runtime.clock.now()
-            mark = self._mark(named, browser)
-            await self.collection.keep(Call(named.merchant_id, browser, now, "denied", forgets=True, mark=mark))
+            call = Call(named.merchant_id, browser, now, "denied", forgets=True, mark=self._mark(named, browser))
+            call.arrived = arrival(named.asked_at)
+            await self.collection.keep(call)
         if cookies is not None:
             # What opts out by itself says it again at every call.
             headers += cookies.of(None if asked.opts_out else REFUSED)
@@ -262,6 +264,7 @@ class CollectorDoor:
         try:
             if browser is not None:
                 call = Call(merchant_id, browser, now, consent, signals, mark=self._mark(named, browser))
+                call.arrived = arrival(named.asked_at)
                 call.only_known = self._new.left(merchant_id, self._now()) < 1
                 outcome = await self.collection.keep(call)
                 if outcome is Outcome.KEPT_NEW:

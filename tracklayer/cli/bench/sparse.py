@@ -9,7 +9,7 @@ import contextlib
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
@@ -61,7 +61,8 @@ class Town:
         for _ in range(count):
             self.serial += 1
             event = purchase(write_instant(self.place.runtime.clock.now()), f"town_{self.serial:015d}")
-            calls.append(judge(self.place.runtime, self.holders[self.serial % len(self.holders)], [event]))
+            holder = replace(self.holders[self.serial % len(self.holders)], asked_at=time.monotonic())
+            calls.append(judge(self.place.runtime, holder, [event]))
         with in_transaction():
             steps = store(calls, self.place.runtime.settings.retry_window, begin_storing(LATE_SECONDS))
             try:
