@@ -258,7 +258,8 @@ def _waiting_mails() -> Finding:
         why = f"{trouble.failing} wait because the server does not take them since {since} ({trouble.last_error})"
         return Finding("e-mails", False, f"{why}: check TRACKLAYER_SMTP_URL and the mail server's log")
     if trouble.lost:
-        return Finding("e-mails", False, f"{trouble.lost} of the last day were given up, or nobody knows their fate")
+        lost = f"{trouble.lost} of the last day were given up, or nobody knows their fate ({trouble.lost_error})"
+        return Finding("e-mails", False, f"{lost}: the mail server's log says why")
     return Finding("e-mails", True, "none is waiting longer than it should")
 
 
