@@ -363,6 +363,26 @@ def test_a_refusal_is_certain_and_costs_nobody_else_his_mail(
     assert "canary" not in said_by_us(caplog)
 
 
+def test_doctor_says_why_mails_were_given_up(
+    mailing: Runtime,
+    smtp: MailServer,
+    migrated: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    smtp.refuse_recipient = {OPS: "554 canary relay access denied"}
+    mailing.clock = clock = FrozenClock(SystemClock().now())
+    Monitor(mailing, merchant_with(mailing, OPS), clock).finds()
+    assert email_alerts(mailing) == 0
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", migrated)
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", API_KEY_SECRET)
+    monkeypatch.setenv("TRACKLAYER_SMTP_URL", smtp.url)
+    assert main(["doctor"]) == 1
+    told = capsys.readouterr().out
+    assert "1 of the last day were given up, or nobody knows their fate (Refused554)" in told
+    assert "canary" not in told
+
+
 def test_addresses_that_are_not_taken_now_hold_up_nobody_elses_mail(
     mailing: Runtime, smtp: MailServer, clock: FrozenClock
 ) -> None:

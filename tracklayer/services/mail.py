@@ -137,11 +137,14 @@ class Mailer:
                     raise
                 # Servers end a session that was idle, or that has brought as many messages as they take in one.
                 session = self._announce(recipient, options)
+        if self._is_cut:  # at the last moment: it is still certain
+            raise NotSentError(self._given_up(TimeoutError()))
         with self._in_time():
             self._hand_over(session, text)
 
     @contextlib.contextmanager
     def _in_time(self) -> Iterator[None]:
+        """What is done in it fails when it takes too long, and so does all that is done with this mailer afterwards."""
         timer = threading.Timer(self._seconds, self.cut)
         timer.daemon = True
         timer.start()
