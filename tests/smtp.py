@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email
 import socket
 import ssl
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from email import policy
 from email.message import EmailMessage
@@ -30,6 +32,8 @@ class MailServer:
         self.mails: list[tuple[str, EmailMessage]] = []
         self.refuse_recipient: dict[str, str] = {}
         self.refuse_data: str | None = None
+        self.most_in_a_session: int | None = None
+        self._announced: Counter[SMTP] = Counter()
         self.on_taken: Callable[[SMTP], None] = lambda server: None
         self.sessions = 0
         self._auth = auth
@@ -99,6 +103,16 @@ class MailServer:
         given = isinstance(data, LoginPassword) and (data.login.decode(), data.password.decode()) == self._auth
         return AuthResult(success=bool(given), handled=False)
 
+    async def handle_MAIL(  # noqa: N802 - the library's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        self._announced[server] += 1
+        if self.most_in_a_session is not None and self._announced[server] > self.most_in_a_session:
+            return "421 4.7.0 too many messages in this session"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
+
     async def handle_RCPT(  # noqa: N802 - the library's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
@@ -118,3 +132,64 @@ class MailServer:
         self.mails.append((recipient, message))
         self.on_taken(server)
         return "250 taken"
+
+
+BANNER, END = b"BANNER", b"."
+CODES = {BANNER: b"220", b"DATA": b"354", b"QUIT": b"221"}
+
+
+class EndlessServer:
+    """Says yes to everything, but its answer at one place has no end: a line of it comes now and then.
+
+    ``place``: BANNER, a command or END, the end of a message. ``reached``: set when somebody waits there.
+    """
+
+    def __init__(self, place: bytes) -> None:
+        self._place = place
+        self.reached = threading.Event()
+        self._over = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept)]
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self._socket.getsockname()[1]}?from=alerts@tracklayer.example"
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join(10)
+        self._socket.close()
+        for thread in self._threads[1:]:
+            thread.join(10)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
+                self._threads[-1].start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as lines, contextlib.suppress(OSError):
+            self._answer(connection, BANNER)
+            in_message = False
+            for line in lines:
+                word = line.split()[0] if line.strip() else b""
+                if not in_message or word == END:
+                    self._answer(connection, word.upper())
+                    in_message = word.upper() == b"DATA"
+
+    def _answer(self, connection: socket.socket, place: bytes) -> None:
+        code = CODES.get(place, b"250")
+        while place == self._place and not self._over.is_set():
+            self.reached.set()
+            connection.sendall(code + b"-wait\r\n")
+            self._over.wait(0.02)
+        connection.sendall(code + b" yes\r\n")

@@ -15,10 +15,11 @@ import dramatiq
 import psycopg2
 import pytest
 import redis
+from aiosmtpd.smtp import SMTP
 from dramatiq.brokers.stub import StubBroker
 from starlette.datastructures import Secret
 
-from tests.factories import Merchant, draft
+from tests.factories import Merchant, draft, new_merchant
 from tests.operator_receiver import Receiver
 from tests.posting import post_due
 from tests.servers import RedisServer, fill, free_port, make_read_only, make_room, make_writable, running, wait_until
@@ -28,7 +29,7 @@ from tracklayer.actors.broker import build_broker
 from tracklayer.actors.redis_broker import PatientBroker
 from tracklayer.actors.watchman import Watchman, lonely
 from tracklayer.clock import FrozenClock
-from tracklayer.db import connection
+from tracklayer.db import alert_mails, connection
 from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
 from tracklayer.db.heartbeats import beats, forget_old_beats
 from tracklayer.domain.watch import JOBS
@@ -676,6 +677,75 @@ def test_a_mail_server_that_takes_nothing_for_ten_minutes_is_told_by_the_other_c
         clock.move(timedelta(minutes=30))
         assert email_alerts(runtime) == 1
     is_over(runtime, alone, told, "mails_fail")
+
+
+def relay_denied(smtp: MailServer) -> None:
+    smtp.refuse_recipient = dict.fromkeys(("ops@shop.example", "boss@shop.example"), "554 5.7.1 Relay access denied")
+
+
+def cut_off(smtp: MailServer) -> None:
+    def cut(server: SMTP) -> None:
+        transport: Any = server.transport
+        transport.abort()
+
+    smtp.on_taken = cut
+
+
+def one_typo(smtp: MailServer) -> None:
+    smtp.refuse_recipient = {"ops@shop.example": "550 no such address"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(relay_denied, "Refused554"), (cut_off, "SMTPServerDisconnected"), (one_typo, None)],
+)
+def test_mails_that_are_not_tried_again_tell_of_a_server_that_takes_nothing(
+    runtime: Runtime,
+    told: Receiver,
+    merchant: Merchant,
+    clock: FrozenClock,
+    fault: Callable[[MailServer], None],
+    error: str | None,
+) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    update_merchant(runtime, merchant.merchant_id, {"alert_emails": ["ops@shop.example", "boss@shop.example"]})
+    with MailServer() as smtp:
+        fault(smtp)
+        runtime.settings = replace(runtime.settings, smtp_url=Secret(smtp.url))
+        Monitor(runtime, merchant, clock).finds()
+        for _ in range(2):
+            email_alerts(runtime)
+        clock.move(timedelta(minutes=9))
+        look(alone)
+        assert kinds(told) == []
+        clock.move(timedelta(minutes=2))
+        look(alone)
+        assert kinds(told) == ([("mails_fail", "open")] if error else [])
+        if error:
+            assert "2 mails were given up or may not have arrived since " in told.bodies[0]["message"]
+            assert f"The last error: {error}." in told.bodies[0]["message"]
+            smtp.refuse_recipient, smtp.on_taken = {}, lambda server: None
+            other = new_merchant(runtime, name="Other")
+            update_merchant(runtime, other.merchant_id, {"alert_emails": ["ops@shop.example"]})
+            Monitor(runtime, other, clock).finds()
+            assert email_alerts(runtime) == 1
+            is_over(runtime, alone, told, "mails_fail")
+
+
+def test_mails_in_the_hands_of_a_process_that_died_say_nothing_of_the_server(
+    runtime: Runtime, told: Receiver, merchant: Merchant, clock: FrozenClock
+) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    update_merchant(runtime, merchant.merchant_id, {"alert_emails": ["ops@shop.example"]})
+    runtime.settings = replace(runtime.settings, smtp_url=Secret(f"smtp://127.0.0.1:{free_port()}"))
+    Monitor(runtime, merchant, clock).finds()
+    with in_transaction():
+        assert alert_mails.take_next(clock.now()) is not None
+    clock.move(timedelta(minutes=6))
+    assert email_alerts(runtime) == 0
+    clock.move(timedelta(minutes=11))
+    look(alone)
+    assert kinds(told) == []
 
 
 def test_a_webhook_that_takes_nothing_for_ten_minutes_is_told_to_the_operator(

@@ -66,6 +66,15 @@ TEXTS = [
         id="a mail server that is away",
     ),
     pytest.param(
+        facts(crew(), untold=Untold(0, NOW - timedelta(minutes=12), "Refused554", lost=23)),
+        "mails_fail",
+        "The mail server takes no mail",
+        "Merchants are not told of their alerts by e-mail: 23 mails were given up or may not have arrived since 2026-11-20 14:48 UTC, "
+        "and none went out in the last 10 min. Check TRACKLAYER_SMTP_URL, and the mail server's log. What was given up, or may have "
+        "arrived, is not sent again. The last error: Refused554.",
+        id="a mail server that refuses every address",
+    ),
+    pytest.param(
         facts(crew(), untold=Untold(messages=4, channels=2, merchants=1, channels_since=NOW - timedelta(minutes=12))),
         "webhooks_fail",
         "2 alert channels of 1 merchant take no messages",

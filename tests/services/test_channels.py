@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.factories import API_KEY_SECRET, Merchant, new_merchant
@@ -31,7 +32,7 @@ from tracklayer.domain.channel import EventTopic
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
-from tracklayer.services.channels import ChannelSet, Wish, note_event, set_channel
+from tracklayer.services.channels import MOST_FORMER, ChannelSet, Wish, note_event, open_channel, set_channel
 from tracklayer.services.post import GIVE_UP_AFTER, LEASE, TO_FAILING, TO_ONE_HOST, InHand, begin_due
 from tracklayer.services.slack import GREEN, RED
 
@@ -231,6 +232,79 @@ def test_after_a_rotation_both_secrets_sign_for_a_day(
     first, second = receiver.got
     assert (is_signed(first, made.secret), is_signed(first, rotated.secret)) == (True, True)
     assert (is_signed(second, made.secret), is_signed(second, rotated.secret)) == (False, True)
+
+
+def test_rotated_twice_every_secret_signs_for_a_day_from_when_it_was_replaced(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    def rotate() -> ChannelSet:
+        rotated = set_channel(posting, merchant.merchant_id, Wish(made.row.channel_id, rotate_secret=True))
+        assert isinstance(rotated, ChannelSet)
+        return rotated
+
+    made = channel_to(posting, merchant, receiver)
+    first = rotate()
+    clock.move(timedelta(seconds=30))
+    second = rotate()
+    monitor.finds()
+    post_due(posting)
+    clock.move(timedelta(hours=24) - timedelta(seconds=55))
+    resolve_it(monitor)  # half a minute
+    post_due(posting)
+    clock.move(timedelta(seconds=30))
+    monitor.finds(after=600)
+    post_due(posting)
+    signed = [[is_signed(got, of.secret) for of in (made, first, second) if of.secret] for got in receiver.got]
+    assert signed == [[True, True, True], [False, True, True], [False, False, True]]
+
+
+def test_a_secret_that_an_older_version_replaced_signs_until_its_end_and_beside_the_next(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    made = channel_to(posting, merchant, receiver)
+    rotated = set_channel(posting, merchant.merchant_id, Wish(made.row.channel_id, rotate_secret=True))
+    assert isinstance(rotated, ChannelSet)
+    sealed = open_channel(posting.sealer, rotated.row)
+    as_before = orjson.dumps({"url": sealed.url, "secret": sealed.secret, "former": made.secret})
+    context = f"alert-channel/{merchant.merchant_id}/{made.row.channel_id}"
+    with in_transaction():
+        execute("UPDATE alert_channels SET secrets = %s", (posting.sealer.seal(as_before, context),))
+    monitor.finds()
+    post_due(posting)
+    again = set_channel(posting, merchant.merchant_id, Wish(made.row.channel_id, rotate_secret=True))
+    assert isinstance(again, ChannelSet)
+    resolve_it(monitor)
+    post_due(posting)
+    signed = [[is_signed(got, of.secret) for of in (made, rotated, again) if of.secret] for got in receiver.got]
+    assert signed == [[True, True, False], [True, True, True]]
+
+
+def test_of_many_rotations_within_a_day_the_oldest_and_the_latest_secrets_sign(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver
+) -> None:
+    made = channel_to(posting, merchant, receiver)
+    secrets = [made.secret]
+    for _ in range(MOST_FORMER + 2):
+        rotated = set_channel(posting, merchant.merchant_id, Wish(made.row.channel_id, rotate_secret=True))
+        assert isinstance(rotated, ChannelSet)
+        secrets.append(rotated.secret)
+    monitor.finds()
+    post_due(posting)
+    signed = [is_signed(receiver.got[0], str(secret)) for secret in secrets]
+    assert signed == [True, False, False, *[True] * MOST_FORMER]
+
+
+def test_an_older_version_signs_with_the_oldest_of_the_former_secrets(
+    posting: Runtime, merchant: Merchant, receiver: Receiver
+) -> None:
+    made = channel_to(posting, merchant, receiver)
+    for _ in range(2):
+        rotated = set_channel(posting, merchant.merchant_id, Wish(made.row.channel_id, rotate_secret=True))
+    assert isinstance(rotated, ChannelSet)
+    assert made.secret is not None
+    former = open_channel(posting.sealer, rotated.row).former
+    assert former is not None
+    assert b64decode(former.removeprefix("whsec_")) == b64decode(made.secret.removeprefix("whsec_"))
 
 
 def test_what_is_not_taken_is_sent_again_with_longer_pauses_and_the_same_id(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.factories import API_KEY_SECRET
-from tests.smtp import MailServer
-from tracklayer.cli import main
-from tracklayer.services.mail import Mailer, NotSentError, SmtpServer
+from tests.smtp import BANNER, END, EndlessServer, MailServer
+from tracklayer.cli import doctor, main
+from tracklayer.services.mail import FateUnknownError, Mailer, NotSentError, NotThisOneError, RefusedError, SmtpServer
 
 LOGIN = ("canary", "hunter2")
 OPS = "ops@shop.example"
@@ -125,3 +127,73 @@ def test_doctor_does_what_a_message_would(
     output = capsys.readouterr().out
     assert says in output
     assert password not in output
+
+
+@pytest.mark.parametrize("place", [BANNER, b"EHLO", b"MAIL", b"RCPT", b"DATA"], ids=bytes.decode)
+def test_an_answer_without_an_end_before_the_message_left_is_cut_off_and_nothing_went_out(place: bytes) -> None:
+    with (
+        EndlessServer(place) as server,
+        Mailer(SmtpServer.from_url(server.url, ""), seconds=0.2) as session,
+        pytest.raises(NotSentError, match="TooSlow"),
+    ):
+        session.send(message(), OPS)
+
+
+def test_an_answer_without_an_end_to_the_message_itself_leaves_its_fate_unknown() -> None:
+    with EndlessServer(END) as server, Mailer(SmtpServer.from_url(server.url, "")) as session:
+
+        def cut() -> None:
+            server.reached.wait(60)
+            session.cut()
+
+        cutter = threading.Thread(target=cut)
+        cutter.start()
+        with pytest.raises(FateUnknownError, match="TooSlow"):
+            session.send(message(), OPS)
+        cutter.join()
+
+
+def test_a_farewell_without_an_end_is_cut_off() -> None:
+    with (
+        EndlessServer(b"QUIT") as server,
+        Mailer(SmtpServer.from_url(server.url, ""), seconds=0.5) as session,
+        contextlib.suppress(NotSentError),  # where the machine is too busy to open it in time
+    ):
+        session.open()
+
+
+def test_doctor_waits_for_no_answer_without_an_end(
+    database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "MAIL_WHOLE_SECONDS", 0.2)
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", database)
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", API_KEY_SECRET)
+    with EndlessServer(BANNER) as server:
+        monkeypatch.setenv("TRACKLAYER_SMTP_URL", server.url)
+        main(["doctor"])
+    assert "FAULT  mail        127.0.0.1 takes no mail (TooSlow)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code", ["451 not now", "421 too many"])
+def test_a_session_in_which_one_message_was_not_taken_serves_the_next(code: str) -> None:
+    with MailServer() as server, mailer(server) as session:
+        server.refuse_recipient = {OPS: code, "typo@shop.example": "550 no such address"}
+        with pytest.raises(RefusedError, match="Refused550"):
+            session.send(message(), "typo@shop.example")
+        with pytest.raises(NotSentError) as error:
+            session.send(message(), OPS)
+        assert isinstance(error.value, NotThisOneError) == code.startswith("451")
+        session.send(message(), "boss@shop.example")
+    assert [recipient for recipient, _ in server.mails] == ["boss@shop.example"]
+
+
+def test_lines_that_begin_with_a_dot_arrive_as_they_are() -> None:
+    text = ".\n..\n.hidden\nvisible.\n"
+    dotted = EmailMessage()
+    dotted.set_content(text)
+    with MailServer() as server, mailer(server) as session:
+        session.send(dotted, OPS)
+        session.send(message(), OPS)
+    ((_, first), (_, second)) = server.mails
+    assert first.get_content().replace("\r\n", "\n") == text
+    assert second["Subject"] == "An alert"

@@ -19,12 +19,13 @@ from starlette.datastructures import Secret
 from tests.factories import API_KEY_SECRET, Merchant, new_merchant
 from tests.servers import free_port, running, wait_until
 from tests.services.test_alert import Monitor
-from tests.smtp import MailServer
+from tests.smtp import BANNER, EndlessServer, MailServer
 from tracklayer.cli import main
 from tracklayer.clock import FrozenClock, SystemClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.runtime import Runtime
+from tracklayer.services import notify
 from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import LEASE, email_alerts
@@ -360,6 +361,65 @@ def test_a_refusal_is_certain_and_costs_nobody_else_his_mail(
     email_alerts(mailing)
     assert sorted(recipient for recipient, _ in smtp.mails) == ([BOSS] if status == "failed" else [BOSS, OPS])
     assert "canary" not in said_by_us(caplog)
+
+
+def test_doctor_says_why_mails_were_given_up(
+    mailing: Runtime,
+    smtp: MailServer,
+    migrated: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    smtp.refuse_recipient = {OPS: "554 canary relay access denied"}
+    mailing.clock = clock = FrozenClock(SystemClock().now())
+    Monitor(mailing, merchant_with(mailing, OPS), clock).finds()
+    assert email_alerts(mailing) == 0
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", migrated)
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", API_KEY_SECRET)
+    monkeypatch.setenv("TRACKLAYER_SMTP_URL", smtp.url)
+    assert main(["doctor"]) == 1
+    told = capsys.readouterr().out
+    assert "1 of the last day were given up, or nobody knows their fate (Refused554)" in told
+    assert "canary" not in told
+
+
+def test_addresses_that_are_not_taken_now_hold_up_nobody_elses_mail(
+    mailing: Runtime, smtp: MailServer, clock: FrozenClock
+) -> None:
+    grey = [f"canary{n}@grey.example" for n in range(5)]
+    smtp.refuse_recipient = dict.fromkeys(grey, "451 4.7.1 greylisted, come back later")
+    Monitor(mailing, merchant_with(mailing, *grey), clock).finds()
+    clock.move(timedelta(seconds=1))
+    Monitor(mailing, merchant_with(mailing, OPS, name="Other"), clock).finds()
+    assert email_alerts(mailing) == 1
+    assert [recipient for recipient, _ in smtp.mails] == [OPS]
+    assert statuses()[:5] == [("open", "waiting", 1, "SMTPResponseException 451")] * 5
+
+
+def test_a_server_that_takes_one_message_a_session_gets_a_session_for_each(
+    mailing: Runtime, smtp: MailServer, clock: FrozenClock
+) -> None:
+    smtp.most_in_a_session = 1
+    addresses = [f"canary{n}@shop.example" for n in range(5)]
+    Monitor(mailing, merchant_with(mailing, *addresses), clock).finds()
+    assert email_alerts(mailing) == 5
+    assert statuses() == [("open", "sent", 1, None)] * 5
+    assert smtp.sessions == 5
+
+
+@pytest.mark.parametrize("place", [BANNER, b"RCPT", b"DATA"], ids=bytes.decode)
+def test_a_server_whose_answer_has_no_end_ends_the_run_and_the_mail_is_tried_again(
+    runtime: Runtime, smtp: MailServer, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, place: bytes
+) -> None:
+    with EndlessServer(place) as endless, monkeypatch.context() as hurried:
+        hurried.setattr(notify, "WHOLE_SECONDS", 0.2)
+        with_smtp(runtime, endless.url)
+        Monitor(runtime, merchant_with(runtime, OPS), clock).finds()
+        assert email_alerts(runtime) == 0
+    assert statuses() == [("open", "waiting", 1, "TooSlow")]
+    with_smtp(runtime, smtp.url)
+    clock.move(timedelta(seconds=15))
+    assert email_alerts(runtime) == 1
 
 
 def test_a_mail_whose_fate_is_unknown_is_never_sent_again(

@@ -56,7 +56,14 @@ def test_only_a_2xx_means_that_it_was_taken(receiver: Receiver, status: int, err
 
 
 def test_a_wish_to_be_left_alone_is_read_within_bounds(receiver: Receiver) -> None:
-    for wish, seconds in (("120", 120.0), ("999999", 3600.0), ("-1", 0.0), ("Fri, 31 Dec 1999 23:59:59 GMT", 0.0)):
+    for wish, seconds in (
+        ("120", 120.0),
+        ("999999", 3600.0),
+        ("-1", 0.0),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 0.0),
+        ("Fri, 31 Dec 2100 23:59:59 GMT", 3600.0),
+        ("tomorrow", 0.0),
+    ):
         receiver.answer_headers, receiver.plan = {"retry-after": wish}, [429]
         assert send(receiver.url).retry_after == seconds
 

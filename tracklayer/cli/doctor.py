@@ -48,6 +48,7 @@ MOST_COLLECTORS = 20  # whose names are looked up
 MOST_ERASURES = 5  # that are named
 FAILING = timedelta(minutes=5)  # that a step of one has failed for: less may be rows that somebody held
 MAIL_SECONDS = 5  # for each step of a session
+MAIL_WHOLE_SECONDS = 15.0  # for all of them
 LOST_MAIL = timedelta(days=1)  # what was lost before is no news
 
 
@@ -257,7 +258,8 @@ def _waiting_mails() -> Finding:
         why = f"{trouble.failing} wait because the server does not take them since {since} ({trouble.last_error})"
         return Finding("e-mails", False, f"{why}: check TRACKLAYER_SMTP_URL and the mail server's log")
     if trouble.lost:
-        return Finding("e-mails", False, f"{trouble.lost} of the last day were given up, or nobody knows their fate")
+        lost = f"{trouble.lost} of the last day were given up, or nobody knows their fate ({trouble.lost_error})"
+        return Finding("e-mails", False, f"{lost}: the mail server's log says why")
     return Finding("e-mails", True, "none is waiting longer than it should")
 
 
@@ -344,7 +346,7 @@ def _mail(settings: Settings) -> Finding:
         return Finding("mail", True, "not set: alerts are not sent by e-mail")
     server = SmtpServer.from_url(str(settings.smtp_url), "")
     try:
-        with Mailer(server, MAIL_SECONDS) as mailer:
+        with Mailer(server, MAIL_SECONDS, MAIL_WHOLE_SECONDS) as mailer:
             mailer.open()
     except NotSentError as error:
         return Finding("mail", False, f"{server.host} takes no mail ({error.reason}): check TRACKLAYER_SMTP_URL")

@@ -10,6 +10,12 @@ import orjson
 
 from tracklayer.db.connection import execute, rows
 
+SENDER_DIED = "SenderDied"  # says nothing of the server
+LOST_LATELY = timedelta(hours=1)
+BESIDE = timedelta(
+    minutes=1
+)  # of one alert's addresses the server may take one and refuse another, which is a wrong address
+
 
 @dataclass(frozen=True, slots=True)
 class Mail:
@@ -134,49 +140,58 @@ def postpone(mail: Mail, until: datetime, now: datetime, error: str) -> None:
 def give_up_lost(leased_before: datetime, now: datetime, limit: int) -> int:
     """Mails whose sender is no more: they may have gone out, so they are never sent again. How many."""
     return execute(
-        "UPDATE alert_mails m SET status = 'unknown', finished_at = %s, last_error = 'SenderDied' "
+        "UPDATE alert_mails m SET status = 'unknown', finished_at = %s, last_error = %s "
         "FROM (SELECT merchant_id, mail_id FROM alert_mails WHERE status = 'sending' AND leased_at < %s "
         "ORDER BY leased_at LIMIT %s FOR UPDATE SKIP LOCKED) AS lost "
         "WHERE m.merchant_id = lost.merchant_id AND m.mail_id = lost.mail_id",
-        (now, leased_before, limit),
+        (now, SENDER_DIED, leased_before, limit),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class MailTrouble:
-    """``failing``: mails that wait because an attempt failed. ``lost``: given up, or of unknown fate, lately."""
+    """``failing``: mails that wait because an attempt failed. ``lost``: given up, or of unknown fate, lately; the first and the
+    latest of these errors.
+    """
 
     failing: int
     since: datetime | None
     last_error: str | None
     lost: int
+    lost_at: datetime | None
+    lost_error: str | None
 
 
-def mail_trouble(lost_since: datetime) -> MailTrouble:
-    """What an operator should know, without any address."""
-    failing, since, error = rows(
+def mail_trouble(lost_since: datetime, *, without_dead: bool = False) -> MailTrouble:
+    """What an operator should know, without any address. ``without_dead``: those do not count whose sender died."""
+    waiting = rows(
         "SELECT count(*), min(failing_since), (array_agg(last_error ORDER BY next_attempt_at DESC))[1] "
         "FROM alert_mails WHERE status = 'waiting' AND failing_since IS NOT NULL"
     )[0]
     lost = rows(
-        "SELECT count(*) FROM alert_mails WHERE status IN ('failed', 'unknown') AND finished_at >= %s", (lost_since,)
-    )[0][0]
-    return MailTrouble(failing, since, error, lost)
+        "SELECT count(*), min(finished_at), (array_agg(last_error ORDER BY finished_at DESC))[1] FROM alert_mails "
+        "WHERE status IN ('failed', 'unknown') AND finished_at >= %s AND (last_error IS DISTINCT FROM %s OR NOT %s)",
+        (lost_since, SENDER_DIED, without_dead),
+    )[0]
+    return MailTrouble(*waiting, *lost)
 
 
-def mails_unsent(now: datetime, within: timedelta) -> tuple[int, datetime | None, str | None]:
-    """(mails that wait since an attempt failed, since when, the last error); nothing where one failed for less than ``within``,
-    or where any went out since then: the server takes mail.
+def mails_unsent(now: datetime, within: timedelta) -> MailTrouble | None:
+    """What became of mails while the server took none; None where it took one within this time, or nothing failed that long
+    ago. Lost counts what was within the last hour.
     """
-    trouble = mail_trouble(now)
-    if trouble.since is None or now - trouble.since < within:
-        return 0, None, None
-    if rows(
-        "SELECT 1 FROM alert_mails WHERE due_at >= %s AND status = 'sent' AND finished_at >= %s LIMIT 1",
-        (now - timedelta(hours=25), now - within),
-    ):
-        return 0, None, None
-    return trouble.failing, trouble.since, trouble.last_error
+    trouble = mail_trouble(now - LOST_LATELY, without_dead=True)
+    if not trouble.failing and not trouble.lost:
+        return None
+    last_sent = rows(
+        "SELECT max(finished_at) FROM alert_mails WHERE due_at >= %s AND status = 'sent'", (now - timedelta(hours=25),)
+    )[0][0]
+    if last_sent is not None:
+        if last_sent >= now - within:
+            return None
+        trouble = mail_trouble(max(now - LOST_LATELY, last_sent + BESIDE), without_dead=True)
+    since = [at for at in (trouble.since, trouble.lost_at) if at is not None]
+    return trouble if since and now - min(since) >= within else None
 
 
 def purge_mails(before: datetime, limit: int) -> int:

@@ -169,7 +169,8 @@ class Down:
 @dataclass(frozen=True)
 class Untold:
     """What reaches nobody for longer than ``UNTOLD``. ``mails``: that wait, where the server took none lately; ``messages``: to
-    webhooks and Slack, which ``channels`` of ``merchants`` do not take. ``error``: the latest, without its words.
+    webhooks and Slack, which ``channels`` of ``merchants`` do not take. ``error``: the latest, without its words. ``lost``: mails that
+    were given up, or whose fate nobody knows, where the server took none lately.
     """
 
     mails: int = 0
@@ -179,6 +180,7 @@ class Untold:
     channels: int = 0
     merchants: int = 0
     channels_since: datetime | None = None
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -527,15 +529,22 @@ _JOB_STAKES = {
 def _untold(facts: Facts) -> list[Trouble]:
     """Merchants whose alerts do not reach them. The operator is told by each channel, and so by one that works."""
     found, untold = [], facts.untold
-    if untold is not None and untold.mails and untold.mails_since is not None:
+    if untold is not None and (untold.mails or untold.lost) and untold.mails_since is not None:
+        what, fate = [], []
+        if untold.mails:
+            what.append(counted(untold.mails, "mail waits", "mails wait"))
+            fate.append("They are tried again for 24 hours, then given up.")
+        if untold.lost:
+            what.append(f"{counted(untold.lost, 'mail was', 'mails were')} given up or may not have arrived")
+            fate.append("What was given up, or may have arrived, is not sent again.")
         found.append(
             Trouble(
                 MAILS_FAIL,
                 Severity.WARNING,
                 "The mail server takes no mail",
-                f"Merchants are not told of their alerts by e-mail: {counted(untold.mails, 'mail waits', 'mails wait')} since "
+                f"Merchants are not told of their alerts by e-mail: {', '.join(what)} since "
                 f"{clock_time(untold.mails_since)}, and none went out in the last {lasting(UNTOLD)}. Check TRACKLAYER_SMTP_URL, and "
-                f"the mail server's log. They are tried again for 24 hours, then given up. The last error: {untold.error}.",
+                f"the mail server's log. {' '.join(fate)} The last error: {untold.error}.",
                 untold.mails_since,
             )
         )

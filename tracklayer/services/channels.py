@@ -36,6 +36,9 @@ from tracklayer.services.webhook import MAX_URL, NoAddressError, Resolve, addres
 
 SECRET_BYTES = 32  # of 24 to 64, as Standard Webhooks has it
 OVERLAP = timedelta(hours=24)  # in which both secrets sign, so that a receiver changes over when it suits
+MOST_FORMER = (
+    10  # secrets that still sign beside the newest, since each makes a header longer: the oldest and the latest
+)
 PORTS = range(1, 65536)
 LOOK_UP_SECONDS = 5.0
 # Whoever was told that it is over hears that it is back only when it stays, by mail too: a flapping platform fills no inbox.
@@ -76,11 +79,22 @@ class ChannelSet:
 
 @dataclass(frozen=True)
 class Sealed:
-    """What only a sender sees. ``former``: signs beside ``secret`` until the overlap ends."""
+    """What only a sender sees. ``former``: what signs beside ``secret`` until its overlap ends: secrets and the ends of each,
+    the oldest first, with blanks between; of an older version one secret alone, which ends with the channel's ``former_until``.
+    """
 
+    # An older version takes all of ``former`` for one secret. It reads base64 up to the padding, which is the oldest one.
     url: str
     secret: str | None = None
     former: str | None = None
+
+    def signing(self, now: datetime, former_until: datetime | None) -> list[tuple[str, datetime]]:
+        """(a former secret, until when it signs), of those that still do."""
+        words = (self.former or "").split()
+        if len(words) == 1 and former_until is not None:
+            words.append(former_until.isoformat())
+        found = [(secret, datetime.fromisoformat(end)) for secret, end in zip(words[::2], words[1::2], strict=False)]
+        return [(secret, end) for secret, end in found if now < end]
 
 
 @dataclass(frozen=True)
@@ -239,8 +253,14 @@ def _changed(
     former_until = row.former_until
     if signs and (kept.secret is None or wish.rotate_secret):
         fresh = new_secret()
-        kept = replace(kept, secret=fresh, former=kept.secret)
-        former_until = now + OVERLAP if kept.former is not None else None
+        signing = kept.signing(now, former_until)
+        if kept.secret is not None:
+            signing = [*signing, (kept.secret, now + OVERLAP)]
+            del signing[1 : max(1, 1 + len(signing) - MOST_FORMER)]
+        kept = replace(
+            kept, secret=fresh, former=" ".join(f"{secret} {end.isoformat()}" for secret, end in signing) or None
+        )
+        former_until = signing[-1][1] if signing else None
     if isinstance(wish.url, str):
         kept = replace(kept, url=wish.url)
     topics = list(dict.fromkeys(wish.topics)) if not isinstance(wish.topics, Keep) else row.topics or [ALL_ALERTS]

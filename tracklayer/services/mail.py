@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email import policy
 from email.message import EmailMessage
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TIMEOUT_SECONDS = 10  # of each step: who takes longer is in trouble, and the thread is wanted elsewhere
+# Of all steps up to the message itself, of the message, and of the farewell: a server that sends a line now and then ends none.
+WHOLE_SECONDS = 30.0
+NOT_NOW = 421  # the server ends the session, whatever it was asked
 PORTS = {"smtp": 587, "smtps": 465}
 
 
@@ -30,6 +35,10 @@ class MailError(Exception):
 
 class NotSentError(MailError):
     """It has certainly not gone out: it may be tried again."""
+
+
+class NotThisOneError(NotSentError):
+    """The server answered no to this address, or to this message, for now: it may take another one at once."""
 
 
 class RefusedError(MailError):
@@ -66,11 +75,17 @@ class SmtpServer:
 
 
 class Mailer:
-    """A session with the server, opened with the first message and kept for the next. For one thread; any may ``cut``."""
+    """A session with the server, opened with the first message and kept for the next. For one thread; any may ``cut``.
 
-    def __init__(self, server: SmtpServer, timeout_seconds: int = TIMEOUT_SECONDS) -> None:
+    ``timeout_seconds``: of each step. ``seconds``: of all steps up to the message itself, and of the message.
+    """
+
+    def __init__(
+        self, server: SmtpServer, timeout_seconds: int = TIMEOUT_SECONDS, seconds: float = WHOLE_SECONDS
+    ) -> None:
         self._server = server
-        self._timeout = timeout_seconds  # of each step
+        self._timeout = timeout_seconds
+        self._seconds = seconds
         self._session: smtplib.SMTP | None = None
         self._wire: socket.socket | None = None
         self._is_cut = False
@@ -98,42 +113,101 @@ class Mailer:
     ) -> None:
         self._hang_up()
 
-    def open(self) -> smtplib.SMTP:
+    def open(self) -> None:
         """The session: connected, encrypted and logged in, as for a message. Raises NotSentError."""
-        try:
-            return self._session or self._connect()
-        except (OSError, smtplib.SMTPException) as error:
-            self._hang_up()
-            raise NotSentError(_reason(error)) from None
+        with self._in_time():
+            self._open()
 
     def send(self, message: EmailMessage, recipient: str) -> None:
         """Hands the message over: when this returns, the server has taken it.
 
-        Raises NotSentError, RefusedError or FateUnknownError.
+        Raises NotSentError, NotThisOneError, RefusedError or FateUnknownError.
         """
-        session = self.open()
+        unicode_needed = not recipient.isascii()
+        text = message.as_bytes(policy=policy.SMTPUTF8 if unicode_needed else policy.SMTP)
+        options = ("SMTPUTF8", "BODY=8BITMIME") if unicode_needed else ()
+        is_used = self._session is not None
+        with self._in_time():
+            try:
+                session = self._announce(recipient, options)
+            except NotThisOneError:
+                raise
+            except NotSentError:
+                if not is_used:
+                    raise
+                # Servers end a session that was idle, or that has brought as many messages as they take in one.
+                session = self._announce(recipient, options)
+        if self._is_cut:  # at the last moment: it is still certain
+            raise NotSentError(self._given_up(TimeoutError()))
+        with self._in_time():
+            self._hand_over(session, text)
+
+    @contextlib.contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """What is done in it fails when it takes too long, and so does all that is done with this mailer afterwards."""
+        timer = threading.Timer(self._seconds, self.cut)
+        timer.daemon = True
+        timer.start()
         try:
-            unicode_needed = not recipient.isascii()
-            if unicode_needed and not session.has_extn("smtputf8"):
-                raise RefusedError("NoUnicodeAddresses")
-            _expect(session.mail(self._server.sender, ("SMTPUTF8", "BODY=8BITMIME") if unicode_needed else ()), 250)
-            code, _ = session.rcpt(recipient)
-            if 500 <= code < 600:
-                session.rset()
-                raise RefusedError(f"Refused{code}")
-            _expect((code, b""), 250, 251)
-            text = message.as_bytes(policy=policy.SMTPUTF8 if unicode_needed else policy.SMTP)
-        except (OSError, smtplib.SMTPException) as error:
-            self._hang_up()
-            raise NotSentError(_reason(error)) from None
+            yield
+        finally:
+            timer.cancel()
+
+    def _open(self) -> smtplib.SMTP:
         try:
-            _expect(session.data(text), 250)
-        except (smtplib.SMTPDataError, smtplib.SMTPResponseException) as error:  # it answered, and not with yes
-            self._hang_up()
-            raise NotSentError(_reason(error)) from None
+            return self._session or self._connect()
         except (OSError, smtplib.SMTPException) as error:
+            raise NotSentError(self._given_up(error)) from None
+
+    def _announce(self, recipient: str, options: tuple[str, ...]) -> smtplib.SMTP:
+        """The session, in which the server wants the message now: not a byte of it has left."""
+        session = self._open()
+        if options and not session.has_extn("smtputf8"):
+            raise RefusedError("NoUnicodeAddresses")
+        try:
+            _expect(session.mail(self._server.sender, options), 250)
+            to_recipient, _ = session.rcpt(recipient)
+            if 500 <= to_recipient < 600:
+                self._reset(session)
+                raise RefusedError(f"Refused{to_recipient}")
+            to_data = session.docmd("data")[0] if to_recipient in (250, 251) else to_recipient
+        except (OSError, smtplib.SMTPException) as error:
+            raise NotSentError(self._given_up(error)) from None
+        if to_data != 354:
+            self._say_no(session, to_data)
+        return session
+
+    def _hand_over(self, session: smtplib.SMTP, text: bytes) -> None:
+        try:
+            session.send(_ended(text))
+            code, _ = session.getreply()
+        except (OSError, smtplib.SMTPException) as error:
+            raise FateUnknownError(self._given_up(error)) from None
+        if 400 <= code < 600:
+            self._say_no(session, code)
+        if code != 250:  # no answer to this
+            raise FateUnknownError(self._given_up(smtplib.SMTPResponseException(code, b"")))
+
+    def _say_no(self, session: smtplib.SMTP, code: int) -> NoReturn:
+        """The server does not take this message now, but may take the next one, unless it ends the session."""
+        error = smtplib.SMTPResponseException(code, b"")
+        if code == NOT_NOW or not 400 <= code < 600:
+            raise NotSentError(self._given_up(error))
+        self._reset(session)
+        raise NotThisOneError(_reason(error))
+
+    def _reset(self, session: smtplib.SMTP) -> None:
+        """Takes back what was announced; the session ends where the server does not do that."""
+        try:
+            _expect(session.rset(), 250)
+        except (OSError, smtplib.SMTPException):
             self._hang_up()
-            raise FateUnknownError(_reason(error)) from None
+
+    def _given_up(self, error: Exception) -> str:
+        """Ends the session; the reason."""
+        reason = "TooSlow" if self._is_cut else _reason(error)
+        self._hang_up()
+        return reason
 
     def _connect(self) -> smtplib.SMTP:
         server = self._server
@@ -164,7 +238,8 @@ class Mailer:
         session, self._session = self._session, None
         if session is not None:
             try:
-                session.quit()
+                with self._in_time():
+                    session.quit()
             except (OSError, smtplib.SMTPException):
                 session.close()
         wire, self._wire = self._wire, None
@@ -192,6 +267,11 @@ class _TlsSession(_Session, smtplib.SMTP_SSL):
 def _expect(answer: tuple[int, bytes], *codes: int) -> None:
     if answer[0] not in codes:
         raise smtplib.SMTPResponseException(answer[0], b"")
+
+
+def _ended(text: bytes) -> bytes:
+    """A message as it goes over the wire: a dot ends it, and those that begin a line are doubled (RFC 5321, 4.5.2)."""
+    return re.sub(rb"^\.", b"..", text, flags=re.MULTILINE) + (b"" if text.endswith(b"\r\n") else b"\r\n") + b".\r\n"
 
 
 def _reason(error: Exception) -> str:

@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime
+from enum import Enum, auto
 from urllib.parse import urlsplit
 
 from tracklayer.db import alert_mails as db
@@ -35,14 +36,22 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.alert import alert_url
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.channels import told_of
-from tracklayer.services.mail import FateUnknownError, Mailer, NotSentError, RefusedError, SmtpServer
+from tracklayer.services.mail import (
+    WHOLE_SECONDS,
+    FateUnknownError,
+    Mailer,
+    NotSentError,
+    NotThisOneError,
+    RefusedError,
+    SmtpServer,
+)
 
 log = logging.getLogger(__name__)
 
 GIVE_UP_AFTER = timedelta(hours=24)
 FIRST_PAUSE = timedelta(seconds=15)
 LONGEST_PAUSE = timedelta(minutes=30)
-LEASE = timedelta(minutes=5)  # a session of eight steps of ten seconds each is over long before
+LEASE = timedelta(minutes=5)  # three times half a minute (WHOLE_SECONDS), and a slow resolver, are over long before
 RUN = timedelta(seconds=20)  # what is left is taken up by the next run
 LOST_AT_ONCE = 100
 
@@ -50,8 +59,8 @@ LOST_AT_ONCE = 100
 def email_alerts(runtime: Runtime, budget: timedelta = RUN) -> int:
     """Sends what is due, one mail after another; how many went out. Any number of processes may call it at once.
 
-    After a failure that has nothing to do with the one address it stops: the next run tries the next mail, so that a
-    server that hangs holds one thread for one mail's time.
+    Where the server says no to one mail it goes on with the next. After any other failure it stops: the next run tries the
+    next mail, so that a server that hangs holds one thread for one mail's time.
     """
     if runtime.settings.smtp_url is None:
         return 0
@@ -62,15 +71,16 @@ def email_alerts(runtime: Runtime, budget: timedelta = RUN) -> int:
     server = smtp_server(runtime)
     deadline = time.monotonic() + budget.total_seconds()
     sent = 0
-    with Mailer(server) as mailer:
+    with Mailer(server, seconds=WHOLE_SECONDS) as mailer:
         while time.monotonic() < deadline:
             with in_transaction():
                 mail = db.take_next(runtime.clock.now())
             if mail is None:
                 break
-            if not _send(runtime, mailer, server, mail):
+            fate = _send(runtime, mailer, server, mail)
+            sent += fate is _Fate.SENT
+            if fate is _Fate.SERVER_FAILED:
                 break
-            sent += 1
     return sent
 
 
@@ -78,13 +88,21 @@ def smtp_server(runtime: Runtime) -> SmtpServer:
     return SmtpServer.from_url(str(runtime.settings.smtp_url), f"tracklayer@{_host(runtime)}")
 
 
-def _send(runtime: Runtime, mailer: Mailer, server: SmtpServer, mail: Mail) -> bool:
-    """Sends one leased mail and writes down what became of it; False where the run had better end."""
+class _Fate(Enum):
+    """``NOT_SENT``: for a reason that is this mail's own."""
+
+    SENT = auto()
+    NOT_SENT = auto()
+    SERVER_FAILED = auto()
+
+
+def _send(runtime: Runtime, mailer: Mailer, server: SmtpServer, mail: Mail) -> _Fate:
+    """Sends one leased mail and writes down what became of it."""
     with in_transaction():
         alert = alerts_by_id(mail.merchant_id, [mail.alert_id]).get(mail.alert_id)
         merchant = merchant_by_id(mail.merchant_id)
     if alert is None or merchant is None:  # gone since it was leased, and the mail's row with it
-        return True
+        return _Fate.NOT_SENT
     try:
         message = compose(runtime, mail, alert, merchant, server.sender)
     except Exception as error:  # noqa: BLE001 - told; it waits for the mended version, and the next one goes
@@ -93,24 +111,24 @@ def _send(runtime: Runtime, mailer: Mailer, server: SmtpServer, mail: Mail) -> b
             _finish(runtime, mail, "failed", type(error).__name__)
         else:
             _put_off(runtime, mail, type(error).__name__)
-        return True
+        return _Fate.NOT_SENT
     try:
         mailer.send(message, mail.recipient)
     except NotSentError as error:
         _put_off(runtime, mail, error.reason)
         log.warning("an e-mail about an alert did not go out through %s (%s)", server.host, error.reason)
-        return False
+        return _Fate.NOT_SENT if isinstance(error, NotThisOneError) else _Fate.SERVER_FAILED
     except (RefusedError, ValueError) as error:  # ValueError: an address that no header can hold
         reason = error.reason if isinstance(error, RefusedError) else type(error).__name__
         _finish(runtime, mail, "failed", reason)
         log.warning("%s takes no e-mail for an address of merchant %d (%s)", server.host, mail.merchant_id, reason)
+        return _Fate.NOT_SENT
     except FateUnknownError as error:
         _finish(runtime, mail, "unknown", error.reason)
         log.warning("%s fell silent with an e-mail in its hands (%s): it is not sent again", server.host, error.reason)
-        return False
-    else:
-        _finish(runtime, mail, "sent", None)
-    return True
+        return _Fate.SERVER_FAILED
+    _finish(runtime, mail, "sent", None)
+    return _Fate.SENT
 
 
 def _put_off(runtime: Runtime, mail: Mail, reason: str) -> None:

@@ -261,8 +261,7 @@ def deliver(runtime: Runtime, channel: ChannelRow, sealed: Sealed, parts: Parts)
     else:
         body = webhook_body(parts)
         keys = [sealed.secret]
-        if sealed.former and channel.former_until is not None and now < channel.former_until:
-            keys.append(sealed.former)
+        keys += [secret for secret, _ in sealed.signing(now, channel.former_until)]
         headers |= signed(parts.id, body, [key for key in keys if key], now)
     return post(
         sealed.url,

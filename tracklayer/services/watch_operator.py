@@ -140,11 +140,15 @@ def _untold(now: datetime) -> Untold | None:
     """What reaches no merchant; None where looking takes too long."""
     try:
         with in_transaction(), statements_within(QUEUE_SECONDS):
-            mails, mails_since, error = db_mails.mails_unsent(now, UNTOLD)
+            mails = db_mails.mails_unsent(now, UNTOLD)
             messages, channels, merchants, since = db_channels.untaken(now - UNTOLD)
     except ReadTimeoutError:
         return None
-    return Untold(mails, mails_since, error, messages, channels, merchants, since)
+    if mails is None:
+        return Untold(messages=messages, channels=channels, merchants=merchants, channels_since=since)
+    mails_since = min(at for at in (mails.since, mails.lost_at) if at is not None)
+    error = mails.last_error or mails.lost_error
+    return Untold(mails.failing, mails_since, error, messages, channels, merchants, since, mails.lost)
 
 
 def _note_queues(queues: Mapping[str, Queues]) -> None:

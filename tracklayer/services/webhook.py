@@ -14,12 +14,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpcore
 import httpx
 
 from tracklayer.domain.address import is_loopback, is_public
+from tracklayer.domain.delivery import PlatformReply
+from tracklayer.mappers.base import retry_after
 
 SECONDS = 10.0  # of all: looking the name up, connecting, TLS, sending, and the answer's first line
 CONNECT_SECONDS = 4.0  # of one address, so that there is time for another one
@@ -253,9 +256,9 @@ def _judged(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
         return Answer(status, f"It answered {status}, a redirect, which is not followed: give the address it leads to.")
     if status == 410:
         return Answer(status, "It answered 410: there is nothing at this address any more.")
-    wish = next((value for name, value in headers if name.lower() == b"retry-after"), b"")
-    seconds = min(LONGEST_WISH, float(wish)) if wish.isdigit() and len(wish) < 9 else 0.0
-    return Answer(status, f"It answered {status}.", seconds)
+    said = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reversed(headers)}
+    wish = retry_after(PlatformReply(status, headers=said, received_at=datetime.now(UTC)))
+    return Answer(status, f"It answered {status}.", min(LONGEST_WISH, wish or 0.0))
 
 
 def _why(error: Exception) -> str:
