@@ -2009,17 +2009,52 @@ def test_an_address_on_the_internet_is_not(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    ("name", "text", "read"),
     [
-        ('"IwAR0abc"', "IwAR0abc"),
-        ("fbclid=IwAR0abc", "IwAR0abc"),
-        ("'fbclid=IwAR0abc'", "IwAR0abc"),
-        ("IwAR0", "IwAR0"),
+        ("fbclid", '"IwAR0abc"', "IwAR0abc"),
+        ("fbclid", "fbclid=IwAR0abc", "IwAR0abc"),
+        ("fbclid", "'fbclid=IwAR0abc'", "IwAR0abc"),
+        ("ttclid", "ttclid=E.C.P.abc", "E.C.P.abc"),
+        ("gclid", "?gclid=Cj0_x&utm_source=google", "Cj0_x"),
+        ("gclid", '"Cj0_x"', "Cj0_x"),
+        ("gclid", "gclid=GCL.1794000000.Cj0_x", "Cj0_x"),
+        ("twclid", "TWCLID=23abc", "23abc"),
+        ("sc_click_id", "ScCid=abc-1", "abc-1"),
+        ("ttp", "_ttp=abc-1; _ga=GA1.1.5.6", "abc-1"),
+        ("rdt_uuid", "_rdt_uuid=1.550e8400-e29b-41d4-a716-446655440000", "1.550e8400-e29b-41d4-a716-446655440000"),
     ],
 )
-def test_a_click_id_is_read_without_what_was_copied_with_it(text: str, read: str) -> None:
-    found = taken(draft(user_data={"fbclid": text}))
-    assert (found.event.user_data.fbclid, found.warnings) == (read, ())
+def test_a_click_id_is_read_without_what_was_copied_with_it_and_that_is_told(name: str, text: str, read: str) -> None:
+    found = taken(draft(user_data={name: text}))
+    assert getattr(found.event.user_data, name) == read
+    (warning,) = found.warnings
+    assert (warning.code, warning.field) == ("IDENTIFIER_MALFORMED", ("user_data", name))
+    assert warning.message == f"user_data.{name} was copied with its name or quotation marks. It is read without them."
+    assert found.unusable == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("fbclid", "IwAR0"), ("gclid", "Cj0KCQ="), ("epik", "dj0yJnU9="), ("li_fat_id", "gclid=x")]
+)
+def test_nothing_else_is_taken_off_a_click_id(name: str, text: str) -> None:
+    found = taken(draft(user_data={name: text}))
+    assert (getattr(found.event.user_data, name), found.warnings) == (text, ())
+
+
+@pytest.mark.parametrize("text", ["gclid=", "gclid=null", "?gclid={gclid}&x=1", "''"])
+def test_the_name_of_a_click_id_alone_stands_for_none(text: str) -> None:
+    found = taken(draft(user_data={"gclid": text}))
+    assert found.event.user_data.gclid is None
+    assert [one.code for one in found.warnings] == ["IDENTIFIER_PLACEHOLDER"]
+
+
+@pytest.mark.parametrize("text", ["_ga_ABC=GS1.1.1795182000.5", "0.0", "555.666.", "my-GA1.1.5.6", "a:b"])
+def test_a_client_id_that_no_tag_gave_is_told(text: str) -> None:
+    found = taken(draft(user_data={"ga_client_id": text}))
+    assert [(one.code, one.field) for one in found.warnings] == [
+        ("IDENTIFIER_MALFORMED", ("user_data", "ga_client_id"))
+    ]
+    assert found.unusable == (("user_data", "ga_client_id"),)
 
 
 @pytest.mark.parametrize(

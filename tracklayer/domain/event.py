@@ -1056,10 +1056,15 @@ class _Reader:
             return None
         if name == "browser_id":
             text = text.strip()  # compared with others, by who stitches and who erases
+        if (alone := identifiers.without_name(name, text)) is not None:
+            if not alone or identifiers.stands_for_none(name, alone):
+                self.absent(path)
+                return None
+            rest = " was copied with its name or quotation marks. It is read without them."
+            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+            text = alone
         if name == "gclid" and (cookie := _GCLID_COOKIE.fullmatch(text.strip())):
             return cookie[1]
-        if name == "fbclid":
-            text = text.strip().strip("\"'").removeprefix("fbclid=") or text  # copied with what stood around it
         wanted = identifiers.FORMATS.get(name)
         if wanted is not None and not wanted.is_right(text):
             if name == "client_ip" and identifiers.is_ip(text):
