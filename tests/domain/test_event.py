@@ -508,6 +508,23 @@ def test_an_external_id_has_no_characters_that_nobody_sees(given: str) -> None:
     assert warning.message == "user_data.external_id holds characters that nobody sees. It is read without them."
 
 
+@pytest.mark.parametrize(
+    ("given", "read"), [("94107.0", "94107"), ("94107.00 ", "94107"), (94107, "94107"), (1234.0, "1234")]
+)
+def test_a_zip_that_a_table_wrote_as_a_number_is_its_digits_and_that_is_told(given: Any, read: str) -> None:
+    found = taken(draft(user_data={"zip": given}))
+    assert found.event.user_data.zip == read
+    assert [(one.code, one.field) for one in found.warnings] == [("IDENTIFIER_MALFORMED", ("user_data", "zip"))]
+
+
+@pytest.mark.parametrize(
+    "given", ["94107", "94107-1234", "SW1A 1AA", "80.539-000", "12.345", "1012 AB", "D02 AF30", "94107.5"]
+)
+def test_any_other_zip_is_as_it_was_given(given: str) -> None:
+    found = taken(draft(user_data={"zip": given}))
+    assert (found.event.user_data.zip, found.warnings) == (given, ())
+
+
 def test_a_digest_with_a_byte_order_mark_in_front_is_one() -> None:
     assert taken(draft(user_data={"external_id": "\ufeff" + "ab" * 32})).event.user_data.external_id == "ab" * 32
 

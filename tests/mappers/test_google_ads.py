@@ -680,6 +680,23 @@ def test_refund_that_lacks_a_fact_of_the_purchase_is_refused(custom_data: dict[s
 
 
 @pytest.mark.parametrize(
+    ("remaining", "told"),
+    [
+        (None, "a refund needs the value that remains of the purchase, 0 for a full refund"),
+        (" ", "a refund needs the value that remains of the purchase, 0 for a full refund"),
+        ("-5", "remaining_value is below zero: it must be what remains of the purchase's value, 0 for a full refund"),
+        ("10,5", "remaining_value must be a number, or one written as text: 10.50"),
+        ("NaN", "remaining_value must be a number, or one written as text: 10.50"),
+    ],
+)
+def test_what_is_wrong_with_the_value_that_remains_is_told(remaining: Any, told: str) -> None:
+    properties = {"remaining_value": remaining, "purchase_occurred_at": "2026-11-20T14:03:12Z"}
+    result = refused({**REFUND, "custom_data": {**REFUND["custom_data"], "properties": properties}}, LATER)
+
+    assert (result.field, result.message) == ("custom_data.properties.remaining_value", told)
+
+
+@pytest.mark.parametrize(
     ("time", "told"),
     [
         (None, "a refund needs the time that was sent with the purchase"),

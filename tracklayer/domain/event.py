@@ -685,7 +685,11 @@ def _read_phone(
 _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
     name: identifiers.FORMATS[name].is_everyday if name in identifiers.FORMATS else identifiers.is_everyday_text
     for name in USER_FIELDS
-} | {"phone": identifiers.is_everyday_phone, **dict.fromkeys(MATCHABLE_LISTS, lambda given: False)}
+} | {
+    "phone": identifiers.is_everyday_phone,
+    "zip": identifiers.is_everyday_zip,
+    **dict.fromkeys(MATCHABLE_LISTS, lambda given: False),
+}
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:
@@ -1056,6 +1060,9 @@ class _Reader:
             return None
         if name == "browser_id":
             text = text.strip()  # compared with others, by who stitches and who erases
+        if name == "zip" and (digits := identifiers.zip_of_table(text)) is not None:
+            self.read_as_digits(path)
+            return digits
         if (alone := identifiers.without_name(name, text)) is not None:
             if not alone or identifiers.stands_for_none(name, alone):
                 self.absent(path)
@@ -1101,9 +1108,12 @@ class _Reader:
         if may_hold_card_number(int(digits)):
             self.may_hold_card = True
         if name in ("phone", "zip"):
-            rest = " is a number, and so has no zeros in front: it is read as its digits. Send it as text."
-            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+            self.read_as_digits(path)
         return digits
+
+    def read_as_digits(self, path: tuple[str, ...]) -> None:
+        rest = " is a number, and so has no zeros in front: it is read as its digits. Send it as text."
+        self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
 
     def more(self, path: tuple[str, ...], value: Any) -> tuple[Any, ...] | None:
         """Further emails as Matchables, or phones as (place, text): without a country nobody can read those yet."""

@@ -159,6 +159,11 @@ is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch
 # Neither a placeholder nor a digest: whether it is somebody's number, ``phone.py`` says.
 is_everyday_phone = re.compile(r"\+?[0-9][0-9 ().-]{5,29}").fullmatch
+# Not as tables write a number: see ``zip_of_table``.
+is_everyday_zip = re.compile(
+    r"[0-9]{3,10}(?:[ -][0-9]{2,4})?|[A-Za-z]{1,2}[0-9][0-9A-Za-z]? ?[0-9][A-Za-z]{2}"
+).fullmatch
+_ZIP_AS_A_FLOAT = re.compile(r"([0-9]{3,10})\.0{1,2}")
 # Where a person's own words stand: there Null is a name.
 WORDS = frozenset(
     ("first_name", "last_name", "street", "city", "state", "gender", "date_of_birth", "job_title", "company_name")
@@ -372,6 +377,12 @@ def without_name(name: str, text: str) -> str | None:
 
 
 _QUOTES = " \t\r\n\"'"
+
+
+def zip_of_table(text: str) -> str | None:
+    """The digits of a postal code that a table wrote as a number: ``94107.0``; None for any other text."""
+    found = _ZIP_AS_A_FLOAT.fullmatch(text.strip())
+    return found[1] if found else None
 
 
 def stands_for_none(name: str, text: str) -> bool:

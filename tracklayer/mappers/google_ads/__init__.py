@@ -171,10 +171,18 @@ def _restated(event: Event) -> Sale | tuple[str, str]:
     given = event.custom_data
     if given.order_id is None:
         return "custom_data.order_id", "a refund without the purchase's order id would be a new conversion"
-    left = read_decimal(given.properties.get("remaining_value"))
-    if left is None or left < 0:
-        name = "custom_data.properties.remaining_value"
-        return name, "a refund needs the value that remains of the purchase, 0 for a full refund"
+    what_remains = given.properties.get("remaining_value")
+    field = "custom_data.properties.remaining_value"
+    if not is_given(what_remains):
+        return field, "a refund needs the value that remains of the purchase, 0 for a full refund"
+    left = read_decimal(what_remains)
+    if left is None:
+        return field, "remaining_value must be a number, or one written as text: 10.50"
+    if left < 0:
+        return (
+            field,
+            "remaining_value is below zero: it must be what remains of the purchase's value, 0 for a full refund",
+        )
     name, given_time = "purchase_occurred_at", given.properties.get("purchase_occurred_at")
     field = f"custom_data.properties.{name}"
     if not is_given(given_time):
