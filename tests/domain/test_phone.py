@@ -477,6 +477,7 @@ def test_a_persons_own_country_is_asked_first(text: str, own: str, default: str,
         ),
         pytest.param("020 7946 0958", "ES", "GB", "+442079460958", id="a trunk prefix in a country without one"),
         pytest.param("020 7946 0958", "CH", "GB", None, id="a trunk prefix of both"),
+        pytest.param("0620 123 254", "HU", "DE", None, id="a trunk prefix that begins the own country's"),
         pytest.param(
             "0171 23456789", "IT", "DE", None, id="a trunk prefix with which numbers of the own country begin"
         ),

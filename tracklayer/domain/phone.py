@@ -435,13 +435,15 @@ def _is_written_for(value: str, e164: str, country: str, own_country: str) -> bo
 
 
 def _may_begin_with(trunk: str, country: str) -> bool:
-    """Whether people of a country begin a number so: it is their trunk prefix, too, or, as the 0 in Italy, a part of the number."""
+    """Whether people of a country begin a number so: it is their trunk prefix, too, or begins it, as the 0 that of Hungary, 06; or, as
+    the 0 in Italy, it is a part of the number.
+    """
     plan = PhoneMetadata.metadata_for_region(country)
     if plan is None:
         return False
     fixed = phonenumbers.example_number_for_type(country, _Type.FIXED_LINE)
     is_part = fixed is not None and phonenumbers.national_significant_number(fixed).startswith(trunk)
-    return trunk == plan.national_prefix or (trunk == "0" and is_part)
+    return (plan.national_prefix or "").startswith(trunk) or (trunk == "0" and is_part)
 
 
 def phone_digests(value: str, default_countries: frozenset[str], own_country: str | None = None) -> dict[str, str]:
