@@ -1851,11 +1851,7 @@ def test_a_content_type_of_another_catalogue_goes_as_it_was_given(given: str) ->
         result = mapped(draft(event_name="Purchase", custom_data={**custom, **products}))
         assert result.item["custom_data"]["content_type"] == given.strip()
         assert [(one.ok, one.field, one.message) for one in result.verdicts if one.rule == "content_type"] == [
-            (
-                True,
-                "custom_data.content_type",
-                "sent as given: Meta knows product, product_group and what its other catalogues are of",
-            )
+            (True, "custom_data.content_type", "sent as given, though neither product nor product_group")
         ]
 
 

@@ -380,9 +380,9 @@ def without_amounts(given: CustomData, title: str, verdicts: Verdicts) -> Custom
     return replace(given, predicted_ltv=None, contents=lines)
 
 
-def content_type_of(given: CustomData, title: str, verdicts: Verdicts) -> str | None:
+def content_type_of(given: CustomData, verdicts: Verdicts) -> str | None:
     """What the ids are of: ``product`` and ``product_group`` in any case, and anything else as it was given. Catalogues of travel and
-    of vehicles have others (``hotel``), which a platform (``title``) documents elsewhere, and none is known to refuse one.
+    of vehicles have others (``hotel``), and no platform is known to refuse one.
     """
     text = given.content_type
     if text is None or text in CONTENT_TYPES:
@@ -392,11 +392,13 @@ def content_type_of(given: CustomData, title: str, verdicts: Verdicts) -> str | 
         text = text.lower()
         verdicts.ok(RuleVerdict("content_type", True, f"sent as {text}", "custom_data.content_type"))
     else:
-        message = f"sent as given: {title} knows product, product_group and what its other catalogues are of"
-        verdicts.ok(RuleVerdict("content_type", True, message, "custom_data.content_type"))
+        verdicts.ok(_OTHER_CONTENT_TYPE)
     return text
 
 
+_OTHER_CONTENT_TYPE = RuleVerdict(
+    "content_type", True, "sent as given, though neither product nor product_group", "custom_data.content_type"
+)
 CONTENT_TYPES = frozenset({"product", "product_group"})
 
 

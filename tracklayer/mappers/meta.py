@@ -461,7 +461,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     for name, value in vars(given).items():  # vars: of an event that was read only what was sent
         if name in _SAME_NAMES and value is not None:
             found[name] = value  # noqa: PERF403 - the value stands before them
-    if (content_type := content_type_of(given, "Meta", verdicts)) is not None:
+    if (content_type := content_type_of(given, verdicts)) is not None:
         found["content_type"] = content_type
     contents = given.contents
     if contents:

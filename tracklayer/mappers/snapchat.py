@@ -487,7 +487,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
             "content_ids": list(given.product_ids) or [content.id for content in given.contents],
             "content_category": [given.content_category] if given.content_category else list(categories),
             "content_name": given.content_name,
-            "content_type": content_type_of(given, "Snapchat", verdicts),
+            "content_type": content_type_of(given, verdicts),
             "contents": _contents(given.contents, handed_over, verdicts) if given.contents else None,
             "search_string": given.search_string,
             "sign_up_method": method if isinstance(method, str) and method.strip() else None,

@@ -433,7 +433,7 @@ def _properties(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
             given = without_amounts(given, "TikTok", verdicts)
         elif given.value is not None:
             verdicts.ok(_NO_CURRENCY)
-    content_type = content_type_of(given, "TikTok", verdicts)
+    content_type = content_type_of(given, verdicts)
     if content_type is None and (given.contents or given.product_ids):
         content_type = "product"
     found = omit_empty(
