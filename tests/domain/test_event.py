@@ -370,7 +370,7 @@ def test_a_line_without_an_id_is_left_out_and_the_order_is_taken(nothing: dict[s
         pytest.param({}, ".id", id="without fields"),
         pytest.param({"id": None, "quantity": -1}, ".id", id="a wrong quantity"),
         pytest.param({"id": "null", "item_price": "abc"}, ".id", id="a wrong price"),
-        pytest.param({"id": "", "quantiti": 1, "title": []}, ".id", id="an unknown field"),
+        pytest.param({"id": "", "title": []}, ".id", id="a wrong title"),
     ],
 )
 def test_a_line_that_stands_for_none_goes_whatever_else_is_in_it(line: Any, path: str) -> None:
@@ -379,6 +379,59 @@ def test_a_line_that_stands_for_none_goes_whatever_else_is_in_it(line: Any, path
     assert [(one.code, ".".join(one.field)) for one in read.warnings] == [
         ("IDENTIFIER_PLACEHOLDER", f"custom_data.contents.0{path}")
     ]
+
+
+def test_a_line_without_an_id_is_said_to_be_left_out() -> None:
+    read = taken(draft(custom_data={"contents": [{"id": "a"}, {"title": "Tip"}]}))
+    assert [one.message for one in read.warnings] == ["custom_data.contents.1 has no id: the line is left out."]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ({"sku": "x", "qty": 2, "price": 3}, ["sku", "qty", "price"]),
+        ({"ID": "x", "quantity": 2}, ["ID"]),
+        ({"id": "null", "productId": "x", "quantity": "abc"}, ["productId", "quantity"]),
+        ({"id": "", "quantiti": 1, "title": []}, ["quantiti", "title"]),
+    ],
+    ids=str,
+)
+def test_a_line_whose_fields_have_other_names_is_refused_and_not_left_out(line: Any, told: list[str]) -> None:
+    assert [path for _, path in refused(draft(custom_data={"contents": [line]}))] == [
+        f"custom_data.contents.0.{name}" for name in told
+    ]
+
+
+def test_an_array_that_php_wrote_as_an_object_is_a_list() -> None:
+    lines: list[Any] = [{"id": "a", "quantity": 2}, {"id": "b", "item_price": 5}, {"id": "c"}]
+    lists = {"emails": ["a@example.com", "x" * 3000, "b@example.com"], "phones": ["+16505550123"]}
+    custom: dict[str, list[Any]] = {"contents": lines, "product_ids": ["a", "b"]}
+
+    def as_php(value: list[Any]) -> dict[str, Any]:
+        return {str(place): one for place, one in reversed([*enumerate(value)])}
+
+    read = taken(
+        draft(
+            user_data={name: as_php(value) for name, value in lists.items()},
+            custom_data={name: as_php(value) for name, value in custom.items()},
+        )
+    )
+    listed = taken(draft(user_data=lists, custom_data=custom))
+    assert (read.event, read.warnings) == (listed.event, listed.warnings)
+    assert [one.id for one in read.event.custom_data.contents] == ["a", "b", "c"]
+    assert len(read.event.user_data.emails) == 2
+    empty = taken(draft(user_data={"emails": {}}, custom_data={"contents": {}, "product_ids": {}}))
+    assert (empty.event.user_data, empty.event.custom_data, empty.warnings) == (UserData(), CustomData(), ())
+
+
+@pytest.mark.parametrize("value", [{"1": {"id": "a"}}, {"0": {"id": "a"}, "2": {"id": "b"}}], ids=str)
+def test_an_array_of_phps_with_gaps_is_refused_with_what_mends_it(value: Any) -> None:
+    for name in ("contents", "product_ids"):
+        (problem,) = problems_of(draft(custom_data={name: value}))
+        assert (problem.code, problem.field) == ("INVALID_TYPE", ("custom_data", name))
+        assert "array_values()" in problem.message
+    read = taken(draft(user_data={"emails": value}))
+    assert "array_values()" in read.warnings[0].message
 
 
 @pytest.mark.parametrize("held", [{"cvv": 123}, {"item_price": 4111111111111111}, {"title": "4111111111111111"}])
@@ -399,6 +452,7 @@ def test_an_empty_array_of_phps_is_an_empty_object(name: str) -> None:
     "path",
     [
         "action_source", "event_source_url", "consent.ad_user_data", "consent.ad_personalization", "consent.limited_data_use",
+        "custom_data", "device", "consent", "custom_data.contents", "custom_data.product_ids", "custom_data.properties",
         "device.os", "device.tracking_allowed", "device.screen_width", "custom_data.value", "custom_data.num_items",
         "custom_data.predicted_ltv", *(f"custom_data.{name}" for name in ("currency", "order_id", "status", "content_name")),
         *(f"user_data.{name}" for name in USER_FIELDS),
@@ -452,6 +506,23 @@ def test_an_external_id_has_no_characters_that_nobody_sees(given: str) -> None:
     (warning,) = read.warnings
     assert (warning.code, warning.field) == ("IDENTIFIER_MALFORMED", ("user_data", "external_id"))
     assert warning.message == "user_data.external_id holds characters that nobody sees. It is read without them."
+
+
+@pytest.mark.parametrize(
+    ("given", "read"), [("94107.0", "94107"), ("94107.00 ", "94107"), (94107, "94107"), (1234.0, "1234")]
+)
+def test_a_zip_that_a_table_wrote_as_a_number_is_its_digits_and_that_is_told(given: Any, read: str) -> None:
+    found = taken(draft(user_data={"zip": given}))
+    assert found.event.user_data.zip == read
+    assert [(one.code, one.field) for one in found.warnings] == [("IDENTIFIER_MALFORMED", ("user_data", "zip"))]
+
+
+@pytest.mark.parametrize(
+    "given", ["94107", "94107-1234", "SW1A 1AA", "80.539-000", "12.345", "1012 AB", "D02 AF30", "94107.5"]
+)
+def test_any_other_zip_is_as_it_was_given(given: str) -> None:
+    found = taken(draft(user_data={"zip": given}))
+    assert (found.event.user_data.zip, found.warnings) == (given, ())
 
 
 def test_a_digest_with_a_byte_order_mark_in_front_is_one() -> None:
@@ -570,12 +641,12 @@ def test_everything_that_is_required_is_named_at_once() -> None:
         pytest.param("custom_data.currency", 840, "INVALID_TYPE", id="currency as a number"),
         pytest.param("custom_data.order_id", 5.5, "INVALID_TYPE", id="order_id a fraction"),
         pytest.param("custom_data.order_id", "a\x08", "INVALID_CHARACTER", id="order_id with backspace"),
-        pytest.param("custom_data.num_items", -2.0, "INVALID_NUMBER", id="num_items below zero"),
+        pytest.param("custom_data.num_items", -(2**31), "INVALID_NUMBER", id="num_items far below zero"),
         pytest.param("custom_data.num_items", "two", "INVALID_NUMBER", id="num_items a word"),
-        pytest.param("custom_data.num_items", -1, "INVALID_NUMBER", id="num_items below 0"),
+        pytest.param("device.screen_width", -1, "INVALID_NUMBER", id="screen_width below 0"),
         pytest.param("custom_data.num_items", 2**31, "INVALID_NUMBER", id="num_items beyond 31 bits"),
         pytest.param("custom_data.num_items", True, "INVALID_NUMBER", id="num_items true"),
-        pytest.param("custom_data.product_ids", {"0": "sku"}, "INVALID_TYPE", id="product_ids an object"),
+        pytest.param("custom_data.product_ids", {"id": "sku"}, "INVALID_TYPE", id="product_ids an object"),
         pytest.param("custom_data.contents", "sku", "INVALID_TYPE", id="contents text"),
         pytest.param("custom_data.properties", [1], "INVALID_TYPE", id="properties a list"),
         pytest.param("custom_data.properties", "x", "INVALID_TYPE", id="properties text"),
@@ -614,7 +685,7 @@ def test_a_wrong_field_is_refused_with_its_path_and_code(path: str, value: Any, 
         pytest.param("custom_data.contents", ["a"], [("INVALID_TYPE", "custom_data.contents.0")], id="no object"),
         pytest.param("custom_data.contents", [{"id": .5}], [("INVALID_TYPE", "custom_data.contents.0.id")], id="number"),
         pytest.param(
-            "custom_data.contents", [{"id": "a", "quantity": -1, "item_price": "x", "title": 1, "brand": [], "category": {}}],
+            "custom_data.contents", [{"id": "a", "quantity": "x", "item_price": "x", "title": 1, "brand": [], "category": {}}],
             [
                 ("INVALID_NUMBER", "custom_data.contents.0.quantity"),
                 ("INVALID_NUMBER", "custom_data.contents.0.item_price"),
@@ -989,7 +1060,7 @@ def test_a_quantity_is_whole_or_a_weight_however_it_is_written() -> None:
     whole = quantities(2, 2.0, "2", "2.00", Decimal(2))
     assert whole == [2] * 5
     assert {type(one) for one in whole} == {int}
-    for wrong in (-1, "two", float("inf"), 2**31, True, "1,85"):
+    for wrong in (-(2**31), "two", float("inf"), 2**31, True, "1,85"):
         lines = {"contents": [{"id": "a", "quantity": wrong}]}
         assert refused(draft(custom_data=lines)) == [("INVALID_NUMBER", "custom_data.contents.0.quantity")]
 
@@ -1044,7 +1115,7 @@ def test_further_emails_and_phones_are_judged_one_by_one() -> None:
         ("IDENTIFIER_PLACEHOLDER", "user_data.emails.1"),
         ("IDENTIFIER_MALFORMED", "user_data.phones.1"),
     ]
-    read = taken(draft(user_data={"emails": {"0": "a@b.de"}, "phones": [True]}))
+    read = taken(draft(user_data={"emails": {"a": "a@b.de"}, "phones": [True]}))
     assert [".".join(warning.field) for warning in read.warnings] == ["user_data.emails", "user_data.phones.0"]
     assert (read.event.user_data.all_emails, read.event.user_data.all_phones) == ((), ())
     assert len(taken(draft(user_data={"emails": [f"a{n}@b.de" for n in range(30)]})).event.user_data.emails) == 9
@@ -1539,9 +1610,28 @@ def test_what_goes_back_in_a_refund_is_counted_without_its_minus(name: str) -> N
     assert "without its minus" in read.warnings[0].message
 
 
-def test_nothing_but_a_refund_has_quantities_below_zero() -> None:
-    (problem,) = problems_of(draft(custom_data={"contents": [{"id": "A", "quantity": -1}]}))
-    assert (problem.code, problem.field) == ("INVALID_NUMBER", ("custom_data", "contents", "0", "quantity"))
+@pytest.mark.parametrize("name", ["Purchase", "Return", "Cancel"])
+def test_what_was_not_bought_costs_its_line_and_not_the_order(name: str) -> None:
+    contents = [
+        {"id": "A", "quantity": -1, "item_price": 5},
+        {"id": "B", "quantity": 2},
+        {"id": "C", "quantity": "-0.5"},
+    ]
+    read = taken(
+        draft(event_name=name, custom_data={"value": 9, "currency": "EUR", "num_items": -1, "contents": contents})
+    )
+    assert read.event.custom_data.contents == (Content("B", 2),)
+    assert (read.event.custom_data.value, read.event.custom_data.num_items) == (Decimal(9), None)
+    left = {("custom_data", "num_items"), *[("custom_data", "contents", place, "quantity") for place in "02"]}
+    assert {(one.code, one.field) for one in read.warnings} == {("QUANTITY_NEGATIVE", path) for path in left}
+    assert set(read.gone) == left
+    (message,) = {one.message for one in read.warnings if one.field[2:] == ("0", "quantity")}
+    assert message == (
+        "custom_data.contents.0.quantity is below zero. The event is taken without that line, which was not bought."
+    )
+
+
+def test_no_quantity_is_below_all_bounds() -> None:
     (too_many,) = problems_of(draft(event_name="Refund", custom_data={"num_items": -(2**31)}))
     assert too_many.code == "INVALID_NUMBER"
 
@@ -1795,7 +1885,7 @@ def test_an_id_of_digits_or_signs_is_no_personal_data(event_id: str) -> None:
         ("email", {}),
         ("email", "a\x00@b.de"),
         ("email", "\udc00@b.de"),
-        ("emails", {"0": "a@b.de"}),
+        ("emails", {"a": "a@b.de"}),
         ("emails", 5),
         ("phone", 1.5),
         ("phone", -5),
@@ -1936,17 +2026,52 @@ def test_an_address_on_the_internet_is_not(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    ("name", "text", "read"),
     [
-        ('"IwAR0abc"', "IwAR0abc"),
-        ("fbclid=IwAR0abc", "IwAR0abc"),
-        ("'fbclid=IwAR0abc'", "IwAR0abc"),
-        ("IwAR0", "IwAR0"),
+        ("fbclid", '"IwAR0abc"', "IwAR0abc"),
+        ("fbclid", "fbclid=IwAR0abc", "IwAR0abc"),
+        ("fbclid", "'fbclid=IwAR0abc'", "IwAR0abc"),
+        ("ttclid", "ttclid=E.C.P.abc", "E.C.P.abc"),
+        ("gclid", "?gclid=Cj0_x&utm_source=google", "Cj0_x"),
+        ("gclid", '"Cj0_x"', "Cj0_x"),
+        ("gclid", "gclid=GCL.1794000000.Cj0_x", "Cj0_x"),
+        ("twclid", "TWCLID=23abc", "23abc"),
+        ("sc_click_id", "ScCid=abc-1", "abc-1"),
+        ("ttp", "_ttp=abc-1; _ga=GA1.1.5.6", "abc-1"),
+        ("rdt_uuid", "_rdt_uuid=1.550e8400-e29b-41d4-a716-446655440000", "1.550e8400-e29b-41d4-a716-446655440000"),
     ],
 )
-def test_a_click_id_is_read_without_what_was_copied_with_it(text: str, read: str) -> None:
-    found = taken(draft(user_data={"fbclid": text}))
-    assert (found.event.user_data.fbclid, found.warnings) == (read, ())
+def test_a_click_id_is_read_without_what_was_copied_with_it_and_that_is_told(name: str, text: str, read: str) -> None:
+    found = taken(draft(user_data={name: text}))
+    assert getattr(found.event.user_data, name) == read
+    (warning,) = found.warnings
+    assert (warning.code, warning.field) == ("IDENTIFIER_MALFORMED", ("user_data", name))
+    assert warning.message == f"user_data.{name} was copied with its name or quotation marks. It is read without them."
+    assert found.unusable == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("fbclid", "IwAR0"), ("gclid", "Cj0KCQ="), ("epik", "dj0yJnU9="), ("li_fat_id", "gclid=x")]
+)
+def test_nothing_else_is_taken_off_a_click_id(name: str, text: str) -> None:
+    found = taken(draft(user_data={name: text}))
+    assert (getattr(found.event.user_data, name), found.warnings) == (text, ())
+
+
+@pytest.mark.parametrize("text", ["gclid=", "gclid=null", "?gclid={gclid}&x=1", "''"])
+def test_the_name_of_a_click_id_alone_stands_for_none(text: str) -> None:
+    found = taken(draft(user_data={"gclid": text}))
+    assert found.event.user_data.gclid is None
+    assert [one.code for one in found.warnings] == ["IDENTIFIER_PLACEHOLDER"]
+
+
+@pytest.mark.parametrize("text", ["_ga_ABC=GS1.1.1795182000.5", "0.0", "555.666.", "my-GA1.1.5.6", "a:b"])
+def test_a_client_id_that_no_tag_gave_is_told(text: str) -> None:
+    found = taken(draft(user_data={"ga_client_id": text}))
+    assert [(one.code, one.field) for one in found.warnings] == [
+        ("IDENTIFIER_MALFORMED", ("user_data", "ga_client_id"))
+    ]
+    assert found.unusable == (("user_data", "ga_client_id"),)
 
 
 @pytest.mark.parametrize(

@@ -472,6 +472,15 @@ def test_a_persons_own_country_is_asked_first(text: str, own: str, default: str,
         pytest.param("491712345678", "US", "DE", "+491712345678", id="with the country code"),
         pytest.param("0491712345678", "US", "DE", "+491712345678", id="with a zero and the country code"),
         pytest.param("1 415 555 2671", "DE", "US", "+14155552671", id="a trunk prefix that is the country code"),
+        pytest.param(
+            "01512345677", "DE", "GB", None, id="too short at home, with a trunk prefix that is the own country's"
+        ),
+        pytest.param("020 7946 0958", "ES", "GB", "+442079460958", id="a trunk prefix in a country without one"),
+        pytest.param("020 7946 0958", "CH", "GB", None, id="a trunk prefix of both"),
+        pytest.param("0620 123 254", "HU", "DE", None, id="a trunk prefix that begins the own country's"),
+        pytest.param(
+            "0171 23456789", "IT", "DE", None, id="a trunk prefix with which numbers of the own country begin"
+        ),
         pytest.param("011 49 171 2345678", "GB", "US", "+491712345678", id="behind an exit code"),
         pytest.param("0041 79 123 45 67", "US", "DE", "+41791234567", id="behind 00"),
         pytest.param("1234567", "IE", None, "+3531234567", id="no default country"),

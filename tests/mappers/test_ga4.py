@@ -1293,6 +1293,22 @@ def test_debug_mode_marks_every_event() -> None:
         ("ga_client_id", "GA1%2E1%2E1234567890%2E1794000000", "1234567890.1794000000"),
         ("ga_client_id", "GA1.3.amp-Ab_c-1", "amp-Ab_c-1"),
         ("ga_client_id", "of-a-server.1", "of-a-server.1"),
+        *[
+            ("ga_client_id", text, "555.666")
+            for text in (
+                '"GA1.1.555.666"', "%22GA1.1.555.666%22", "'555.666'", "ga=GA1.1.555.666", "_ga:GA1.1.555.666", "clientId=555.666",
+                '_ga="GA1.1.555.666"', "GA1.1.555.666; path=/",
+            )
+        ],
+        ("ga_client_id", "550e8400-e29b-41d4-a716-446655440000", "550e8400-e29b-41d4-a716-446655440000"),
+        ("ga_client_id", "RM8h0JdZq%2FVrYYjWJLt%2F5WQkCSI%3D.1614589837", "RM8h0JdZq/VrYYjWJLt/5WQkCSI=.1614589837"),
+        *[
+            ("ga_client_id", text, None)
+            for text in (
+                "_ga_ABC=GS1.1.1795182000.5", "my-GA1.1.5.6", "GA1.1.GS1.1.5", "555.666.", "GA1.1.555.666.", "0.0", "GA1.1.0.0",
+                '{"_ga":"GA1.1.555.666"}', "server:12", "a=b",
+            )
+        ],
         ("ga_client_id", "GS1.1.1747123456.5.1.1747123999.0.0.0", None),
         ("ga_client_id", "GS2.1.s1747123456$o5$g1$t1747123999$j60$l0$h0", None),
         ("ga_client_id", "GA1.1", None),
@@ -1309,12 +1325,17 @@ def test_debug_mode_marks_every_event() -> None:
         ("ga_session_id", "_ga_ABC123DEF4=GS2.1.s1795182000$o5", "1795182000"),
         ("ga_session_id", "GS2.1.s1795182000%24o5%24g1", "1795182000"),
         ("ga_session_id", "GS1%2E1%2E1795182000%2E5", "1795182000"),
+        ("ga_session_id", '"GS1.1.1795182000.5"', "1795182000"),
+        ("ga_session_id", '_ga_ABC="GS1.1.1795182000.5"', "1795182000"),
+        ("ga_session_id", "session: GS2.1.s1795182000$o5", "1795182000"),
+        ("ga_session_id", "'1795182000'", "1795182000"),
+        ("ga_session_id", "_ga=GA1.1.5.6", None),
         ("ga_session_id", "GA1.1.1234567890.1794000000", None),
         ("ga_session_id", "GS2.1.o5$g1", None),
         ("ga_session_id", "0", None),
         ("ga_session_id", "null", None),
     ],
-)
+)  # fmt: skip
 def test_value_is_normalised_to(field: str, value: str, expected: str | None) -> None:
     assert MAPPER.normalise[field](value, {"default_country": "US"}) == expected
 

@@ -586,11 +586,47 @@ def test_refund_is_an_adjustment_of_the_old_upload(remaining: Any, row: dict[str
         pytest.param({"Lead": "3", "*": "2"}, "2", id="purchase among every other name"),
         pytest.param({"Purchase": "1", "Order Completed": "3", "Refund": "3"}, "3", id="told by Refund"),
         pytest.param({"Bestellung": "1", "*": "2", "Refund": "1"}, "1", id="purchase of an own name, told by Refund"),
+        pytest.param(
+            {"Purchase": "1", "*": "2", "Refund": "2"}, "2", id="purchases among every other name, told by Refund"
+        ),
     ],
 )
 def test_refund_goes_where_the_purchase_went(actions: dict[str, Any], group: str, name: str) -> None:
     assert mapped({**REFUND, **OF_THE_PURCHASE, "event_name": name}, LATER, conversion_actions=actions).group == group
     assert check_settings(MAPPER, {**SETTINGS, "conversion_actions": actions}) == []
+
+
+@pytest.mark.parametrize("name", ["orders/paid", "CompletePayment", "Order Completed", "purchase", "Purchase"])
+@pytest.mark.parametrize("listed", ["Purchase", "orders/paid"])
+def test_a_purchase_by_another_name_is_where_its_refund_restates_it(listed: str, name: str) -> None:
+    actions = {listed: "1", "*": "2"}
+    bought = mapped({**REFUND, "event_name": name}, LATER, conversion_actions=actions)
+    refund = mapped({**REFUND, **OF_THE_PURCHASE}, LATER, conversion_actions=actions)
+    assert (bought.group, refund.group) == ("1", "1")
+    (told,) = [verdict.message for verdict in bought.verdicts if verdict.rule == "event_name"]
+    assert told == (
+        "mapped to a conversion action"
+        if name == listed
+        else "a purchase by another name: goes to the conversion action of purchases"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "actions", "group"),
+    [
+        pytest.param("orders/paid", {"Purchase": "1", "Order Completed": "3", "*": "2"}, "2", id="purchases of two actions"),
+        pytest.param("Order Placed", {"Purchase": "1", "*": "2"}, "2", id="what may be a step before it"),
+        pytest.param("orders/paid", {"Lead": "1", "*": "2"}, "2", id="no purchase listed"),
+        pytest.param("Lead", {"Purchase": "1", "*": "2"}, "2", id="no purchase"),
+    ],
+)  # fmt: skip
+def test_every_other_name_goes_where_that_is_said(name: str, actions: dict[str, str], group: str) -> None:
+    assert mapped({**REFUND, "event_name": name}, LATER, conversion_actions=actions).group == group
+
+
+def test_a_purchase_that_is_not_listed_is_not_sent() -> None:
+    result = refused({**REFUND, "event_name": "orders/paid"}, LATER, conversion_actions={"Purchase": "1"})
+    assert result.reason == DropReason.UNSUPPORTED_EVENT
 
 
 @pytest.mark.parametrize(
@@ -641,6 +677,23 @@ def test_refund_that_lacks_a_fact_of_the_purchase_is_refused(custom_data: dict[s
     result = refused(draft, LATER)
 
     assert (result.reason, result.field) == (DropReason.INVALID_FIELD, field)
+
+
+@pytest.mark.parametrize(
+    ("remaining", "told"),
+    [
+        (None, "a refund needs the value that remains of the purchase, 0 for a full refund"),
+        (" ", "a refund needs the value that remains of the purchase, 0 for a full refund"),
+        ("-5", "remaining_value is below zero: it must be what remains of the purchase's value, 0 for a full refund"),
+        ("10,5", "remaining_value must be a number, or one written as text: 10.50"),
+        ("NaN", "remaining_value must be a number, or one written as text: 10.50"),
+    ],
+)
+def test_what_is_wrong_with_the_value_that_remains_is_told(remaining: Any, told: str) -> None:
+    properties = {"remaining_value": remaining, "purchase_occurred_at": "2026-11-20T14:03:12Z"}
+    result = refused({**REFUND, "custom_data": {**REFUND["custom_data"], "properties": properties}}, LATER)
+
+    assert (result.field, result.message) == ("custom_data.properties.remaining_value", told)
 
 
 @pytest.mark.parametrize(

@@ -1844,11 +1844,23 @@ def test_where_meta_names_no_field_it_is_said_how_to_find_it(code: str) -> None:
     assert "redeliver this one only where a setting of the destination was at fault" in told
 
 
-def test_a_content_type_that_meta_does_not_know_is_left_out_and_told() -> None:
-    given = {"value": 10, "currency": "USD", "content_type": "simple"}
-    for products, sent in (({}, None), ({"product_ids": ["A"]}, "product"), ({"contents": [{"id": "A"}]}, "product")):
-        result = mapped(draft(event_name="Purchase", custom_data={**given, **products}))
-        assert result.item["custom_data"].get("content_type") == sent
+@pytest.mark.parametrize("given", ["hotel", " flight ", "destination", "vehicle", "simple", "Hotel"])
+def test_a_content_type_of_another_catalogue_goes_as_it_was_given(given: str) -> None:
+    custom = {"value": 10, "currency": "USD", "content_type": given}
+    for products in ({}, {"product_ids": ["A"]}, {"contents": [{"id": "A"}]}):
+        result = mapped(draft(event_name="Purchase", custom_data={**custom, **products}))
+        assert result.item["custom_data"]["content_type"] == given.strip()
         assert [(one.ok, one.field, one.message) for one in result.verdicts if one.rule == "content_type"] == [
-            (False, "custom_data.content_type", "left out: neither product nor product_group")
+            (True, "custom_data.content_type", "sent as given, though neither product nor product_group")
         ]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"), [("Product", "product"), (" product ", "product"), ("PRODUCT_GROUP", "product_group")]
+)
+def test_a_content_type_is_read_in_any_case(given: str, sent: str) -> None:
+    result = mapped(draft(custom_data={"product_ids": ["A"], "content_type": given}))
+    assert result.item["custom_data"]["content_type"] == sent
+    assert [(one.ok, one.message) for one in result.verdicts if one.rule == "content_type"] == [
+        (True, f"sent as {sent}")
+    ]

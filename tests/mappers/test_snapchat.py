@@ -793,7 +793,6 @@ def test_malformed_app_data_is_left_out(properties: dict[str, Any], field: str) 
                 ("zip of signs", "zip", {"zip": "?!"}),
             )
         ),
-        pytest.param({"custom_data": {"content_type": "hotel"}}, "custom_data.content_type", id="content type"),
         pytest.param({"custom_data": {"value": 3, "currency": "BOB"}}, "custom_data.currency", id="currency"),
         pytest.param(
             {"custom_data": {"properties": {"delivery_category": "by_drone"}}},
@@ -814,6 +813,13 @@ def test_malformed_field_is_left_out_and_the_event_goes(changes: dict[str, Any],
     assert left_out(event) == [field]
     assert mapped(event).item["user_data"] == {"em": [PERSON]}
     assert "custom_data" not in mapped(event).item
+
+
+@pytest.mark.parametrize(("given", "sent"), [("hotel", "hotel"), ("Product ", "product")])
+def test_a_content_type_goes_as_it_was_given(given: str, sent: str) -> None:
+    event = draft(custom_data={"content_type": given})
+    assert mapped(event).item["custom_data"] == {"content_type": sent}
+    assert left_out(event) == []
 
 
 def test_click_id_is_found_in_the_url_by_its_exact_name() -> None:

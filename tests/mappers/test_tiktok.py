@@ -888,9 +888,15 @@ def test_hashed_phone_is_sent_with_a_doubt() -> None:
         ),
         pytest.param(
             {"product_ids": ["a"], "content_type": "hotel"},
-            {"content_type": "product", "content_ids": ["a"]},
-            [("content_type", "custom_data.content_type")],
-            id="content type of another platform",
+            {"content_type": "hotel", "content_ids": ["a"]},
+            [],
+            id="content type of another catalogue",
+        ),
+        pytest.param(
+            {"product_ids": ["a"], "content_type": " PRODUCT_GROUP"},
+            {"content_type": "product_group", "content_ids": ["a"]},
+            [],
+            id="content type in capitals",
         ),
         pytest.param(
             {

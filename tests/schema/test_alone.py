@@ -224,6 +224,35 @@ async def test_a_line_of_the_basket_without_an_id_costs_the_line_and_not_the_ord
     assert [one["id"] for one in stored["contents"]] == ["a"]
 
 
+async def test_a_basket_is_read_as_php_writes_it_and_with_other_names_it_is_refused(runtime: Runtime) -> None:
+    """By every door alike."""
+    one, two = {"id": "a", "quantity": 2, "itemPrice": "49.99"}, {"id": "b", "itemPrice": "30.01"}
+    lists = {"contents": {"1": two, "0": one}, "productIds": {"0": "a"}}
+    emails = {"email": "a@example.com", "emails": {"0": "b@example.com"}, "phones": {}}
+    wrong = {
+        "misnamed": ([{"sku": "x", "price": 3}], ["contents.0.sku", "contents.0.price"]),
+        "without id": ([one, {"id": "null", "productId": "x", "quantity": 1}], ["contents.1.productId"]),
+        "gaps": ({"1": one, "2": two}, ["contents"]),
+    }  # fmt: skip
+    async with doors(runtime) as both:
+        for client in (both.plain, both.compiled):
+            api = Api(client, new_merchant(runtime).key)
+            php = {**camel(draft("php")), "customData": lists, "userData": emails}
+            for outcome in ("ACCEPTED", "COALESCED"):
+                found = (await api(INGEST_ONE, input=php))["ingestEvent"]
+                assert (found["outcome"], found["userErrors"]) == (outcome, [])
+            stored = found["event"]["customData"]
+            assert [line["id"] for line in stored["contents"]] == ["a", "b"]
+            assert stored["product_ids"] == ["a"]
+            for name, (contents, paths) in wrong.items():
+                event = {**camel(draft(name)), "customData": {"contents": contents}}
+                (refused,) = (await api(INGEST_ALL, inputs=[event]))["ingestEvents"]["results"]
+                assert refused["outcome"] == "REJECTED"
+                assert [".".join(error["field"]) for error in refused["userErrors"]] == [
+                    f"customData.{path}" for path in paths
+                ]
+
+
 async def test_what_is_written_as_graphql_takes_it_is_taken_however_odd(api: Api) -> None:
     """2.0 is a whole number, one id is a list of one: the schema says so."""
     event = camel(draft("odd", custom_data={"contents": [{"id": "a", "quantity": 2.0}], "product_ids": "one"}))
@@ -425,7 +454,7 @@ async def test_errors_of_requests_carry_a_code(api: Api) -> None:
 
 
 async def test_a_basket_of_wrong_lines_is_told_once_and_again_and_not_a_thousand_times(api: Api) -> None:
-    lines = [{"id": f"sku_{n}", "quantity": -1} for n in range(900)]
+    lines = [{"id": f"sku_{n}", "quantity": "x"} for n in range(900)]
     event = camel(draft("long", custom_data={"contents": lines}))
     for _ in range(3):
         (found,) = (await api(INGEST_ALL, inputs=[event]))["ingestEvents"]["results"]

@@ -621,7 +621,7 @@ async def test_a_test_event_is_told_what_is_left_out_and_what_stands_in(api: Api
 
 
 async def test_messages_spell_fields_and_choices_as_the_api_does(api: Api) -> None:
-    wrong = camel(draft(user_data={"email": "a@b.example", "fbp": "x"}, custom_data={"value": "x", "numItems": -1}))
+    wrong = camel(draft(user_data={"email": "a@b.example", "fbp": "x"}, custom_data={"value": "x", "numItems": "y"}))
     messages = [error["message"] for error in (await api(INGEST, input=wrong))["ingestEvent"]["userErrors"]]
     assert [message.split()[0] for message in messages] == ["customData.value", "customData.numItems"]
 
@@ -655,7 +655,10 @@ async def test_messages_spell_fields_and_choices_as_the_api_does(api: Api) -> No
         ({"customData": {"currency": "\u200eEUR", "value": "\u200e100"}}, []),
         ({"customData": {"contents": [None, {"id": "b"}]}}, [["customData", "contents", "0"]]),
         ({"customData": {"contents": [{"id": None, "quantity": -1}]}}, [["customData", "contents", "0", "id"]]),
-        ({"customData": {"contents": [{"id": "", "quantiti": []}]}}, [["customData", "contents", "0", "id"]]),
+        ({"customData": {"contents": [{"id": "b", "quantity": -1}]}}, [["customData", "contents", "0", "quantity"]]),
+        ({"customData": {"contents": " "}}, []),
+        ({"customData": ""}, []),
+        ({"consent": "", "device": ""}, []),
     ],
     ids=str,
 )

@@ -361,7 +361,7 @@ def _without(draft: Mapping[str, Any], paths: Sequence[tuple[str, ...]]) -> Mapp
         if len(inner) == 1 or isinstance(within[inner[0]], str):
             within.pop(inner[0])
         else:
-            items = within[inner[0]] = list(within[inner[0]])
+            items = within[inner[0]] = list(as_list(within[inner[0]]) or ())
             items[int(inner[1])] = None
     return kept
 
@@ -447,9 +447,7 @@ def _read_misfit(misfit: Misfit, now: datetime, default_countries: frozenset[str
         return found
     if not misfit.problems:
         return read
-    gone = {path[:3] for path in read.gone if path[3:] in ((), ("id",))} if isinstance(read, ReadEvent) else ()
-    problems = [problem for problem in misfit.problems if problem.field[:3] not in gone or len(problem.field) < 4]
-    return _in_order([*problems, *found]) or read
+    return _in_order([*misfit.problems, *found]) or read
 
 
 def readable_event_id(draft: Any, problems: Sequence[Problem]) -> str | None:
@@ -687,7 +685,11 @@ def _read_phone(
 _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
     name: identifiers.FORMATS[name].is_everyday if name in identifiers.FORMATS else identifiers.is_everyday_text
     for name in USER_FIELDS
-} | {"phone": identifiers.is_everyday_phone, **dict.fromkeys(MATCHABLE_LISTS, lambda given: False)}
+} | {
+    "phone": identifiers.is_everyday_phone,
+    "zip": identifiers.is_everyday_zip,
+    **dict.fromkeys(MATCHABLE_LISTS, lambda given: False),
+}
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:
@@ -772,7 +774,10 @@ def _line(name: str, index: int) -> tuple[str, ...]:
 
 
 def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content | None:
-    """None for a line that has no id, or what only stands for one: no platform could tell what it is of, whatever else is in it."""
+    """None for a line that has no id, or what only stands for one: no platform could tell what it is of, whatever its other fields
+    say. A field that does not exist may be its id under another name. None, too, for one that was not bought: its quantity is below
+    zero.
+    """
     if type(item) is not dict and not isinstance(item, Mapping):
         if _is_nothing(item) or (isinstance(item, str) and normalise.is_nobodys(item)):
             if len(reader.warnings) < MAX_PROBLEMS:
@@ -781,13 +786,14 @@ def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content | 
         reader.problem(at, "INVALID_TYPE", "must be an object such as {id, quantity, ", Name(("item_price",)), "}")
         return Content("")
     product = item.get("id")
+    is_known = item.keys() <= _CONTENT_FIELDS
     if not (reader.clean and type(product) is str and is_everyday_product(product)):
         wrong = len(reader.problems)
-        product = reader.line_id((*at, "id"), product)
-        if product is None and len(reader.problems) == wrong:
+        product = reader.line_id(at, product)
+        if product is None and is_known and len(reader.problems) == wrong:
             reader.may_hold_card = True  # in what is not read of it
             return None
-    if not item.keys() <= _CONTENT_FIELDS:
+    if not is_known:
         reader.known(at, item, CONTENT_FIELDS)
     quantity = reader.quantity(at, item, "quantity")
     values: dict[str, Any] = {"id": product or "", "quantity": 1 if quantity is None else quantity}
@@ -797,6 +803,9 @@ def _read_content(reader: _Reader, at: tuple[str, ...], item: Any) -> Content | 
     for name in ("title", "brand", "category", "variant", "coupon"):
         if name in item:
             values[name] = reader.words(at, item, name)
+    if values["quantity"] < 0:
+        reader.below_zero((*at, "quantity"), " The event is taken without that line, which was not bought.")
+        return None
     return made_of(Content, values)
 
 
@@ -944,7 +953,7 @@ class _Reader:
         self, at: tuple[str, ...], given: Mapping[str, Any], name: str, *, required: bool = False
     ) -> Mapping[str, Any]:
         value = given.get(name)
-        if value is None:
+        if value is None or _is_blank(value):
             if required:
                 self.problem((*at, name), "REQUIRED", "is required")
             return {}
@@ -960,14 +969,16 @@ class _Reader:
         value = given.get(name)
         if type(value) is list:
             return value
-        if value is None:
+        if _is_nothing(value):
             return ()
-        if isinstance(value, (str, *_NUMBERS) if name == "product_ids" else Mapping):
+        if isinstance(value, (str, *_NUMBERS)) and name == "product_ids":
             return (value,)
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            self.problem((*at, name), "INVALID_TYPE", "must be a list")
-            return ()
-        return value
+        if (items := as_list(value)) is not None:
+            return items
+        if isinstance(value, Mapping) and name == "contents" and not is_numbered(value):
+            return (value,)
+        self.problem((*at, name), "INVALID_TYPE", _must_be_list(value))
+        return ()
 
     def text(
         self,
@@ -1049,10 +1060,18 @@ class _Reader:
             return None
         if name == "browser_id":
             text = text.strip()  # compared with others, by who stitches and who erases
+        if name == "zip" and (digits := identifiers.zip_of_table(text)) is not None:
+            self.read_as_digits(path)
+            return digits
+        if (alone := identifiers.without_name(name, text)) is not None:
+            if not alone or identifiers.stands_for_none(name, alone):
+                self.absent(path)
+                return None
+            rest = " was copied with its name or quotation marks. It is read without them."
+            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+            text = alone
         if name == "gclid" and (cookie := _GCLID_COOKIE.fullmatch(text.strip())):
             return cookie[1]
-        if name == "fbclid":
-            text = text.strip().strip("\"'").removeprefix("fbclid=") or text  # copied with what stood around it
         wanted = identifiers.FORMATS.get(name)
         if wanted is not None and not wanted.is_right(text):
             if name == "client_ip" and identifiers.is_ip(text):
@@ -1089,9 +1108,12 @@ class _Reader:
         if may_hold_card_number(int(digits)):
             self.may_hold_card = True
         if name in ("phone", "zip"):
-            rest = " is a number, and so has no zeros in front: it is read as its digits. Send it as text."
-            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+            self.read_as_digits(path)
         return digits
+
+    def read_as_digits(self, path: tuple[str, ...]) -> None:
+        rest = " is a number, and so has no zeros in front: it is read as its digits. Send it as text."
+        self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
 
     def more(self, path: tuple[str, ...], value: Any) -> tuple[Any, ...] | None:
         """Further emails as Matchables, or phones as (place, text): without a country nobody can read those yet."""
@@ -1099,10 +1121,12 @@ class _Reader:
             return None
         if isinstance(value, str) or (path[-1] == "phones" and _digits_of(value) is not None):
             value = (value,)  # one is a list of one
-        if not isinstance(value, Sequence):
+        items = as_list(value)
+        if items is None:
             self.may_hold_card = True
-            self.left(path, "must be a list")
+            self.left(path, _must_be_list(value))
             return None
+        value = items
         if len(value) > MAX_MORE:
             rest = f" may have {MAX_MORE} entries: the first ones count."
             self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
@@ -1223,13 +1247,21 @@ class _Reader:
             return None
         return bare(text)
 
-    def line_id(self, path: tuple[str, ...], value: Any) -> str | None:
+    def line_id(self, at: tuple[str, ...], value: Any) -> str | None:
         """``product_id`` of a line of the basket, in which it may not be missing; None, with a warning, where it is."""
+        path = (*at, "id")
         if value is not None and (not isinstance(value, str) or not is_blank(value)):
             return self.product_id(path, value)
         if len(self.warnings) < MAX_PROBLEMS:
-            self.absent(path)
+            self.gone.append(path)
+            rest = " has no id: the line is left out."
+            self.warnings.append(Problem.said(path, "IDENTIFIER_PLACEHOLDER", Name(at), rest))
         return None
+
+    def below_zero(self, path: tuple[str, ...], rest: str) -> None:
+        if len(self.warnings) < MAX_PROBLEMS:
+            self.gone.append(path)
+            self.warnings.append(Problem.said(path, "QUANTITY_NEGATIVE", Name(path), f" is below zero.{rest}"))
 
     def decimal(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> Decimal | None:
         value = given.get(name)
@@ -1249,6 +1281,9 @@ class _Reader:
     def pieces(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | None:
         """A sum of quantities, as whole pieces."""
         number = self.quantity(at, given, name)
+        if number is not None and number < 0:
+            self.below_zero((*at, name), " The event is taken without it.")
+            return None
         return number if number is None or isinstance(number, int) else max(1, round(number))
 
     def pixels(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | None:
@@ -1257,22 +1292,26 @@ class _Reader:
         return number if number is None or isinstance(number, int) else round(number)
 
     def quantity(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> int | Decimal | None:
-        """Whole, or with a fraction where goods are sold by weight: 2, 2.0, "2" and 1.85."""
+        """Whole, or with a fraction where goods are sold by weight: 2, 2.0, "2" and 1.85. Of goods it may be below zero in what is no
+        refund, as where one order holds what is bought and what goes back: that costs its line, and not the order.
+        """
         value = given.get(name)
         if value is None or (type(value) is int and 0 <= value < 2**31):
             return value
         if _is_blank(value):
             return None
         number = read_decimal(value)
-        if number is not None and number < 0 and name in ("quantity", "num_items") and is_refund(self.event_name or ""):
+        is_of_goods = name in ("quantity", "num_items")
+        if number is not None and number < 0 and is_of_goods and is_refund(self.event_name or ""):
             number = -number  # as shops write what goes back
             if len(self.warnings) < MAX_PROBLEMS:
                 rest = " is below zero in a refund. It is read without its minus, as the pieces that go back."
                 self.warnings.append(Problem.said((*at, name), "QUANTITY_NEGATIVE", Name((*at, name)), rest))
-        if number is None or not 0 <= number <= 2**31 - 1:  # what is rounded up from there fits nowhere
+        # What is rounded up from 2**31 - 1 fits nowhere.
+        if number is None or not (1 - 2**31 if is_of_goods else 0) <= number <= 2**31 - 1:
             self.problem((*at, name), "INVALID_NUMBER", "must be a number from 0 to 2147483647, such as 2 or 1.85")
             return None
-        if may_hold_card_number(number):
+        if may_hold_card_number(abs(number)):
             self.may_hold_card = True
         return int(number) if number == number.to_integral_value() else number
 
@@ -1346,6 +1385,25 @@ def _is_blank(value: Any) -> bool:
 def _is_nothing(value: Any) -> bool:
     """None, a blank text, or an empty list."""
     return value is None or _is_blank(value) or (isinstance(value, Sequence) and not value)
+
+
+def as_list(value: Any) -> Sequence[Any] | None:
+    """A list, also one that PHP wrote as an object: ``{"0": ..., "1": ...}``. None for anything else."""
+    if isinstance(value, Mapping):
+        keys = [str(place) for place in range(len(value))]
+        return [value[key] for key in keys] if value.keys() == set(keys) else None
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else None
+
+
+def is_numbered(value: Mapping[Any, Any]) -> bool:
+    """Whether it is an array of PHP's: no key of it is the name of a field."""
+    return all(isinstance(key, str) and key.isdecimal() for key in value)
+
+
+def _must_be_list(value: Any) -> str:
+    if isinstance(value, Mapping) and value and is_numbered(value):
+        return "must be a list: this is a PHP array whose keys have gaps, of which array_values() makes one"
+    return "must be a list"
 
 
 def _is_text(value: Any) -> bool:

@@ -50,9 +50,10 @@ _HOST_AND_MORE = re.compile(r"((?:(?:https?:)?//)?+[^\s/?#]+)([/?#].*)", re.IGNO
 _BLANK = re.compile(r"\s")
 # What may stand for a value, or be the digest of nothing, is looked at closely: ``normalise`` knows them all.
 _NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|--?)[\"']*\Z|[0-9a-f]{64})(?=[A-Za-z0-9.-]))"
+_NO_NAME = r"(?![A-Za-z_]{3,10}[0-9]?=)"  # of a parameter or a cookie: see ``without_name``
 _OPAQUE = re.compile(r"[!-~]{1,2048}")
 _TTCLID = re.compile(r"[!-~]{1,1000}")
-_EVERYDAY_OPAQUE = re.compile(rf"{_NO_PLACEHOLDER}[!-~]{{1,2048}}")
+_EVERYDAY_OPAQUE = re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[!-~]{{1,2048}}")
 _LEAD_ID = re.compile(r"[!-~]{1,128}")
 _RDT_UUID = re.compile(rf"(\d{{1,30}}\.)?{_UUID}")
 _MSCLKID = re.compile(r"(_uet)?[0-9a-fA-F-]{32,36}")
@@ -158,6 +159,11 @@ is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch
 # Neither a placeholder nor a digest: whether it is somebody's number, ``phone.py`` says.
 is_everyday_phone = re.compile(r"\+?[0-9][0-9 ().-]{5,29}").fullmatch
+# Not as tables write a number: see ``zip_of_table``.
+is_everyday_zip = re.compile(
+    r"[0-9]{3,10}(?:[ -][0-9]{2,4})?|[A-Za-z]{1,2}[0-9][0-9A-Za-z]? ?[0-9][A-Za-z]{2}"
+).fullmatch
+_ZIP_AS_A_FLOAT = re.compile(r"([0-9]{3,10})\.0{1,2}")
 # Where a person's own words stand: there Null is a name.
 WORDS = frozenset(
     ("first_name", "last_name", "street", "city", "state", "gender", "date_of_birth", "job_title", "company_name")
@@ -240,7 +246,7 @@ class Format(NamedTuple):
 def _format(pattern: re.Pattern[str], what: str, unless: str = "") -> Format:
     """``unless``: how a value begins that is looked at closely."""
     unusual = f"(?!{unless})" if unless else ""
-    everyday = re.compile(f"{unusual}{_NO_PLACEHOLDER}(?:{pattern.pattern})", pattern.flags)
+    everyday = re.compile(f"{unusual}{_NO_NAME}{_NO_PLACEHOLDER}(?:{pattern.pattern})", pattern.flags)
     return Format(everyday.fullmatch, lambda value: pattern.fullmatch(value.strip()) is not None, what)
 
 
@@ -292,7 +298,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "fbp": _meta_cookie(_META),
         "fbc": _meta_cookie(_META.replace("1116446470", "IwAR2F4d...")),
         "fbclid": Format(
-            re.compile(rf"(?!fbclid=){_NO_PLACEHOLDER}[!-\-/-~]{{1,2048}}").fullmatch,
+            re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[!-\-/-~]{{1,2048}}").fullmatch,
             lambda value: is_meta_cookie(f"fb.1.0.{value.strip()}"),
             "must be given as it was found in the URL, without spaces and dots",
         ),
@@ -340,6 +346,43 @@ def usable(name: str, value: str) -> str | None:
     text = value.strip()
     is_taken = _TAKEN.get(name, wanted.is_right)
     return text if text and is_taken(text) and not stands_for_none(name, text) else None
+
+
+# What stands before an identifier in the URL or among the cookies that it is found in, in lower case.
+_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        **{
+            name: f"{name}="
+            for name in "fbclid ttclid gclid gbraid wbraid epik li_fat_id rdt_cid msclkid twclid".split()
+        },
+        "sc_click_id": "sccid=",
+        "sc_cookie1": "_scid=",
+        "ttp": "_ttp=",
+        "rdt_uuid": "_rdt_uuid=",
+    }
+)
+
+
+def without_name(name: str, text: str) -> str | None:
+    """A click id, or a platform's cookie, without the name and the quotation marks that were copied along with it; None: there are
+    none.
+    """
+    before = _NAMES.get(name)
+    if before is None:
+        return None
+    found = text.strip(_QUOTES).lstrip("?&")
+    if found[: len(before)].lower() == before:
+        return re.split("[&;]", found[len(before) :], maxsplit=1)[0].strip(_QUOTES)
+    return None if found == text.strip() else found
+
+
+_QUOTES = " \t\r\n\"'"
+
+
+def zip_of_table(text: str) -> str | None:
+    """The digits of a postal code that a table wrote as a number: ``94107.0``; None for any other text."""
+    found = _ZIP_AS_A_FLOAT.fullmatch(text.strip())
+    return found[1] if found else None
 
 
 def stands_for_none(name: str, text: str) -> bool:

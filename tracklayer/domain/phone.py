@@ -399,8 +399,8 @@ def is_somebodys_number(e164: str) -> bool:
 def phone_of(value: str, default_country: str | None, own_country: str | None) -> str | None:
     """As ``phone_e164``, of a person whose ``own_country`` is known: a number that is valid there is read there.
 
-    One that is none there is read in the default country where it is written for abroad, by that country's trunk prefix or
-    with a country code. Else it may lack its area code, or be a wrong one, and what it reads as would be somebody else's.
+    One that is none there is read in the default country where it is written for abroad, with a country code or by that country's
+    trunk prefix, which people of the own one do not write. Else it may lack its area code, or be a wrong one, and what it reads as would be somebody else's.
     """
     if own_country is None or value.lstrip()[:1] == "+":
         return phone_e164(value, default_country)
@@ -411,15 +411,17 @@ def phone_of(value: str, default_country: str | None, own_country: str | None) -
     found = phone_e164(value, country)
     if found is None or country == own_country or found == phone_e164(value):
         return found
-    return found if _is_written_for(value.strip(), found, country) else None
+    return found if _is_written_for(value.strip(), found, country, own_country) else None
 
 
 _FEWEST_WITH_TRUNK = 10  # digits, with the prefix: fewer may be half a number of another country
 
 
 @lru_cache(maxsize=1024)  # at most 1 MiB, as of ``_phone_e164``
-def _is_written_for(value: str, e164: str, country: str) -> bool:
-    """Whether a text, read as this number in a country, says so itself: it holds the country code, or that country's trunk prefix."""
+def _is_written_for(value: str, e164: str, country: str, own_country: str) -> bool:
+    """Whether a text, read as this number in a country, says so itself: it holds the country code, or that country's trunk prefix,
+    with which no number of the person's own country begins.
+    """
     number, plan = phonenumbers.parse(e164), PhoneMetadata.metadata_for_region(country)
     if plan is None or not phonenumbers.is_valid_number(number):
         return False
@@ -427,7 +429,21 @@ def _is_written_for(value: str, e164: str, country: str) -> bool:
     if e164[1:] in digits:
         return True
     trunk = plan.national_prefix
-    return trunk is not None and digits.startswith(trunk) and (len(digits) >= _FEWEST_WITH_TRUNK or _is_mobile(number))
+    if trunk is None or _may_begin_with(trunk, own_country):
+        return False
+    return digits.startswith(trunk) and (len(digits) >= _FEWEST_WITH_TRUNK or _is_mobile(number))
+
+
+def _may_begin_with(trunk: str, country: str) -> bool:
+    """Whether people of a country begin a number so: it is their trunk prefix, too, or begins it, as the 0 that of Hungary, 06; or, as
+    the 0 in Italy, it is a part of the number.
+    """
+    plan = PhoneMetadata.metadata_for_region(country)
+    if plan is None:
+        return False
+    fixed = phonenumbers.example_number_for_type(country, _Type.FIXED_LINE)
+    is_part = fixed is not None and phonenumbers.national_significant_number(fixed).startswith(trunk)
+    return (plan.national_prefix or "").startswith(trunk) or (trunk == "0" and is_part)
 
 
 def phone_digests(value: str, default_countries: frozenset[str], own_country: str | None = None) -> dict[str, str]:

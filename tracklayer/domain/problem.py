@@ -151,7 +151,8 @@ CODES: dict[str, Meaning] = {
     "EVENT_TOO_OLD": Meaning("A test event is older than the platform takes.", "Send a fresh one."),
     "CONSENT_DENIED": Meaning("The person of a test event refused.", "Send one with consent."),
     "IDENTIFIER_PLACEHOLDER": Meaning(
-        "An identifier or a text only stands for a value (null, undefined, {gclid}), or is the digest of one. It counts as absent.",
+        "An identifier or a text only stands for a value (null, undefined, {gclid}), or is the digest of one, or a line of the basket has "
+        "no id. It counts as absent.",
         "Leave the field out where there is nothing to send.",
         is_warning=True,
     ),
@@ -161,8 +162,9 @@ CODES: dict[str, Meaning] = {
         is_warning=True,
     ),
     "QUANTITY_NEGATIVE": Meaning(
-        "A quantity of a refund is below zero. It is read without its minus, as the pieces that go back.",
-        "Nothing; the minus may be left out.",
+        "A quantity is below zero. In a refund it is read without its minus, as the pieces that go back; elsewhere its line is left out, "
+        "which was not bought.",
+        "Nothing in a refund; the minus may be left out. Elsewhere send what goes back as `Refund`.",
         is_warning=True,
     ),
     "PERSONAL_DATA": Meaning(

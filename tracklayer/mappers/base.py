@@ -34,7 +34,7 @@ from tracklayer.domain.identifiers import is_web_url
 from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.shown import click_in
-from tracklayer.domain.text import without_invisible
+from tracklayer.domain.text import bare, without_invisible
 
 Settings = Mapping[str, Any]
 KEEPS_PLAIN = "keeps_plain"  # beside a destination's settings: true where its merchant has hashing off
@@ -378,6 +378,28 @@ def without_amounts(given: CustomData, title: str, verdicts: Verdicts) -> Custom
         verdicts.left_out("currency", "custom_data.contents.item_price", message)
     lines = tuple([replace(line, item_price=None) for line in given.contents])
     return replace(given, predicted_ltv=None, contents=lines)
+
+
+def content_type_of(given: CustomData, verdicts: Verdicts) -> str | None:
+    """What the ids are of: ``product`` and ``product_group`` in any case, and anything else as it was given. Catalogues of travel and
+    of vehicles have others (``hotel``), and no platform is known to refuse one.
+    """
+    text = given.content_type
+    if text is None or text in CONTENT_TYPES:
+        return text
+    text = bare(text)
+    if text.lower() in CONTENT_TYPES:
+        text = text.lower()
+        verdicts.ok(RuleVerdict("content_type", True, f"sent as {text}", "custom_data.content_type"))
+    else:
+        verdicts.ok(_OTHER_CONTENT_TYPE)
+    return text
+
+
+_OTHER_CONTENT_TYPE = RuleVerdict(
+    "content_type", True, "sent as given, though neither product nor product_group", "custom_data.content_type"
+)
+CONTENT_TYPES = frozenset({"product", "product_group"})
 
 
 def plain_text(value: str) -> str | None:

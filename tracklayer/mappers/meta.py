@@ -33,6 +33,7 @@ from tracklayer.mappers.base import (
     Settings,
     Verdicts,
     click_id,
+    content_type_of,
     has_fractions,
     number,
     omit_empty,
@@ -460,9 +461,8 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     for name, value in vars(given).items():  # vars: of an event that was read only what was sent
         if name in _SAME_NAMES and value is not None:
             found[name] = value  # noqa: PERF403 - the value stands before them
-    if found.get("content_type", "product") not in ("product", "product_group"):
-        verdicts.left_out("content_type", "custom_data.content_type", "left out: neither product nor product_group")
-        del found["content_type"]
+    if (content_type := content_type_of(given, verdicts)) is not None:
+        found["content_type"] = content_type
     contents = given.contents
     if contents:
         found["contents"] = [_content(content) for content in contents]

@@ -73,7 +73,7 @@ _OTHER_PAGE = RuleVerdict(
 _WITH_SCHEME = RuleVerdict(
     "event_source_url",
     True,
-    "sent as an absolute URL: with https:// in front, without blanks around, and blanks inside as %20",
+    "sent as an absolute URL: with https:// in front, without blanks around, and blanks inside percent-encoded",
     "event_source_url",
 )
 

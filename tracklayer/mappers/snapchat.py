@@ -42,6 +42,7 @@ from tracklayer.mappers.base import (
     Verdicts,
     by_status,
     click_id,
+    content_type_of,
     has_fractions,
     no_answer_of_the_platform,
     number,
@@ -90,7 +91,6 @@ _CURRENCY_CODES = (
     "TZS UAH USD VND XOF ZAR"
 )
 _CURRENCIES = frozenset(_CURRENCY_CODES.split())
-_CONTENT_TYPES = frozenset({"product", "product_group"})
 _DELIVERY_CATEGORIES = frozenset({"in_store", "curbside", "home_delivery"})
 _PROPERTIES = frozenset({"sign_up_method", "delivery_category"}) | APP_PROPERTIES
 _LIMITED_USE = ("LMU", "LDU")
@@ -469,10 +469,6 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
         verdicts.left_out("currency", "custom_data.currency", "left out with the value: Snapchat does not take it")
         value = currency = None
         given = without_amounts(given, "Snapchat", verdicts)
-    content_type = given.content_type
-    if content_type is not None and content_type not in _CONTENT_TYPES:
-        verdicts.left_out("content_type", "custom_data.content_type", "left out: not product or product_group")
-        content_type = None
     method = given.properties.get("sign_up_method")
     handed_over = given.properties.get("delivery_category")
     if handed_over is not None and handed_over not in _DELIVERY_CATEGORIES:
@@ -491,7 +487,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
             "content_ids": list(given.product_ids) or [content.id for content in given.contents],
             "content_category": [given.content_category] if given.content_category else list(categories),
             "content_name": given.content_name,
-            "content_type": content_type,
+            "content_type": content_type_of(given, verdicts),
             "contents": _contents(given.contents, handed_over, verdicts) if given.contents else None,
             "search_string": given.search_string,
             "sign_up_method": method if isinstance(method, str) and method.strip() else None,

@@ -45,6 +45,7 @@ from tracklayer.mappers.base import (
     Settings,
     Verdicts,
     by_status,
+    content_type_of,
     has_fractions,
     number,
     omit_empty,
@@ -432,10 +433,7 @@ def _properties(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
             given = without_amounts(given, "TikTok", verdicts)
         elif given.value is not None:
             verdicts.ok(_NO_CURRENCY)
-    content_type = given.content_type
-    if content_type not in (None, "product", "product_group"):
-        verdicts.left_out("content_type", "custom_data.content_type", "left out: neither product nor product_group")
-        content_type = None
+    content_type = content_type_of(given, verdicts)
     if content_type is None and (given.contents or given.product_ids):
         content_type = "product"
     found = omit_empty(

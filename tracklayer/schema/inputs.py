@@ -15,7 +15,15 @@ from strawberry.types.base import StrawberryList, StrawberryOptional
 
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.events import EventSearch
-from tracklayer.domain.event import MAX_PROBLEMS, MAX_UNKNOWN, Misfit, unknown_field, write_instant
+from tracklayer.domain.event import (
+    MAX_PROBLEMS,
+    MAX_UNKNOWN,
+    Misfit,
+    as_list,
+    is_numbered,
+    unknown_field,
+    write_instant,
+)
 from tracklayer.domain.problem import Part, Problem
 from tracklayer.domain.problem import worded as in_words
 from tracklayer.domain.spelling import camel
@@ -396,7 +404,11 @@ def _value_as_it_goes(field: Any, value: Any, at: tuple[str, ...], unknown: list
     if not issubclass(kind, Drafted):
         return value
     if _is_list(field) and isinstance(value, list | dict):
-        items = value if isinstance(value, list) else [value]
+        items = as_list(value)
+        if items is None:
+            if isinstance(value, dict) and is_numbered(value):
+                return value
+            items = [value]
         return [_as_far_as_it_goes(kind, item, (*at, str(index)), unknown) for index, item in enumerate(items)]
     return _as_far_as_it_goes(kind, value, at, unknown)
 

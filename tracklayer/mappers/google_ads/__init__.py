@@ -65,6 +65,9 @@ _SEVERAL_ACTIONS = (
     "refunds restate"
 )
 _ACTION_STAR = RuleVerdict("event_name", True, "mapped to the conversion action of every other event", "event_name")
+_ACTION_OF_PURCHASES = RuleVerdict(
+    "event_name", True, "a purchase by another name: goes to the conversion action of purchases", "event_name"
+)
 _RESTATED = RuleVerdict("refund", True, "restates the value of the purchase", "custom_data.properties.remaining_value")
 _NO_CURRENCY = RuleVerdict(
     "currency", True, "none given: Google counts the value in the conversion action's own", "custom_data.currency"
@@ -130,9 +133,16 @@ def build_request(group: str, items: Sequence[dict[str, Any]], settings: Setting
 
 
 def _conversion_action(event_name: str, actions: Mapping[str, Any]) -> tuple[str | None, RuleVerdict]:
+    """That of its name. ``*`` is of every other name but those of a purchase, where another one has one action: a purchase has one
+    value, which is restated in one place.
+    """
     if actions.get(event_name):
         return str(actions[event_name]), _ACTION_OK
-    return (str(actions["*"]) if actions.get("*") else None), _ACTION_STAR
+    if not actions.get("*"):
+        return None, _ACTION_STAR
+    if is_made_purchase(event_name) and len(purchases := _actions_of_purchases(actions)) == 1:
+        return next(iter(purchases)), _ACTION_OF_PURCHASES
+    return str(actions["*"]), _ACTION_STAR
 
 
 def _actions_to_restate(actions: Mapping[str, Any]) -> set[str]:
@@ -161,10 +171,18 @@ def _restated(event: Event) -> Sale | tuple[str, str]:
     given = event.custom_data
     if given.order_id is None:
         return "custom_data.order_id", "a refund without the purchase's order id would be a new conversion"
-    left = read_decimal(given.properties.get("remaining_value"))
-    if left is None or left < 0:
-        name = "custom_data.properties.remaining_value"
-        return name, "a refund needs the value that remains of the purchase, 0 for a full refund"
+    what_remains = given.properties.get("remaining_value")
+    field = "custom_data.properties.remaining_value"
+    if not is_given(what_remains):
+        return field, "a refund needs the value that remains of the purchase, 0 for a full refund"
+    left = read_decimal(what_remains)
+    if left is None:
+        return field, "remaining_value must be a number, or one written as text: 10.50"
+    if left < 0:
+        return (
+            field,
+            "remaining_value is below zero: it must be what remains of the purchase's value, 0 for a full refund",
+        )
     name, given_time = "purchase_occurred_at", given.properties.get("purchase_occurred_at")
     field = f"custom_data.properties.{name}"
     if not is_given(given_time):
@@ -264,9 +282,12 @@ def check_settings(settings: Settings) -> list[Problem]:
         problems.append(Problem((missing[0],), "INVALID_SETTING", message))
     actions = {name: str(action) for name, action in settings["conversion_actions"].items()}
     refund, others = actions.get("Refund"), {name: action for name, action in actions.items() if name != "Refund"}
-    # In a shop with names of its own, any other may be its purchase.
-    if refund is not None and refund not in (_actions_of_purchases(others) or set(others.values())):
-        message = "Refund must have the conversion action of the purchase, whose value it restates, or none."
+    purchases = _actions_of_purchases(others)
+    # In a shop with names of its own, any other may be its purchase; beside known ones, only what * takes.
+    if refund is not None and refund not in ({*purchases, others.get("*")} if purchases else set(others.values())):
+        message = (
+            "Refund must have the conversion action of the purchase, whose value it restates, or that of *, or none."
+        )
         problems.append(Problem(("conversion_actions",), "INVALID_SETTING", message))
     if not {str(tagged) for tagged in settings.get("tag_conversion_actions") or ()} <= set(actions.values()):
         message = "tag_conversion_actions must name ids that conversion_actions has too."
@@ -301,7 +322,8 @@ MAPPER = Mapper(
             "conversion_actions",
             "Conversion actions",
             "Event name -> id of the conversion action: Google Ads, Goals, Conversions, open the action, ctId in its "
-            "address. Events that are not listed are not sent; * stands for every other event name.",
+            "address. Events that are not listed are not sent; * stands for every other event name, but a purchase by another "
+            "name (orders/paid) goes where the listed one does.",
             example={"Purchase": "7000000001", "*": "7000000002"},
             check=_check_actions,
         ),

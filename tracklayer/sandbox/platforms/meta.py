@@ -70,7 +70,7 @@ CUSTOM_DATA = fields(
         **dict.fromkeys(("order_id", "content_name", "content_category", "search_string", "status"), text),
         "content_ids": list_of(text),
         "contents": list_of(CONTENT),
-        "content_type": one_of("product", "product_group"),
+        "content_type": text,  # product, product_group; hotel and the like of travel catalogues
         "num_items": whole,
         "delivery_category": DELIVERY_CATEGORY,
     },

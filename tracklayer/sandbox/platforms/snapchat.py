@@ -176,7 +176,7 @@ CUSTOM_DATA = fields(
         "predicted_ltv": number,
         **dict.fromkeys(("order_id", "content_name", "search_string", "sign_up_method"), text),
         **dict.fromkeys(("content_ids", "content_category"), list_of(text)),
-        "content_type": one_of("product", "product_group"),
+        "content_type": text,  # product, product_group; hotel and the like of travel catalogues
         "contents": list_of(CONTENT),
         "brands": one_or_list(text),
     },

@@ -66,7 +66,7 @@ PROPERTIES = fields(
     {
         "value": number,
         "currency": matching(r"[A-Z]{3}", " must be an ISO 4217 code in capitals"),
-        "content_type": one_of("product", "product_group"),
+        "content_type": text,  # product, product_group; hotel and the like of travel catalogues
         "contents": list_of(CONTENT),
         "content_ids": list_of(text),
         "num_items": whole,
