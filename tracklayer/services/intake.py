@@ -65,6 +65,9 @@ TURN_EVENTS = 50  # read and hashed, or taken into a batch, in one go, before th
 TURN_SECONDS = (
     0.008  # of reading and hashing in one go: everyday events take half of it, odd ones would a hundred times as much
 )
+TURN_SECONDS_BESIDE_SHORT = (
+    0.001  # of long calls, where short ones are about: those wait for many turns until they are answered
+)
 LOOK_EVENTS = 2  # from one look at the clock to the next
 STEP_EVENTS = 8  # of a call from another thread, judged between two looks around: half a millisecond
 PAUSE_SECONDS = 0.012  # between two commits of long calls, where short ones are about
@@ -172,10 +175,10 @@ class _Turn:
 
     __slots__ = ("_ends", "_events", "is_over")
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self.is_over = False
         self._events = 0
-        self._ends = time.monotonic() + TURN_SECONDS
+        self._ends = time.monotonic() + seconds
 
     def count(self) -> None:
         """One event more."""
@@ -185,11 +188,15 @@ class _Turn:
 
 
 class _Judge:
-    """Judges the calls that came for one flusher, some events in a turn of the loop and the rest when others had theirs."""
+    """Judges the calls that came for one flusher, some events in a turn of the loop and the rest when others had theirs.
 
-    def __init__(self, runtime: Runtime, flusher: _Flusher) -> None:
+    ``seconds``: what the next turn may take.
+    """
+
+    def __init__(self, runtime: Runtime, flusher: _Flusher, seconds: Callable[[], float]) -> None:
         self._runtime = runtime
         self._flusher = flusher
+        self._seconds = seconds
         self._arrived: Lines[_Waiting] = Lines()
 
     @property
@@ -202,7 +209,7 @@ class _Judge:
         self._arrived.add(waiting.call.merchant.merchant_id, waiting)
 
     def _judge_arrived(self) -> None:
-        turn = _Turn()
+        turn = _Turn(self._seconds())
         while self._arrived and not turn.is_over:
             line = self._arrived.next()
             waiting = line[0]
@@ -524,8 +531,8 @@ class Intake:
         known = KnownLinks()
         self._short = _Flusher(runtime, wake, self._let_go, lambda: SHORT_BATCH, known=known)
         self._long = _Flusher(runtime, wake, self._let_go, self._most_of_long, self._pause_of_long, known)
-        self._judge_short = _Judge(runtime, self._short)
-        self._judge_long = _Judge(runtime, self._long)
+        self._judge_short = _Judge(runtime, self._short, lambda: TURN_SECONDS)
+        self._judge_long = _Judge(runtime, self._long, self._turn_of_long)
         self._events: dict[int, int] = {}  # merchant id -> how many wait, judged or not
         self._all_events = 0
         self._last_short = 0.0  # when a short call came, on the monotonic clock
@@ -551,6 +558,9 @@ class Intake:
 
     def _pause_of_long(self) -> float:
         return PAUSE_SECONDS if self.has_short_about else 0
+
+    def _turn_of_long(self) -> float:
+        return TURN_SECONDS_BESIDE_SHORT if self.has_short_about else TURN_SECONDS
 
     def _most_of_long(self) -> int:
         return BESIDE_SHORT if self.has_short_about else LONG_BATCH
