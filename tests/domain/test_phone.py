@@ -159,6 +159,7 @@ def test_what_follows_a_slash_is_part_of_a_number_or_not(raw: str, country: str 
         pytest.param("0123456789/1/2/3/4", 45, id="single digits behind slashes"),
         pytest.param("0123456789 / 1 / 2 / 3 / 4", 45, id="and blanks"),
         pytest.param("030/1234/567/89/1/2/3", 1, id="more slashes than any number has"),
+        pytest.param("4111 1111 " * 12, 1, id="more digits"),
     ],
 )
 def test_slashes_cost_a_number_little_work(monkeypatch: pytest.MonkeyPatch, raw: str, most: int) -> None:
@@ -174,6 +175,30 @@ def test_slashes_cost_a_number_little_work(monkeypatch: pytest.MonkeyPatch, raw:
     monkeypatch.setattr(phonenumbers, "parse", counted)
     phone_digests_to_keep(raw, frozenset({"DE", "US", "GB", "FR", "IT", "ES", "PL", "BR", "IN", "JP"}), None)
     assert len(asked) <= most
+
+
+def test_numbers_of_all_countries_are_read_with_patterns_that_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [
+        phonenumbers.format_number(found, PhoneNumberFormat.INTERNATIONAL)
+        for region in phonenumbers.SUPPORTED_REGIONS
+        if (found := phonenumbers.example_number(region)) is not None
+    ]
+
+    def read(extension: str) -> None:
+        for number in numbers:
+            phone_e164(f"{number} / {extension}")
+
+    read("12")
+    made = []
+    compiled = re._compiler.compile  # type: ignore[attr-defined]
+
+    def counted(pattern: Any, flags: int = 0) -> re.Pattern[str]:
+        made.append(pattern)
+        return compiled(pattern, flags)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr("re._compiler.compile", counted)
+    read("34")
+    assert made == []
 
 
 @pytest.mark.parametrize(
