@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from itertools import product
+from typing import Any
 
 import phonenumbers
 import pytest
@@ -137,6 +138,7 @@ def test_a_phone_is_read_as_people_write_it(raw: str, country: str | None, norma
         pytest.param("+43 1 / 505 80 / 123", None, "+43150580123", id="as long as it may be"),
         pytest.param("+261 20 21 234 / 56", None, "+261202123456", id="half of which is read as another one"),
         pytest.param("+49 1512 3456789 /", None, "+4915123456789", id="nothing behind it"),
+        pytest.param("+49/30/123/45/67", None, "+49301234567", id="as many slashes as a number has"),
         pytest.param("/".join("+49 1512 3456789") + "/1" * 60, None, None, id="slashes without end"),
     ],
 )
@@ -145,6 +147,58 @@ def test_what_follows_a_slash_is_part_of_a_number_or_not(raw: str, country: str 
     digests = phone_digests(raw, frozenset({country} if country else ()))
     kept, plain = Matchable(digests=digests), Matchable(plain=raw)
     assert kept.phone_sha256("e164", country) == plain.phone_sha256("e164", country)
+
+
+@pytest.mark.parametrize(
+    ("raw", "most"),
+    [
+        pytest.param("+49(0)30/1234/567/89", 2, id="a number that says its country"),
+        pytest.param("0030/1234/567/89", 40, id="behind 00"),
+        pytest.param("030/1234/567/89", 45, id="at home"),
+        pytest.param("0(0)30/1234/567/89", 60, id="at home, with a zero in brackets"),
+        pytest.param("0123456789/1/2/3/4", 45, id="single digits behind slashes"),
+        pytest.param("0123456789 / 1 / 2 / 3 / 4", 45, id="and blanks"),
+        pytest.param("030/1234/567/89/1/2/3", 1, id="more slashes than any number has"),
+        pytest.param("4111 1111 " * 12, 1, id="more digits"),
+    ],
+)
+def test_slashes_cost_a_number_little_work(monkeypatch: pytest.MonkeyPatch, raw: str, most: int) -> None:
+    for remembers in (phone._phone_e164, phone._read, phone._phone_at_home, phone._valid_number, phone._is_written_for):
+        remembers.cache_clear()
+    asked = []
+    parse = phonenumbers.parse
+
+    def counted(*given: Any) -> PhoneNumber:
+        asked.append(given)
+        return parse(*given)
+
+    monkeypatch.setattr(phonenumbers, "parse", counted)
+    phone_digests_to_keep(raw, frozenset({"DE", "US", "GB", "FR", "IT", "ES", "PL", "BR", "IN", "JP"}), None)
+    assert len(asked) <= most
+
+
+def test_numbers_of_all_countries_are_read_with_patterns_that_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [
+        phonenumbers.format_number(found, PhoneNumberFormat.INTERNATIONAL)
+        for region in phonenumbers.SUPPORTED_REGIONS
+        if (found := phonenumbers.example_number(region)) is not None
+    ]
+
+    def read(extension: str) -> None:
+        for number in numbers:
+            phone_e164(f"{number} / {extension}")
+
+    read("12")
+    made = []
+    compiled = re._compiler.compile  # type: ignore[attr-defined]
+
+    def counted(pattern: Any, flags: int = 0) -> re.Pattern[str]:
+        made.append(pattern)
+        return compiled(pattern, flags)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr("re._compiler.compile", counted)
+    read("34")
+    assert made == []
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ async def send(api: Api, body: bytes, key: str | None = None, **headers: str) ->
         ("x-gzip", gzip.compress),
         ("deflate", zlib.compress),
         ("identity", bytes),
+        ("gzip", lambda body: gzip.compress(body[:99]) + gzip.compress(b"") + gzip.compress(body[99:])),
     ],
 )
 async def test_a_compressed_batch_is_taken(
@@ -84,7 +85,8 @@ async def test_any_other_encoding_is_refused_in_words(api: Api, encoding: str) -
         pytest.param(b"", id="empty"),
         pytest.param(gzip.compress(QUERY)[:-9], id="cut off"),
         pytest.param(gzip.compress(QUERY) + b"x", id="with more behind it"),
-        pytest.param(gzip.compress(QUERY) + gzip.compress(QUERY), id="two of them"),
+        pytest.param(gzip.compress(QUERY) + gzip.compress(b" ")[:-1], id="with a second member that is cut off"),
+        pytest.param(gzip.compress(QUERY) + gzip.compress(b"") * bodies.MOST_MEMBERS, id="of too many members"),
         pytest.param(gzip.compress(QUERY)[:-8] + b"\0" * 8, id="with a wrong sum"),
     ],
 )
@@ -112,6 +114,25 @@ async def test_it_is_inflated_slice_by_slice_however_it_comes(size: int, step: i
         assert await reader.read(receive) == content
         assert room.held == size
     assert room.held == 0
+
+
+@pytest.mark.parametrize("step", [1, 7, 1 << 30])
+async def test_a_gzip_body_of_many_members_is_all_of_them(step: int) -> None:
+    parts = [b"%d" % n * (n % 7) for n in range(bodies.MOST_MEMBERS)]
+    packed = b"".join(map(gzip.compress, parts))
+    pieces = [packed[start : start + step] for start in range(0, len(packed), step)]
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+    with Bodies().reader(1, MAX_BODY, {b"content-encoding": b"gzip"}) as reader:
+        assert await reader.read(receive) == b"".join(parts)
+
+
+@pytest.mark.parametrize("behind", [zlib.compress(QUERY), gzip.compress(QUERY)], ids=["deflate", "gzip"])
+async def test_what_is_deflated_has_one_member(api: Api, behind: bytes) -> None:
+    answer = await send(api, zlib.compress(QUERY) + behind, api.key, content_encoding="deflate")
+    assert answer.status_code == 400
 
 
 async def test_others_have_their_turn_while_a_large_one_is_inflated() -> None:

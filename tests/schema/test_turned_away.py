@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -264,6 +264,26 @@ async def test_with_a_revoked_key_the_events_count_that_are_sent_and_no_reading(
     await anyio.to_thread.run_sync(write_turned_away, runtime)
     assert _counted(merchant) == [("UNAUTHENTICATED", f"key {key_id}", 7 + 7 + 1 + 7)]
     assert _refused(merchant) == 7 + 7 + 7 + 1 + 7
+
+
+async def test_events_count_each_whose_key_is_revoked_while_their_body_comes(
+    api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant
+) -> None:
+    key_id, key = await anyio.to_thread.run_sync(_key, runtime, merchant, "ingest")
+    batch = {"query": INGEST_MANY, "variables": {"inputs": [_event(number) for number in range(7)]}}
+    whole = json.dumps(batch).encode()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield whole[:100]
+        await anyio.to_thread.run_sync(revoke_api_key, runtime, merchant.merchant_id, key_id)
+        clock.move(timedelta(seconds=2))
+        yield whole[100:]
+
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    answer = await api.client.post("/graphql", content=body(), headers=headers)
+    assert answer.status_code == 401
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+    assert _counted(merchant) == [("UNAUTHENTICATED", f"key {key_id}", 7)]
 
 
 async def test_revoked_keys_whose_bodies_never_come_take_no_place_of_another_merchants(

@@ -20,7 +20,15 @@ from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.sessions import Limits
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import Accepted, Coalesced, Rejected
-from tracklayer.services.intake import BATCH_BYTES, LONG_BATCH, MAX_WAITING, TURN_EVENTS, Intake, OverloadedError
+from tracklayer.services.intake import (
+    BATCH_BYTES,
+    LONG_BATCH,
+    LOOK_EVENTS,
+    MAX_WAITING,
+    TURN_EVENTS,
+    Intake,
+    OverloadedError,
+)
 
 
 @pytest.fixture
@@ -60,7 +68,10 @@ async def test_one_id_in_many_calls_at_once_is_accepted_once_and_counted_in_orde
     assert select("SELECT accepted, coalesced FROM minutes WHERE platform = ''") == [(1, 99)]
 
 
-async def test_calls_that_wait_share_commits(intake: Intake, holder: KeyHolder) -> None:
+async def test_calls_that_wait_share_commits(
+    intake: Intake, holder: KeyHolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracklayer.services.intake.TURN_SECONDS", 60.0)
     await asyncio.gather(*(intake.ingest(holder, [draft(f"order_{n}")]) for n in range(200)))
     ((transactions, events),) = select("SELECT count(DISTINCT xmin::text), count(*) FROM events")
     assert events == 200
@@ -199,6 +210,41 @@ async def test_long_calls_take_turns_by_merchant_and_by_call(
     assert not first.done()
     assert not later.done()
     assert [type(outcome) for outcome in [*await first, *await later]] == [Accepted] * 2000
+
+
+@pytest.mark.parametrize("sizes", [[TURN_EVENTS - 1] * 3, [2 * TURN_EVENTS] * 3], ids=["short calls", "long calls"])
+async def test_a_turn_of_judging_ends_when_its_time_is_up(
+    intake: Intake, holder: KeyHolder, runtime: Runtime, monkeypatch: pytest.MonkeyPatch, sizes: list[int]
+) -> None:
+    monkeypatch.setattr("tracklayer.services.intake.TURN_SECONDS", 0.0)
+    turn = 0
+    judged: list[tuple[int, str]] = []  # in which turn of the loop, and which event
+
+    class Noted(dict[str, Any]):
+        def keys(self) -> Any:
+            judged.append((turn, self["event_id"]))
+            return super().keys()
+
+    async def ticking() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    ticks = asyncio.create_task(ticking())
+    other = new_merchant(runtime, name="Other").holder
+    calls = [
+        *(intake.ingest(holder, [Noted(draft(f"{call}_{n}")) for n in range(size)]) for call, size in enumerate(sizes)),
+        intake.ingest(other, [Noted(draft(f"other_{n}")) for n in range(sizes[0])]),
+    ]
+    outcomes = await asyncio.gather(*calls)
+    ticks.cancel()
+    assert [len(found) for found in outcomes] == [*sizes, sizes[0]]
+    in_order = list(dict.fromkeys(judged))
+    assert max(Counter(found for found, _ in in_order).values()) == LOOK_EVENTS
+    first = [event_id.partition("_")[0] for _, event_id in in_order[: 4 * LOOK_EVENTS]]
+    assert Counter(first)["other"] == 2 * LOOK_EVENTS
+    assert [event_id for _, event_id in in_order if event_id[0] == "0"] == [f"0_{n}" for n in range(sizes[0])]
 
 
 async def test_a_long_call_of_which_a_part_was_lost_is_not_acknowledged_and_can_be_sent_again(

@@ -14,6 +14,10 @@ from phonenumbers import PhoneMetadata, PhoneNumber
 from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.domain.text import without_invisible
 
+# Python itself remembers 512 patterns. The library has some 1,500 of all countries, and makes one anew in a tenth of a
+# millisecond to a whole one: numbers of many countries took ten times as long. All of them have 2 MiB.
+phonenumbers.enable_pattern_cache()
+
 
 def phone_e164(value: str, default_country: str | None = None) -> str | None:
     """``+`` and digits with the country code. Google, TikTok, Reddit, Microsoft, X.
@@ -91,7 +95,10 @@ _Type = phonenumbers.PhoneNumberType
 _Result = phonenumbers.ValidationResult
 _FEWEST_WITH_AREA = 8  # digits: fewer may go on in letters, as 1-800-FLOWERS does
 _LONGEST_EXTENSION = 6  # digits: more behind a slash are a second number, and which of both counts nobody can tell
-_MOST_SLASHES = 3
+_MOST_DIGITS = 40  # with exit codes and extensions: of more no reading is a number
+_MOST_SLASHES = 4  # a text with more is no number
+_MOST_CUTS = 2  # at slashes, from the end: an extension of more parts is none
+_FEWEST_BEFORE_SLASH = 5  # digits: fewer are nobody's whole number
 _BEGINNING = re.compile(r"[+0-9]")
 _DIGIT = re.compile(r"[0-9]")
 _NO_DIGITS = re.compile(r"[^0-9]+")
@@ -132,33 +139,49 @@ def _parsed_e164(text: str, default_country: str | None) -> str | None:
     if "phone-context=" in text:  # of RFC 3966: the library reads it
         return _only(_e164s(_possible(text, default_country)))
     text = _number_in(text)
-    return _read_e164(text, default_country) if "/" not in text else _before_slash(text, default_country)
+    if text.count("/") > _MOST_SLASHES or len(_NO_DIGITS.sub("", text)) > _MOST_DIGITS:
+        return None
+    return _before_slash(text, default_country)
 
 
-def _before_slash(text: str, default_country: str | None) -> str | None:
+def _before_slash(text: str, default_country: str | None, cuts: int = _MOST_CUTS) -> str | None:
     """What is read of a number with slashes: of all of it where those only part it (``030/1234567``), of what stands before one
     that an extension or the end of a second number follows.
+
+    Each cut is read only where nothing is sure without it: what is read, the library is asked about, in every country.
     """
     whole = _read_e164(text, default_country)
-    head, _, tail = text.rpartition("/")
+    head, slash, tail = text.rpartition("/")
+    digits = _NO_DIGITS.sub("", head)
     added = len(_NO_DIGITS.sub("", tail))
-    if not added or head.count("/") > _MOST_SLASHES:
+    if not slash or not added or len(digits) < _FEWEST_BEFORE_SLASH:
         return whole
-    number = _before_slash(head, default_country) if "/" in head else _read_e164(head, default_country)
-    if number is None or not phonenumbers.is_valid_number(phonenumbers.parse(number)):
+    read = _valid_number(whole)
+    is_apart = head[-1:] == tail[:1] == " "
+    if read is not None and (not is_apart or _is_mobile(read)):
         return whole
-    if _national(number) not in _NO_DIGITS.sub("", head):  # half a number, to which a country's rules add what it lacks
+    if not cuts:
+        return whole if read is not None else None
+    number = _before_slash(head, default_country, cuts - 1)
+    found = _valid_number(number)
+    if found is None:
         return whole
-    if whole is not None and phonenumbers.is_valid_number(read := phonenumbers.parse(whole)):
-        # The tables of fixed lines often let anything pass: an area code and a number are not parted behind so many digits.
-        is_apart = head[-1:] == tail[:1] == " " and len(_national(number)) >= _FEWEST_WITH_AREA
-        if not is_apart or _is_mobile(read):
-            return whole
+    national = phonenumbers.national_significant_number(found)
+    if national not in digits:  # half a number, to which a country's rules add what it lacks
+        return whole
+    # The tables of fixed lines often let anything pass: an area code and a number are not parted behind so many digits.
+    if read is not None and len(national) < _FEWEST_WITH_AREA:
+        return whole
     return number if added <= _LONGEST_EXTENSION else None
 
 
-def _national(e164: str) -> str:
-    return phonenumbers.national_significant_number(phonenumbers.parse(e164))
+@lru_cache(maxsize=1024)
+def _valid_number(e164: str | None) -> PhoneNumber | None:
+    """None for a number that is not valid. Nobody may change what this gives."""
+    if e164 is None:
+        return None
+    number = phonenumbers.parse(e164)
+    return number if phonenumbers.is_valid_number(number) else None
 
 
 def _read_e164(text: str, default_country: str | None) -> str | None:
@@ -237,8 +260,12 @@ def _number_in(text: str) -> str:
     return text if _IN_WORDS.fullmatch(text) else ""
 
 
+@lru_cache(maxsize=1024)  # what is read with ``+`` is asked for each country and each exit code
 def _read(text: str, region: str | None = None) -> PhoneNumber | None:
-    """The possible number that a text gives with ``+``, or nationally in a region; a ``(0)`` counts where it belongs."""
+    """The possible number that a text gives with ``+``, or nationally in a region; a ``(0)`` counts where it belongs.
+
+    Nobody may change what this gives.
+    """
     number = _possible(text, region)
     if "(0)" not in text or (number is not None and phonenumbers.is_valid_number(number)):
         return number
@@ -457,6 +484,8 @@ def phone_digests(value: str, default_countries: frozenset[str], own_country: st
         is_international = value[:1] == "+"
         default_countries = default_countries | {own_country}
     number = phone_e164(value)
+    if number is None and is_international:  # and in no country: it says itself which it is of
+        return {}
     if number is not None and is_international:
         return {"digits": sha256_hex(number[1:]), "e164": sha256_hex(number)}
     by_country = {country: phone_of(value, country, own_country) for country in sorted(default_countries)}

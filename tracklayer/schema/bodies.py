@@ -23,6 +23,9 @@ MAX_ADMIN_BODY = 32 * 1024 * 1024  # of a key with the scope ADMIN: hundreds of 
 ALL_BODIES = 128 * 1024 * 1024  # of all requests in hand together
 ALWAYS = 64 * 1024  # bytes that a merchant may hold, however full the room is
 SLICE = 256 * 1024  # inflated bytes, after which others have their turn
+PIECE = 32 * 1024  # bytes that are inflated from at once: what follows a member is copied each time
+MOST_MEMBERS = 1_000  # of a gzip body (RFC 1952, 2.2): a member of nothing takes work, and twenty bytes
+MEMBERS_OF_A_TURN = 50  # that begin before others have their turn
 _GZIP, _ZLIB = 31, 15  # ``wbits`` of zlib
 ENCODINGS = {b"gzip": _GZIP, b"x-gzip": _GZIP, b"deflate": _ZLIB}  # RFC 9110, 8.4.1
 
@@ -114,7 +117,7 @@ class Reader:
         no room for.
         """
         if self._wbits is not None:
-            return b"".join([part async for part in self._inflated(receive, zlib.decompressobj(self._wbits))])
+            return b"".join([part async for part in self._inflated(receive, self._wbits)])
         parts: list[bytes] = []
         while True:
             message: Message = await receive()
@@ -137,31 +140,38 @@ class Reader:
         if part:
             self.hold(len(part))
 
-    async def _inflated(self, receive: Receive, inflating: zlib._Decompress) -> AsyncIterator[bytes]:
+    async def _inflated(self, receive: Receive, wbits: int) -> AsyncIterator[bytes]:
         """Never more than ``SLICE`` at once, and nothing beyond what the body may have, before or after."""
-        more, arrived = True, 0
+        more, arrived, members = True, 0, 1
+        inflating = zlib.decompressobj(wbits)
         while more:
             message: Message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
-            packed: bytes = message.get("body", b"")
+            body: bytes = message.get("body", b"")
             more = message.get("more_body", False)
-            arrived += len(packed)
+            arrived += len(body)
             if arrived > self._most:
                 raise _too_large(self._most)  # blocks that hold nothing may come without end
-            is_full = bool(packed)
-            while packed or is_full:
-                try:
-                    part = inflating.decompress(packed, SLICE)
-                except zlib.error:
-                    raise DamagedBodyError from None
-                if inflating.unused_data:
-                    raise DamagedBodyError  # something follows its end
-                self._take(part)
-                yield part
-                packed, is_full = inflating.unconsumed_tail, len(part) == SLICE
-                if is_full:
-                    await asyncio.sleep(0)
+            for start in range(0, len(body), PIECE):
+                packed, is_full = body[start : start + PIECE], False
+                while packed or is_full:
+                    if packed and inflating.eof:
+                        members += 1
+                        if wbits != _GZIP or members > MOST_MEMBERS:
+                            raise DamagedBodyError  # something follows its end
+                        if members % MEMBERS_OF_A_TURN == 0:
+                            await asyncio.sleep(0)
+                        inflating = zlib.decompressobj(wbits)
+                    try:
+                        part = inflating.decompress(packed, SLICE)
+                    except zlib.error:
+                        raise DamagedBodyError from None
+                    self._take(part)
+                    yield part
+                    packed, is_full = inflating.unused_data or inflating.unconsumed_tail, len(part) == SLICE
+                    if is_full:
+                        await asyncio.sleep(0)
         if not inflating.eof:
             raise DamagedBodyError
 

@@ -133,6 +133,7 @@ class GraphQLDoor(LiveDoor):
 
     async def _serve(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
         holder: KeyHolder | None = None
+        sent: Sent | None = None
         try:
             holder = await self._holder(scope, headers)
             if holder is not None and holder.session is not None:
@@ -151,6 +152,7 @@ class GraphQLDoor(LiveDoor):
                 sent = Sent(await reader.read(receive))
                 if holder is not None and clock.now() - began > AS_KNOWN:
                     # What was known when it began to come may be so no more, such as that nobody was ever erased.
+                    holder = None  # if the key was revoked meanwhile
                     holder = await self._holder(scope, headers)
                 if not is_stream:
                     await self._post(scope, headers, holder, sent, receive, send)
@@ -165,23 +167,24 @@ class GraphQLDoor(LiveDoor):
             await _of_encoding(error)(scope, receive, send)
         except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
             if scope["method"] == "POST":
-                await self._count_refused(holder, headers, receive, error)
+                await self._count_refused(holder, sent, headers, receive, error)
             await self._refuse(error, headers)(scope, receive, send)
 
     async def _count_refused(
         self,
         holder: KeyHolder | None,
+        sent: Sent | None,
         headers: Mapping[bytes, bytes],
         receive: Receive,
         error: GraphQLError | DatabaseAwayError,
     ) -> None:
-        """Of a request whose body was not read, or not to its end."""
+        """Of a request whose body was not read, or not to its end; or whose key was revoked meanwhile."""
         code = str((error.extensions or {}).get("code")) if isinstance(error, GraphQLError) else None
         if holder is not None:
             if code is not None:
                 count_refused(self.house.runtime, holder, None, code)
         elif code == errors.UNAUTHENTICATED:
-            await self._of_revoked.count(self.house.runtime, headers, receive)
+            await self._of_revoked.count(self.house.runtime, headers, receive, sent)
 
     async def _holder(self, scope: Scope, headers: Mapping[bytes, bytes]) -> KeyHolder | None:
         """Whose key, or session, came with a request. Raises GraphQLError for a bad one, and for a stranger who asks too often."""

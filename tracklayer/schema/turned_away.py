@@ -99,15 +99,21 @@ class RevokedBodies:
         self._reading = Counter[int]()  # merchant id -> bodies that are being read
         self._last: OrderedDict[int, int] = OrderedDict()  # key id -> events in the last body that was read
 
-    async def count(self, runtime: Runtime, headers: Mapping[bytes, bytes], receive: Receive) -> None:
-        """A request with a key that is none any more: where it was revoked, and could send, its merchant is told."""
+    async def count(
+        self, runtime: Runtime, headers: Mapping[bytes, bytes], receive: Receive, sent: Sent | None = None
+    ) -> None:
+        """A request with a key that is none any more: where it was revoked, and could send, its merchant is told. ``sent``: its
+        body, where the key was revoked while that came.
+        """
         key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")[2].strip()
         found = runtime.counting.turned_away.revoked(hash_of_key(key)) if key else None
         if found is None or not found[2]:
             return
         merchant_id, key_id, _ = found
         body: bytes | _Unread
-        if self._has_room(merchant_id):
+        if sent is not None:
+            body = sent.body
+        elif self._has_room(merchant_id):
             body = await self._read(merchant_id, headers, receive)
         else:
             body = await _passed_over(receive)

@@ -6,9 +6,10 @@ committed the next one gathers, so a lone request goes at once and a crowd share
 and one connection a process: two would only make smaller batches. Long calls have another, so that no single event waits
 for their commits.
 
-Merchants take turns, in being judged and in every batch; a long call is stored in parts. So nobody stands behind more of
-another's events than a turn and a batch hold, however many of them wait. A merchant whose rows somebody holds locked is
-found by storing each alone: its callers are told, and for a while it is tried alone, so that nobody waits for its rows.
+Merchants take turns, in being judged and in every batch; a long call is judged and stored in parts. So nobody stands behind
+more of another's events than a turn and a batch hold, however many of them wait, and whatever an event costs. A merchant
+whose rows somebody holds locked is found by storing each alone: its callers are told, and for a while it is tried alone, so
+that nobody waits for its rows.
 """
 
 from __future__ import annotations
@@ -61,6 +62,13 @@ BESIDE_SHORT = 32  # where they are: what a commit takes of the loop and of Post
 ABOUT_SECONDS = 0.3  # how long after the last short call one more is expected
 BATCH_BYTES = 4 * 1024 * 1024  # of JSON in one commit, and what the call that exceeds them has: large events are fewer
 TURN_EVENTS = 50  # read and hashed, or taken into a batch, in one go, before the next merchant gets its turn
+TURN_SECONDS = (
+    0.008  # of reading and hashing in one go: everyday events take half of it, odd ones would a hundred times as much
+)
+TURN_SECONDS_BESIDE_SHORT = (
+    0.001  # of long calls, where short ones are about: those wait for many turns until they are answered
+)
+LOOK_EVENTS = 2  # from one look at the clock to the next
 STEP_EVENTS = 8  # of a call from another thread, judged between two looks around: half a millisecond
 PAUSE_SECONDS = 0.012  # between two commits of long calls, where short ones are about
 STEP_ASIDE_SECONDS = 0.004  # where short calls are about: a long one is slowed down, and never stopped
@@ -160,6 +168,80 @@ class _Waiting:
 
 
 Part = tuple[_Waiting, Call]  # a call and what of it goes into one batch
+
+
+class _Turn:
+    """What is judged before others have their turn: so many events, and for so long; whatever an event costs."""
+
+    __slots__ = ("_ends", "_events", "is_over")
+
+    def __init__(self, seconds: float) -> None:
+        self.is_over = False
+        self._events = 0
+        self._ends = time.monotonic() + seconds
+
+    def count(self) -> None:
+        """One event more."""
+        self._events += 1
+        if self._events >= TURN_EVENTS or (self._events % LOOK_EVENTS == 0 and time.monotonic() >= self._ends):
+            self.is_over = True
+
+
+class _Judge:
+    """Judges the calls that came for one flusher, some events in a turn of the loop and the rest when others had theirs.
+
+    ``seconds``: what the next turn may take.
+    """
+
+    def __init__(self, runtime: Runtime, flusher: _Flusher, seconds: Callable[[], float]) -> None:
+        self._runtime = runtime
+        self._flusher = flusher
+        self._seconds = seconds
+        self._arrived: Lines[_Waiting] = Lines()
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._arrived)
+
+    def add(self, waiting: _Waiting) -> None:
+        if not self._arrived:
+            asyncio.get_running_loop().call_soon(self._judge_arrived)
+        self._arrived.add(waiting.call.merchant.merchant_id, waiting)
+
+    def _judge_arrived(self) -> None:
+        turn = _Turn(self._seconds())
+        while self._arrived and not turn.is_over:
+            line = self._arrived.next()
+            waiting = line[0]
+            if not self._judge(waiting, turn):
+                if len(waiting.drafts) >= TURN_EVENTS:
+                    line.rotate(-1)  # long calls of one merchant take turns, too
+                break
+            line.popleft()
+            if not line:
+                self._arrived.leave(waiting.call.merchant.merchant_id)
+        if self._arrived:
+            asyncio.get_running_loop().call_soon(self._judge_arrived)
+        self._flusher.start()
+
+    def _judge(self, waiting: _Waiting, turn: _Turn) -> bool:
+        """Whether nothing of a call is left to be judged; False: the turn is over."""
+        call, drafts = waiting.call, waiting.drafts
+        if waiting.done.done():  # its caller is gone, and nothing of it was stored
+            self._flusher.leave(call.merchant.merchant_id, len(drafts))
+            return True
+        try:
+            for place in range(len(call.items), len(drafts)):
+                judge_one(self._runtime, call, drafts[place])
+                turn.count()
+                if turn.is_over and place + 1 < len(drafts):
+                    return False
+        except Exception as error:  # noqa: BLE001 - it is this caller's alone
+            self._flusher.leave(call.merchant.merchant_id, len(drafts))
+            waiting.done.set_exception(error)
+        else:
+            self._flusher.add(waiting)
+        return True
 
 
 class _Flusher:
@@ -449,7 +531,8 @@ class Intake:
         known = KnownLinks()
         self._short = _Flusher(runtime, wake, self._let_go, lambda: SHORT_BATCH, known=known)
         self._long = _Flusher(runtime, wake, self._let_go, self._most_of_long, self._pause_of_long, known)
-        self._arrived: Lines[_Waiting] = Lines()  # to be judged
+        self._judge_short = _Judge(runtime, self._short, lambda: TURN_SECONDS)
+        self._judge_long = _Judge(runtime, self._long, self._turn_of_long)
         self._events: dict[int, int] = {}  # merchant id -> how many wait, judged or not
         self._all_events = 0
         self._last_short = 0.0  # when a short call came, on the monotonic clock
@@ -476,6 +559,9 @@ class Intake:
     def _pause_of_long(self) -> float:
         return PAUSE_SECONDS if self.has_short_about else 0
 
+    def _turn_of_long(self) -> float:
+        return TURN_SECONDS_BESIDE_SHORT if self.has_short_about else TURN_SECONDS
+
     def _most_of_long(self) -> int:
         return BESIDE_SHORT if self.has_short_about else LONG_BATCH
 
@@ -490,15 +576,12 @@ class Intake:
         loop = asyncio.get_running_loop()
         if self.home is not None and self.home is not loop:
             return await self._ingest_from_afar(self.home, merchant, drafts)
-        flusher = self._short if len(drafts) < TURN_EVENTS else self._long
+        is_short = len(drafts) < TURN_EVENTS
+        flusher = self._short if is_short else self._long
         waiting = self._admit(Call(merchant, self._runtime.clock.now()), drafts, len(drafts), flusher)
-        if flusher is self._short:
+        if is_short:
             self._last_short = time.monotonic()
-            if not self._arrived:
-                loop.call_soon(self._judge_arrived)
-            self._arrived.add(merchant.merchant_id, waiting)
-        else:
-            await self._judge_many(waiting)
+        (self._judge_short if is_short else self._judge_long).add(waiting)
         await _stored(waiting)
         outcomes = outcomes_of(self._runtime, waiting.call)
         self._trace(waiting.call, outcomes)
@@ -560,7 +643,7 @@ class Intake:
 
     async def close(self) -> None:
         """Stores what waits, then lets go of the connection."""
-        while self._arrived or self._short.task or self._long.task:
+        while self._judge_short.is_busy or self._judge_long.is_busy or self._short.task or self._long.task:
             await (self._short.task or self._long.task or asyncio.sleep(0))
         if self._noting is not None:
             await self._noting
@@ -595,44 +678,6 @@ class Intake:
         else:
             del self._events[merchant_id]
 
-    def _judge_arrived(self) -> None:
-        """Judges what came in together, some of it now and the rest when others had their turn."""
-        judged = 0
-        while self._arrived and judged < TURN_EVENTS:
-            line = self._arrived.next()
-            waiting = line.popleft()
-            merchant_id = waiting.call.merchant.merchant_id
-            if not line:
-                self._arrived.leave(merchant_id)
-            judged += len(waiting.drafts)
-            if waiting.done.done():  # its caller is gone, and nothing of it was stored
-                self._short.leave(merchant_id, len(waiting.drafts))
-                continue
-            try:
-                for draft in waiting.drafts:
-                    judge_one(self._runtime, waiting.call, draft)
-            except Exception as error:  # noqa: BLE001 - it is this caller's alone
-                self._short.leave(merchant_id, len(waiting.drafts))
-                waiting.done.set_exception(error)
-            else:
-                self._short.add(waiting)
-        if self._arrived:
-            asyncio.get_running_loop().call_soon(self._judge_arrived)
-        self._short.start()
-
-    async def _judge_many(self, waiting: _Waiting) -> None:
-        """Judges a long call in several turns, so that short ones need not wait for it."""
-        try:
-            for place, draft in enumerate(waiting.drafts):
-                if place and place % TURN_EVENTS == 0:
-                    await asyncio.sleep(0)
-                judge_one(self._runtime, waiting.call, draft)
-        except BaseException:
-            self._long.leave(waiting.call.merchant.merchant_id, len(waiting.drafts))
-            raise
-        self._long.add(waiting)
-        self._long.start()
-
 
 def _part(call: Call, begin: int, end: int) -> Call:
     """Some of a call's items as a call of their own. What was refused is counted with the first."""
@@ -653,7 +698,7 @@ async def _stored(waiting: _Waiting) -> None:
         await waiting.done
     except DatabaseAwayError:
         # Where nothing was to be stored but the count of refusals, the caller's mistake is told all the same.
-        if sum(waiting.call.refused.values()) < len(waiting.call.items):
+        if sum(waiting.call.refused.values()) < max(len(waiting.call.items), len(waiting.drafts)):
             raise
 
 
