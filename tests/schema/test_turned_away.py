@@ -22,6 +22,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import MAX_BODY
+from tracklayer.schema.fair import LONG_BODY
 from tracklayer.services.merchants import create_api_key, revoke_api_key
 from tracklayer.services.monitor import Watch, learn_baselines
 from tracklayer.services.turned_away import write_turned_away
@@ -266,17 +267,22 @@ async def test_with_a_revoked_key_the_events_count_that_are_sent_and_no_reading(
     assert _refused(merchant) == 7 + 7 + 7 + 1 + 7
 
 
+@pytest.mark.parametrize("is_long", [False, True])
 async def test_events_count_each_whose_key_is_revoked_while_their_body_comes(
-    api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant
+    api: Api, runtime: Runtime, clock: FrozenClock, merchant: Merchant, is_long: bool
 ) -> None:
     key_id, key = await anyio.to_thread.run_sync(_key, runtime, merchant, "ingest")
     batch = {"query": INGEST_MANY, "variables": {"inputs": [_event(number) for number in range(7)]}}
     whole = json.dumps(batch).encode()
+    if is_long:  # where short ones are about it waits for its turn in a line
+        whole += b" " * LONG_BODY
+        assert (await api.post(INGEST_MANY, {"inputs": [_event(8)]})).status_code == 200
 
     async def body() -> AsyncIterator[bytes]:
         yield whole[:100]
         await anyio.to_thread.run_sync(revoke_api_key, runtime, merchant.merchant_id, key_id)
-        clock.move(timedelta(seconds=2))
+        if not is_long:
+            clock.move(timedelta(seconds=2))
         yield whole[100:]
 
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

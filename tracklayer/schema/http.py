@@ -152,7 +152,6 @@ class GraphQLDoor(LiveDoor):
                 sent = Sent(await reader.read(receive))
                 if holder is not None and clock.now() - began > AS_KNOWN:
                     # What was known when it began to come may be so no more, such as that nobody was ever erased.
-                    holder = None  # if the key was revoked meanwhile
                     holder = await self._holder(scope, headers)
                 if not is_stream:
                     await self._post(scope, headers, holder, sent, receive, send)
@@ -180,11 +179,10 @@ class GraphQLDoor(LiveDoor):
     ) -> None:
         """Of a request whose body was not read, or not to its end; or whose key was revoked meanwhile."""
         code = str((error.extensions or {}).get("code")) if isinstance(error, GraphQLError) else None
-        if holder is not None:
-            if code is not None:
-                count_refused(self.house.runtime, holder, None, code)
-        elif code == errors.UNAUTHENTICATED:
+        if code == errors.UNAUTHENTICATED:
             await self._of_revoked.count(self.house.runtime, headers, receive, sent)
+        elif holder is not None and code is not None:
+            count_refused(self.house.runtime, holder, None, code)
 
     async def _holder(self, scope: Scope, headers: Mapping[bytes, bytes]) -> KeyHolder | None:
         """Whose key, or session, came with a request. Raises GraphQLError for a bad one, and for a stranger who asks too often."""
