@@ -160,7 +160,7 @@ is_everyday_id = _EVERYDAY_ID.fullmatch
 # Neither a placeholder nor a digest: whether it is somebody's number, ``phone.py`` says.
 is_everyday_phone = re.compile(r"\+?[0-9][0-9 ().-]{5,29}").fullmatch
 # Not as tables write a number: see ``zip_of_table``.
-is_everyday_zip = re.compile(rf"(?![0-9]+\.){_EVERYDAY_TEXT.pattern}").fullmatch
+is_everyday_zip = re.compile(rf"(?![0-9]+\.0){_EVERYDAY_TEXT.pattern}").fullmatch
 _ZIP_AS_A_FLOAT = re.compile(r"([0-9]{3,10})\.0{1,2}")
 # Where a person's own words stand: there Null is a name.
 WORDS = frozenset(
