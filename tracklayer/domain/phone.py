@@ -97,7 +97,7 @@ _FEWEST_WITH_AREA = 8  # digits: fewer may go on in letters, as 1-800-FLOWERS do
 _LONGEST_EXTENSION = 6  # digits: more behind a slash are a second number, and which of both counts nobody can tell
 _MOST_DIGITS = 40  # with exit codes and extensions: of more no reading is a number
 _MOST_SLASHES = 4  # a text with more is no number
-_MOST_CUTS = 2  # at slashes, from the end: an extension of more parts is none
+_MOST_CUTS = 2  # at slashes, from the end: of an extension of more parts nobody can tell
 _FEWEST_BEFORE_SLASH = 5  # digits: fewer are nobody's whole number
 _BEGINNING = re.compile(r"[+0-9]")
 _DIGIT = re.compile(r"[0-9]")
@@ -144,35 +144,39 @@ def _parsed_e164(text: str, default_country: str | None) -> str | None:
     return _before_slash(text, default_country)
 
 
-def _before_slash(text: str, default_country: str | None, cuts: int = _MOST_CUTS) -> str | None:
+def _before_slash(text: str, default_country: str | None) -> str | None:
     """What is read of a number with slashes: of all of it where those only part it (``030/1234567``), of what stands before one
     that an extension or the end of a second number follows.
 
-    Each cut is read only where nothing is sure without it: what is read, the library is asked about, in every country.
+    A cut is read only where nothing is sure without it: what is read, the library is asked about, in every country.
     """
-    whole = _read_e164(text, default_country)
-    head, slash, tail = text.rpartition("/")
-    digits = _NO_DIGITS.sub("", head)
-    added = len(_NO_DIGITS.sub("", tail))
-    if not slash or not added or len(digits) < _FEWEST_BEFORE_SLASH:
-        return whole
-    read = _valid_number(whole)
-    is_apart = head[-1:] == tail[:1] == " "
-    if read is not None and (not is_apart or _is_mobile(read)):
-        return whole
-    if not cuts:
-        return whole if read is not None else None
-    number = _before_slash(head, default_country, cuts - 1)
-    found = _valid_number(number)
-    if found is None:
-        return whole
-    national = phonenumbers.national_significant_number(found)
-    if national not in digits:  # half a number, to which a country's rules add what it lacks
-        return whole
-    # The tables of fixed lines often let anything pass: an area code and a number are not parted behind so many digits.
-    if read is not None and len(national) < _FEWEST_WITH_AREA:
-        return whole
-    return number if added <= _LONGEST_EXTENSION else None
+    cuts: list[tuple[str | None, PhoneNumber | None, str, int]] = []
+    while True:
+        whole = _read_e164(text, default_country)
+        head, slash, tail = text.rpartition("/")
+        digits = _NO_DIGITS.sub("", head)
+        added = len(_NO_DIGITS.sub("", tail))
+        if not slash or not added or len(digits) < _FEWEST_BEFORE_SLASH:
+            break
+        valid = _valid_number(whole)
+        is_apart = head[-1:] == tail[:1] == " "
+        if valid is not None and (not is_apart or _is_mobile(valid)):
+            break
+        if len(cuts) == _MOST_CUTS:
+            return None
+        cuts.append((whole, valid, digits, added))
+        text = head
+    number = whole
+    for whole, valid, digits, added in reversed(cuts):
+        found = _valid_number(number)
+        national = found and phonenumbers.national_significant_number(found)
+        # Half a number may be one by what a country's rules add. And the tables of fixed lines often let anything pass: an area
+        # code and a number are not parted behind so many digits.
+        if not national or national not in digits or (valid is not None and len(national) < _FEWEST_WITH_AREA):
+            number = whole
+        elif added > _LONGEST_EXTENSION:
+            number = None
+    return number
 
 
 @lru_cache(maxsize=1024)
