@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks'
 import { say } from '../../lib/announce'
 import { ask, look } from '../../lib/api'
 import { useDraft } from '../../lib/draft'
-import { words } from '../../lib/format'
+import { HIDDEN, words } from '../../lib/format'
 import { may } from '../../lib/session'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
@@ -207,6 +207,13 @@ function formOf(channel: Channel | null) {
 
 type Form = ReturnType<typeof formOf>
 
+/** As an address is shown: its host, and dots for what may hold a secret. */
+function shownOf(url: string): string {
+  if (!URL.canParse(url)) return ''
+  const { protocol, host, pathname, search } = new URL(url)
+  return `${protocol}//${host}/${pathname + search === '/' ? '' : HIDDEN}`
+}
+
 function partWords(part: unknown): string {
   if (Array.isArray(part)) return part.map((topic: string) => titles.get(topic) ?? words(topic)).join(', ')
   return typeof part === 'string' ? severities[part as Channel['minSeverity']] : (part as Form['address']).shown
@@ -306,13 +313,17 @@ function Edit({
                 }
               }
               const told = channel ? form.changes : form.draft
-              const { setAlertChannel } = await ask(SetAlertChannel, {
-                input: {
-                  ...(channel ? { id: channel.id } : { kind }),
-                  ...(url.trim() ? { url: url.trim() } : {}),
-                  ...(told.topics ? { topics: isAll ? topics.filter((one) => one === '*' || one.includes('.')) : topics } : {}),
-                  ...(told.minSeverity ? { minSeverity: told.minSeverity } : {}),
-                },
+              const chosen = isAll ? topics.filter((one) => one === '*' || one.includes('.')) : topics
+              const input = {
+                ...(channel ? { id: channel.id } : { kind }),
+                ...(url.trim() ? { url: url.trim() } : {}),
+                ...(told.topics ? { topics: chosen } : {}),
+                ...(told.minSeverity ? { minSeverity: told.minSeverity } : {}),
+              }
+              const { setAlertChannel } = await form.send(() => ask(SetAlertChannel, { input }), {
+                address: { url: '', shown: url.trim() ? shownOf(url.trim()) : form.theirs.address.shown },
+                topics: chosen,
+                minSeverity,
               })
               setTroubles(setAlertChannel.userErrors)
               if (!setAlertChannel.channel) return
