@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Dialog, Locator, Page, Route, expect
 
 from tests.browser.conftest import Visitors, hold
 from tests.browser.installation import Installation, Shop
@@ -295,3 +295,35 @@ def test_a_secret_that_is_shown_once_is_not_lost_without_a_question(visit: Visit
     once.get_by_role("button", name="I have kept it").click()
     expect(once).to_have_count(0)
     assert asked == ["confirm"]
+
+
+def test_who_leaves_while_a_secret_is_made_is_asked_as_it_would_be_lost(
+    visit: Visitors, installed: Installation
+) -> None:
+    shop = installed.new_shop("Made slowly")
+    page = visit(shop.key)
+    asked: list[str] = []
+    held: list[Route] = []
+
+    def stay(question: Dialog) -> None:
+        asked.append(question.message)
+        question.dismiss()
+
+    page.on("dialog", stay)
+    intercept(page, "CreateApiKey", held.append)
+    page.goto("/")
+    page.get_by_role("navigation", name="Screens").get_by_role("link", name="Settings").click()
+    page.get_by_role("button", name="Create a key …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("backend")
+    create = dialog.get_by_role("button", name="Create", exact=True)
+    create.click()
+    expect(create).to_have_attribute("aria-disabled", "true")
+    while not held:
+        page.wait_for_timeout(20)
+    page.evaluate("history.back()")
+    while not asked:
+        page.wait_for_timeout(20)
+    assert asked == ["A secret is being made. It is shown once, here: if you leave now, nobody ever sees it. Leave?"]
+    held[0].continue_()
+    expect(page.get_by_role("dialog", name="Your new key").locator("code")).to_have_text(re.compile("^tl_"))

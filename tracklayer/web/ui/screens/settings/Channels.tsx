@@ -18,7 +18,7 @@ import { Time } from '../../parts/Time'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
 import type { AlertKind } from '../notifications/notifications.gql'
 import type { Channel } from './merchant'
-import { Once } from './Once'
+import { ASKS, Once } from './Once'
 import { RemoveAlertChannel, SetAlertChannel, Settings, TestAlertChannel } from './settings.gql'
 import { TextField } from './TextField'
 
@@ -179,6 +179,7 @@ function Line({
         <Confirm
           title="Make a new signing secret?"
           verb="Make a new one"
+          asks={ASKS}
           close={() => setQuestion(null)}
           run={async () => {
             const { setAlertChannel } = await ask(SetAlertChannel, { input: { id: channel.id, rotateSecret: true } })
@@ -302,6 +303,7 @@ function Edit({
           <Action
             scope="ADMIN"
             kind="main"
+            asks={channel || kind !== 'WEBHOOK' ? undefined : ASKS}
             disabled={topics.length === 0 || (channel ? !form.isChanged : !url.trim()) || !may('ADMIN')}
             run={async () => {
               if (channel) {
