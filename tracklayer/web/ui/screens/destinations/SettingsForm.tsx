@@ -28,7 +28,8 @@ export function SettingsForm({
 }: {
   form: PlatformForm
   destination: Destination | null
-  saved: () => void
+  /** `now`: as it stands after it was saved. */
+  saved: (now?: Destination) => void
 }) {
   const shown = settingsOf(destination?.settings)
   const drafted = useDraft<Fields>(fieldsOf(form.settings, shown))
@@ -78,7 +79,7 @@ export function SettingsForm({
     takes.settle({ eventNames: setDestination.destination.eventNames, typed: '' })
     setCheck(setDestination.check)
     say('Saved.')
-    saved()
+    saved(setDestination.destination)
   }
 
   const isNeeded = (one: PlatformForm['settings'][number]) => one.required || one.demand !== null
