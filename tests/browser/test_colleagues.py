@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Dialog, Locator, Page, Route, expect
 
 from tests.browser.conftest import Visitors, hold
 from tests.browser.installation import Installation, Shop
-from tests.browser.test_drafts import MEANWHILE, NOT_SAVED, REVOKE, SET, questions, save, update
+from tests.browser.test_drafts import MEANWHILE, NOT_SAVED, REVOKE, SET, UNKNOWN, questions, save, update
 from tests.browser.test_signing_in import is_out, sign_in
+from tests.browser.test_stale import intercept
 from tracklayer.mappers import mapper_for
 from tracklayer.services.destinations import example_settings
 
@@ -152,6 +153,59 @@ def test_a_secret_is_not_put_over_a_colleagues_without_a_word(visit: Visitors, i
     assert shop.ask(DESTINATIONS)["merchant"]["destinations"] != [stored]
 
 
+def lose(route: Route) -> None:
+    """It is done, and nobody hears of it."""
+    route.fetch()
+    route.abort()
+
+
+def test_a_secret_whose_answer_was_lost_is_nobody_elses(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Lost on its way back", "meta")
+    made = {"kind": "WEBHOOK", "url": "http://127.0.0.1:9/first", "topics": ["*"]}
+    assert shop.ask(CHANNEL, input=made)["setAlertChannel"]["userErrors"] == []
+    page = visit_without_looking(visit, shop, "/destinations/meta")
+    form = region(page, "Settings")
+    token = form.locator("#setting-access_token")
+    intercept(page, "SetDestination", lose)
+    token.fill(" EAAmine-111111111111111111117777 ")
+    save(form)
+    expect(page.locator(".said")).to_have_text(UNKNOWN)
+    look(page, "Destinations")
+    expect(token).to_have_value("")
+    expect(form.locator("#setting-access_token-stored")).to_contain_text("••••7777")
+    expect(form.get_by_role("alert").filter(has_text=MEANWHILE)).to_have_count(0)
+
+    page.goto("/settings")
+    page.get_by_role("button", name="Change …").click()
+    dialog = page.get_by_role("dialog")
+    intercept(page, "SetAlertChannel", lose)
+    dialog.get_by_label("Address").fill("http://127.0.0.2:9/second")
+    dialog.get_by_label("Fewer deliveries succeed").check()
+    save(dialog)
+    expect(dialog.get_by_role("alert")).to_have_text(UNKNOWN)
+    look(page, "Settings")
+    expect(dialog.get_by_label("Address")).to_have_value("")
+    expect(dialog.get_by_role("alert").filter(has_text=MEANWHILE)).to_have_count(0)
+    visit.complaints.clear()  # browsers write down what did not come
+
+
+def test_a_colleagues_change_is_told_after_a_save_that_was_refused(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Refused, then changed")
+    page = visit_without_looking(visit, shop, "/settings")
+    general = region(page, "General")
+    general.get_by_label("Currency, where an event brings none").fill("EURO")
+    save(general)
+    expect(page.locator(".said")).to_have_text("Not saved.")
+    update(shop, requireConsent="ALWAYS")
+    look(page, "Settings")
+    expect(general.get_by_label("Ask for consent everywhere")).to_be_checked()
+    general.get_by_label("Ask for consent in the EEA").check()
+    update(shop, requireConsent="NEVER")
+    look(page, "Settings")
+    moved = general.get_by_role("alert").filter(has_text=MEANWHILE)
+    expect(moved).to_contain_text("Consent, as it is now: Send unless consent is denied")
+
+
 def test_a_channel_is_changed_in_what_was_changed_alone(visit: Visitors, installed: Installation) -> None:
     shop = installed.new_shop("A channel of two")
     made = {"kind": "WEBHOOK", "url": "http://127.0.0.1:9/first", "topics": ["*"], "minSeverity": "WARNING"}
@@ -241,3 +295,35 @@ def test_a_secret_that_is_shown_once_is_not_lost_without_a_question(visit: Visit
     once.get_by_role("button", name="I have kept it").click()
     expect(once).to_have_count(0)
     assert asked == ["confirm"]
+
+
+def test_who_leaves_while_a_secret_is_made_is_asked_as_it_would_be_lost(
+    visit: Visitors, installed: Installation
+) -> None:
+    shop = installed.new_shop("Made slowly")
+    page = visit(shop.key)
+    asked: list[str] = []
+    held: list[Route] = []
+
+    def stay(question: Dialog) -> None:
+        asked.append(question.message)
+        question.dismiss()
+
+    page.on("dialog", stay)
+    intercept(page, "CreateApiKey", held.append)
+    page.goto("/")
+    page.get_by_role("navigation", name="Screens").get_by_role("link", name="Settings").click()
+    page.get_by_role("button", name="Create a key …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("backend")
+    create = dialog.get_by_role("button", name="Create", exact=True)
+    create.click()
+    expect(create).to_have_attribute("aria-disabled", "true")
+    while not held:
+        page.wait_for_timeout(20)
+    page.evaluate("history.back()")
+    while not asked:
+        page.wait_for_timeout(20)
+    assert asked == ["A secret is being made. It is shown once, here: if you leave now, nobody ever sees it. Leave?"]
+    held[0].continue_()
+    expect(page.get_by_role("dialog", name="Your new key").locator("code")).to_have_text(re.compile("^tl_"))

@@ -7,8 +7,9 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import Visitors, hold
 from tests.browser.installation import Installation, Shop
+from tests.browser.test_stale import FRAMES
 
 SET = "mutation($input: SetDestinationInput!) { setDestination(input: $input) { userErrors { message } } }"
 MANY = 1_205  # a page of a redelivery and some more
@@ -66,6 +67,36 @@ def test_a_group_is_sent_again_in_the_background_and_followed_over_a_reload(
     recent = page.get_by_role("region", name="Redeliveries in the background")
     expect(recent.get_by_role("row")).to_have_count(2)  # its head, and this one
     expect(recent).to_contain_text("Meta · Dropped · Unsupported event")
+
+
+def test_rows_come_no_sooner_than_the_groups_above_them(visit: Visitors, installed: Installation) -> None:
+    shop = shop_with(installed, "Pushed down")
+    shop.send("refunded", eventName="Refund")
+    shop.send("bought")
+    shop.wait_for("refunded", "META", "DROPPED")
+    shop.wait_for("bought", "META", "DELIVERED")
+    page = visit(shop.key)
+    held = hold(page, "DeliveryGroups")
+    answered = re.compile(r"query DeliveryRows\b")
+    rows = page.get_by_role("region", name=re.compile("newest first$")).locator("tbody tr")
+    with page.expect_response(lambda answer: answered.search(answer.request.post_data or "") is not None):
+        page.goto("/deliveries")
+    expect(page.get_by_role("main").get_by_role("status").filter(has_text="Loading")).to_have_count(2)
+    assert rows.count() == 0
+    for route in held:
+        route.continue_()
+    expect(rows).to_have_count(2)
+    page.unroute_all()
+
+    # The rows before stay until the groups of other filters are there as well.
+    held = hold(page, "DeliveryGroups")
+    with page.expect_response(lambda answer: answered.search(answer.request.post_data or "") is not None):
+        groups(page).get_by_role("link", name="Show them").click()
+    page.evaluate(FRAMES)
+    assert rows.count() == 2
+    for route in held:
+        route.continue_()
+    expect(rows).to_have_count(1)
 
 
 def test_what_would_be_refused_is_told_beforehand_by_reason(visit: Visitors, installed: Installation) -> None:

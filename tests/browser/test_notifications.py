@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Visitors, hold
 from tests.browser.installation import INGEST, Installation, Shop, purchase
@@ -122,6 +122,47 @@ def test_what_stands_above_the_alerts_comes_no_later_than_they(visit: Visitors, 
         route.continue_()
     expect(row).to_be_visible()
     expect(page.get_by_role("main")).to_contain_text("Nobody is told of alerts")
+
+
+def top(part: Locator) -> float:
+    box = part.bounding_box()
+    assert box is not None
+    return box["y"]
+
+
+def test_what_is_over_pushes_no_open_alert_as_it_comes(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Pushed up")
+    refuse(shop, "Lead")
+    page = visit(shop.key)
+    held = hold(page, "ResolvedNotifications")
+    page.goto("/notifications")
+    row = page.get_by_role("row", name=f"{SAID} Lead events are refused")
+    expect(row).to_be_visible()
+    loading = page.get_by_role("main").get_by_role("status").filter(has_text="Loading")
+    expect(loading).to_have_count(1)
+    before = top(row)
+    for route in held:
+        route.continue_()
+    expect(loading).to_have_count(0)
+    assert top(row) == before
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_chart_pushes_nothing_down_as_it_comes(visit: Visitors, installed: Installation, width: int) -> None:
+    shop = installed.new_shop(f"Drawn late, {width} wide")
+    alert = refuse(shop, "Lead")
+    page = visit(shop.key, viewport={"width": width, "height": 900})
+    held = hold(page, "ChartOfAlert")
+    page.goto(f"/notifications/{alert}")
+    care = page.get_by_role("heading", name="Who takes care of it")
+    expect(care).to_be_visible()
+    while not held:
+        page.wait_for_timeout(20)
+    before = top(care)
+    for route in held:
+        route.continue_()
+    expect(page.locator("figure.chart canvas")).to_have_count(2)
+    assert top(care) == before
 
 
 def test_an_outage_is_announced_shown_and_resolves_where_it_stands(visit: Visitors, installed: Installation) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import httpx
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from tests.browser.conftest import Visitors, session_of
 from tests.browser.installation import Installation, Shop
 
+FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 HOME = re.compile("Home")
 
 # What a script of the page, or the next person at this computer, could find.
@@ -34,6 +36,29 @@ def is_in(page: Page) -> None:
 def is_out(page: Page) -> None:
     expect(page.get_by_label("API key", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
+
+
+def hold_who(page: Page) -> list[tuple[Route, APIResponse]]:
+    """The first answer to who is here, from now on: it is on its way until the test lets it come."""
+    held: list[tuple[Route, APIResponse]] = []
+    asked = itertools.count()
+
+    def meet(route: Route) -> None:
+        if route.request.method == "GET" and next(asked) == 0:
+            held.append((route, route.fetch()))
+        else:
+            route.fallback()
+
+    page.route("**/session", meet)
+    return held
+
+
+def come(page: Page, held: list[tuple[Route, APIResponse]]) -> None:
+    """Until the page has heard the answer and shows what it made of it."""
+    ((route, answer),) = held
+    with page.expect_event("requestfinished", lambda request: request.url.endswith("/session")):
+        route.fulfill(response=answer)
+    page.evaluate(FRAMES)
 
 
 def test_with_a_key_and_no_trace_of_it_is_left(visit: Visitors, shop: Shop) -> None:
@@ -173,3 +198,43 @@ def test_a_screen_goes_on_where_a_question_was_answered_for_a_session_whose_plac
     page.clock.run_for(10_000)
     page.get_by_role("button", name=re.compile("new events?: show")).click()
     expect(page.get_by_role("link", name="after-a-new-session")).to_be_visible()
+
+
+def test_a_late_answer_about_a_session_that_is_over_ends_no_newer_one(visit: Visitors, shop: Shop) -> None:
+    id, key = shop.new_key("for a while", "READ")
+    page = visit(key)
+    page.goto("/events")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    held = hold_who(page)
+    revoke = "mutation($id: ID!) { revokeApiKey(id: $id) { userErrors { message } } }"
+    assert shop.ask(revoke, id=id)["revokeApiKey"]["userErrors"] == []
+    while not held:
+        page.wait_for_timeout(20)
+    assert [answer.status for _, answer in held] == [401]
+    other = page.context.new_page()
+    other.goto("/")
+    with page.expect_response(lambda answer: answer.url.endswith("/session") and answer.status == 200):
+        sign_in(other, shop.key)
+    come(page, held)
+    assert page.get_by_role("button", name="Sign out").is_visible()
+    assert page.get_by_label("API key", exact=True).count() == 0
+
+
+def test_a_late_answer_brings_back_nobody_who_signed_out(visit: Visitors, shop: Shop) -> None:
+    page = visit(shop.key)
+    page.goto("/deliveries")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    held = hold_who(page)
+    other = page.context.new_page()
+    other.goto("/")
+    is_in(other)
+    other.evaluate("new BroadcastChannel('tracklayer-session').postMessage('in')")  # as where a link was used there
+    while not held:
+        page.wait_for_timeout(20)
+    assert [answer.status for _, answer in held] == [200]
+    page.get_by_role("button", name="Sign out").click()
+    is_out(page)
+    come(page, held)
+    assert page.get_by_role("button", name="Sign out").count() == 0
+    assert page.get_by_label("API key", exact=True).is_visible()
+    expect(page.get_by_text("your session is over")).to_have_count(0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import APIResponse, Page, Route, expect
 
-from tests.browser.conftest import Visitors
+from tests.browser.conftest import Visitors, hold
 from tests.browser.installation import Installation, Shop
 from tests.browser.test_notifications import SAID, refuse
 from tests.browser.test_outage import TITLE
@@ -210,3 +210,44 @@ def test_words_are_looked_for_in_a_part_and_that_is_said(page: Page, shop: Shop)
     expect(
         page.get_by_role("heading", name="None of the newest 1,000 of each kind has these words in its error.")
     ).to_be_visible()
+
+
+def test_what_a_change_answered_stands_there_before_it_is_asked_for_anew(
+    visit: Visitors, installed: Installation
+) -> None:
+    page = visit(installed.new_shop("Paused slowly", "meta").key)
+    page.goto("/destinations/meta")
+    pause = page.get_by_role("button", name="Pause …")
+    expect(pause).to_be_visible()
+    hold(page, "Destinations")
+    pause.click()
+    page.get_by_role("dialog").get_by_role("button", name="Pause", exact=True).click()
+    expect(page.locator(".said")).to_have_text("Meta is paused.")
+    expect(page.get_by_role("button", name="Resume …")).to_be_visible()
+    expect(pause).to_have_count(0)
+
+
+def test_a_platform_has_its_name_before_it_is_asked_for(visit: Visitors, installed: Installation) -> None:
+    page = visit(installed.new_shop("Named at once").key)
+    hold(page, "Platforms")
+    hold(page, "PlatformForms")
+    page.goto("/destinations/google_ads")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Google Ads")
+
+
+def test_what_is_compared_on_the_home_screen_pushes_no_platform_down(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Compared late", "meta")
+    shop.send("compared")
+    page = visit(shop.key)
+    held = hold(page, "HomeBefore")
+    with (
+        page.expect_response(lambda answer: "query HomeDestinations" in (answer.request.post_data or "")),
+        page.expect_response(lambda answer: "query HomeLedger" in (answer.request.post_data or "")),
+    ):
+        page.goto("/?range=24h")
+    page.evaluate(FRAMES)
+    platforms = page.get_by_role("region", name="Platforms")
+    assert platforms.count() == 0
+    for route in held:
+        route.continue_()
+    expect(platforms).to_be_visible()

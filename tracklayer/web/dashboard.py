@@ -10,6 +10,7 @@ import gzip
 import re
 from collections.abc import Callable
 from functools import cache
+from html import escape
 from pathlib import Path
 
 from starlette.convertors import PathConvertor, register_url_convertor
@@ -17,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tracklayer.mappers import PLATFORMS, title_of
 from tracklayer.web.docs import HERE, HTML, Document, answer, document_of
 from tracklayer.web.hosts import refuse_host
 from tracklayer.web.security import page_headers
@@ -111,6 +113,7 @@ def _page() -> tuple[Document, dict[str, str]]:
         next(file for file in _built() if file.name.startswith("dashboard-") and file.suffix == end)
         for end in (".css", ".js")
     )
+    titles = escape(";".join(f"{key.upper()}={title_of(key)}" for key in PLATFORMS))
     parts = "".join(f'<link rel="modulepreload" href="/static/{file.name}">\n' for file in _needed(script)[1:])
     text = f"""<!doctype html>
 <html lang="en">
@@ -126,7 +129,7 @@ def _page() -> tuple[Document, dict[str, str]]:
 {parts}<script src="/static/{script.name}" type="module"></script>
 </head>
 <body>
-<div id="app">
+<div id="app" data-titles="{titles}">
 <header class="top"><a class="brand" href="/">TrackLayer</a><a href="/docs">Docs</a></header>
 <noscript><main><p>The dashboard needs JavaScript. The GraphQL API at <code>/graphql</code> says the same.</p></main></noscript>
 </div>

@@ -24,6 +24,9 @@ export interface Draft<T> {
   /** Takes up what is stored at this moment, before the draft is sent; false, and it is said, where that is not what one saw when
    * one typed. */
   meets: (stored: T) => boolean
+  /** Sends what was changed. `asStored`: as it would stand there then. Where no answer comes, what is found there is one's own
+   * if it is that. */
+  send: <Result>(work: () => Promise<Result>, asStored: T) => Promise<Result>
 }
 
 interface Three<T> {
@@ -31,8 +34,11 @@ interface Three<T> {
   base: T
   draft: T
   theirs: T
-  /** What was sent, and whether it arrived is not known: what is stored may be that, and then nobody else changed it. */
+  /** What was changed and sent, as it would be stored, and whether it arrived is not known: what is stored may be that, and then
+   * nobody else changed it. */
   sent: Partial<T>
+  /** The draft that was sent. */
+  typed: T
 }
 
 const isSame = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other)
@@ -41,18 +47,21 @@ function namesOf<T extends object>(...all: T[]): (keyof T)[] {
   return [...new Set(all.flatMap((one) => Object.keys(one)))] as (keyof T)[]
 }
 
-function pick<T extends object>(from: T, names: (keyof T)[]): Partial<T> {
+function pick<T extends object>(from: Partial<T>, names: (keyof T)[]): Partial<T> {
   return Object.fromEntries(names.map((name) => [name, from[name]])) as Partial<T>
 }
 
-/** With what is stored now: taken over where nobody changed it here, or to the same. */
+/** With what is stored now: taken over where nobody changed it here, or to the same, or where it is what was sent. */
 function take<T extends object>(held: Three<T>, theirs: T): Three<T> {
-  const { base, draft, sent } = held
+  const { base, draft, sent, typed } = held
   const ours = changed(held)
-  const free = namesOf(draft, theirs).filter((name) => !ours.includes(name) || isSame(draft[name], theirs[name]))
+  const arrived = ours.filter((name) => name in sent && isSame(sent[name], theirs[name]))
+  const free = namesOf(draft, theirs).filter(
+    (name) => !ours.includes(name) || isSame(draft[name], theirs[name]) || (arrived.includes(name) && isSame(draft[name], typed[name])),
+  )
   const taken = pick(theirs, free)
-  const arrived = pick(theirs, ours.filter((name) => name in sent && isSame(sent[name], theirs[name])))
-  return { base: { ...base, ...taken, ...arrived }, draft: { ...draft, ...taken }, theirs, sent }
+  const lost = pick(sent, (Object.keys(sent) as (keyof T)[]).filter((name) => !arrived.includes(name)))
+  return { base: { ...base, ...taken, ...pick(theirs, arrived) }, draft: { ...draft, ...taken }, theirs, sent: lost, typed }
 }
 
 /** What was put back to what it was is a change as well, where that is stored no more. */
@@ -63,7 +72,7 @@ const clashing = <T extends object>(held: Three<T>) => changed(held).filter((nam
 
 /** A draft of the values that are shown; each field for itself. */
 export function useDraft<T extends object>(shown: T): Draft<T> {
-  const held = useRef<Three<T>>({ base: shown, draft: shown, theirs: shown, sent: {} })
+  const held = useRef<Three<T>>({ base: shown, draft: shown, theirs: shown, sent: {}, typed: shown })
   const seen = useRef(shown)
   const [, setTurn] = useState(0)
   if (!isSame(shown, seen.current)) {
@@ -93,17 +102,20 @@ export function useDraft<T extends object>(shown: T): Draft<T> {
     settle: (saved) => {
       const typed = held.current.draft
       const since = namesOf(typed).filter((name) => !isSame(typed[name], draft[name]))
-      become({ base: saved, draft: { ...saved, ...pick(typed, since) }, theirs: saved, sent: {} })
+      become({ ...held.current, base: saved, draft: { ...saved, ...pick(typed, since) }, theirs: saved, sent: {} })
     },
     meets: (stored) => {
       const before = held.current.theirs
       become(take(held.current, stored))
-      if (clashing(held.current).every((name) => isSame(before[name], stored[name]))) {
-        held.current = { ...held.current, sent: held.current.draft }
-        return true
-      }
+      if (clashing(held.current).every((name) => isSame(before[name], stored[name]))) return true
       say('Not saved: somebody else changed it meanwhile. Look at what it is now, then save again.', { isBad: true })
       return false
+    },
+    send: async (work, asStored) => {
+      held.current = { ...held.current, sent: pick(asStored, changed(held.current)), typed: held.current.draft }
+      const answer = await work()
+      held.current = { ...held.current, sent: {} } // stored, or refused: either is known
+      return answer
     },
   }
 }

@@ -2,6 +2,9 @@
 
 import { Digits, type Decimal } from './exact'
 
+/** What stands for a secret, or for the part of it that is not shown, as the API writes it. */
+export const HIDDEN = '••••'
+
 const counts = new Intl.NumberFormat('en-US')
 
 /** 12,345 */

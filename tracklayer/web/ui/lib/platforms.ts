@@ -15,9 +15,14 @@ export function factsOf(platform: Platform): PlatformFacts | undefined {
   return platforms.value.find((one) => one.platform === platform)
 }
 
+/** As the page itself names them, so that none is called otherwise before it was asked for. */
+const titles: Partial<Record<Platform, string>> = Object.fromEntries(
+  (document.getElementById('app')?.dataset['titles'] ?? '').split(';').map((one) => one.split('=')),
+)
+
 /** Google Ads, of GOOGLE_ADS. */
 export function titleOf(platform: Platform): string {
-  return factsOf(platform)?.title ?? platform
+  return titles[platform] ?? platform
 }
 
 // An object, as a list could lack one without the compiler's saying so.

@@ -34,8 +34,16 @@ export function followOtherTabs(): void {
   })
 }
 
+/** The newest that is found out, or was decided, about who is here: what an older question is told is true no more. */
+let newest: Promise<string | null> = Promise.resolve(null)
+
+function decide(): void {
+  newest = Promise.resolve(null)
+}
+
 /** Nobody is here, and nothing of theirs stays. */
 function leave(why: string | null): void {
+  decide()
   giveUp()
   kept.value = null
   whyOut.value = why
@@ -114,7 +122,10 @@ function take({ ok, status, text }: Told): string | null {
 export async function signIn(proof: { key: string } | { code: string }): Promise<string | null> {
   try {
     const wrong = take(await call('POST', proof))
-    if (wrong === null) others?.postMessage('in')
+    if (wrong === null) {
+      decide()
+      others?.postMessage('in')
+    }
     return wrong
   } catch {
     session.value = null
@@ -124,17 +135,28 @@ export async function signIn(proof: { key: string } | { code: string }): Promise
 
 const AGAIN_MS = 3000
 
-/** Finds out who is here. What is wrong, where that cannot be told: then it is asked again, and nothing changes here. */
-export async function resume(): Promise<string | null> {
+/** Finds out who is here. What is wrong, where that cannot be told: then it is asked again, and nothing changes here. An answer
+ * that comes after a newer one, or after somebody signed in or out, is dropped. */
+export function resume(): Promise<string | null> {
+  const own: Promise<string | null> = find(() => newest === own)
+  newest = own
+  return own
+}
+
+async function find(isNewest: () => boolean): Promise<string | null> {
+  let told: Told | null = null
   try {
-    const response = await call('GET')
-    if (response.status === 401) {
-      end()
-      return null
-    }
-    if (response.ok) return take(response)
+    told = await call('GET')
   } catch {}
-  setTimeout(() => void resume(), AGAIN_MS)
+  if (!isNewest()) return newest
+  if (told?.status === 401) {
+    end()
+    return null
+  }
+  if (told?.ok) return take(told)
+  setTimeout(() => {
+    if (isNewest()) void resume()
+  }, AGAIN_MS)
   return 'TrackLayer does not answer. It is asked again in a moment.'
 }
 

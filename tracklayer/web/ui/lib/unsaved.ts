@@ -2,20 +2,22 @@
 
 import { useEffect } from 'preact/hooks'
 
-const forms = new Set<symbol>()
+/** Of each form that holds what is not saved: what is asked before one leaves it. */
+const forms = new Map<symbol, string | undefined>()
 
-/** Tells whether a form holds what is not saved, as long as it is there. */
-export function useUnsaved(isChanged: boolean): void {
+/** Tells whether a form holds what is not saved, as long as it is there. `asks`: what is asked before one leaves it, where more
+ * would be lost than what was typed. */
+export function useUnsaved(isChanged: boolean, asks?: string): void {
   useEffect(() => {
     if (!isChanged) return
     const form = Symbol()
-    forms.add(form)
+    forms.set(form, asks)
     if (forms.size === 1) addEventListener('beforeunload', hold)
     return () => {
       forms.delete(form)
       if (forms.size === 0) removeEventListener('beforeunload', hold)
     }
-  }, [isChanged])
+  }, [isChanged, asks])
 }
 
 function hold(event: BeforeUnloadEvent): void {
@@ -29,7 +31,7 @@ export function isUnsaved(): boolean {
 
 /** Asks before what is not saved is lost. */
 export function mayLeave(): boolean {
-  return forms.size === 0 || mayLose()
+  return forms.size === 0 || mayLose([...forms.values()].find((asks) => asks !== undefined))
 }
 
 /** Asks whether what is not saved may be lost. */

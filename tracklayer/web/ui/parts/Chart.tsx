@@ -150,6 +150,7 @@ export function Chart({
           <div
             ref={box}
             class="plot"
+            style={{ minHeight: `${height}px` }}
             role="img"
             aria-label={`${title}. ${finding} Arrow keys tell the values.`}
             tabIndex={0}

@@ -8,7 +8,8 @@ import type { Scope } from '../lib/session'
 import { Action } from './Action'
 import { Dialog } from './Dialog'
 
-/** Says first what will happen, then does it. `word`: what must be typed before. It stays open where `run` throws. */
+/** Says first what will happen, then does it. `word`: what must be typed before. `asks`: as of an Action. It stays open where
+ * `run` throws. */
 export function Confirm({
   title,
   verb,
@@ -19,6 +20,7 @@ export function Confirm({
   kind = 'main',
   word,
   disabled = false,
+  asks,
 }: {
   title: string
   verb: string
@@ -29,6 +31,7 @@ export function Confirm({
   kind?: 'main' | 'danger'
   word?: string
   disabled?: boolean
+  asks?: string
 }) {
   const [typed, setTyped] = useState('')
   const isTyped = word === undefined || folded(typed) === folded(word)
@@ -49,7 +52,7 @@ export function Confirm({
         </label>
       )}
       <div class="actions dialog-foot">
-        <Action scope={scope} kind={kind} disabled={disabled || !isTyped} run={run}>
+        <Action scope={scope} kind={kind} disabled={disabled || !isTyped} run={run} asks={asks}>
           {verb}
         </Action>
         <button type="button" onClick={close}>

@@ -24,7 +24,7 @@ export function Dialog({
   asks?: string
 }) {
   const box = useRef<HTMLDialogElement>(null)
-  useUnsaved(isUnsaved)
+  useUnsaved(isUnsaved, asks)
   useEffect(() => {
     const before = document.activeElement
     const part = before && partOf(before)

@@ -28,6 +28,8 @@ const SPANS: [string, number][] = [
 export function Deliveries() {
   const [wish, setWish] = useState<Wish | null>(null)
   const [turn, setTurn] = useState(0)
+  const [isSettled, settle] = useState(false)
+  const [areRowsThere, setRowsThere] = useState(false)
   const filter = filterHere()
   const job = param('job')
   const stored = param('stored')
@@ -86,10 +88,12 @@ export function Deliveries() {
         </details>
       </Filters>
       {job && <JobPanel key={job} id={job} />}
-      <Groups filter={filter} redeliver={(given, about) => setWish({ about, filter: given, ids: null, atRisk: 0 })} turn={turn} />
+      <Groups filter={filter} redeliver={(given, about) => setWish({ about, filter: given, ids: null, atRisk: 0 })} turn={turn} settle={settle} />
       <Rows
         filter={filter}
         turn={turn}
+        isEarly={!isSettled}
+        settled={() => setRowsThere(true)}
         redeliver={() =>
           setWish({ about: isEmpty(filter) ? 'All that failed or was dropped' : 'All that match', filter, ids: null, atRisk: 0 })
         }
@@ -97,7 +101,7 @@ export function Deliveries() {
           setWish({ about: counted(ids.length, 'selected delivery', 'selected deliveries'), filter: {}, ids, atRisk })
         }
       />
-      <RecentJobs turn={turn} />
+      {areRowsThere && <RecentJobs turn={turn} />}
       {wish && <RedeliverDialog wish={wish} close={() => setWish(null)} done={done} />}
       {stored !== null && <StoredDialog key={stored} given={stored} close={() => go(withParams({ stored: null }))} done={done} />}
     </Page>

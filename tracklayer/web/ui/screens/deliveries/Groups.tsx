@@ -61,11 +61,14 @@ export function Groups({
   filter,
   redeliver,
   turn,
+  settle,
 }: {
   filter: DeliveryFilter
   redeliver: (filter: DeliveryFilter, about: string) => void
   /** Counts what was done, after which groups are asked for anew. */
   turn: number
+  /** Told whether all that stands here is there, or failed: what stands below moves no more. */
+  settle: (isSettled: boolean) => void
 }) {
   // The order of the first look stays: what grows or shrinks does so in its place.
   const page = usePage(DeliveryGroups, { filter }, pick, { every: EVERY_MS })
@@ -76,9 +79,12 @@ export function Groups({
   const data = page.data as DeliveryGroupsQuery | null
   const present = new Set(data ? pick(data).nodes.map((card) => card.id) : [])
   const destinations = new Map(data?.merchant.destinations.map((one) => [one.platform, one]))
-  const inAll = useDropped(filter, page.rows.some((card) => card.groups.some((one) => one.dropReason && !one.isExact)))
+  const { inAll, isAsking } = useDropped(filter, page.rows.some((card) => card.groups.some((one) => one.dropReason && !one.isExact)))
   const seen = all ? page.rows : page.rows.slice(0, AT_FIRST)
-  if (filter.status?.length && filter.status.every((status) => status === 'DELIVERED')) return null
+  const isUnneeded = Boolean(filter.status?.length) && filter.status!.every((status) => status === 'DELIVERED')
+  const isSettled = isUnneeded || page.error !== null || (!page.isStale && !isAsking)
+  useEffect(() => settle(isSettled), [isSettled])
+  if (isUnneeded) return null
   return (
     <Section title="What happened, the worst first" actions={page.fresh > 0 && <Fresh page={page} what="group" />}>
       <ErrorNotice error={page.error} again={page.again} />
@@ -130,20 +136,21 @@ const DAYS = 30
 const ANSWERED_BY_LEDGER = new Set(['platform', 'status', 'dropReason', 'receivedSince', 'receivedUntil', 'errorCode', 'held'])
 
 /** How many were dropped, by the ledger, which counts to the end: of the time of arrival that is asked for, or of a month. */
-function useDropped(filter: DeliveryFilter, isWanted: boolean): Dropped | null {
+function useDropped(filter: DeliveryFilter, isWanted: boolean): { inAll: Dropped | null; isAsking: boolean } {
   const when = isWanted && Object.keys(filter).every((name) => ANSWERED_BY_LEDGER.has(name))
   const hour = Math.floor(moment.value / 3_600_000 + 1) * 3_600_000
   const until = filter.receivedUntil ?? new Date(hour).toISOString()
   const since = filter.receivedSince ?? new Date(Date.parse(until) - DAYS * 86_400_000).toISOString()
-  const { data } = useAsk(DroppedByReason, { since, until }, { every: LEDGER_EVERY_MS, when })
-  if (!data || !when) return null
-  return {
+  const { data, error } = useAsk(DroppedByReason, { since, until }, { every: LEDGER_EVERY_MS, when })
+  if (!data || !when) return { inAll: null, isAsking: when && !error }
+  const inAll = {
     when: filter.receivedSince ? 'of events that arrived in these days' : `of events that arrived in ${DAYS} days`,
-    of: (platforms, reason) =>
+    of: (platforms: Platform[], reason: string) =>
       data.ledger.whole
         .filter((row) => row.platform && platforms.includes(row.platform))
         .reduce((sum, row) => sum + Number((row.dropReasons as Record<string, number>)[reason.toLowerCase()] ?? 0), 0),
   }
+  return { inAll, isAsking: false }
 }
 
 function toneOf(group: Group): string {

@@ -1,6 +1,6 @@
 // Delivery by delivery, the newest queued first: they stand still, and can be chosen to be sent again.
 
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
 import { usePage } from '../../lib/ask'
@@ -90,18 +90,32 @@ export function Rows({
   redeliver,
   redeliverIds,
   turn,
+  isEarly,
+  settled,
 }: {
   filter: DeliveryFilter
   redeliver: () => void
   redeliverIds: (ids: string[], atRisk: number) => void
   /** Counts what was done, after which rows are asked for anew. */
   turn: number
+  /** Whether what stands above is not there yet: its rows would be pushed away under one's eyes. */
+  isEarly: boolean
+  /** Called when rows are there, or failed. */
+  settled: () => void
 }) {
   const after = param('after')
-  const page = usePage(DeliveryRows, { filter, after }, (data: DeliveryRowsQuery) => data.deliveries, {
+  const found = usePage(DeliveryRows, { filter, after }, (data: DeliveryRowsQuery) => data.deliveries, {
     isFirst: after === null,
     renewal: { operation: DeliveriesAgain, pick: (data: DeliveriesAgainQuery) => data.nodes },
   })
+  const last = useRef<typeof found | null>(null)
+  if (!isEarly) last.current = found
+  const before = last.current ?? { ...found, data: null, rows: [], pageInfo: null }
+  const page = isEarly ? { ...before, error: found.error, isStale: true, fresh: 0 } : found
+  const isThere = !isEarly && (page.data !== null || page.error !== null)
+  useEffect(() => {
+    if (isThere) settled()
+  }, [isThere])
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
   const key = JSON.stringify([filter, after])
   useEffect(() => setChosen(new Set()), [key, turn])

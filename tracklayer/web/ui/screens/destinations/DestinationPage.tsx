@@ -20,6 +20,7 @@ import { Answers } from './Answers'
 import {
   Destinations as Question,
   PauseDestination,
+  type PauseDestinationMutation,
   RemoveDestination,
   ResumeDestination,
 } from './destinations.gql'
@@ -34,11 +35,22 @@ import { Trial } from './Trial'
 
 const EVERY = 5000
 
+type Answered = PauseDestinationMutation['pauseDestination']
+
 export function DestinationPage({ platform }: { platform: Platform }) {
-  const { forms, error, again } = useForms()
+  const { forms, error, again: askForms } = useForms()
   const asked = useAsk(Question, {}, { every: EVERY })
   const form = forms?.find((one) => one.platform === platform)
-  const destination = asked.data?.merchant.destinations.find((one) => one.platform === platform) ?? null
+  const listed = asked.data?.merchant.destinations.find((one) => one.platform === platform) ?? null
+  const last = useRef(asked.data)
+  last.current = asked.data
+  // As a change answered that it stands now, until it is listed anew.
+  const [told, setTold] = useState<{ destination: Destination; since: typeof asked.data } | null>(null)
+  const destination = told && told.since === asked.data ? told.destination : listed
+  const again = (changed?: Destination | null) => {
+    if (changed) setTold({ destination: changed, since: last.current })
+    asked.again()
+  }
   const title = form?.title ?? titleOf(platform)
   return (
     <Page
@@ -57,16 +69,19 @@ export function DestinationPage({ platform }: { platform: Platform }) {
       <p>
         <a href="/destinations">All destinations</a>
       </p>
-      <ErrorNotice error={error ?? asked.error} again={error ? again : asked.again} />
+      <ErrorNotice error={error ?? asked.error} again={error ? askForms : asked.again} />
       {(!asked.data || !form) && !asked.error && !error && <Loading />}
       {asked.data && form && (
-        <Parts form={form} destination={destination} again={asked.again} />
+        <Parts form={form} destination={destination} again={again} />
       )}
     </Page>
   )
 }
 
-function Parts({ form, destination, again }: { form: PlatformForm; destination: Destination | null; again: () => void }) {
+/** Asks anew. `changed`: as it stands after a change. */
+type Again = (changed?: Destination | null) => void
+
+function Parts({ form, destination, again }: { form: PlatformForm; destination: Destination | null; again: Again }) {
   const wasThere = useRef(false)
   if (destination) wasThere.current = true
   return (
@@ -106,20 +121,20 @@ function Parts({ form, destination, again }: { form: PlatformForm; destination: 
   )
 }
 
-function Standing({ form, destination, again }: { form: PlatformForm; destination: Destination; again: () => void }) {
+function Standing({ form, destination, again }: { form: PlatformForm; destination: Destination; again: Again }) {
   const [question, setQuestion] = useState<'pause' | 'resume' | null>(null)
   const [troubles, setTroubles] = useState<Trouble[]>([])
   const missing = missingOf(form.settings, settingsOf(destination.settings))
   const { state, stateReason, release } = destination
   const title = form.title
 
-  const done = (found: Trouble[], words: string) => {
+  const done = ({ destination: changed, userErrors: found }: Answered, words: string) => {
     setTroubles(found)
     setQuestion(null)
     // What is refused may be gone, and with it the place where troubles are shown: it is said in any case.
     const [wrong] = found
     say(wrong?.code === 'NOT_FOUND' ? `${title} was removed meanwhile.` : (wrong?.message ?? words), { isBad: wrong !== undefined })
-    again()
+    again(changed)
   }
   return (
     <Section
@@ -189,7 +204,7 @@ function Standing({ form, destination, again }: { form: PlatformForm; destinatio
           close={() => setQuestion(null)}
           run={async () => {
             const { pauseDestination } = await ask(PauseDestination, { platform: form.platform })
-            done(pauseDestination.userErrors, `${title} is paused.`)
+            done(pauseDestination, `${title} is paused.`)
           }}
         >
           <p>Nothing is sent to {title} until somebody resumes it.</p>
@@ -207,7 +222,7 @@ function Standing({ form, destination, again }: { form: PlatformForm; destinatio
           close={() => setQuestion(null)}
           run={async () => {
             const { resumeDestination } = await ask(ResumeDestination, { platform: form.platform })
-            done(resumeDestination.userErrors, `${title} is sent to again.`)
+            done(resumeDestination, `${title} is sent to again.`)
           }}
         >
           {release && <p>{releaseWords(release, title)}</p>}

@@ -16,7 +16,7 @@ import { Section } from '../../parts/Page'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
 import { Destinations, SetDestination, type SetDestinationMutation } from './destinations.gql'
 import { EventNames } from './EventNames'
-import { changesOf, doubledKeys, fieldsOf, settingsOf, type Destination, type Field, type Fields, type PlatformForm } from './form'
+import { changesOf, doubledKeys, fieldsOf, settingsOf, storedOf, type Destination, type Field, type Fields, type PlatformForm } from './form'
 import { SettingField } from './SettingFields'
 
 type Check = NonNullable<SetDestinationMutation['setDestination']['check']>
@@ -28,7 +28,8 @@ export function SettingsForm({
 }: {
   form: PlatformForm
   destination: Destination | null
-  saved: () => void
+  /** `now`: as it stands after it was saved. */
+  saved: (now?: Destination) => void
 }) {
   const shown = settingsOf(destination?.settings)
   const drafted = useDraft<Fields>(fieldsOf(form.settings, shown))
@@ -61,14 +62,13 @@ export function SettingsForm({
         return
       }
     }
-    const { setDestination } = await ask(SetDestination, {
-      input: {
-        platform: form.platform,
-        settings: changes,
-        // Where somebody else has set it up by now, or changed which names it takes, theirs stay, unless they were changed here.
-        ...(isNewNames || !now ? { eventNames: now && !('eventNames' in takes.changes) ? withTyped(now.eventNames) : taken } : {}),
-      },
-    })
+    // Where somebody else has set it up by now, or changed which names it takes, theirs stay, unless they were changed here.
+    const eventNames = now && !('eventNames' in takes.changes) ? withTyped(now.eventNames) : taken
+    const input = { platform: form.platform, settings: changes, ...(isNewNames || !now ? { eventNames } : {}) }
+    const { setDestination } = await drafted.send(
+      () => takes.send(() => ask(SetDestination, { input }), { eventNames, typed: '' }),
+      storedOf(form.settings, fields),
+    )
     setTroubles(setDestination.userErrors)
     if (!setDestination.destination) {
       say(`Not saved: ${counted(setDestination.userErrors.length, 'thing')} to mend.`, { isBad: true })
@@ -79,7 +79,7 @@ export function SettingsForm({
     takes.settle({ eventNames: setDestination.destination.eventNames, typed: '' })
     setCheck(setDestination.check)
     say('Saved.')
-    saved()
+    saved(setDestination.destination)
   }
 
   const isNeeded = (one: PlatformForm['settings'][number]) => one.required || one.demand !== null

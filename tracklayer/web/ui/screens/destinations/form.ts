@@ -1,12 +1,15 @@
 // What a form for a destination holds, and what of it is sent: only what changed, and a secret only if it was typed.
 
 import type { Json } from '../../lib/exact'
+import { HIDDEN } from '../../lib/format'
 import type { DestinationsQuery, PlatformFormsQuery } from './destinations.gql'
 
 export type Destination = DestinationsQuery['merchant']['destinations'][number]
 export type PlatformForm = PlatformFormsQuery['platforms'][number]
 export type Setting = PlatformForm['settings'][number]
 export type Shown = { [name: string]: Json }
+
+const SHOWS_ITS_END = 12 // characters that a secret has at least of which the last four are shown
 
 /** One line of a map: what stands left, and what it becomes. */
 export interface Line {
@@ -24,6 +27,8 @@ export interface Field {
   isRemoved: boolean
 }
 
+const NOT_SET: Field = { text: '', lines: [], stored: '', isRemoved: false }
+
 export type Fields = { [name: string]: Field }
 
 export function settingsOf(shown: Json | undefined): Shown {
@@ -40,15 +45,14 @@ export function fieldsOf(settings: readonly Setting[], shown: Shown): Fields {
 }
 
 function fieldOf(setting: Setting, value: Json | undefined): Field {
-  const field: Field = { text: '', lines: [], stored: '', isRemoved: false }
-  if (value === undefined || value === null) return field
-  if (setting.secret) return { ...field, stored: String(value) }
-  if (setting.kind === 'MAP') return { ...field, lines: linesOf(value) }
-  if (setting.kind === 'LIST' && Array.isArray(value)) return { ...field, text: value.map(String).join('\n') }
+  if (value === undefined || value === null) return NOT_SET
+  if (setting.secret) return { ...NOT_SET, stored: String(value) }
+  if (setting.kind === 'MAP') return { ...NOT_SET, lines: linesOf(value) }
+  if (setting.kind === 'LIST' && Array.isArray(value)) return { ...NOT_SET, text: value.map(String).join('\n') }
   if (setting.kind === 'CHOICE' && typeof value === 'boolean') {
-    return { ...field, text: value ? 'always' : 'never' } // what consent rules were called before there were three
+    return { ...NOT_SET, text: value ? 'always' : 'never' } // what consent rules were called before there were three
   }
-  return { ...field, text: String(value) }
+  return { ...NOT_SET, text: String(value) }
 }
 
 /** The lines of a map, `*` last. A text that stands for a whole map is its `*`. */
@@ -98,6 +102,18 @@ export function changesOf(settings: readonly Setting[], stored: Fields, fields: 
     if (JSON.stringify(before) !== JSON.stringify(after)) changes[setting.name] = after
   }
   return changes
+}
+
+/** Fields as they are once they are stored. */
+export function storedOf(settings: readonly Setting[], fields: Fields): Fields {
+  return Object.fromEntries(settings.map((setting) => [setting.name, storedField(setting, fields[setting.name]!)]))
+}
+
+function storedField(setting: Setting, field: Field): Field {
+  if (!setting.secret) return fieldOf(setting, valueOf(setting, field))
+  const text = field.text.trim()
+  if (!text) return field.isRemoved ? NOT_SET : field
+  return { ...NOT_SET, stored: HIDDEN + (text.length >= SHOWS_ITS_END ? text.slice(-4) : '') }
 }
 
 /** Names of settings without which there is no destination, and which are not there. */

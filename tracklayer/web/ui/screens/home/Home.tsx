@@ -160,7 +160,9 @@ function Figured({ range }: { range: Range }) {
   )
   const there = useAsk(HomeDestinations, {}, { every: LIVE_MS })
   const error = asked.error ?? there.error
-  if (!asked.data || !there.data) return error ? <ErrorNotice error={error} again={asked.again} /> : <Loading />
+  // What is compared stands above the platforms: it would push them down.
+  const isEarly = past !== null && !earlier.data && !earlier.error
+  if (!asked.data || !there.data || isEarly) return error ? <ErrorNotice error={error} again={asked.again} /> : <Loading />
   const { ledger, rejections } = asked.data
   const { merchant } = there.data
   const all = rowOf(ledger.whole, null)

@@ -2,9 +2,10 @@ import { useAsk } from '../../lib/ask'
 import { count, counted, percent } from '../../lib/format'
 import { duration, shortTime } from '../../lib/time'
 import { Chart, type Series } from '../../parts/Chart'
-import { ErrorNotice, Loading } from '../../parts/Notice'
+import { Empty, ErrorNotice, Loading } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
 import { ChartOfAlert, type AlertSeriesRole, type ChartOfAlertQuery } from './alert.gql'
+import type { AlertKind } from './notifications.gql'
 import { RULES } from './words'
 
 const EVERY_MS = 60_000
@@ -23,16 +24,24 @@ const looks: Record<AlertSeriesRole, { color: string; isDashed?: boolean }> = {
   COMPARED: { color: '--wait', isDashed: true },
 }
 
-/** What was seen against what is normal around the moment of an alert. */
-export function AlertChart({ id, openedAt, resolvedAt }: { id: string; openedAt: string; resolvedAt: string | null }) {
+/** Kinds that are about a share: of how many it is stands in a second drawing. */
+const OF_SHARES: readonly AlertKind[] = ['PLATFORM_DOWN', 'DELIVERY_RATE_DROP', 'EVENTS_REJECTED', 'MATCH_QUALITY_DROP', 'VALUE_LOST']
+
+/** What was seen against what is normal around the moment of an alert. It has its height before it is there: what stands below
+ * is read, and pressed, meanwhile. */
+export function AlertChart({ id, kind, openedAt, resolvedAt }: { id: string; kind: AlertKind; openedAt: string; resolvedAt: string | null }) {
   const asked = useAsk(ChartOfAlert, { id }, { every: resolvedAt ? 0 : EVERY_MS })
   const chart = asked.data?.alertChart
   return (
     <Section title={chart && !hasNormal(chart) ? 'What was seen' : 'What was seen against what is normal'}>
       <ErrorNotice error={asked.error} again={asked.again} />
-      {!asked.data && !asked.error && <Loading />}
-      {asked.data && !chart && <p class="quiet">No counters of that time are there, so there is nothing to draw.</p>}
-      {chart && <Drawing chart={plain(chart)} openedAt={openedAt} resolvedAt={resolvedAt} />}
+      {(asked.data || !asked.error) && (
+        <div class={`drawn ${OF_SHARES.includes(kind) ? 'of-shares' : ''}`}>
+          {!asked.data && <Loading />}
+          {asked.data && !chart && <Empty title="No counters of that time are there, so there is nothing to draw." />}
+          {chart && <Drawing chart={plain(chart)} openedAt={openedAt} resolvedAt={resolvedAt} />}
+        </div>
+      )}
     </Section>
   )
 }

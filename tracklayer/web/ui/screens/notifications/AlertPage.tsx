@@ -1,6 +1,7 @@
 import { useEffect } from 'preact/hooks'
 
 import { useAsk, usePage } from '../../lib/ask'
+import { count } from '../../lib/format'
 import { eventHref } from '../../lib/links'
 import { isLive, lastChange } from '../../lib/live'
 import { titleOf, type Platform } from '../../lib/platforms'
@@ -20,6 +21,7 @@ import {
   DeliveriesMeanwhileAgain,
   DeliveriesOfAlert,
   type AdviceLineFragment as Advice,
+  type AdviceNowQuery,
   type AlertByIdQuery,
   type DeliveriesOfAlertQuery,
 } from './alert.gql'
@@ -72,6 +74,7 @@ function Unknown() {
 
 function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
   const isOver = alert.state === 'RESOLVED'
+  const advice = useAsk(AdviceNow, {}, { every: OPEN_EVERY_MS })
   const until = alert.resolvedAt ? new Date(alert.resolvedAt).getTime() : now.value
   return (
     <>
@@ -106,7 +109,7 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
           <a href={GUIDE}>What this kind of alert means</a> · <a href={RULES}>How it is judged</a>
         </p>
       </Section>
-      <AlertChart id={alert.id} openedAt={alert.openedAt} resolvedAt={alert.resolvedAt} />
+      <AlertChart id={alert.id} kind={alert.kind} openedAt={alert.openedAt} resolvedAt={alert.resolvedAt} />
       <div class="columns">
         <Section title={isOver ? 'Figures of then' : 'Figures'}>
           <Figures details={alert.details} isOver={isOver} />
@@ -114,8 +117,9 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
         <Care alert={alert} changed={changed} />
       </div>
       {alert.platform && <TestSend key={alert.platform} platform={alert.platform} />}
-      <NextSteps platform={alert.platform} />
-      <Meanwhile alert={alert} />
+      {advice.data && <NextSteps platform={alert.platform} merchant={advice.data.merchant} />}
+      {/* No rows before what stands above them is there: it would push them down. */}
+      <Meanwhile alert={alert} isEarly={!advice.data && !advice.error} />
     </>
   )
 }
@@ -131,10 +135,9 @@ function eventsOf(name: string, since: string): string {
 }
 
 /** Advice that stands now, of the platform or of the merchant; nothing where there is none. */
-function NextSteps({ platform }: { platform: Platform | null }) {
-  const { data } = useAsk(AdviceNow, {}, { every: OPEN_EVERY_MS })
-  const destination = data?.merchant.destinations.find((one) => one.platform === platform)
-  const advice: Advice[] = [...(destination?.advice ?? []), ...(data?.merchant.advice ?? [])]
+function NextSteps({ platform, merchant }: { platform: Platform | null; merchant: AdviceNowQuery['merchant'] }) {
+  const destination = merchant.destinations.find((one) => one.platform === platform)
+  const advice: Advice[] = [...(destination?.advice ?? []), ...merchant.advice]
   if (!destination && !advice.length) return null
   return (
     <Section title="As it is now">
@@ -143,7 +146,7 @@ function NextSteps({ platform }: { platform: Platform | null }) {
           rows={[
             [titleOf(destination.platform), <DestinationMark state={destination.state} />],
             ['Why', destination.stateReason],
-            ['Waiting', String(destination.waiting)],
+            ['Waiting', count(destination.waiting)],
           ]}
         />
       )}
@@ -164,7 +167,7 @@ type DeliveriesNode = Extract<NonNullable<DeliveriesOfAlertQuery['node']>, { __t
 const NONE: DeliveriesNode['deliveries'] = { nodes: [], pageInfo: { hasNextPage: false, endCursor: null } }
 
 /** The deliveries that waited or were lost from when it began until it was over. */
-function Meanwhile({ alert }: { alert: Alert }) {
+function Meanwhile({ alert, isEarly }: { alert: Alert; isEarly: boolean }) {
   const after = param('after')
   const page = usePage(
     DeliveriesOfAlert,
@@ -184,9 +187,9 @@ function Meanwhile({ alert }: { alert: Alert }) {
       <Section title="Deliveries meanwhile" actions={<a href={`/deliveries?${search.toString()}`}>In the list of deliveries</a>}>
         <ErrorNotice error={page.error} again={page.again} />
         {alert.state === 'OPEN' && after === null && <Fresh page={page} />}
-        {!page.data && !page.error && <Loading />}
+        {(isEarly || !page.data) && !page.error && <Loading />}
         {page.data !== null && page.rows.length === 0 && <p class="quiet">None waited, and none was lost.</p>}
-        {page.rows.length > 0 && (
+        {!isEarly && page.rows.length > 0 && (
           <Table
             label="Deliveries meanwhile"
             rows={page.rows}

@@ -84,7 +84,8 @@ function Note({ alert, isKnown, changed }: { alert: Alert; isKnown: boolean; cha
             changed()
             return
           }
-          const { acknowledgeAlert } = await ask(AcknowledgeAlert, { id: alert.id, note: form.changes.note ?? null })
+          const told = { id: alert.id, note: form.changes.note ?? null }
+          const { acknowledgeAlert } = await form.send(() => ask(AcknowledgeAlert, told), form.draft)
           const wrong = acknowledgeAlert.userErrors[0]
           if (wrong) {
             say(wrong.message, { isBad: true })

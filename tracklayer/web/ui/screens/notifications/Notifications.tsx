@@ -56,7 +56,7 @@ export function Notifications() {
     when: wantsResolved,
   })
   const told = useAsk(WhoIsTold, {})
-  const isTold = told.data !== null || told.error !== null // before that no row: what is said above them would push them down
+  const isTold = told.data !== null || told.error !== null // before that no row: what is said above would push it down
   const heard = useChanges(open.again)
   const ranks = useRef(new Map<string, number>())
 
@@ -65,7 +65,9 @@ export function Notifications() {
   const shown = new Set(openRows.map((row) => row.id))
   const rows = [...openRows, ...(wantsResolved ? resolved.rows.filter((row) => !shown.has(row.id)) : [])]
   const fresh = open.fresh ? present.filter((one) => !shown.has(one.id)) : []
-  const isAsking = !isTold || (wantsOpen && !open.data && !open.error) || (wantsResolved && !resolved.data && !resolved.error)
+  // Rows of what is over come below those that are open, and never before them.
+  const isEarly = !isTold || (wantsOpen && !open.data && !open.error)
+  const isAsking = isEarly || (wantsResolved && !resolved.data && !resolved.error)
   const isStale = (wantsOpen && open.isStale) || (wantsResolved && resolved.isStale)
   const isFiltered = [...place.value.params.keys()].some((name) => name !== 'after')
   const nobodyOpen = wantsOpen && open.data !== null && !open.isStale && !openRows.some((row) => row.state === 'OPEN')
@@ -101,14 +103,13 @@ export function Notifications() {
           </button>
         )}
       </div>
-      {isAsking && <Loading />}
       {!isAsking && nobodyOpen && rows.length > 0 && (
         <Notice tone="good">
           <p>{isFiltered ? 'No alert of these is open.' : 'No alert is open: nothing that TrackLayer watches is amiss.'}</p>
         </Notice>
       )}
       {!isAsking && rows.length === 0 && !open.error && !resolved.error && <Nothing isFiltered={isFiltered} />}
-      {isTold && rows.length > 0 && (
+      {!isEarly && rows.length > 0 && (
         <Table
           label="Alerts"
           rows={rows}
@@ -125,6 +126,7 @@ export function Notifications() {
           ]}
         />
       )}
+      {isAsking && <Loading />}
       <Pager page={wantsResolved ? resolved : { ...open, pageInfo: { hasNextPage: moreOpen !== null, endCursor: OF_OPEN + moreOpen } }} />
       <p class="quiet">
         <a href={GUIDE}>What TrackLayer watches, and when it speaks</a>

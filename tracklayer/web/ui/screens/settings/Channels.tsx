@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks'
 import { say } from '../../lib/announce'
 import { ask, look } from '../../lib/api'
 import { useDraft } from '../../lib/draft'
-import { words } from '../../lib/format'
+import { HIDDEN, words } from '../../lib/format'
 import { may } from '../../lib/session'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
@@ -18,7 +18,7 @@ import { Time } from '../../parts/Time'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
 import type { AlertKind } from '../notifications/notifications.gql'
 import type { Channel } from './merchant'
-import { Once } from './Once'
+import { ASKS, Once } from './Once'
 import { RemoveAlertChannel, SetAlertChannel, Settings, TestAlertChannel } from './settings.gql'
 import { TextField } from './TextField'
 
@@ -179,6 +179,7 @@ function Line({
         <Confirm
           title="Make a new signing secret?"
           verb="Make a new one"
+          asks={ASKS}
           close={() => setQuestion(null)}
           run={async () => {
             const { setAlertChannel } = await ask(SetAlertChannel, { input: { id: channel.id, rotateSecret: true } })
@@ -206,6 +207,13 @@ function formOf(channel: Channel | null) {
 }
 
 type Form = ReturnType<typeof formOf>
+
+/** As an address is shown: its host, and dots for what may hold a secret. */
+function shownOf(url: string): string {
+  if (!URL.canParse(url)) return ''
+  const { protocol, host, pathname, search } = new URL(url)
+  return `${protocol}//${host}/${pathname + search === '/' ? '' : HIDDEN}`
+}
 
 function partWords(part: unknown): string {
   if (Array.isArray(part)) return part.map((topic: string) => titles.get(topic) ?? words(topic)).join(', ')
@@ -295,6 +303,7 @@ function Edit({
           <Action
             scope="ADMIN"
             kind="main"
+            asks={channel || kind !== 'WEBHOOK' ? undefined : ASKS}
             disabled={topics.length === 0 || (channel ? !form.isChanged : !url.trim()) || !may('ADMIN')}
             run={async () => {
               if (channel) {
@@ -306,13 +315,17 @@ function Edit({
                 }
               }
               const told = channel ? form.changes : form.draft
-              const { setAlertChannel } = await ask(SetAlertChannel, {
-                input: {
-                  ...(channel ? { id: channel.id } : { kind }),
-                  ...(url.trim() ? { url: url.trim() } : {}),
-                  ...(told.topics ? { topics: isAll ? topics.filter((one) => one === '*' || one.includes('.')) : topics } : {}),
-                  ...(told.minSeverity ? { minSeverity: told.minSeverity } : {}),
-                },
+              const chosen = isAll ? topics.filter((one) => one === '*' || one.includes('.')) : topics
+              const input = {
+                ...(channel ? { id: channel.id } : { kind }),
+                ...(url.trim() ? { url: url.trim() } : {}),
+                ...(told.topics ? { topics: chosen } : {}),
+                ...(told.minSeverity ? { minSeverity: told.minSeverity } : {}),
+              }
+              const { setAlertChannel } = await form.send(() => ask(SetAlertChannel, { input }), {
+                address: { url: '', shown: url.trim() ? shownOf(url.trim()) : form.theirs.address.shown },
+                topics: chosen,
+                minSeverity,
               })
               setTroubles(setAlertChannel.userErrors)
               if (!setAlertChannel.channel) return

@@ -13,7 +13,7 @@ import { Table } from '../../parts/Table'
 import { Time } from '../../parts/Time'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
 import type { Key } from './merchant'
-import { Once } from './Once'
+import { ASKS, Once } from './Once'
 import { CreateApiKey, RevokeApiKey } from './settings.gql'
 import { TextField } from './TextField'
 
@@ -169,6 +169,7 @@ function NewKey({ close, made }: { close: () => void; made: (key: string) => voi
             scope="ADMIN"
             kind="main"
             disabled={!name.trim() || chosen.length === 0}
+            asks={ASKS}
             run={async () => {
               const { createApiKey } = await ask(CreateApiKey, { input: { name, scopes: chosen } })
               setTroubles(createApiKey.userErrors)

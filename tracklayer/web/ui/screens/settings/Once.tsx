@@ -1,6 +1,9 @@
 import { Copy } from '../../parts/Action'
 import { Dialog } from '../../parts/Dialog'
 
+/** Before one leaves while a secret is made. */
+export const ASKS = 'A secret is being made. It is shown once, here: if you leave now, nobody ever sees it. Leave?'
+
 /** A secret that is shown this once and never again. */
 export function Once({ title, secret, help, close }: { title: string; secret: string; help: string; close: () => void }) {
   return (

@@ -51,7 +51,8 @@ export function useForm<T extends object>(
       saved() // what else is shown of it may be as old
       return
     }
-    const stored = await update(input)
+    const asStored = { ...now, ...input, collector: { ...now.collector, ...input.collector } } as Stored
+    const stored = await form.send(() => update(input), read(asStored))
     if (stored) form.settle(read(stored))
   }
   return { form, troubles, save }
