@@ -18,7 +18,7 @@ import orjson
 from tracklayer import logs
 from tracklayer.db import connection
 from tracklayer.db.connect_faults import fault_of, sentence_of
-from tracklayer.db.embedded import EmbeddedPostgres
+from tracklayer.db.embedded import EmbeddedPostgres, cannot
 from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.db.sessions import DatabaseAwayError, place_of
 from tracklayer.domain import ids, json_text
@@ -214,11 +214,17 @@ def generated_secret(data_dir: Path) -> str:
         if not key:
             raise CommandError(f"{path} is empty: restore it from a backup") from None
         return key
+    except OSError as error:
+        raise CommandError(cannot("make", path, error)) from None
     key = secrets.token_urlsafe(32)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)  # a part of a key would be taken for one
+        raise CommandError(cannot("write", path, error)) from None
     return key
 
 
