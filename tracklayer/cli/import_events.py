@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tracklayer.cli.arguments import add_json, add_merchant, number, the_merchant
 from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.lines import Line, NotTextError, lines_of
-from tracklayer.cli.process import CommandError, print_json, runtime_of
+from tracklayer.cli.process import CommandError, print_json, printing, runtime_of
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import KeyHolder, merchant_holder
@@ -29,6 +29,7 @@ from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, ingest_ev
 
 BATCH = 500  # lines of one transaction
 MOST_GROUPS = 50  # of warnings, by code and field; what comes then is counted by its code alone
+OUTCOMES = ("accepted", "coalesced", "rejected")
 Warned = tuple[str, str]  # code, and the field that it is about
 
 
@@ -73,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
             if isinstance(error, OSError | EOFError):
                 raise CommandError(f"cannot read {args.file} any further: {_why(error)}") from None
             raise
-    found.tell(as_json=args.json)
+    with printing(f"the file is imported: {found.told()}", is_kept=True):
+        found.tell(as_json=args.json)
     return 1 if found.counts["rejected"] else 0
 
 
@@ -166,9 +168,12 @@ class Import:
     def _rate(self) -> str:
         return f"{self.counts.total() / max(time.monotonic() - self.started, 0.001):,.0f} events/s"
 
+    def told(self) -> str:
+        return ", ".join(f"{self.counts[name]} {name}" for name in OUTCOMES)
+
     def tell(self, *, as_json: bool) -> None:
         """What came of it, or of it so far."""
-        result = {name: self.counts[name] for name in ("accepted", "coalesced", "rejected")}
+        result = {name: self.counts[name] for name in OUTCOMES}
         warned = [
             {"code": code, "field": about or None, "count": count, "example_line": self.examples[code, about]}
             for (code, about), count in self.warnings.most_common()
@@ -176,8 +181,7 @@ class Import:
         if as_json:
             print_json({**result, "warnings": warned} if warned else result)
             return
-        done = ", ".join(f"{count} {name}" for name, count in result.items())
-        print(f"{done} in {time.monotonic() - self.started:.1f} s ({self._rate()})")
+        print(f"{self.told()} in {time.monotonic() - self.started:.1f} s ({self._rate()})")
         if warned:
             print("\nTaken, but:")
             print_table(

@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -251,6 +252,30 @@ def print_json(value: Any) -> None:
 def print_no_more() -> None:
     """What is printed from now on leads nowhere. Python would complain once more when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class UnprintedError(CommandError):
+    """What was done is told nowhere but here: it could not be printed, and cannot be had again by saying it again."""
+
+    def __init__(self, why: str, done: str, status: int) -> None:
+        super().__init__(f"cannot write any further: {why}; {done}")
+        self.status = status
+
+
+@contextmanager
+def printing(done: str, *, is_kept: bool = False) -> Iterator[None]:
+    """For what a command prints of what it did, where to say it again would do it again. ``done``: what that was, and what to do
+    now, for whoever cannot be shown it. ``is_kept``: whoever closes standard output wants none of it. Raises UnprintedError.
+    """
+    if sys.__stdout__ is None and not is_kept:
+        raise UnprintedError("standard output is closed", done, 1)
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        print_no_more()
+        has_left = isinstance(error, BrokenPipeError)
+        raise UnprintedError(str(error.strerror), done, 128 + signal.SIGPIPE if has_left else 1) from None
 
 
 def merchant_id_of(text: str) -> int:

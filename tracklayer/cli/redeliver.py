@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
 from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
 from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.deliveries import add_filter, search_of
-from tracklayer.cli.process import CommandError, print_json, runtime_of
+from tracklayer.cli.process import CommandError, print_json, printing, runtime_of
 from tracklayer.cli.shapes import check_json, refused_json
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import ReadTimeoutError, in_transaction
@@ -55,10 +56,12 @@ def run(args: argparse.Namespace) -> int:
                 "this takes too long to find, and nothing was changed: narrow it, by --since say"
             ) from None
         check = check_redelivery(runtime, merchant_id, result.due) if result.due else None
-    if args.json:
-        print_json(_as_json(result, check, dry_run=not args.yes))
-    else:
-        _print(result, check, dry_run=not args.yes)
+    done = f"{result.requeued:,} of {result.matched:,} deliveries are queued again"
+    with printing(done, is_kept=True) if args.yes else nullcontext():
+        if args.json:
+            print_json(_as_json(result, check, dry_run=not args.yes))
+        else:
+            _print(result, check, dry_run=not args.yes)
     return 0
 
 

@@ -6,7 +6,15 @@ import argparse
 
 from tracklayer.cli.arguments import port_number
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.process import CommandError, UsageError, merchant_id_of, print_json, runtime_of, settings_with_log
+from tracklayer.cli.process import (
+    CommandError,
+    UsageError,
+    merchant_id_of,
+    print_json,
+    printing,
+    runtime_of,
+    settings_with_log,
+)
 from tracklayer.cli.up import on_port
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id, sole_merchant_id
@@ -35,10 +43,11 @@ def run(args: argparse.Namespace) -> int:
         merchant_id = _merchant(args.merchant)
         link = link_with(runtime.settings.public_url, make_code(runtime, merchant_id))
         expires_at = runtime.clock.now() + CODE_LIFETIME
-    if args.json:
-        print_json({"merchant_id": str(merchant_id), "url": link, "expires_at": expires_at})
-    else:
-        print(f"{link}\n\nIt signs in whoever opens it first, with all rights, once and within {MINUTES} minutes.")
+    with printing("the link that was made cannot be shown: say it again for another"):
+        if args.json:
+            print_json({"merchant_id": str(merchant_id), "url": link, "expires_at": expires_at})
+        else:
+            print(f"{link}\n\nIt signs in whoever opens it first, with all rights, once and within {MINUTES} minutes.")
     return 0
 
 
