@@ -470,6 +470,23 @@ def open_alert(
     return alert_id
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["deliveries", "deliveries --received", "redeliver --yes", "alerts", "export events --to DIR"],
+)
+def test_a_time_that_ends_before_it_begins_is_refused(
+    environ: str, merchant: Merchant, refused: Callable[..., str], tmp_path: Path, command: str
+) -> None:
+    command, name = command.replace(" --received", ""), "--received-" if "--received" in command else "--"
+    words = [str(tmp_path / "to") if word == "DIR" else word for word in command.split()]
+    told = refused(*words, f"{name}since", "2026-11-20", f"{name}until", "2026-11-19", status=2)
+    said = f"nothing lies between {name}since and {name}until: "
+    assert told == f"{said}2026-11-20 00:00:00 UTC is not before 2026-11-19 00:00:00 UTC"
+    assert refused(*words, f"{name}since", "1h", f"{name}until", "2h", status=2).startswith(said)
+    assert refused(*words, f"{name}since", "2026-11-20", f"{name}until", "2026-11-20", status=2).startswith(said)
+    assert not list((tmp_path / "to").glob("*.json")), "no export that were complete"
+
+
 def test_alerts_are_listed_acknowledged_and_snoozed(
     say: Callable[..., str], ask: Callable[..., Any], refused: Callable[..., str], runtime: Runtime, merchant: Merchant
 ) -> None:
