@@ -435,6 +435,12 @@ def test_redeliver_says_what_it_would_do_and_does_it_when_told_to(
         "check": {**check, "deliveries": 1, "would_send": 1},
     }
     assert waiting() == 3
+    merchant_id = merchant.merchant_id
+    assert refused("redeliver", "--event-id", "none", "--yes") == f"merchant {merchant_id} has no delivery of none"
+    several = f"merchant {merchant_id} has no delivery of any of these 2 events, such as none"
+    assert refused("redeliver", "--event-id", "none", "--event-id", "x") == several
+    unknown = ask("redeliver", "--event-id", "none", "--yes", status=1)["refused"]
+    assert [(one["reason"], one["count"]) for one in unknown] == [("unknown id", 1)]
     assert ask("redeliver", "--all", "--yes")["requeued"] == 1
     assert ask("redeliver", "--all", "--yes")["requeued"] == 0
     assert waiting() == 4

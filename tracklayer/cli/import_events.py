@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from tracklayer.cli.arguments import add_json, add_merchant, number, the_merchant
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.lines import Line, NotTextError, lines_of
+from tracklayer.cli.lines import Line, NotLinesError, NotTextError, lines_of, of_objects
 from tracklayer.cli.process import CommandError, print_json, printing, runtime_of
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
@@ -62,8 +62,9 @@ def run(args: argparse.Namespace) -> int:
         found = Import(runtime, merchant, args.from_line - 1)
         try:
             with tqdm(total=size, unit="B", unit_scale=True, desc="import", disable=None) as progress:
-                found.take(lines_of(file, progress.update), progress)
-        except NotTextError as error:
+                lines = lines_of(file, progress.update)
+                found.take(of_objects(lines) if args.from_line == 1 else lines, progress)
+        except (NotTextError, NotLinesError) as error:
             found.tell(as_json=args.json)
             raise CommandError(error.how_to_mend(args.file)) from None
         except BrokenPipeError:
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
             if isinstance(error, OSError | EOFError):
                 raise CommandError(f"cannot read {args.file} any further: {_why(error)}") from None
             raise
+    if args.from_line > found.lines + 1:  # the line behind the last one is where an import that had it all goes on
+        raise CommandError(f"--from-line {args.from_line} lies behind the end: {args.file} has {found.lines} lines")
     with printing(f"the file is imported: {found.told()}", is_kept=True):
         found.tell(as_json=args.json)
     return 1 if found.counts["rejected"] else 0
@@ -104,11 +107,12 @@ def _how_to_go_on(stored_to: int, file: str, merchant_id: int, names_merchant: b
 
 @dataclass
 class Import:
-    """``stored_to``: everything up to this line is stored, or was told of."""
+    """``stored_to``: everything up to this line is stored, or was told of. ``lines``: so many were read."""
 
     runtime: Runtime
     merchant: KeyHolder
     stored_to: int
+    lines: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     warnings: Counter[Warned] = field(default_factory=Counter)
     examples: dict[Warned, int] = field(default_factory=dict)
@@ -118,6 +122,7 @@ class Import:
         batch: list[tuple[int, Any]] = []
         first = self.stored_to
         for line in lines:
+            self.lines = line.number
             if line.number <= first:
                 continue
             if not line.is_blank:

@@ -13,7 +13,7 @@ from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.deliveries import add_filter, search_of
 from tracklayer.cli.process import CommandError, print_json, printing, runtime_of
 from tracklayer.cli.shapes import check_json, refused_json
-from tracklayer.cli.table import print_table
+from tracklayer.cli.table import print_table, quoted
 from tracklayer.db.connection import ReadTimeoutError, in_transaction
 from tracklayer.db.deliveries import DeliverySearch, deliveries_of_events
 from tracklayer.db.redeliveries import Key
@@ -49,8 +49,13 @@ def run(args: argparse.Namespace) -> int:
     with runtime_of(settings_beside()) as runtime:
         merchant_id = the_merchant(args.merchant)
         search = search_of(args, runtime.clock.now())
+        keys, unknown = _keys_of(merchant_id, args.event_id) if args.event_id is not None else (None, 0)
+        is_nothing = keys == []
+        if is_nothing and not args.json:
+            some = "" if len(args.event_id) == 1 else f"any of these {len(args.event_id):,} events, such as "
+            raise CommandError(f"merchant {merchant_id} has no delivery of {some}{quoted(args.event_id[0])}")
         try:
-            result = _redelivered(runtime, merchant_id, args.event_id, search, done=args.yes)
+            result = _redelivered(runtime, merchant_id, keys, unknown, search, done=args.yes)
         except ReadTimeoutError:
             raise CommandError(
                 "this takes too long to find, and nothing was changed: narrow it, by --since say"
@@ -62,17 +67,16 @@ def run(args: argparse.Namespace) -> int:
             print_json(_as_json(result, check, dry_run=not args.yes))
         else:
             _print(result, check, dry_run=not args.yes)
-    return 0
+    return 1 if is_nothing else 0
 
 
 def _redelivered(
-    runtime: Runtime, merchant_id: int, event_ids: list[str] | None, search: DeliverySearch, *, done: bool
+    runtime: Runtime, merchant_id: int, keys: list[Key] | None, unknown: int, search: DeliverySearch, *, done: bool
 ) -> Redelivered:
-    if event_ids is None:
+    if keys is None:
         if done:
             return redeliver_matching(runtime, merchant_id, search)
         return count_matching(runtime, merchant_id, search, COUNT_SECONDS)
-    keys, unknown = _keys_of(merchant_id, event_ids)
     if done:
         return redeliver_ids(runtime, merchant_id, keys, search, unknown)
     return count_ids(runtime, merchant_id, keys, search, unknown, COUNT_SECONDS)
