@@ -38,7 +38,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema import schema
 from tracklayer.services.destinations import example_settings, remove_destination, sandbox_destinations
 from tracklayer.services.ingest import ingest_events
-from tracklayer.services.merchants import update_merchant
+from tracklayer.services.merchants import ensure_default_merchant, update_merchant
 from tracklayer.services.sign_in import sign_in_with_code
 
 NOW = "2026-04-24T00:00:00Z"
@@ -271,6 +271,21 @@ def test_a_link_can_be_had_as_json_for_a_merchant_and_a_port(
     for wrong, status in (("99", 1), ("nonsense", 2)):
         assert main(["sign-in", "--merchant", wrong]) == status
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_link_to_the_default_merchant_among_several_says_whose_it_is(
+    environ: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection.connect(environ)
+    merchant_id, _ = ensure_default_merchant(runtime)
+    assert main(["sign-in"]) == 0
+    assert capsys.readouterr().err == ""
+    create(capsys)
+    assert main(["sign-in", "--json"]) == 0
+    told = capsys.readouterr()
+    assert orjson.loads(told.out)["merchant_id"] == str(merchant_id)
+    says = f"It is of merchant {merchant_id}, which `tracklayer up` made: --merchant ID is for another.\n"
+    assert told.err == says
 
 
 def test_json_is_utf_8_whatever_the_locale_is(environ: str) -> None:

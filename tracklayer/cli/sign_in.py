@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from tracklayer.cli.arguments import port_number
 from tracklayer.cli.beside import settings_beside
@@ -17,7 +18,7 @@ from tracklayer.cli.process import (
 )
 from tracklayer.cli.up import on_port
 from tracklayer.db.connection import in_transaction
-from tracklayer.db.merchants import merchant_by_id, sole_merchant_id
+from tracklayer.db.merchants import merchant_by_id, page_of_merchants, sole_merchant_id
 from tracklayer.services.sign_in import CODE_LIFETIME, link_with, make_code
 
 MINUTES = int(CODE_LIFETIME.total_seconds()) // 60
@@ -28,7 +29,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "sign-in", help=f"print a link that signs one person in to the dashboard, once, within {MINUTES} minutes"
     )
     parser.add_argument(
-        "--merchant", metavar="ID", help="whose dashboard (the merchant called default, or the only one)"
+        "--merchant", metavar="ID", help="whose dashboard (the merchant that `tracklayer up` made, or the only one)"
     )
     parser.add_argument(
         "--port", type=port_number, help="as given to `tracklayer up`, where TRACKLAYER_PUBLIC_URL is not set"
@@ -58,6 +59,11 @@ def _merchant(given: str | None) -> int:
             found = sole_merchant_id()
             if found is None:
                 raise UsageError("say whose dashboard: --merchant ID, as `tracklayer merchant create` printed it")
+            if len(page_of_merchants(0, 2)) > 1:
+                print(
+                    f"It is of merchant {found}, which `tracklayer up` made: --merchant ID is for another.",
+                    file=sys.stderr,
+                )
             return found
         merchant_id = merchant_id_of(given)
         if merchant_by_id(merchant_id) is None:
