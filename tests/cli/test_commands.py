@@ -28,6 +28,7 @@ from tests.rights import as_others_have_them
 from tests.servers import RedisServer, disk_of, fill, free_port, make_read_only, refuse_scripts, running, wait_until
 from tracklayer import __version__
 from tracklayer.cli import doctor, main
+from tracklayer.cli.process import CommandError, generated_secret
 from tracklayer.clock import SystemClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -165,6 +166,30 @@ def test_a_file_that_is_closed_to_us_is_one_sentence_wherever_it_is_met(
         assert main(["up", "--port", str(other.getsockname()[1])]) == 1
     (tmp_path / "closed").chmod(0o700)
     assert capsys.readouterr().err == f"tracklayer: cannot use {tmp_path}/closed/data: Permission denied\n"
+
+
+def test_a_key_that_is_closed_to_us_or_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text("a-key")
+    (tmp_path / "secret_key").chmod(0)
+    with (
+        as_others_have_them(),
+        pytest.raises(CommandError, match=r"cannot read .*/secret_key: Permission denied: run it"),
+    ):
+        generated_secret(tmp_path)
+    (tmp_path / "secret_key").unlink()
+    tmp_path.chmod(0o500)
+    with (
+        as_others_have_them(),
+        pytest.raises(CommandError, match=r"cannot make .*/secret_key: Permission denied: run it"),
+    ):
+        generated_secret(tmp_path)
+    tmp_path.chmod(0o700)
+    with disk_of("16k", tmp_path / "full") as disk:
+        with suppress(OSError):
+            (disk / "ballast").write_bytes(bytes(2**16))
+        with pytest.raises(CommandError, match=r"cannot write .*/secret_key: No space left on device"):
+            generated_secret(disk)
+        assert not (disk / "secret_key").exists(), "a part of a key were taken for one"
 
 
 def test_a_data_directory_that_nobody_can_find_is_one_sentence(

@@ -210,6 +210,8 @@ def generated_secret(data_dir: Path) -> str:
     except FileExistsError:
         try:
             key = path.read_text().strip()
+        except PermissionError as error:
+            raise CommandError(cannot("read", path, error)) from None
         except (OSError, UnicodeDecodeError):
             raise CommandError(f"{path} cannot be read as a key: restore it from a backup") from None
         if not key:
