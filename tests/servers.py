@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ __all__ = [
     "Process",
     "RedisServer",
     "allow_scripts",
+    "disk_of",
     "fill",
     "free_port",
     "make_read_only",
@@ -40,6 +43,18 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_S
         if time.monotonic() > deadline:
             pytest.fail(f"waited {seconds} s in vain: {what}")
         time.sleep(0.02)
+
+
+@contextmanager
+def disk_of(size: str, disk: Path) -> Iterator[Path]:
+    """A disk with so much room, ``16k`` or ``30m``, in a new directory."""
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 class RedisServer(ground.RedisServer):

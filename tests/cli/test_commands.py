@@ -6,12 +6,13 @@ import io
 import json
 import os
 import re
+import socket
 import socketserver
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ import redis
 
 from tests.conftest import url_of
 from tests.factories import API_KEY_SECRET, PURCHASE, Api, Merchant, draft
-from tests.servers import RedisServer, fill, free_port, make_read_only, refuse_scripts, running, wait_until
+from tests.rights import as_others_have_them
+from tests.servers import RedisServer, disk_of, fill, free_port, make_read_only, refuse_scripts, running, wait_until
 from tracklayer import __version__
 from tracklayer.cli import doctor, main
+from tracklayer.cli.process import CommandError, generated_secret
 from tracklayer.clock import SystemClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -36,7 +39,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema import schema
 from tracklayer.services.destinations import example_settings, remove_destination, sandbox_destinations
 from tracklayer.services.ingest import ingest_events
-from tracklayer.services.merchants import update_merchant
+from tracklayer.services.merchants import ensure_default_merchant, update_merchant
 from tracklayer.services.sign_in import sign_in_with_code
 
 NOW = "2026-04-24T00:00:00Z"
@@ -131,6 +134,93 @@ def test_a_database_that_is_not_there_is_one_sentence(
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize("command", ["merchant list", "doctor", "migrate", "up"])
+@pytest.mark.parametrize("closed", ["", "pg"])
+def test_a_data_directory_of_another_user_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, closed: str
+) -> None:
+    monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("TRACKLAYER_PORT", str(free_port()))
+    (tmp_path / "data" / "pg").mkdir(parents=True)
+    folder = tmp_path / "data" / closed
+    folder.chmod(0)
+    try:
+        with as_others_have_them():
+            assert main(command.split()) == 1
+    finally:
+        folder.chmod(0o700)
+    shown = capsys.readouterr()
+    told = shown.out.splitlines()[1] if command == "doctor" else shown.err
+    assert re.match(rf"(tracklayer: |FAULT  database    )cannot (read|make|use|write in) {tmp_path}/data", told)
+    advice = "run it as the user that runs TrackLayer, or set TRACKLAYER_DATA_DIR to a directory of yours"
+    assert told.rstrip().endswith(f": Permission denied: {advice}")
+    assert shown.err.count("\n") == (0 if command == "doctor" else 1)
+
+
+def test_a_file_that_is_closed_to_us_is_one_sentence_wherever_it_is_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(tmp_path / "closed" / "data"))
+    (tmp_path / "closed").mkdir(mode=0)
+    with socket.create_server(("127.0.0.1", 0)) as other, as_others_have_them():
+        assert main(["up", "--port", str(other.getsockname()[1])]) == 1
+    (tmp_path / "closed").chmod(0o700)
+    assert capsys.readouterr().err == f"tracklayer: cannot use {tmp_path}/closed/data: Permission denied\n"
+
+
+def test_a_key_that_is_closed_to_us_or_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text("a-key")
+    (tmp_path / "secret_key").chmod(0)
+    with (
+        as_others_have_them(),
+        pytest.raises(CommandError, match=r"cannot read .*/secret_key: Permission denied: run it"),
+    ):
+        generated_secret(tmp_path)
+    (tmp_path / "secret_key").unlink()
+    tmp_path.chmod(0o500)
+    with (
+        as_others_have_them(),
+        pytest.raises(CommandError, match=r"cannot make .*/secret_key: Permission denied: run it"),
+    ):
+        generated_secret(tmp_path)
+    tmp_path.chmod(0o700)
+    with disk_of("16k", tmp_path / "full") as disk:
+        with suppress(OSError):
+            (disk / "ballast").write_bytes(bytes(2**16))
+        with pytest.raises(CommandError, match=r"cannot write .*/secret_key: No space left on device"):
+            generated_secret(disk)
+        assert not (disk / "secret_key").exists(), "a part of a key were taken for one"
+
+
+def test_a_data_directory_that_nobody_can_find_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRACKLAYER_DATA_DIR", "~nobody-has-this-name/data")
+    assert main(["merchant", "list"]) == 1
+    assert "there is no home directory for TRACKLAYER_DATA_DIR=~nobody-has-this-name/data" in capsys.readouterr().err
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(tmp_path / "loop"))
+    assert main(["merchant", "list"]) == 1
+    assert capsys.readouterr().err.startswith(f"tracklayer: there is no installation in {tmp_path}/loop: ")
+    monkeypatch.setenv("TRACKLAYER_DATA_DIR", ".tracklayer")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["merchant", "list"]) == 1
+    assert capsys.readouterr().err.startswith("tracklayer: the directory that you stand in is gone: ")
+
+
+def test_up_on_a_full_disk_names_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with disk_of("16k", tmp_path / "full") as disk:
+        with suppress(OSError):
+            (disk / "ballast").write_bytes(bytes(2**16))
+        monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(disk))
+        assert main(["up", "--port", str(free_port())]) == 1
+    assert capsys.readouterr().err == f"tracklayer: cannot write in {disk}: No space left on device\n"
+
+
 def test_migrate_tells_what_it_did(environ: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["migrate", "--check"]) == 0
     assert main(["migrate", "--json"]) == 0
@@ -206,6 +296,21 @@ def test_a_link_can_be_had_as_json_for_a_merchant_and_a_port(
     for wrong, status in (("99", 1), ("nonsense", 2)):
         assert main(["sign-in", "--merchant", wrong]) == status
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_link_to_the_default_merchant_among_several_says_whose_it_is(
+    environ: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection.connect(environ)
+    merchant_id, _ = ensure_default_merchant(runtime)
+    assert main(["sign-in"]) == 0
+    assert capsys.readouterr().err == ""
+    create(capsys)
+    assert main(["sign-in", "--json"]) == 0
+    told = capsys.readouterr()
+    assert orjson.loads(told.out)["merchant_id"] == str(merchant_id)
+    says = f"It is of merchant {merchant_id}, which `tracklayer up` made: --merchant ID is for another.\n"
+    assert told.err == says
 
 
 def test_json_is_utf_8_whatever_the_locale_is(environ: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -32,14 +34,37 @@ def say(environ: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]) -> S
     return typed
 
 
+@contextmanager
+def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What is printed meanwhile goes to a full disk."""
+    with open("/dev/full", "w") as disk, monkeypatch.context() as patched:  # noqa: PTH123 - as a shell would
+        patched.setattr(sys, "stdout", disk)
+        yield
+
+
 def test_after_a_key_leaked_receipts_are_signed_with_another_and_old_ones_still_verify(
-    say: Say, runtime: Runtime, merchant: Merchant, tmp_path: Path
+    say: Say,
+    environ: str,
+    runtime: Runtime,
+    merchant: Merchant,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     signed_by = []
     rotated = []
     for number, email in enumerate(("jane@example.com", "john@example.com")):
         ingest_events(runtime, merchant.holder, [draft(f"order_{number}", user_data={"email": email})])
-        receipt = say("erase", "--merchant", str(merchant.merchant_id), "--email", email, "--json")
+        words = ["erase", "--merchant", str(merchant.merchant_id), "--email", email, "--json"]
+        if number:
+            with full(monkeypatch):
+                assert main(words) == 1
+            assert "; erasure 2 is done, and its receipt is kept: the dashboard's Settings " in capsys.readouterr().err
+            connection.connect(environ)
+            with in_transaction():
+                receipt = rows("SELECT receipt FROM erasures WHERE erasure_id = 2")[0][0]
+        else:
+            receipt = say(*words)
         (tmp_path / f"{number}.json").write_text(receipt)
         signed_by.append(orjson.loads(receipt)["signature"]["key_id"])
         rotated.append(orjson.loads(say("erase", "rotate-key", "--json"))["key_id"])

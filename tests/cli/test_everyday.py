@@ -151,6 +151,62 @@ def test_a_key_is_shown_once_and_worth_nothing_once_revoked(
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        pytest.param(
+            "key create --name x --scope read",
+            "key 2 was made and cannot be shown: revoke it by `tracklayer key revoke --merchant 1 2`, then create another",
+            id="a key",
+        ),
+        pytest.param(
+            "merchant create --name x --json",
+            "merchant 2 was made, and its key cannot be shown: create another by `tracklayer key create --merchant 2 --name NAME "
+            "--scope admin`, and revoke the first, which `tracklayer key list --merchant 2` shows",
+            id="a merchant",
+        ),
+        pytest.param("sign-in", "the link that was made cannot be shown: say it again for another", id="a link"),
+        pytest.param("redeliver --all --yes", "0 of 1 deliveries are queued again", id="a redelivery"),
+        pytest.param("import FILE", "the file is imported: 0 accepted, 0 coalesced, 1 rejected", id="an import"),
+    ],
+)
+def test_what_was_done_is_told_where_it_cannot_be_printed(
+    environ: str,
+    runtime: Runtime,
+    merchant: Merchant,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    told: str,
+) -> None:
+    sandbox_destinations(runtime, merchant.merchant_id, ["meta"])
+    ingest_events(runtime, merchant.holder, [draft("order")])
+    drop("order")
+    file = tmp_path / "events.jsonl"
+    file.write_text("{}")
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - as a shell would
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main([str(file) if word == "FILE" else word for word in command.split()]) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"tracklayer: cannot write any further: No space left on device; {told}"
+
+
+@pytest.mark.parametrize(
+    ("shell", "status"),
+    [
+        pytest.param('"$@" >&-', 1, id="closed"),
+        pytest.param('exec > >(exit); wait $!; "$@"', 141, id="whoever reads has ended"),
+    ],
+)
+def test_a_key_that_nobody_reads_is_told_too(environ: str, merchant: Merchant, shell: str, status: int) -> None:
+    command = f"{sys.executable} -m tracklayer key create --name x --scope read".split()
+    done = subprocess.run(["bash", "-c", shell, "bash", *command], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert "; key 2 was made and cannot be shown: " in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_destination_is_paused_resumed_and_removed(
     say: Callable[..., str], ask: Callable[..., Any], refused: Callable[..., str], runtime: Runtime, merchant: Merchant
 ) -> None:
@@ -379,6 +435,12 @@ def test_redeliver_says_what_it_would_do_and_does_it_when_told_to(
         "check": {**check, "deliveries": 1, "would_send": 1},
     }
     assert waiting() == 3
+    merchant_id = merchant.merchant_id
+    assert refused("redeliver", "--event-id", "none", "--yes") == f"merchant {merchant_id} has no delivery of none"
+    several = f"merchant {merchant_id} has no delivery of any of these 2 events, such as none"
+    assert refused("redeliver", "--event-id", "none", "--event-id", "x") == several
+    unknown = ask("redeliver", "--event-id", "none", "--yes", status=1)["refused"]
+    assert [(one["reason"], one["count"]) for one in unknown] == [("unknown id", 1)]
     assert ask("redeliver", "--all", "--yes")["requeued"] == 1
     assert ask("redeliver", "--all", "--yes")["requeued"] == 0
     assert waiting() == 4
@@ -412,6 +474,23 @@ def open_alert(
     )
     (alert_id,) = settle_findings(runtime, merchant_id, [finding], [finding.subject], runtime.clock.now())
     return alert_id
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["deliveries", "deliveries --received", "redeliver --yes", "alerts", "export events --to DIR"],
+)
+def test_a_time_that_ends_before_it_begins_is_refused(
+    environ: str, merchant: Merchant, refused: Callable[..., str], tmp_path: Path, command: str
+) -> None:
+    command, name = command.replace(" --received", ""), "--received-" if "--received" in command else "--"
+    words = [str(tmp_path / "to") if word == "DIR" else word for word in command.split()]
+    told = refused(*words, f"{name}since", "2026-11-20", f"{name}until", "2026-11-19", status=2)
+    said = f"nothing lies between {name}since and {name}until: "
+    assert told == f"{said}2026-11-20 00:00:00 UTC is not before 2026-11-19 00:00:00 UTC"
+    assert refused(*words, f"{name}since", "1h", f"{name}until", "2h", status=2).startswith(said)
+    assert refused(*words, f"{name}since", "2026-11-20", f"{name}until", "2026-11-20", status=2).startswith(said)
+    assert not list((tmp_path / "to").glob("*.json")), "no export that were complete"
 
 
 def test_alerts_are_listed_acknowledged_and_snoozed(

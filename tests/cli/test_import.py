@@ -126,6 +126,69 @@ def test_a_file_that_is_no_text_is_told_once(load: Callable[..., tuple[int, str,
     assert stored() == []
 
 
+PRETTY = orjson.dumps([draft("order_1"), draft("order_2")], option=orjson.OPT_INDENT_2)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param(
+            b"event_name,event_id,occurred_at\nPurchase,1,2026-11-20\n", "line 1: this is CSV, and JSONL", id="CSV"
+        ),
+        pytest.param(
+            b'"event_name";"value"\r\n"Purchase";"1,5"\r\n', "line 1: this is CSV, ", id="CSV of a spreadsheet"
+        ),
+        pytest.param(b"Purchase\t1\t9.99\nLead\t2\t\n", "line 1: this is CSV, ", id="a table without titles"),
+        pytest.param(
+            PRETTY, "line 1: this is a JSON array, and JSONL is wanted, one JSON object a line: ", id="an array"
+        ),
+        pytest.param(b"\n" + orjson.dumps([draft("1")]), "line 2: this is a JSON array, ", id="an array in one line"),
+        pytest.param(
+            b"[" + event(1) + b",\n" + event(2) + b"]", "line 1: this is a JSON array, ", id="an event a line"
+        ),
+        pytest.param(b"[\n" + event(1) + b",\n" + event(2) + b"\n]\n", "line 1: this is a JSON array, ", id="by hand"),
+        pytest.param(
+            orjson.dumps(draft("1"), option=orjson.OPT_INDENT_2),
+            "line 1: this is JSON over several lines, ",
+            id="pretty",
+        ),
+        pytest.param(
+            b'{"event_name": "Lead",\n "event_id": "1"}\n', "line 1: this is JSON over several", id="two lines"
+        ),
+    ],
+)
+def test_a_file_in_another_format_is_named_once(
+    load: Callable[..., tuple[int, str, str]], content: bytes, told: str
+) -> None:
+    status, out, err = load(content, "--json")
+    assert (status, orjson.loads(out)) == (1, {"accepted": 0, "coalesced": 0, "rejected": 0})
+    assert err.startswith(f"tracklayer: {told}")
+    assert err.count("\n") == 1
+    command = re.search("convert it first, by `(.+)`$", err.strip())
+    assert command is None if "CSV" in told else command is not None and command[1].endswith(" > events.jsonl")
+
+
+@pytest.mark.parametrize(
+    "broken", [b"{not json", b'{"event_name": "Purchase",', b"[1, 2]", b"event_name,event_id", b"[" * 5000, b"", b"7"]
+)
+def test_lines_of_json_whose_first_is_broken_lose_that_one_alone(
+    load: Callable[..., tuple[int, str, str]], broken: bytes
+) -> None:
+    status, out, err = load(broken + b"\n" + event(1) + b"\n" + b"x" * 9 + b"\n" + event(2), "--json")
+    assert orjson.loads(out) == {"accepted": 2, "coalesced": 0, "rejected": 1 + bool(broken)}, err
+    assert status == 1
+    assert err.startswith("line 1: " if broken else "line 3: ")
+    assert stored() == ["order_1", "order_2"]
+
+
+def test_a_line_to_begin_with_that_is_behind_the_end_is_refused(load: Callable[..., tuple[int, str, str]]) -> None:
+    content = event(1) + b"\n" + event(2) + b"\n"
+    status, out, err = load(content, "--from-line", "99")
+    assert (status, out) == (1, "")
+    assert re.fullmatch(r"tracklayer: --from-line 99 lies behind the end: \S+/events\.jsonl has 2 lines\n", err)
+    assert load(content, "--from-line", "3")[0] == 0, "where an import goes on that was ended when it had them all"
+
+
 def test_a_line_in_latin_1_is_named_and_stops_no_other(load: Callable[..., tuple[int, str, str]]) -> None:
     latin = '{"event_id": "bücher"}'.encode("latin-1")
     status, _, told = load(b"\n".join([event(1), latin, event(3)]))

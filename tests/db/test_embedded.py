@@ -18,7 +18,7 @@ import psycopg2
 import pytest
 
 from tests.factories import API_KEY_SECRET, Merchant
-from tests.servers import free_port, running, wait_for_api, wait_until
+from tests.servers import disk_of, free_port, running, wait_for_api, wait_until
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.db.postmaster import socket_folder
 
@@ -347,17 +347,6 @@ def small_disk(folder: Path) -> Iterator[Path]:
     """A directory on a disk of 30 MB, less than initdb writes."""
     with disk_of("30m", folder / "small") as disk:
         yield disk
-
-
-@contextlib.contextmanager
-def disk_of(size: str, disk: Path) -> Iterator[Path]:
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", disk], capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 def test_a_full_disk_at_the_first_start_is_told_at_once(small_disk: Path) -> None:

@@ -164,12 +164,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _unprinted(error: OSError) -> int:
-    """The exit status where what is printed could not be written. Any other error goes on."""
+    """The exit status where what is printed could not be written, or a file is not ours to use. Any other error goes on."""
     if isinstance(error, BrokenPipeError):
         # Whoever read us has had enough: as any other program ends then, and no failure.
         print_no_more()
         return 128 + signal.SIGPIPE
-    # Of files that they were given commands tell themselves.
+    # Of files that they were given commands tell themselves; this is of any that they need besides.
+    if error.filename is not None and (error.errno in _FULL or isinstance(error, PermissionError)):
+        return _failed(f"cannot use {error.filename}: {error.strerror}")
     if error.errno not in _FULL or error.filename is not None:
         raise error
     print_no_more()

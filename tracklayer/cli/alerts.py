@@ -15,6 +15,7 @@ from tracklayer.cli.arguments import (
     number_of,
     place_after,
     place_of,
+    span_of,
     the_merchant,
 )
 from tracklayer.cli.beside import settings_beside
@@ -93,8 +94,7 @@ def run_list(args: argparse.Namespace) -> int:
             tuple(args.kind or ()),
             args.platform,
             None if state == "all" else state == "open",
-            instant_of(args.since, now),
-            instant_of(args.until, now),
+            *span_of(args, now),
             place,
         )
         with bounded_read():

@@ -94,6 +94,22 @@ def instant_of(given: Moment | None, now: datetime) -> datetime | None:
         return datetime.min.replace(tzinfo=UTC)
 
 
+def span_of(args: argparse.Namespace, now: datetime, prefix: str = "") -> tuple[datetime | None, datetime | None]:
+    """``--since`` and ``--until``, or those of another name. Raises UsageError where nothing can lie between them."""
+    given = getattr(args, f"{prefix}since"), getattr(args, f"{prefix}until")
+    since, until = instant_of(given[0], now), instant_of(given[1], now)
+    if since is not None and until is not None and since >= until:
+        name = prefix.replace("_", "-")
+        raise UsageError(
+            f"nothing lies between --{name}since and --{name}until: {_seconds(since)} is not before {_seconds(until)}"
+        )
+    return since, until
+
+
+def _seconds(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
 def the_merchant(given: str | None) -> int:
     """The id of the one that was named, or of the only one there is. Raises CommandError."""
     with in_transaction():

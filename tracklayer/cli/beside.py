@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tracklayer.cli.process import CommandError, settings_with_log
+from tracklayer.db.embedded import cannot, data_folder
 from tracklayer.settings import Settings, load_settings
 
 RUNS = ".up"  # in the data directory: locked while it runs; a line with its address, and one with its sandbox's
@@ -37,11 +39,9 @@ def alone(settings: Settings) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandError(f"cannot make {folder}: {error.strerror}") from None
-    try:
+        raise CommandError(cannot("make", folder, error)) from None
+    with _told(folder):
         file = (folder / RUNS).open("a+")
-    except OSError as error:
-        raise CommandError(f"cannot write in {folder}: {error.strerror}") from None
     with file:  # the lock ends with it, and with the process, however that ends
         if not _locked(file.fileno()):
             file.seek(0)
@@ -50,17 +50,32 @@ def alone(settings: Settings) -> Iterator[None]:
             raise CommandError(
                 f"TrackLayer runs already with the data directory {folder}{at}: stop it first, or set another TRACKLAYER_DATA_DIR"
             )
-        file.truncate(0)
-        file.write(f"{settings.public_url}\n")
-        file.flush()
+        _note(file.fileno(), settings.public_url, folder, is_first=True)
         yield
 
 
 def note_sandbox(settings: Settings) -> None:
     """Of the ``up`` that is ``alone``: where its traffic goes. With a database of the operator's own, nothing."""
     if settings.database_url is None and settings.sandbox_url is not None:
-        with (_folder(settings) / RUNS).open("a") as file:
-            file.write(f"{settings.sandbox_url}\n")
+        folder = _folder(settings)
+        with _told(folder), (folder / RUNS).open("a") as file:
+            _note(file.fileno(), settings.sandbox_url, folder)
+
+
+def _note(descriptor: int, url: str, folder: Path, *, is_first: bool = False) -> None:
+    """Unbuffered: what a full disk does not take would else be written again when the file is closed, and fail there."""
+    with _told(folder):
+        if is_first:
+            os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{url}\n".encode())
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(cannot("write in", folder, error)) from None
 
 
 def settings_beside() -> Settings:
@@ -106,4 +121,4 @@ def _locked(descriptor: int) -> bool:
 
 
 def _folder(settings: Settings) -> Path:
-    return settings.data_dir.expanduser().resolve()
+    return data_folder(settings.data_dir)

@@ -12,10 +12,10 @@ from tracklayer.cli.arguments import (
     add_json,
     add_merchant,
     add_page,
-    instant_of,
     moment,
     place_after,
     place_of,
+    span_of,
     the_merchant,
 )
 from tracklayer.cli.beside import settings_beside
@@ -90,15 +90,15 @@ def search_of(args: argparse.Namespace, now: datetime) -> DeliverySearch:
         text = getattr(args, name)
         if text is not None and (not is_storable(text) or len(text) > ids.MAX_TEXT):
             raise CommandError(f"--{name.replace('_', '-')} must be plain text of at most {ids.MAX_TEXT:,} characters")
+    received_since, received_until = span_of(args, now, "received_")
     return DeliverySearch(
         args.platform,
         tuple(args.status or ()),
         tuple(args.reason or ()),
-        instant_of(args.since, now),
-        instant_of(args.until, now),
+        *span_of(args, now),
         args.error_contains,
-        received_since=instant_of(args.received_since, now),
-        received_until=instant_of(args.received_until, now),
+        received_since=received_since,
+        received_until=received_until,
         held=args.held,
         error_code=args.error_code,
     )

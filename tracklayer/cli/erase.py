@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.process import CommandError, merchant_id_of, print_json, refused, runtime_of
+from tracklayer.cli.process import CommandError, merchant_id_of, print_json, printing, refused, runtime_of
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.erasures import GIVEN_UP, ErasureRow, erasure_by_id
 from tracklayer.db.merchants import merchant_by_id
@@ -81,14 +81,23 @@ def run(args: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
         done = _finish(runtime, begun.erasure)
-    if args.json:
-        print(done.receipt)
-    else:
-        events, deliveries = done.counts.get("events", 0), done.counts.get("deliveries", 0)
-        if uncertain := done.counts.get("uncertain", 0):
-            print(f"{_some(uncertain, 'event')} may be somebody else's, and stayed: a dry run tells which.")
-        print(f"Erased: {_some(events, 'event')} with {_some(deliveries, 'delivery')}. The receipt:\n\n{done.receipt}")
+    kept = (
+        f"erasure {done.erasure_id} is done, and its receipt is kept: the dashboard's Settings have it, and the API as `merchant "
+        "{ erasures { nodes { receipt } } }`; another erasure would get a receipt of its own, which names nothing of this one"
+    )
+    with printing(kept):
+        _print_done(done, as_json=args.json)
     return 0
+
+
+def _print_done(done: ErasureRow, *, as_json: bool) -> None:
+    if as_json:
+        print(done.receipt)
+        return
+    events, deliveries = done.counts.get("events", 0), done.counts.get("deliveries", 0)
+    if uncertain := done.counts.get("uncertain", 0):
+        print(f"{_some(uncertain, 'event')} may be somebody else's, and stayed: a dry run tells which.")
+    print(f"Erased: {_some(events, 'event')} with {_some(deliveries, 'delivery')}. The receipt:\n\n{done.receipt}")
 
 
 def _would_go(counted: Counted) -> str:
@@ -165,13 +174,14 @@ def run_rotate(args: argparse.Namespace) -> int:
     """Every process signs with it at once. Receipts that the former key signed verify as before."""
     with runtime_of(settings_beside()) as runtime:
         key_id = rotate_key(runtime)
-    if args.json:
-        print_json({"key_id": key_id})
-    else:
-        print(
-            f"Receipts are signed with key {key_id} from now on. The former one is retired: its private half is deleted, its "
-            f"public half stays at {WELL_KNOWN}, so that its receipts verify as before."
-        )
+    with printing(f"receipts are signed with key {key_id} from now on: there is no need to say it again", is_kept=True):
+        if args.json:
+            print_json({"key_id": key_id})
+        else:
+            print(
+                f"Receipts are signed with key {key_id} from now on. The former one is retired: its private half is deleted, its "
+                f"public half stays at {WELL_KNOWN}, so that its receipts verify as before."
+            )
     return 0
 
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import orjson
 from tqdm import tqdm
 
-from tracklayer.cli.arguments import add_json, add_merchant, instant_of, moment, number, the_merchant
+from tracklayer.cli.arguments import add_json, add_merchant, instant_of, moment, number, span_of, the_merchant
 from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.process import CommandError, print_json, runtime_of
 from tracklayer.cli.shapes import delivery_json
@@ -171,7 +171,7 @@ def _directory(path: Path, kind: str) -> Iterator[None]:
 
 
 def _begun(args: argparse.Namespace, merchant_id: int, now: datetime) -> State:
-    """The state of the export that is there, or of a new one. Raises CommandError where another is there."""
+    """The state of the export that is there, or of a new one. Raises CommandError where another is there, and for a wrong time."""
     since, until = instant_of(args.since, now), instant_of(args.until, now)
     if until is not None and until > now:
         raise CommandError(
@@ -182,6 +182,7 @@ def _begun(args: argparse.Namespace, merchant_id: int, now: datetime) -> State:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
+        span_of(args, now)  # of one that goes on "7d" may have come to lie behind its end
         return fresh
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from None

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from tracklayer.cli.arguments import add_json, add_merchant, number, the_merchant
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.lines import Line, NotTextError, lines_of
-from tracklayer.cli.process import CommandError, print_json, runtime_of
+from tracklayer.cli.lines import Line, NotLinesError, NotTextError, lines_of, of_objects
+from tracklayer.cli.process import CommandError, print_json, printing, runtime_of
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import KeyHolder, merchant_holder
@@ -30,6 +30,7 @@ from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, Ingested,
 
 BATCH = 500  # lines of one transaction
 MOST_GROUPS = 50  # of warnings, by code and field; what comes then is counted by its code alone
+OUTCOMES = ("accepted", "coalesced", "rejected")
 Warned = tuple[str, str]  # code, and the field that it is about
 
 
@@ -62,8 +63,9 @@ def run(args: argparse.Namespace) -> int:
         found = Import(runtime, merchant, args.from_line - 1)
         try:
             with tqdm(total=size, unit="B", unit_scale=True, desc="import", disable=None) as progress:
-                found.take(lines_of(file, progress.update), progress)
-        except NotTextError as error:
+                lines = lines_of(file, progress.update)
+                found.take(of_objects(lines) if args.from_line == 1 else lines, progress)
+        except (NotTextError, NotLinesError) as error:
             found.tell(as_json=args.json)
             raise CommandError(error.how_to_mend(args.file)) from None
         except BrokenPipeError:
@@ -74,7 +76,10 @@ def run(args: argparse.Namespace) -> int:
             if isinstance(error, OSError | EOFError):
                 raise CommandError(f"cannot read {args.file} any further: {_why(error)}") from None
             raise
-    found.tell(as_json=args.json)
+    if args.from_line > found.lines + 1:  # the line behind the last one is where an import that had it all goes on
+        raise CommandError(f"--from-line {args.from_line} lies behind the end: {args.file} has {found.lines} lines")
+    with printing(f"the file is imported: {found.told()}", is_kept=True):
+        found.tell(as_json=args.json)
     return 1 if found.counts["rejected"] else 0
 
 
@@ -103,11 +108,12 @@ def _how_to_go_on(stored_to: int, file: str, merchant_id: int, names_merchant: b
 
 @dataclass
 class Import:
-    """``stored_to``: everything up to this line is stored, or was told of."""
+    """``stored_to``: everything up to this line is stored, or was told of. ``lines``: so many were read."""
 
     runtime: Runtime
     merchant: KeyHolder
     stored_to: int
+    lines: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     warnings: Counter[Warned] = field(default_factory=Counter)
     examples: dict[Warned, int] = field(default_factory=dict)
@@ -117,6 +123,7 @@ class Import:
         batch: list[tuple[int, Any]] = []
         first = self.stored_to
         for line in lines:
+            self.lines = line.number
             if line.number <= first:
                 continue
             if not line.is_blank:
@@ -178,9 +185,12 @@ class Import:
     def _rate(self) -> str:
         return f"{self.counts.total() / max(time.monotonic() - self.started, 0.001):,.0f} events/s"
 
+    def told(self) -> str:
+        return ", ".join(f"{self.counts[name]} {name}" for name in OUTCOMES)
+
     def tell(self, *, as_json: bool) -> None:
         """What came of it, or of it so far."""
-        result = {name: self.counts[name] for name in ("accepted", "coalesced", "rejected")}
+        result = {name: self.counts[name] for name in OUTCOMES}
         warned = [
             {"code": code, "field": about or None, "count": count, "example_line": self.examples[code, about]}
             for (code, about), count in self.warnings.most_common()
@@ -188,8 +198,7 @@ class Import:
         if as_json:
             print_json({**result, "warnings": warned} if warned else result)
             return
-        done = ", ".join(f"{count} {name}" for name, count in result.items())
-        print(f"{done} in {time.monotonic() - self.started:.1f} s ({self._rate()})")
+        print(f"{self.told()} in {time.monotonic() - self.started:.1f} s ({self._rate()})")
         if warned:
             print("\nTaken, but:")
             print_table(

@@ -6,7 +6,7 @@ import argparse
 
 from tracklayer.cli.arguments import add_json, add_merchant, number_of, the_merchant
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.process import CommandError, print_json, refused, runtime_of
+from tracklayer.cli.process import CommandError, print_json, printing, refused, runtime_of
 from tracklayer.cli.shapes import key_json
 from tracklayer.cli.table import print_table, quoted
 from tracklayer.db.connection import in_transaction
@@ -43,14 +43,17 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run_create(args: argparse.Namespace) -> int:
     with runtime_of(settings_beside()) as runtime:
-        created = create_api_key(runtime, the_merchant(args.merchant), args.name, args.scope)
+        merchant_id = the_merchant(args.merchant)
+        created = create_api_key(runtime, merchant_id, args.name, args.scope)
     if isinstance(created, list):
         raise refused(created)
     row, key = created
-    if args.json:
-        print_json({"api_key": key_json(row), "key": key})
-    else:
-        print(f"{key}\n\nIts id is {row.key_id}, and it may {_may(row.scopes)}. It is shown this once: keep it.")
+    revoke = f"tracklayer key revoke --merchant {merchant_id} {row.key_id}"
+    with printing(f"key {row.key_id} was made and cannot be shown: revoke it by `{revoke}`, then create another"):
+        if args.json:
+            print_json({"api_key": key_json(row), "key": key})
+        else:
+            print(f"{key}\n\nIts id is {row.key_id}, and it may {_may(row.scopes)}. It is shown this once: keep it.")
     return 0
 
 

@@ -7,14 +7,19 @@ import io
 import re
 import shlex
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from itertools import islice
+from typing import Any, BinaryIO, cast
+
+from tracklayer.domain import json_text
 
 MOST_BYTES = 4 * 1024 * 1024  # of a line: an event has 256 KiB of JSON, however it is written
 _GZIP = b"\x1f\x8b"
 FIRST_LINES = 10  # by which a file is known for one that is no text
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # no text has them, and JSON none of them as they are
+_NAME = rb'"?[A-Za-z_][\w .-]*"?'
+_TITLES = re.compile(rb"%s(?:,%s)+|%s(?:;%s)+|%s(?:\t%s)+" % ((_NAME,) * 6))  # the first line of a table
 _BOM = b"\xef\xbb\xbf"
 _WIDE = (
     (b"\xff\xfe\x00\x00", "UTF-32"),
@@ -52,6 +57,69 @@ class NotTextError(Exception):
         command = f"iconv -f {self.encoding} -t UTF-8"
         command += " |" if name == "-" else f" {shlex.quote(name)} > utf8.jsonl"
         return f"line {self.number} is {self.encoding}, and JSON is UTF-8: convert it first, by `{command}`"
+
+
+class NotLinesError(Exception):
+    """The file is readable, and in another format than one JSON object a line: ``kind`` says which."""
+
+    def __init__(self, number: int, kind: str, program: str | None) -> None:
+        super().__init__(kind)
+        self._number = number
+        self._kind = kind
+        self._program = program
+
+    def how_to_mend(self, name: str) -> str:
+        """A sentence for whoever gave the file of that name."""
+        said = f"line {self._number}: this is {self._kind}, and JSONL is wanted, one JSON object a line"
+        if self._program is None:
+            return said
+        command = f"{self._program} |" if name == "-" else f"{self._program} {shlex.quote(name)} > events.jsonl"
+        return f"{said}: convert it first, by `{command}`"
+
+
+def of_objects(lines: Iterator[Line]) -> Iterator[Line]:
+    """The lines of a file, from its first, as they are. Where that is no JSON object, the first ten show whether another is.
+
+    Raises NotLinesError where none is, and they are known for another format; what is not known is somebody's broken JSONL.
+    """
+    for first in lines:
+        if first.is_blank:
+            continue
+        if not isinstance(_json_of(first.content), dict):
+            looked_at = [first, *islice(lines, FIRST_LINES - 1)]
+            _refuse_another_format([line for line in looked_at if not line.is_blank])
+            yield from looked_at
+        else:
+            yield first
+        break
+    yield from lines
+
+
+def _json_of(content: bytes) -> Any:
+    try:
+        return json_text.read_json(content)
+    except ValueError:
+        return None
+
+
+def _refuse_another_format(lines: Sequence[Line]) -> None:
+    """``lines``: those that are not blank, of which the first is no object."""
+    number, found = lines[0].number, [line.content.strip(b" \r\n") for line in lines]
+    first = found[0]
+    if first != b"[" and first != b"{" and any(isinstance(_json_of(one), dict) for one in found):
+        return
+    if first.startswith(b"["):
+        raise NotLinesError(number, "a JSON array", "jq -c '.[]'")
+    if first == b"{" or (first.startswith(b"{") and first[-1:] in b"{[,:" and len(found) > 1):
+        raise NotLinesError(number, "JSON over several lines", "jq -c .")
+    if _TITLES.fullmatch(first) or any(_is_table(found, separator) for separator in b",;\t"):
+        raise NotLinesError(number, "CSV", None)
+
+
+def _is_table(found: Sequence[bytes], separator: int) -> bool:
+    """Whether several lines have as many of a separator, and none of them anything of JSON."""
+    counts = {one.count(separator) for one in found}
+    return len(found) > 1 and len(counts) == 1 and 0 not in counts and not any(b"{" in one for one in found)
 
 
 def lines_of(file: BinaryIO, has_read: Callable[[int], object] = lambda size: None) -> Iterator[Line]:

@@ -11,6 +11,7 @@ from tracklayer.cli.process import (
     CommandError,
     merchant_id_of,
     print_json,
+    printing,
     refused,
     runtime_of,
 )
@@ -80,10 +81,15 @@ def run_create(args: argparse.Namespace) -> int:
             "Nobody gets an e-mail as yet: no mail server is set here. Give TRACKLAYER_SMTP_URL to the processes of TrackLayer.",
             file=sys.stderr,
         )
-    if args.json:
-        print_json({"merchant_id": str(merchant_id), "api_key": key})
-    else:
-        print(f"merchant_id  {merchant_id}\napi_key      {key}\n\nThe key is shown this once: keep it.")
+    made = (
+        f"merchant {merchant_id} was made, and its key cannot be shown: create another by `tracklayer key create --merchant "
+        f"{merchant_id} --name NAME --scope admin`, and revoke the first, which `tracklayer key list --merchant {merchant_id}` shows"
+    )
+    with printing(made):
+        if args.json:
+            print_json({"merchant_id": str(merchant_id), "api_key": key})
+        else:
+            print(f"merchant_id  {merchant_id}\napi_key      {key}\n\nThe key is shown this once: keep it.")
     return 0
 
 

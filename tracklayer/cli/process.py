@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ import orjson
 from tracklayer import logs
 from tracklayer.db import connection
 from tracklayer.db.connect_faults import fault_of, sentence_of
-from tracklayer.db.embedded import EmbeddedPostgres
+from tracklayer.db.embedded import EmbeddedPostgres, cannot
 from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.db.sessions import DatabaseAwayError, place_of
 from tracklayer.domain import ids, json_text
@@ -209,16 +210,24 @@ def generated_secret(data_dir: Path) -> str:
     except FileExistsError:
         try:
             key = path.read_text().strip()
+        except PermissionError as error:
+            raise CommandError(cannot("read", path, error)) from None
         except (OSError, UnicodeDecodeError):
             raise CommandError(f"{path} cannot be read as a key: restore it from a backup") from None
         if not key:
             raise CommandError(f"{path} is empty: restore it from a backup") from None
         return key
+    except OSError as error:
+        raise CommandError(cannot("make", path, error)) from None
     key = secrets.token_urlsafe(32)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        path.unlink(missing_ok=True)  # a part of a key would be taken for one
+        raise CommandError(cannot("write", path, error)) from None
     return key
 
 
@@ -245,6 +254,30 @@ def print_json(value: Any) -> None:
 def print_no_more() -> None:
     """What is printed from now on leads nowhere. Python would complain once more when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class UnprintedError(CommandError):
+    """What was done is told nowhere but here: it could not be printed, and cannot be had again by saying it again."""
+
+    def __init__(self, why: str, done: str, status: int) -> None:
+        super().__init__(f"cannot write any further: {why}; {done}")
+        self.status = status
+
+
+@contextmanager
+def printing(done: str, *, is_kept: bool = False) -> Iterator[None]:
+    """For what a command prints of what it did, where to say it again would do it again. ``done``: what that was, and what to do
+    now, for whoever cannot be shown it. ``is_kept``: whoever closes standard output wants none of it. Raises UnprintedError.
+    """
+    if sys.__stdout__ is None and not is_kept:
+        raise UnprintedError("standard output is closed", done, 1)
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        print_no_more()
+        has_left = isinstance(error, BrokenPipeError)
+        raise UnprintedError(str(error.strerror), done, 128 + signal.SIGPIPE if has_left else 1) from None
 
 
 def merchant_id_of(text: str) -> int:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
 from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
 from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.deliveries import add_filter, search_of
-from tracklayer.cli.process import CommandError, print_json, runtime_of
+from tracklayer.cli.process import CommandError, print_json, printing, runtime_of
 from tracklayer.cli.shapes import check_json, refused_json
-from tracklayer.cli.table import print_table
+from tracklayer.cli.table import print_table, quoted
 from tracklayer.db.connection import ReadTimeoutError, in_transaction
 from tracklayer.db.deliveries import DeliverySearch, deliveries_of_events
 from tracklayer.db.redeliveries import Key
@@ -48,28 +49,34 @@ def run(args: argparse.Namespace) -> int:
     with runtime_of(settings_beside()) as runtime:
         merchant_id = the_merchant(args.merchant)
         search = search_of(args, runtime.clock.now())
+        keys, unknown = _keys_of(merchant_id, args.event_id) if args.event_id is not None else (None, 0)
+        is_nothing = keys == []
+        if is_nothing and not args.json:
+            some = "" if len(args.event_id) == 1 else f"any of these {len(args.event_id):,} events, such as "
+            raise CommandError(f"merchant {merchant_id} has no delivery of {some}{quoted(args.event_id[0])}")
         try:
-            result = _redelivered(runtime, merchant_id, args.event_id, search, done=args.yes)
+            result = _redelivered(runtime, merchant_id, keys, unknown, search, done=args.yes)
         except ReadTimeoutError:
             raise CommandError(
                 "this takes too long to find, and nothing was changed: narrow it, by --since say"
             ) from None
         check = check_redelivery(runtime, merchant_id, result.due) if result.due else None
-    if args.json:
-        print_json(_as_json(result, check, dry_run=not args.yes))
-    else:
-        _print(result, check, dry_run=not args.yes)
-    return 0
+    done = f"{result.requeued:,} of {result.matched:,} deliveries are queued again"
+    with printing(done, is_kept=True) if args.yes else nullcontext():
+        if args.json:
+            print_json(_as_json(result, check, dry_run=not args.yes))
+        else:
+            _print(result, check, dry_run=not args.yes)
+    return 1 if is_nothing else 0
 
 
 def _redelivered(
-    runtime: Runtime, merchant_id: int, event_ids: list[str] | None, search: DeliverySearch, *, done: bool
+    runtime: Runtime, merchant_id: int, keys: list[Key] | None, unknown: int, search: DeliverySearch, *, done: bool
 ) -> Redelivered:
-    if event_ids is None:
+    if keys is None:
         if done:
             return redeliver_matching(runtime, merchant_id, search)
         return count_matching(runtime, merchant_id, search, COUNT_SECONDS)
-    keys, unknown = _keys_of(merchant_id, event_ids)
     if done:
         return redeliver_ids(runtime, merchant_id, keys, search, unknown)
     return count_ids(runtime, merchant_id, keys, search, unknown, COUNT_SECONDS)

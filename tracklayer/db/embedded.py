@@ -69,13 +69,35 @@ def _pgserver() -> Any:
         raise EmbeddedPostgresError(message) from None
 
 
+def data_folder(data_dir: Path) -> Path:
+    """Where the data directory of that name is. Raises EmbeddedPostgresError where nobody can tell."""
+    try:
+        return Path(os.path.realpath(data_dir.expanduser()))
+    except FileNotFoundError:
+        raise EmbeddedPostgresError(
+            "the directory that you stand in is gone: go to another one, or set TRACKLAYER_DATA_DIR to a path from / on"
+        ) from None
+    except RuntimeError:
+        raise EmbeddedPostgresError(
+            f"there is no home directory for TRACKLAYER_DATA_DIR={data_dir}: write its whole path"
+        ) from None
+
+
+def cannot(do: str, path: Path | str, error: OSError) -> str:
+    """That something could not be done in the data directory, and what to do where it is a matter of rights."""
+    advice = ""
+    if isinstance(error, PermissionError):
+        advice = ": run it as the user that runs TrackLayer, or set TRACKLAYER_DATA_DIR to a directory of yours"
+    return f"cannot {do} {path}: {error.strerror}{advice}"
+
+
 class EmbeddedPostgres:
     """Started by the first process that asks, stopped by the last one that leaves."""
 
     def __init__(self, data_dir: Path, patience: float = START_PATIENCE) -> None:
         self._patience = patience
         self._log_before = 0  # bytes of PostgreSQL's log from before this start
-        self._data_dir = data_dir.expanduser().resolve() / "pg"
+        self._data_dir = data_folder(data_dir) / "pg"
         self._handles_file = self._data_dir / ".handle_pids.json"
         self._is_started = False
         self._lock: Any = None
@@ -84,11 +106,15 @@ class EmbeddedPostgres:
 
     def find(self) -> str:
         """As ``start``, where there is one already: whoever is in the wrong directory makes none."""
-        if not (self._data_dir / VERSION).exists():
-            try:
+        try:
+            is_there = (self._data_dir / VERSION).exists()
+            if not is_there:
                 refuse_remains(self._data_dir)
-            except (ClusterError, OSError) as error:
-                raise EmbeddedPostgresError(str(error)) from error
+        except ClusterError as error:
+            raise EmbeddedPostgresError(str(error)) from error
+        except OSError as error:
+            raise EmbeddedPostgresError(cannot("read", self._data_dir, error)) from error
+        if not is_there:
             raise EmbeddedPostgresError(
                 f"there is no installation in {self._data_dir.parent}: set TRACKLAYER_DATA_DIR to the directory of yours, or make "
                 "one with `tracklayer up`"
@@ -103,7 +129,7 @@ class EmbeddedPostgres:
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise EmbeddedPostgresError(f"cannot make {self._data_dir}: {error.strerror}") from error
+            raise EmbeddedPostgresError(cannot("make", self._data_dir, error)) from error
         with contextlib.suppress(OSError):
             self._log_before = (self._data_dir / "log").stat().st_size
         _pgserver()
@@ -251,8 +277,10 @@ class EmbeddedPostgres:
         return pids
 
     def _keep_handles(self, pids: list[Any]) -> None:
-        if self._handles_file.exists():  # in a directory that is gone, or was never whole, none is made
-            self._handles_file.write_text(json.dumps(pids))
+        # On a full disk, or where we have no rights, those who are gone stay in the list: nobody takes them for alive.
+        with contextlib.suppress(OSError):
+            if self._handles_file.exists():  # in a directory that is gone, or was never whole, none is made
+                self._handles_file.write_text(json.dumps(pids))
 
     def _forget_dead_postmaster(self) -> None:
         """After a power cut the pid file stays, cut short perhaps, and its pid may be somebody else's by now.
@@ -273,6 +301,8 @@ class EmbeddedPostgres:
         log_file = self._data_dir / "log"
         if said:
             return f"PostgreSQL does not start; it says: {said} (its log is {log_file})"
+        if isinstance(error, PermissionError):
+            return cannot("use", error.filename or self._data_dir, error)
         if isinstance(error, OSError) and error.strerror:
             return f"PostgreSQL does not start in {self._data_dir}: {error.strerror}"
         where = f"; its log is {log_file}" if log_file.exists() else ""

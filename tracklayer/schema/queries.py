@@ -43,7 +43,7 @@ from tracklayer.schema.ledger import WEIGHTS as LEDGER_WEIGHTS
 from tracklayer.schema.ledger import FoundLedger, Ledger, ledger_range
 from tracklayer.schema.rejections import MOST_ROWS as MOST_REJECTIONS
 from tracklayer.schema.rejections import RejectionRow, rejection_row
-from tracklayer.schema.scalars import DateTime, instant_argument
+from tracklayer.schema.scalars import DateTime, instant_argument, span_arguments
 from tracklayer.schema.types import (
     PREVIEW,
     AlertNode,
@@ -220,8 +220,7 @@ class Query:
             values_of(given.kind),
             value_of(given.platform),
             None if state is None else state == "open",
-            instant_argument(given.opened_since, "filter.openedSince"),
-            instant_argument(given.opened_until, "filter.openedUntil"),
+            *span_arguments(given.opened_since, given.opened_until, "filter.openedSince", "filter.openedUntil"),
             (seen[0], seen[1]) if seen else None,
         )
         rows = await read(page_of_alerts, holder.merchant_id, search, size + 1)
@@ -347,10 +346,8 @@ def event_search(given: EventFilter | None, after: str | None = None) -> EventSe
     return EventSearch(
         ids.text_argument(given.event_name, "filter.eventName"),
         ids.text_argument(given.event_id_prefix, "filter.eventIdPrefix"),
-        instant_argument(given.received_since, "filter.receivedSince"),
-        instant_argument(given.received_until, "filter.receivedUntil"),
-        instant_argument(given.occurred_since, "filter.occurredSince"),
-        instant_argument(given.occurred_until, "filter.occurredUntil"),
+        *span_arguments(given.received_since, given.received_until, "filter.receivedSince", "filter.receivedUntil"),
+        *span_arguments(given.occurred_since, given.occurred_until, "filter.occurredSince", "filter.occurredUntil"),
         value_of(given.delivery_status),
         values_of(given.delivery_statuses),
         value_of(given.platform),
@@ -364,16 +361,18 @@ def delivery_search(given: DeliveryFilter | None, after: str | None = None) -> D
     """A filter as a search. Raises GraphQLError for a wrong instant or cursor."""
     given = given or DeliveryFilter()
     seen = ids.read_cursor(after, "Delivery", (str, str)) if after is not None else None
+    received = span_arguments(
+        given.received_since, given.received_until, "filter.receivedSince", "filter.receivedUntil"
+    )
     return DeliverySearch(
         value_of(given.platform),
         values_of(given.status),
         values_of(given.drop_reason),
-        instant_argument(given.queued_since, "filter.queuedSince"),
-        instant_argument(given.queued_until, "filter.queuedUntil"),
+        *span_arguments(given.queued_since, given.queued_until, "filter.queuedSince", "filter.queuedUntil"),
         ids.text_argument(given.error_contains, "filter.errorContains"),
         (seen[0], seen[1], seen[2]) if seen else None,
-        received_since=instant_argument(given.received_since, "filter.receivedSince"),
-        received_until=instant_argument(given.received_until, "filter.receivedUntil"),
+        received_since=received[0],
+        received_until=received[1],
         held=given.held,
         error_code=ids.text_argument(given.error_code, "filter.errorCode"),
     )

@@ -39,6 +39,14 @@ def instant_argument(value: Any, name: str) -> datetime | None:
     return instant
 
 
+def span_arguments(since: Any, until: Any, name_since: str, name_until: str) -> tuple[datetime | None, datetime | None]:
+    """Two arguments between which something is to lie. Raises GraphQLError where nothing can: they stand the wrong way round."""
+    first, last = instant_argument(since, name_since), instant_argument(until, name_until)
+    if first is not None and last is not None and first > last:
+        raise GraphQLError(f"{name_since} lies after {name_until}.", extensions={"code": "BAD_USER_INPUT"})
+    return first, last
+
+
 def _amount_in_document(node: ValueNode, _variables: object = None) -> Any:
     return exact_number(node.value) if isinstance(node, FloatValueNode) else value_from_ast_untyped(node)
 
