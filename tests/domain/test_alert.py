@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tracklayer.domain.alert import (
+    AHEAD,
     REOPEN_WITHIN,
     SEEN_GRAIN,
     AlertKind,
@@ -22,6 +23,7 @@ from tracklayer.domain.alert import (
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
+FURTHER = AHEAD + INSTANT
 
 
 def finding(severity: Severity = Severity.CRITICAL) -> Finding:
@@ -63,6 +65,15 @@ def known(seen: timedelta = timedelta(), quiet: timedelta | None = None, resolve
         pytest.param(known(resolved=REOPEN_WITHIN - INSTANT), finding(), Step.REOPEN, id="back within ten minutes"),
         pytest.param(known(resolved=REOPEN_WITHIN), finding(), Step.OPEN, id="back after ten minutes"),
         pytest.param(known(resolved=-SECOND), finding(), Step.NONE, id="a finding older than the resolving"),
+        pytest.param(known(resolved=-AHEAD), finding(), Step.NONE, id="a finding as old as looks may be"),
+        pytest.param(known(resolved=-FURTHER), finding(), Step.OPEN, id="resolved by a clock set back since"),
+        pytest.param(known(resolved=-FURTHER), None, Step.NONE, id="the same, and still fine"),
+        pytest.param(known(-AHEAD), finding(), Step.NONE, id="seen as far ahead as looks may be"),
+        pytest.param(known(-FURTHER), finding(), Step.SEEN, id="seen by a clock set back since"),
+        pytest.param(known(-FURTHER), None, Step.QUIET, id="the same, and quiet for the first time"),
+        pytest.param(known(SECOND, -AHEAD), None, Step.NONE, id="quiet as far ahead as looks may be"),
+        pytest.param(known(SECOND, -FURTHER), None, Step.QUIET, id="quiet by a clock set back since"),
+        pytest.param(known(SEEN_GRAIN, -FURTHER), finding(), Step.SEEN, id="the same, and back"),
     ],
 )
 def test_what_becomes_of_an_alert(before: Known | None, found: Finding | None, step: Step) -> None:

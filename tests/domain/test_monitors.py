@@ -414,6 +414,40 @@ def test_a_long_rest_is_told_by_what_it_began_with_however_long_ago_that_is() ->
         assert "put off" not in limited.message
 
 
+@pytest.mark.parametrize(
+    ("told", "title"),
+    [
+        ("rate_limited", "Meta limits how fast it takes them"),
+        ("server_error", "Meta answers with errors (503)"),
+        ("slow", "Meta answers slowly"),
+        ("workers", "TrackLayer is too slow"),
+    ],
+)
+def test_an_open_backlog_keeps_its_cause_while_what_it_left_goes_out(told: str, title: str) -> None:
+    rested = replace(queued(3600, 180, 60, 0), told_backlog=told, told_backlog_error="503 down for maintenance")
+    for view in (
+        replace(rested, resume_at=NOW - timedelta(seconds=5)),  # the first request has not brought anything yet
+        replace(rested, recovering_since=NOW - timedelta(seconds=20)),
+        replace(queued(3600, 180, 60, 100), told_backlog=told, told_backlog_error="503 down for maintenance"),
+    ):
+        found = only(view, BACKLOG)
+        assert found.title == f"180 deliveries to Meta wait: {title}"
+        assert found.details["cause"] == told
+        assert found.details["last_error"] == ("503 down for maintenance" if told == "server_error" else None)
+    since = NOW - timedelta(seconds=90)
+    for view in (rested, replace(rested, resume_at=since), replace(rested, recovering_since=since)):
+        assert only(view, BACKLOG).details["cause"] == "workers"  # it could go out, and nobody sends it
+
+
+def test_a_platform_that_does_not_answer_is_down_since_the_engine_got_no_answer() -> None:
+    began = NOW - timedelta(minutes=61)
+    spans = minutes({"acknowledged": 2, "unreachable": 1}, {"unreachable": 100})
+    down = replace(VIEW, recent=spans, failing_since=began)
+    assert only(down).since == began
+    assert "since 2026-03-04 13:29 UTC" in only(down).message
+    assert only(replace(down, recent=minutes({"refused": 100}))).since > began  # it answers
+
+
 def test_when_a_queue_is_empty() -> None:
     assert clears_in(600, 1.0, 3.0) == timedelta(seconds=300)
     assert clears_in(600, 3.0, 3.0) is None

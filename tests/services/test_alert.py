@@ -67,7 +67,7 @@ def test_an_alert_opens_moves_on_and_resolves_by_itself(
     opened = clock.now()
     assert monitor.finds() == [1]
     with in_transaction():
-        assert open_lately([merchant.merchant_id], clock.now())[merchant.merchant_id, DOWN][1] is None
+        assert open_lately([merchant.merchant_id], clock.now(), clock.now())[merchant.merchant_id, DOWN][1] is None
     assert monitor.finds(after=15, severity=Severity.WARNING, message="It answers half of the time.") == []
     seen = clock.now()
     found = select("SELECT severity, message, details, opened_at, last_seen_at, resolved_at FROM alerts")
@@ -81,7 +81,9 @@ def test_an_alert_opens_moves_on_and_resolves_by_itself(
     assert states(merchant) == [(1, "open"), (1, "resolved")]
     with in_transaction():
         assert (
-            open_lately([merchant.merchant_id], clock.now() - timedelta(days=1))[merchant.merchant_id, DOWN][1]
+            open_lately([merchant.merchant_id], clock.now() - timedelta(days=1), clock.now())[
+                merchant.merchant_id, DOWN
+            ][1]
             is not None
         )
     assert monitor.looks(after=15) == []
@@ -113,6 +115,41 @@ def test_a_finding_in_between_starts_the_quiet_anew(monitor: Monitor, merchant: 
     assert monitor.looks(after=9) == []
     assert monitor.looks(after=1) == [1]
     assert states(merchant) == [(1, "open"), (1, "resolved")]
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(days=1)])
+def test_alerts_of_a_clock_that_was_set_back_keep_nothing_from_being_told_or_ended(
+    monitor: Monitor, merchant: Merchant, clock: FrozenClock, by: timedelta
+) -> None:
+    monitor.finds()
+    monitor.looks(after=15)
+    assert monitor.looks(after=10) == [1]
+    clock.move(-by)
+    assert monitor.finds() == [2]  # whatever was over an hour from now
+    seen = clock.now()
+    with in_transaction():
+        lately = open_lately([merchant.merchant_id], seen - timedelta(days=1), seen)
+    assert lately == {(merchant.merchant_id, DOWN): (seen, None)}
+    monitor.looks(after=15)
+    assert monitor.looks(after=10) == [2]
+    assert monitor.finds(after=15) == [2]  # the same trouble once more, and not the one that was an hour ahead
+
+    clock.move(by)
+    monitor.finds()
+    clock.move(-by)
+    assert monitor.finds(message="It answers half of the time.") == []
+    seen = clock.now()
+    assert select("SELECT message, last_seen_at FROM alerts WHERE alert_id = 2") == [
+        ("It answers half of the time.", seen)
+    ]
+    clock.move(by)
+    monitor.looks()
+    clock.move(-by)
+    assert monitor.looks(after=15) == []  # quiet from now on
+    assert monitor.looks(after=10) == [2]
+    assert select("SELECT quiet_since, resolved_at FROM alerts WHERE alert_id = 2") == [
+        (clock.now() - timedelta(seconds=10), clock.now())
+    ]
 
 
 def test_what_was_not_judged_stays_as_it_is(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:

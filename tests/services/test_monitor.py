@@ -463,6 +463,39 @@ def test_one_failure_with_a_wish_for_an_hours_rest_is_told_by_what_waits(scene: 
         assert rows("SELECT state FROM alert_changes") == [("open",)]
 
 
+def test_a_platform_that_asks_for_one_rest_after_another_is_told_by_one_alert_at_a_time(
+    scene: Scene, resting: None
+) -> None:
+    scene.passes(120, every=15)
+    assert scene.alerts() == [("queue_backlog", True)]
+    scene.clock.move(timedelta(minutes=58))
+    scene.sends(40)
+    scene.passes(180, every=15)
+    assert scene.alerts() == [("queue_backlog", False), ("platform_down", True)]
+    with in_transaction():
+        told = rows("SELECT told -> 'details' ->> 'since' FROM alerts WHERE kind = 'platform_down'")
+    scene.clock.move(timedelta(minutes=58))
+    scene.passes(180, every=15)
+    assert scene.alerts() == [("queue_backlog", False), ("platform_down", True)]
+    with in_transaction():
+        assert rows("SELECT details ->> 'since' FROM alerts WHERE kind = 'platform_down'") == told
+
+
+def test_what_a_rest_left_behind_is_put_down_to_it_until_it_has_gone_out(scene: Scene, resting: None) -> None:
+    well = replace(scene.runtime.settings, sandbox_url=scene.sandbox.url)
+    scene.passes(120, every=15)
+    for _ in range(57):
+        scene.clock.move(timedelta(minutes=1))
+        scene.sends(4)
+    scene.runtime.settings = well
+    titles = set()
+    for _ in range(20):
+        scene.passes(15, every=1)
+        titles.add(scene.alert()[0].partition(": ")[2])
+    assert titles == {"Meta answers with errors (503)"}
+    assert scene.alerts() == [("queue_backlog", False)]
+
+
 def test_slow_answers_are_told_as_that(scene: Scene) -> None:
     scene.passes(60, every=5)
     with in_transaction():

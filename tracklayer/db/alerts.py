@@ -12,7 +12,7 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.alert import AlertKind, Finding, Known, Severity, Subject, since_told, told
+from tracklayer.domain.alert import AHEAD, AlertKind, Finding, Known, Severity, Subject, since_told, told
 
 ALERT_LOCK = 7_301_007  # first key of the advisory lock on a merchant's alerts
 MAX_TITLE, MAX_MESSAGE = 200, 4000  # characters
@@ -89,14 +89,15 @@ SELECT alert_id, kind, platform, event_name, severity, last_seen_at, quiet_since
 WHERE merchant_id = %(merchant)s AND resolved_at IS NULL
 UNION ALL
 SELECT alert_id, kind, platform, event_name, severity, last_seen_at, quiet_since, resolved_at FROM alerts
-WHERE merchant_id = %(merchant)s AND resolved_at > %(since)s
+WHERE merchant_id = %(merchant)s AND resolved_at > %(since)s AND resolved_at <= %(until)s
 """
 
 
-def known_alerts(merchant_id: int, resolved_since: datetime) -> dict[Subject, Known]:
-    """Each subject's open alert, or else the last one that was resolved after an instant."""
+def known_alerts(merchant_id: int, resolved_since: datetime, resolved_until: datetime) -> dict[Subject, Known]:
+    """Each subject's open alert, or else the last one that was resolved between two instants."""
     known: dict[Subject, Known] = {}
-    for row in rows(KNOWN, {"merchant": merchant_id, "since": resolved_since}):  # type: ignore[arg-type]
+    params: Any = {"merchant": merchant_id, "since": resolved_since, "until": resolved_until}
+    for row in rows(KNOWN, params):
         if row[1] not in KINDS:  # a newer version's: it looks after it
             continue
         found = Known(row[0], Subject(AlertKind(row[1]), row[2], row[3]), Severity(row[4]), *row[5:])
@@ -112,7 +113,7 @@ def _ends(alert: Known) -> tuple[bool, float]:
 
 OPEN_LATELY = """
 SELECT merchant_id, kind, platform, event_name, opened_at, resolved_at FROM alerts
-WHERE merchant_id = ANY(%(merchants)s) AND resolved_at > %(since)s
+WHERE merchant_id = ANY(%(merchants)s) AND resolved_at > %(since)s AND resolved_at <= %(until)s
 UNION ALL
 SELECT merchant_id, kind, platform, event_name, opened_at, resolved_at FROM alerts
 WHERE merchant_id = ANY(%(merchants)s) AND resolved_at IS NULL
@@ -120,11 +121,11 @@ WHERE merchant_id = ANY(%(merchants)s) AND resolved_at IS NULL
 
 
 def open_lately(
-    merchant_ids: Sequence[int], resolved_since: datetime
+    merchant_ids: Sequence[int], resolved_since: datetime, resolved_until: datetime
 ) -> dict[tuple[int, Subject], tuple[datetime, datetime | None]]:
-    """(merchant, subject) -> (opened, resolved) of each one's open alert, or else of the last that resolved."""
+    """(merchant, subject) -> (opened, resolved) of each one's open alert, or else of the last that resolved in between."""
     lately: dict[tuple[int, Subject], tuple[datetime, datetime | None]] = {}
-    params: Any = {"merchants": list(merchant_ids), "since": resolved_since}
+    params: Any = {"merchants": list(merchant_ids), "since": resolved_since, "until": resolved_until}
     for merchant_id, kind, platform, event_name, opened_at, resolved_at in rows(OPEN_LATELY, params):
         if kind not in KINDS:
             continue
@@ -255,11 +256,12 @@ def see_alert(merchant_id: int, alert_id: int, finding: Finding, now: datetime) 
     """What was found again; an alert that was resolved is open again under its old id."""
     execute(
         "UPDATE alerts SET severity = %s, title = %s, message = %s, details = %s, "
-        "last_seen_at = greatest(last_seen_at, %s), quiet_since = NULL, resolved_at = NULL, "
+        # Seen further ahead than looks pass each other: by a clock that was set back since.
+        "last_seen_at = CASE WHEN last_seen_at > %s THEN %s ELSE greatest(last_seen_at, %s) END, quiet_since = NULL, resolved_at = NULL, "
         # Taken note of when it was over already: that was another time.
         "acknowledged_at = CASE WHEN (acknowledged_at < resolved_at) IS NOT FALSE THEN acknowledged_at END "
         "WHERE merchant_id = %s AND alert_id = %s",
-        (finding.severity, *_words(finding), now, merchant_id, alert_id),
+        (finding.severity, *_words(finding), now + AHEAD, now, now, merchant_id, alert_id),
     )
 
 
@@ -320,8 +322,10 @@ def keep_leading(merchant_id: int, alert_id: int) -> bool:
 def quiet_alert(merchant_id: int, alert_id: int, now: datetime) -> None:
     """Notes that nothing was found any more; the first such look counts."""
     execute(
-        "UPDATE alerts SET quiet_since = coalesce(quiet_since, %s) WHERE merchant_id = %s AND alert_id = %s",
-        (now, merchant_id, alert_id),
+        "UPDATE alerts SET quiet_since = CASE WHEN quiet_since <= %s THEN quiet_since ELSE %s END, "
+        "last_seen_at = CASE WHEN last_seen_at <= %s THEN last_seen_at ELSE %s END "
+        "WHERE merchant_id = %s AND alert_id = %s",
+        (now + AHEAD, now, now + AHEAD, now, merchant_id, alert_id),
     )
 
 

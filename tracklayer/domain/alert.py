@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -115,6 +115,9 @@ QUIET = {
 }
 REOPEN_WITHIN = timedelta(minutes=10)  # what comes back sooner is the same trouble, and the same alert
 SEEN_GRAIN = timedelta(seconds=10)  # how exactly lastSeenAt is kept: less than the monitors' default interval
+AHEAD = timedelta(
+    minutes=1
+)  # looks pass each other by seconds: what was noted of a later time was so by a clock set back since
 
 
 class Step(StrEnum):
@@ -141,7 +144,12 @@ class Known:
 
 
 def next_step(known: Known | None, finding: Finding | None, now: datetime) -> Step:
-    """What a look at ``now`` makes of a subject. A look older than what is known already changes nothing."""
+    """What a look at ``now`` makes of a subject. A look older than what is known already changes nothing.
+
+    What is known of a time more than ``AHEAD`` of now is no order: by a clock that has been set back, nothing would be told
+    until then.
+    """
+    known = known and _in_order(known, now)
     if finding is None:
         return _without_finding(known, now)
     if known is None:
@@ -155,6 +163,16 @@ def next_step(known: Known | None, finding: Finding | None, now: datetime) -> St
     if now > known.last_seen_at and finding.severity is not known.severity:
         return Step.SEEN
     return Step.SEEN if now - known.last_seen_at >= SEEN_GRAIN else Step.NONE
+
+
+def _in_order(known: Known, now: datetime) -> Known | None:
+    """As it is to be taken now: one that will have been resolved is none, and one that will have been seen was seen before."""
+    latest = now + AHEAD
+    if known.resolved_at is not None and known.resolved_at > latest:
+        return None
+    if known.quiet_since is not None and known.quiet_since > latest:
+        known = replace(known, quiet_since=None)
+    return replace(known, last_seen_at=now - SEEN_GRAIN) if known.last_seen_at > latest else known
 
 
 def _without_finding(known: Known | None, now: datetime) -> Step:

@@ -16,7 +16,7 @@ from tracklayer.db import alert_changes, alert_mails
 from tracklayer.db import alerts as db
 from tracklayer.db.connection import after_commit, in_transaction
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.alert import REOPEN_WITHIN, AlertKind, Finding, Known, Severity, Step, Subject, next_step
+from tracklayer.domain.alert import AHEAD, REOPEN_WITHIN, AlertKind, Finding, Known, Severity, Step, Subject, next_step
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY
 from tracklayer.domain.node_id import node_id
 from tracklayer.domain.problem import Problem
@@ -46,14 +46,14 @@ def settle_findings(
     """
     by_subject: dict[Subject, Finding | None] = dict.fromkeys(judged)
     by_subject.update({finding.subject: finding for finding in findings})
-    since = now - REOPEN_WITHIN
+    since, until = now - REOPEN_WITHIN, now + AHEAD
     with in_transaction():
         if not any(
-            step is not Step.NONE for _, _, step in _steps(db.known_alerts(merchant_id, since), by_subject, now)
+            step is not Step.NONE for _, _, step in _steps(db.known_alerts(merchant_id, since, until), by_subject, now)
         ):
             return []
         db.lock_alerts(merchant_id)
-        steps = _steps(db.known_alerts(merchant_id, since), by_subject, now)
+        steps = _steps(db.known_alerts(merchant_id, since, until), by_subject, now)
         changed = [_take(runtime, merchant_id, known, finding, step, now) for known, finding, step in steps]
         ids = [alert_id for alert_id in changed if alert_id is not None]
         rows = db.alerts_by_id(merchant_id, ids) if ids else {}

@@ -15,7 +15,7 @@ from tracklayer.db import names as db_names
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.db.heartbeats import api_away
 from tracklayer.db.looks import LookPage
-from tracklayer.domain.alert import AlertKind
+from tracklayer.domain.alert import AHEAD, AlertKind
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.learn import (
     LEARN_FROM,
@@ -114,7 +114,7 @@ class Watch:
 def _look_at(runtime: Runtime, look: Look, merchant_ids: Sequence[int]) -> int:
     now = runtime.clock.now()
     with in_transaction():
-        lately = db_alerts.open_lately(merchant_ids, now - PAST)
+        lately = db_alerts.open_lately(merchant_ids, now - PAST, now + AHEAD)
         # What is gathered from several names is no name that a watch knows.
         by_name = {key: spans for key, spans in lately.items() if key[1].event_name != OTHERS}
         gathered = {

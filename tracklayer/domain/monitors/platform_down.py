@@ -93,7 +93,9 @@ def judge_platform_down(view: DestinationView, *, is_open: bool, now: datetime) 
         case Cause.UNMAPPABLE:
             return _unmappable(view, streak)
         case None:
-            return _unanswered(view, streak, now)
+            # The engine knows since when nothing at all was answered, also where more was in the minute in which that began.
+            failing_since = view.failing_since or streak.since
+            return _unanswered(view, replace(streak, since=min(streak.since, failing_since)), now)
         case _:
             return _refused(view, streak)
 

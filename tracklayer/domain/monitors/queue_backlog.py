@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import DestinationState
-from tracklayer.domain.monitors.causes import Cause, cause_of_attempts
+from tracklayer.domain.monitors.causes import Cause, cause_of_attempts, cause_told
 from tracklayer.domain.monitors.platform_down import TOLD_AFTER
 from tracklayer.domain.monitors.steadiness import LATELY, often_fails
 from tracklayer.domain.monitors.views import DestinationView, Oldest, Span, Told, money_of, so_far
@@ -63,6 +63,8 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
     left = view.loses_at - now
     when = f"clears in {lasting(clears)} at this pace" if clears is not None else "does not clear at this pace"
     why = _cause(view, now)
+    if why is _WORKERS and is_open and (clears is not None or _rested_lately(view, now)):
+        why = _told_before(view) or why
     waits = f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''}"
     money = in_sales(view.waiting_worth)
     return Finding(
@@ -81,6 +83,7 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
             "arriving_per_second": round(arrivals, 2),
             "leaving_per_second": round(departures, 2),
             "clears_in_seconds": None if clears is None else round(clears.total_seconds()),
+            "last_error": why.error,
             "first_loss_at": view.loses_at,
             **money_of(view),
         },
@@ -89,12 +92,13 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
 
 @dataclass(frozen=True, slots=True)
 class _Why:
-    """Why a queue does not drain. ``figures``: a sentence with a blank before it, or nothing."""
+    """Why a queue does not drain. ``figures``: a sentence with a blank before it, or nothing. ``error``: what was said."""
 
     cause: Cause
     title: str
     what_to_do: str
     figures: str = ""
+    error: str | None = None
 
 
 _WORKERS = _Why(
@@ -124,18 +128,34 @@ def _cause(view: DestinationView, now: datetime) -> _Why:
         is_shut_out = sum(span.credentials_refused for span in lately) * 2 > unanswered
         why = cause_of_attempts(view.last_error, is_shut_out=is_shut_out, is_unknown=unknown * 2 > unanswered)
         said = f" What {name} said last: {ended(view.last_error)}" if view.last_error else ""
-        return _Why(
-            why.cause, why.title(name, view.credential), why.what_to_do(name, view.credential), f"{said}{until}"
-        )
+        title, what_to_do = why.title(name, view.credential), why.what_to_do(name, view.credential)
+        return _Why(why.cause, title, what_to_do, f"{said}{until}", view.last_error)
     if view.answer_seconds is not None and view.answer_seconds >= SLOW:
-        return _Why(
-            Cause.SLOW,
-            f"{name} answers slowly",
-            f"You need do nothing, the fault is {name}'s: all that waits goes out, slowly. TrackLayer's operator can start"
-            " more workers, so that more requests wait for an answer at once.",
-            f" {name} takes {view.answer_seconds:.0f} s to answer a request.",
-        )
+        return _slow(name, f" {name} takes {view.answer_seconds:.0f} s to answer a request.")
     return _WORKERS
+
+
+def _told_before(view: DestinationView) -> _Why | None:
+    """What an open one was put down to, while what that left behind goes out: it is no want of workers for that."""
+    if view.told_backlog == Cause.RATE_LIMITED:
+        return _limited(view.name, "")
+    if view.told_backlog == Cause.SLOW:
+        return _slow(view.name, "")
+    told = cause_told(view.told_backlog, view.told_backlog_error)
+    if told is None:
+        return None
+    is_back = f"You need do nothing: {view.name} takes events again, and what waited for it goes out."
+    return _Why(told.cause, told.title(view.name, view.credential), is_back, error=view.told_backlog_error)
+
+
+def _slow(name: str, figures: str) -> _Why:
+    return _Why(
+        Cause.SLOW,
+        f"{name} answers slowly",
+        f"You need do nothing, the fault is {name}'s: all that waits goes out, slowly. TrackLayer's operator can start"
+        " more workers, so that more requests wait for an answer at once.",
+        figures,
+    )
 
 
 def _limited(name: str, figures: str) -> _Why:
@@ -208,6 +228,12 @@ def _judge_paused(view: DestinationView, since: datetime, loses_at: datetime, no
 def _rests_long(view: DestinationView, now: datetime) -> bool:
     """Whether nothing is sent for a while, since the platform asked for that: more than a step of a release after a hold."""
     return view.resume_at is not None and view.resume_at - now > A_STEP
+
+
+def _rested_lately(view: DestinationView, now: datetime) -> bool:
+    """Whether it is sent to again since a moment ago: what that brings is not counted yet."""
+    ends = (view.resume_at, view.recovering_since)
+    return any(at is not None and timedelta() <= now - at < LATE for at in ends)
 
 
 def _rests_a_while(view: DestinationView, late: timedelta, now: datetime) -> bool:

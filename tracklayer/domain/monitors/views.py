@@ -125,8 +125,8 @@ class DestinationView:
 
     What is read only where something was found: ``first_loss_at``, also where it is paused: when the first that waits is lost;
     ``last_error``: what the platform said of the delivery that failed last since then, ``last_failed`` (an event's id), without
-    personal data; ``told_cause`` and ``told_reason``: what its open outage was put down to so far, ``told_backlog``: its open
-    backlog; ``told_names``: which names its open drop is about, none where it is about all; ``unmappable``: on what grounds its
+    personal data; ``told_cause`` and ``told_reason``: what its open outage was put down to so far, ``told_backlog`` and ``told_backlog_error``: its
+    open backlog; ``told_names``: which names its open drop is about, none where it is about all; ``unmappable``: on what grounds its
     rules refused events, the commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last;
     ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that were tried in vain, ``lost_worth``: of those
     that were dropped since it began, by reason.
@@ -151,6 +151,7 @@ class DestinationView:
     told_cause: str | None = None
     told_reason: str | None = None
     told_backlog: str | None = None
+    told_backlog_error: str | None = None
     told_names: Sequence[str] = ()
     unmappable: Sequence[Unmappable] = ()
     answer_seconds: float | None = None

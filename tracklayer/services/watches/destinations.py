@@ -18,7 +18,7 @@ from tracklayer.db.worth import Sales, sales_at
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination
-from tracklayer.domain.monitors.causes import Cause
+from tracklayer.domain.monitors.causes import Cause, cause_told
 from tracklayer.domain.monitors.learn import SuccessRate
 from tracklayer.domain.monitors.platform_down import wants_run
 from tracklayer.domain.monitors.queue_backlog import gather_backlogs
@@ -146,10 +146,12 @@ def _judged(view: DestinationView) -> Collection[AlertKind]:
 def _judged_while_down(view: DestinationView) -> Collection[AlertKind]:
     """While it is down, nothing is said of its rate and its queue: alerts of these stay as they are.
 
-    But that it is paused is over once it is resumed, whether or not it takes anything then.
+    But that it is paused is over once it is resumed, whether or not it takes anything then; and what waits as it does not answer,
+    that it is down tells from now on.
     """
     is_resumed = view.told_backlog == Cause.PAUSED and view.state is not DestinationState.PAUSED
-    return [AlertKind.PLATFORM_DOWN, *([AlertKind.QUEUE_BACKLOG] if is_resumed else [])]
+    is_the_same = cause_told(view.told_backlog, view.told_backlog_error) is not None
+    return [AlertKind.PLATFORM_DOWN, *([AlertKind.QUEUE_BACKLOG] if is_resumed or is_the_same else [])]
 
 
 def _judge(page: Page, merchant_id: int, view: DestinationView) -> tuple[list[Finding], list[Finding]]:
@@ -345,6 +347,7 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
                 told_cause=before.cause if before else None,
                 told_reason=before.reason if before else None,
                 told_backlog=backlog.cause if backlog else None,
+                told_backlog_error=backlog.reason if backlog else None,
                 told_names=told[rate_drop].event_names if rate_drop in told else (),
             )
     wanted = [
