@@ -62,12 +62,10 @@ BESIDE_SHORT = 32  # where they are: what a commit takes of the loop and of Post
 ABOUT_SECONDS = 0.3  # how long after the last short call one more is expected
 BATCH_BYTES = 4 * 1024 * 1024  # of JSON in one commit, and what the call that exceeds them has: large events are fewer
 TURN_EVENTS = 50  # read and hashed, or taken into a batch, in one go, before the next merchant gets its turn
-TURN_SECONDS = (
-    0.008  # of reading and hashing in one go: everyday events take half of it, odd ones would a hundred times as much
-)
-TURN_SECONDS_BESIDE_SHORT = (
-    0.001  # of long calls, where short ones are about: those wait for many turns until they are answered
-)
+# Of reading and hashing in one go: everyday events take half of it, odd ones would a hundred times as much.
+TURN_SECONDS = 0.008
+# Of long calls, where short ones are about: those wait for many turns until they are answered.
+TURN_SECONDS_BESIDE_SHORT = 0.001
 LOOK_EVENTS = 2  # from one look at the clock to the next
 STEP_EVENTS = 8  # of a call from another thread, judged between two looks around: half a millisecond
 PAUSE_SECONDS = 0.012  # between two commits of long calls, where short ones are about
