@@ -12,9 +12,8 @@ from tracklayer.db.connection import execute, rows
 
 SENDER_DIED = "SenderDied"  # says nothing of the server
 LOST_LATELY = timedelta(hours=1)
-BESIDE = timedelta(
-    minutes=1
-)  # of one alert's addresses the server may take one and refuse another, which is a wrong address
+# Of one alert's addresses the server may take one and refuse another, which is a wrong address.
+BESIDE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,9 +115,8 @@ QUIET = {
 }
 REOPEN_WITHIN = timedelta(minutes=10)  # what comes back sooner is the same trouble, and the same alert
 SEEN_GRAIN = timedelta(seconds=10)  # how exactly lastSeenAt is kept: less than the monitors' default interval
-AHEAD = timedelta(
-    minutes=1
-)  # looks pass each other by seconds: what was noted of a later time was so by a clock set back since
+# Looks pass each other by seconds: what was noted of a later time was so by a clock set back since.
+AHEAD = timedelta(minutes=1)
 
 
 class Step(StrEnum):

@@ -36,9 +36,8 @@ from tracklayer.services.webhook import MAX_URL, NoAddressError, Resolve, addres
 
 SECRET_BYTES = 32  # of 24 to 64, as Standard Webhooks has it
 OVERLAP = timedelta(hours=24)  # in which both secrets sign, so that a receiver changes over when it suits
-MOST_FORMER = (
-    10  # secrets that still sign beside the newest, since each makes a header longer: the oldest and the latest
-)
+# Secrets that still sign beside the newest, since each makes a header longer: the oldest and the latest.
+MOST_FORMER = 10
 PORTS = range(1, 65536)
 LOOK_UP_SECONDS = 5.0
 # Whoever was told that it is over hears that it is back only when it stays, by mail too: a flapping platform fills no inbox.
