@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import tempfile
 import time
@@ -24,6 +25,7 @@ __all__ = [
     "disk_of",
     "fill",
     "free_port",
+    "handlers_kept",
     "make_read_only",
     "make_room",
     "make_writable",
@@ -55,6 +57,17 @@ def disk_of(size: str, disk: Path) -> Iterator[Path]:
         yield disk
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """A command that serves takes signals for itself."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class RedisServer(ground.RedisServer):

@@ -25,7 +25,17 @@ import redis
 from tests.conftest import url_of
 from tests.factories import API_KEY_SECRET, PURCHASE, Api, Merchant, draft
 from tests.rights import as_others_have_them
-from tests.servers import RedisServer, disk_of, fill, free_port, make_read_only, refuse_scripts, running, wait_until
+from tests.servers import (
+    RedisServer,
+    disk_of,
+    fill,
+    free_port,
+    handlers_kept,
+    make_read_only,
+    refuse_scripts,
+    running,
+    wait_until,
+)
 from tracklayer import __version__
 from tracklayer.cli import doctor, main
 from tracklayer.cli.process import CommandError, generated_secret
@@ -145,7 +155,7 @@ def test_a_data_directory_of_another_user_is_one_sentence(
     folder = tmp_path / "data" / closed
     folder.chmod(0)
     try:
-        with as_others_have_them():
+        with as_others_have_them(), handlers_kept():
             assert main(command.split()) == 1
     finally:
         folder.chmod(0o700)
@@ -162,7 +172,7 @@ def test_a_file_that_is_closed_to_us_is_one_sentence_wherever_it_is_met(
 ) -> None:
     monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(tmp_path / "closed" / "data"))
     (tmp_path / "closed").mkdir(mode=0)
-    with socket.create_server(("127.0.0.1", 0)) as other, as_others_have_them():
+    with socket.create_server(("127.0.0.1", 0)) as other, as_others_have_them(), handlers_kept():
         assert main(["up", "--port", str(other.getsockname()[1])]) == 1
     (tmp_path / "closed").chmod(0o700)
     assert capsys.readouterr().err == f"tracklayer: cannot use {tmp_path}/closed/data: Permission denied\n"
@@ -217,7 +227,8 @@ def test_up_on_a_full_disk_names_the_directory(
         with suppress(OSError):
             (disk / "ballast").write_bytes(bytes(2**16))
         monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(disk))
-        assert main(["up", "--port", str(free_port())]) == 1
+        with handlers_kept():
+            assert main(["up", "--port", str(free_port())]) == 1
     assert capsys.readouterr().err == f"tracklayer: cannot write in {disk}: No space left on device\n"
 
 

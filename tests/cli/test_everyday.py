@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import orjson
 import pytest
 
 from tests.factories import META, Api, Merchant, draft, new_merchant
+from tests.servers import handlers_kept
 from tracklayer.cli import COMMANDS, alerts, main, table
 from tracklayer.clock import FrozenClock, SystemClock
 from tracklayer.db import connection, walks
@@ -608,15 +608,6 @@ def test_a_command_whose_reader_has_had_enough_ends_as_other_programs_do() -> No
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode == 128 + signal.SIGPIPE
-
-
-@contextmanager
-def handlers_kept() -> Iterator[None]:
-    """A command that serves takes signals for itself."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 EVERYDAY = (
