@@ -78,6 +78,7 @@ EXPLAINED: dict[str, str] = {
     "deliveries.place_query": BUILT,
     "deliveries.waiting_query": BUILT,
     "destinations.LAST_WAITING": ROUND,
+    "destinations.LEAD_BACK": ROUND,
     "destinations.WAITING_DESTINATIONS": ROUND,
     "destinations.count_with_any_setting": COUNT,
     "destinations.count_with_other_settings": COUNT,

@@ -496,6 +496,21 @@ def test_what_a_rest_left_behind_is_put_down_to_it_until_it_has_gone_out(scene: 
     assert scene.alerts() == [("queue_backlog", False)]
 
 
+def test_a_hold_of_a_clock_that_was_set_back_is_over_with_the_next_sweep(scene: Scene) -> None:
+    scene.clock.move(timedelta(days=1))
+    scene.fault("error")
+    scene.passes(60, every=5)
+    scene.clock.move(-timedelta(days=1))
+    scene.mend()
+    scene.passes(10)
+    scene.sends(1)
+    sweep(scene.runtime)
+    deliver_due(scene.runtime, scene.worker, scene.merchant.merchant_id, "meta")
+    with in_transaction():
+        assert rows("SELECT state FROM destinations") == [("active",)]
+        assert rows("SELECT count(*) FROM deliveries WHERE status = 'delivered'") == [(1,)]
+
+
 def test_slow_answers_are_told_as_that(scene: Scene) -> None:
     scene.passes(60, every=5)
     with in_transaction():

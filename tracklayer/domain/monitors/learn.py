@@ -111,6 +111,9 @@ WEEK_HOURS = 168
 EDGE = 0.5  # an hour next to one with less than this share of it may begin later or end earlier
 USUAL_AT_LEAST = math.log(1000)  # one silence in a thousand of random arrivals is longer
 HOUR = timedelta(hours=1)
+# And so may one next to an hour that is open for a part only: that has fewer minutes by this many, and borders on one with less
+# than ``CLOSED`` of it. Not where it goes on rising behind it, to more than it has by ``LEVEL``: that is how a day begins slowly.
+A_PART, CLOSED, LEVEL = USUAL_AT_LEAST, 0.1, 0.85
 
 
 Away = tuple[datetime, datetime]
@@ -211,7 +214,7 @@ def learn_rhythm(
     by_hour = _by_hour(own, (until - since) / timedelta(days=1))
     prior = [by_hour[place % 24] * by_day[place // 24] for place in range(WEEK_HOURS)]
     drawn = [_drawn(prior[place], found[place], weeks[place]) for place in range(WEEK_HOURS)]
-    rates = tuple(min(60.0, _edged(drawn, place)) for place in range(WEEK_HOURS))
+    rates = tuple(min(60.0, _edged(drawn, prior, place)) for place in range(WEEK_HOURS))
     rhythm = Rhythm(rates, away=tuple(away))
     swallowed = sorted(rhythm.expected(start, end) for start, end in gaps)
     usual = max(USUAL_AT_LEAST, swallowed[-2] if len(swallowed) > 1 else 0.0)
@@ -295,6 +298,19 @@ def learn_arrivals(
     return rhythm and replace(rhythm, events=sum(events for _, events in hours.values()) / minutes)
 
 
-def _edged(rates: Sequence[float], place: int) -> float:
-    least = min(rates[place - 1], rates[(place + 1) % WEEK_HOURS])
-    return least if least < EDGE * rates[place] else rates[place]
+def _edged(rates: Sequence[float], usual: Sequence[float], place: int) -> float:
+    return min(_as_if_moved(rates, usual, place, to) for to in (-1, 1))
+
+
+def _as_if_moved(rates: Sequence[float], usual: Sequence[float], place: int, to: int) -> float:
+    """What an hour has where all comes an hour later (``to`` -1) or earlier (1), unless it is about the same.
+
+    ``usual``: by the hour of the day, from many more of them.
+    """
+    own, beside, beyond = (rates[(place + far * to) % WEEK_HOURS] for far in range(3))
+    is_edge = beside < EDGE * own
+    is_level = usual[place] >= LEVEL * usual[(place - to) % WEEK_HOURS]
+    if own - beside >= A_PART and beyond < CLOSED * own and (is_edge or is_level):
+        # A shop that opens at half past may do so in this hour, too: its first half has nothing then, and not the half of it.
+        return min(beside, beyond)
+    return beside if is_edge else own
