@@ -293,13 +293,19 @@ def test_a_name_that_the_platform_itself_takes_is_not_advised_on(scene: Scene) -
 
 
 def test_a_name_for_which_no_conversion_action_is_set_is_told_unless_all_others_have_one(scene: Scene) -> None:
+    """With one for all others, a purchase by another name goes to that of purchases: to that of all others where these have several."""
     merchant_id, google = scene.merchant.merchant_id, {"customer_id": "1234567890", "refresh_token": "r" * 20}
     google |= {"client_id": "c" * 20, "client_secret": "s" * 20}
-    for actions in ({"Purchase": "7000000001"}, {"Purchase": "7000000001", "*": "7000000002"}):
+    several = {"Purchase": "7000000001", "Order Completed": "7000000003", "*": "7000000002"}
+    for actions, is_told in (
+        ({"Purchase": "7000000001"}, True),
+        ({"Purchase": "7000000001", "*": "7000000002"}, False),
+        (several, False),
+    ):
         settings = {**google, "conversion_actions": actions}
         assert isinstance(set_destination(scene.runtime, merchant_id, "google_ads", settings), Changed)
         scene.passes(8, each_minute=4, event_name="purchase")
-    assert scene.alerts() == [("event_name_unknown", "google_ads", "purchase", False)]
+        assert scene.alerts() == [("event_name_unknown", "google_ads", "purchase", is_told)]
     assert "or add purchase to the destination's settings" in scene.words("event_name_unknown")[1]
     [advice] = scene.advice("google_ads")
     assert advice.details["fate"] == "other"
