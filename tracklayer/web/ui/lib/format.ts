@@ -2,7 +2,7 @@
 
 import { Digits, type Decimal } from './exact'
 
-/** What stands for a secret, or for the part of it that is not shown, as the API writes it. */
+/** What stands for a secret, or for the part of it that is not shown, and for what is kept sealed, as the API writes it. */
 export const HIDDEN = '••••'
 
 const counts = new Intl.NumberFormat('en-US')

@@ -3,14 +3,12 @@
 import type { ComponentChildren } from 'preact'
 
 import { Digits, type Json } from '../../lib/exact'
-import { counted, money, words } from '../../lib/format'
+import { counted, HIDDEN, money, words } from '../../lib/format'
 import { JsonView } from '../../parts/Code'
 import { Facts } from '../../parts/Page'
 import { Badge } from '../../parts/Status'
 import { Time } from '../../parts/Time'
 import { length, type Event } from './story'
-
-const HIDDEN = '••••'
 
 /** Where a value came from. No browser shows who uses it: that an event or `identify` said. */
 function origin(field: string, source: string): string {

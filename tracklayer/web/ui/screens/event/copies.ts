@@ -1,10 +1,9 @@
 // The event as a call of the API: to send one like it, or to show it to somebody.
 
 import { Digits, writeJson, type Json } from '../../lib/exact'
+import { HIDDEN } from '../../lib/format'
 import { fieldsOf } from './Stored'
 import type { Event } from './story'
-
-const HIDDEN = '••••'
 
 export const MUTATION = `mutation($input: IngestEventInput!) {
   ingestEvent(input: $input) {
