@@ -16,18 +16,9 @@ from tracklayer.domain.advice import AdviceCode
 from tracklayer.domain.alert import QUIET, AlertKind, Severity
 from tracklayer.domain.alert_chart import ChartUnit, SeriesRole
 from tracklayer.domain.channel import ChannelKind, EventTopic
+from tracklayer.domain.contacts import _LINES_WITHOUT_CONTACT, PERSON_WITHOUT_CONTACT
 from tracklayer.domain.delivery import AttemptOutcome, DeliveryStatus, DestinationState, DropReason
-from tracklayer.domain.event import (
-    _LINES_WITHOUT_CONTACT,
-    _PERSON_WITHOUT_CONTACT,
-    _TEXTS,
-    MATCHABLE_LISTS,
-    USER_FIELDS,
-    Content,
-    CustomData,
-    Device,
-    UserData,
-)
+from tracklayer.domain.event import MATCHABLE_LISTS, TEXT_FIELDS, USER_FIELDS, Content, CustomData, Device, UserData
 from tracklayer.domain.facts import FACTS, NO_IDENTIFIERS
 from tracklayer.domain.identifiers import WORDS
 from tracklayer.domain.standing import GivenUpBy
@@ -118,9 +109,9 @@ def test_in_each_text_that_leaves_in_plain_contacts_are_looked_for() -> None:
     def texts(kind: type) -> set[str]:
         return {one.name for one in fields(kind) if one.type in ("str", "str | None")}
 
-    assert set(_TEXTS) == texts(CustomData) - {"currency"}
+    assert set(TEXT_FIELDS) == texts(CustomData) - {"currency"}
     assert set(_LINES_WITHOUT_CONTACT) == texts(Content)
-    assert set(_PERSON_WITHOUT_CONTACT) == set(USER_FIELDS) - HASHED - NO_PLACE_OF_A_CONTACT
+    assert set(PERSON_WITHOUT_CONTACT) == set(USER_FIELDS) - HASHED - NO_PLACE_OF_A_CONTACT
 
 
 def test_the_days_that_events_may_be_kept_for_are_the_same_for_services_the_api_and_the_table() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tracklayer.domain import identifiers, normalise, phone
-from tracklayer.domain.event import ReadEvent, read_event
 from tracklayer.domain.normalise import hashed_once, state_in, zip_code_in
 from tracklayer.domain.personal import MAX_URL, without_personal_properties, without_personal_url
+from tracklayer.domain.read_event import ReadEvent, read_event
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 DE = frozenset({"DE"})

@@ -18,7 +18,7 @@ from tests.domain.cards import KINDS, TEXTS, WAYS, card_number, with_check_digit
 from tests.drawing import drawn
 from tests.factories import draft
 from tracklayer.domain.card import find_card_data, may_name_card_data
-from tracklayer.domain.event import read_event
+from tracklayer.domain.read_event import read_event
 
 VISA = "4111111111111111"
 SPACED = "4111 1111 1111 1111"

@@ -31,17 +31,13 @@ from tracklayer.domain.event import (
     CustomData,
     Device,
     Event,
-    ReadEvent,
     UserData,
-    read_decimal,
-    read_event,
-    read_instant,
-    readable_event_id,
-    write_instant,
 )
 from tracklayer.domain.json_text import read_json
 from tracklayer.domain.normalise import Matchable, sha256_hex
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.read_event import ReadEvent, read_event, readable_event_id
+from tracklayer.domain.values import read_decimal, read_instant, write_instant
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 US = frozenset({"US"})

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tests.factories import draft
-from tracklayer.domain.event import USER_FIELDS, Consent, CustomData, Event, ReadEvent, UserData, read_event
+from tracklayer.domain.event import USER_FIELDS, Consent, CustomData, Event, UserData
 from tracklayer.domain.facts import (
     AHEAD_FROM,
     BITS,
@@ -22,6 +22,7 @@ from tracklayer.domain.facts import (
     refusal_of,
 )
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.read_event import ReadEvent, read_event
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 

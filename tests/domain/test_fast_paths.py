@@ -20,8 +20,9 @@ from tests.drawing import drawn
 from tests.factories import PURCHASE, draft
 from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.card import find_card_data, may_hold_card_data, may_name_card_data
-from tracklayer.domain.event import read_decimal, read_event
 from tracklayer.domain.personal import _clean_url, without_personal_url
+from tracklayer.domain.read_event import read_event
+from tracklayer.domain.values import read_decimal
 
 REPEATABLE = drawn(300)
 

@@ -16,16 +16,9 @@ from hypothesis import strategies as st
 from tests.drawing import drawn
 from tracklayer import mappers
 from tracklayer.domain.delivery import BatchRejected, DropReason, Outcome, PlatformReply
-from tracklayer.domain.event import (
-    ACTION_SOURCES,
-    CONSENT_STATES,
-    MATCHABLE_LISTS,
-    USER_FIELDS,
-    Event,
-    ReadEvent,
-    read_event,
-)
+from tracklayer.domain.event import ACTION_SOURCES, CONSENT_STATES, MATCHABLE_LISTS, USER_FIELDS, Event
 from tracklayer.domain.normalise import is_nobodys
+from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused, Setting, SettingKind
 from tracklayer.services.destinations import check_settings, example_settings

@@ -23,8 +23,9 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.domain.event import Event
 from tracklayer.domain.normalise import sha256_hex as sha
+from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers import outgoing
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.ga4 import MAPPER

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from tracklayer.domain.event import ACTION_SOURCES, ReadEvent, read_event
+from tracklayer.domain.event import ACTION_SOURCES
 from tracklayer.domain.facts import IDENTIFIERS
+from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers import PLATFORMS, mapper_for, outgoing
 from tracklayer.mappers.base import Mapped
 from tracklayer.services.destinations import example_settings

@@ -27,8 +27,9 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import ACTION_SOURCES, Event, ReadEvent, read_event
+from tracklayer.domain.event import ACTION_SOURCES, Event
 from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused, RuleVerdict
 from tracklayer.mappers.meta import MAPPER
 from tracklayer.mappers.outgoing import map_event

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.drawing import drawn
 from tracklayer.domain import identifiers
 from tracklayer.domain.delivery import CONSENT_MISSING, DropReason
-from tracklayer.domain.event import PLAIN_USER_FIELDS, Event, ReadEvent, read_event
+from tracklayer.domain.event import PLAIN_USER_FIELDS, Event
+from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import COMMON_SETTINGS, Mapped, Mapper, Refused, RuleVerdict, unix_seconds

@@ -20,7 +20,8 @@ from tracklayer.domain.delivery import (
     Rejected,
     Unreachable,
 )
-from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.domain.event import Event
+from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.pinterest import MAPPER

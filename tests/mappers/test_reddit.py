@@ -21,7 +21,8 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.domain.event import Event
+from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.outgoing import map_event

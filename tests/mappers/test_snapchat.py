@@ -21,8 +21,9 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event, ReadEvent, read_event
+from tracklayer.domain.event import Event
 from tracklayer.domain.normalise import sha256_hex
+from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.snapchat import MAPPER

@@ -11,7 +11,7 @@ import pytest
 from tests.factories import INGEST, INGEST_MANY, PURCHASE, Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.domain.event import MAX_UNKNOWN
+from tracklayer.domain.event_fields import MAX_UNKNOWN
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.schema.ids import encode

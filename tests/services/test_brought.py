@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.factories import draft
-from tracklayer.domain.event import ReadEvent, read_event
 from tracklayer.domain.normalise import sha256_hex
 from tracklayer.domain.person import people_of_event, tokens_of_email
+from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.sealing import Sealer
 from tracklayer.services.erase import MOST_BROUGHT, Tale, Wanted
 from tracklayer.services.persist import to_record

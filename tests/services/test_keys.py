@@ -25,7 +25,7 @@ from tracklayer.cli.process import runtime_of
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.domain.event import write_instant
+from tracklayer.domain.values import write_instant
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.channels import ChannelSet, Wish, set_channel

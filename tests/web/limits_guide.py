@@ -12,7 +12,7 @@ from tracklayer.db import sign_ins
 from tracklayer.db.channels import MAX_CHANNELS
 from tracklayer.db.connection import READ_TIMEOUT_MS
 from tracklayer.domain import collector as collected
-from tracklayer.domain import event, identifiers, personal, retry, wire
+from tracklayer.domain import event, event_fields, identifiers, personal, retry, wire
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS
 from tracklayer.schema import MAX_TEXT, MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
 from tracklayer.schema.fair import LONG_BODY
@@ -68,7 +68,7 @@ def tables() -> list[str]:
                 ),
                 (
                     "mistakes that are told of one input",
-                    f"{payloads.MAX_USER_ERRORS}, and the first {event.MAX_UNKNOWN} unknown fields of each object",
+                    f"{payloads.MAX_USER_ERRORS}, and the first {event_fields.MAX_UNKNOWN} unknown fields of each object",
                     "the others are not told",
                 ),
                 (

@@ -31,17 +31,10 @@ from tracklayer.domain import watch
 from tracklayer.domain.advice import AdviceCode
 from tracklayer.domain.alert import AlertKind
 from tracklayer.domain.delivery import AttemptOutcome, DropReason
-from tracklayer.domain.event import (
-    ACTION_SOURCES,
-    CONSENT_FIELDS,
-    CUSTOM_FIELDS,
-    EVENT_FIELDS,
-    MAX_UNKNOWN,
-    USER_FIELDS,
-    ReadEvent,
-    read_event,
-)
+from tracklayer.domain.event import ACTION_SOURCES, CONSENT_FIELDS, CUSTOM_FIELDS, EVENT_FIELDS, USER_FIELDS
+from tracklayer.domain.event_fields import MAX_UNKNOWN
 from tracklayer.domain.problem import CODES
+from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.schema import MAX_TEXT, MAX_TOKENS, errors, schema

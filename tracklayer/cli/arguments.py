@@ -13,7 +13,7 @@ from tracklayer.cli.process import CommandError, UsageError, merchant_id_of
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import merchant_by_id, page_of_merchants
 from tracklayer.domain import ids
-from tracklayer.domain.event import read_instant
+from tracklayer.domain.values import read_instant
 
 MOST_ROWS = 10_000  # of a list: whoever wants more exports
 DEFAULT_ROWS = 50

@@ -25,7 +25,7 @@ from tracklayer.cli.process import CommandError, print_json, runtime_of
 from tracklayer.cli.shapes import delivery_json
 from tracklayer.cli.table import text_of
 from tracklayer.db.connection import ReadTimeoutError
-from tracklayer.domain.event import write_instant
+from tracklayer.domain.values import write_instant
 from tracklayer.loading import load
 from tracklayer.runtime import Runtime
 from tracklayer.services.export import Page, Place, event_as_sent, export_pages

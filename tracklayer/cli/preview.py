@@ -15,7 +15,7 @@ import orjson
 from tracklayer.cli.process import CommandError, print_json, read_json
 from tracklayer.clock import SystemClock
 from tracklayer.domain import json_text
-from tracklayer.domain.event import read_instant
+from tracklayer.domain.values import read_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.mappers.base import RuleVerdict
 from tracklayer.services.preview import Prepared, Preview, prepare, preview

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from tracklayer.domain.event import write_instant
+from tracklayer.domain.values import write_instant
 
 
 class DeliveryStatus(StrEnum):

@@ -275,7 +275,7 @@ _OPAQUE_ID = Format(
 _META = "must look like fb.1.1596403881668.1116446470: the third part is the creation time in milliseconds, 13 digits"
 _EMAIL = "must be an address such as jane@example.com, or its SHA-256 as 64 hexadecimal digits"
 
-# A phone needs to know the default countries: see ``event.py``.
+# A phone needs to know the default countries: see ``event_fields.py``.
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "email": Format(_EVERYDAY_EMAIL.fullmatch, _email, _EMAIL),

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-from tracklayer.domain.event import write_instant
+from tracklayer.domain.values import write_instant
 
 # A double keeps 15 digits of any number, and 64 bits keep an integer of 16. What may be changed is longer: with its point,
 # or its exponent, at least so many of these signs.

@@ -26,10 +26,11 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import NO_DEVICE, Event, read_decimal
+from tracklayer.domain.event import NO_DEVICE, Event
 from tracklayer.domain.event_names import is_refund
 from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address, usable, web_url
 from tracklayer.domain.personal import without_personal_url
+from tracklayer.domain.values import read_decimal
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     CONSENT_DENIED,

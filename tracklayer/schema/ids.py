@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from tracklayer.domain.event import read_instant
 from tracklayer.domain.ids import MAX_TEXT, cursor, decode, encode, parts_of
 from tracklayer.domain.text import is_storable
+from tracklayer.domain.values import read_instant
 from tracklayer.schema import errors
 
 __all__ = ["cursor", "decode", "encode", "parts_of", "read_cursor", "text_argument"]  # all of ids is known from here

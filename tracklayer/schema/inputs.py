@@ -1,4 +1,4 @@
-"""What callers send. ``to_draft`` turns an input into the snake_case JSON that ``domain.event`` reads."""
+"""What callers send. ``to_draft`` turns an input into the snake_case JSON that ``domain.read_event`` reads."""
 
 from __future__ import annotations
 
@@ -15,19 +15,13 @@ from strawberry.types.base import StrawberryList, StrawberryOptional
 
 from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.events import EventSearch
-from tracklayer.domain.event import (
-    MAX_PROBLEMS,
-    MAX_UNKNOWN,
-    Misfit,
-    as_list,
-    is_numbered,
-    unknown_field,
-    write_instant,
-)
+from tracklayer.domain.event_fields import MAX_PROBLEMS, MAX_UNKNOWN, unknown_field
 from tracklayer.domain.problem import Part, Problem
 from tracklayer.domain.problem import worded as in_words
+from tracklayer.domain.read_event import Misfit
 from tracklayer.domain.spelling import camel
 from tracklayer.domain.text import bare
+from tracklayer.domain.values import as_list, is_numbered, write_instant
 from tracklayer.schema.compiled.coercion import Alone, Drafted, draft_of
 from tracklayer.schema.enums import (
     ActionSource,
@@ -371,7 +365,7 @@ def _fields_of(cls: type) -> dict[str, Any]:
 
 def _as_far_as_it_goes(cls: type, sent: Any, at: tuple[str, ...], unknown: list[Problem]) -> Any:
     """Something that is no input of ``cls`` with the names of a draft where there are any; fields that do not exist are
-    left out and named in ``unknown``. Its values are as they were sent: ``domain.event`` says what is wrong with them.
+    left out and named in ``unknown``. Its values are as they were sent: ``domain.read_event`` says what is wrong with them.
     """
     if not isinstance(sent, dict):
         return sent

@@ -1,6 +1,6 @@
 """DateTime, JSON and Decimal as the contract words them.
 
-Input of DateTime and Decimal is passed on as it came and judged by ``domain.event``: one bad instant in a batch of a
+Input of DateTime and Decimal is passed on as it came and judged by ``domain.read_event``: one bad instant in a batch of a
 thousand events is that event's problem, with its path, and never an error of the whole operation.
 """
 
@@ -13,8 +13,8 @@ import strawberry
 from graphql import FloatValueNode, GraphQLError, ValueNode, value_from_ast_untyped
 from strawberry.schema.config import StrawberryConfig
 
-from tracklayer.domain.event import read_instant, write_instant
 from tracklayer.domain.json_text import exact_number
+from tracklayer.domain.values import read_instant, write_instant
 
 DateTime = NewType("DateTime", object)
 JSON = NewType("JSON", object)

@@ -12,10 +12,10 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.erasures import is_any_suppressed
 from tracklayer.db.lateness import arrival, begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
-from tracklayer.domain.event import read_event
 from tracklayer.domain.identifiers import FORMATS
 from tracklayer.domain.person import of_browser, tokens_of_added, tokens_of_event
 from tracklayer.domain.problem import Name, Problem, worded
+from tracklayer.domain.read_event import read_event
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import LATE_SECONDS
 from tracklayer.services.linking import links_of

@@ -20,10 +20,10 @@ from tracklayer.db.events import EventRow, Key, Stored
 from tracklayer.db.lateness import KNOWN_SECONDS, begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
-from tracklayer.domain.event import ReadEvent, read_event, readable_event_id, readable_event_name, readable_sale
 from tracklayer.domain.facts import OTHERS, facts_left_alone, facts_of, host_of, refusal_of
 from tracklayer.domain.person import of_browser, to_leave_alone, tokens_of_event
 from tracklayer.domain.problem import Name, Problem
+from tracklayer.domain.read_event import ReadEvent, read_event, readable_event_id, readable_event_name, readable_sale
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist

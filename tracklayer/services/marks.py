@@ -19,7 +19,7 @@ from tracklayer.db.erasures import KeyRow
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
-from tracklayer.domain.event import read_event
+from tracklayer.domain.read_event import read_event
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer, SealError
 from tracklayer.services.persist import to_record

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from tracklayer.domain.delivery import DropReason, PlatformRequest
-from tracklayer.domain.event import MATCHABLE_LISTS, read_event, read_identifier
+from tracklayer.domain.event import MATCHABLE_LISTS
+from tracklayer.domain.event_fields import read_identifier
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.read_event import read_event
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import KEEPS_PLAIN, Mapped, Mapper, RuleVerdict
 from tracklayer.mappers.outgoing import map_event

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from tracklayer.db import destinations as db
 from tracklayer.db.connection import session
 from tracklayer.domain.delivery import BatchRejected, Claim, DeliveryKey, LoggedAttempt
-from tracklayer.domain.event import read_event
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.read_event import read_event
 from tracklayer.domain.retry import judge_attempt
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, RuleVerdict

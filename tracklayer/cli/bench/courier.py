@@ -14,7 +14,8 @@ from tracklayer.cli.bench.ingest import purchase
 from tracklayer.db import connection, deliveries
 from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.delivery import PlatformReply, PlatformRequest, Reply
-from tracklayer.domain.event import ReadEvent, read_event, write_instant
+from tracklayer.domain.read_event import ReadEvent, read_event
+from tracklayer.domain.values import write_instant
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped
 from tracklayer.mappers.outgoing import map_event

@@ -26,7 +26,7 @@ from tracklayer.cli.bench.roles import Crowd, Installation, installation, wait_f
 from tracklayer.cli.process import CommandError, print_json
 from tracklayer.db.connection import LONG_SECONDS, execute, in_transaction, rows, session, statements_within
 from tracklayer.db.merchants import merchant_holder
-from tracklayer.domain.event import write_instant
+from tracklayer.domain.values import write_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.ingest import ingest_events

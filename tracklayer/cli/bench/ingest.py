@@ -27,7 +27,8 @@ from tracklayer.cli.bench.ground import (
 from tracklayer.cli.bench.load import ID_MARK, TAIL_MARK
 from tracklayer.cli.process import CommandError, print_json
 from tracklayer.db.connection import rows, session
-from tracklayer.domain.event import ReadEvent, read_event, write_instant
+from tracklayer.domain.read_event import ReadEvent, read_event
+from tracklayer.domain.values import write_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.services.destinations import sandbox_destinations

@@ -21,7 +21,8 @@ from tracklayer.cli.bench.meta_sdk import seconds_of
 from tracklayer.cli.preview import written
 from tracklayer.cli.process import CommandError, print_json
 from tracklayer.clock import SystemClock
-from tracklayer.domain.event import ReadEvent, read_event, write_instant
+from tracklayer.domain.read_event import ReadEvent, read_event
+from tracklayer.domain.values import write_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.mappers.base import unix_seconds
 from tracklayer.mappers.outgoing import map_event

@@ -25,9 +25,9 @@ from tracklayer.cli.process import CommandError, print_json
 from tracklayer.db.connection import database, execute, in_transaction, rows, unlimited_session
 from tracklayer.db.counters import ACTIVITY, COHORT
 from tracklayer.db.merchants import merchant_holder
-from tracklayer.domain.event import write_instant
 from tracklayer.domain.monitors.learn import WEEK_HOURS, Rhythm
 from tracklayer.domain.monitors.tracking_stopped import told_after
+from tracklayer.domain.values import write_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.services import monitor

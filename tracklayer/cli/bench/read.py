@@ -26,7 +26,7 @@ from tracklayer.cli.process import CommandError, print_json
 from tracklayer.db import connection
 from tracklayer.db.connection import database, execute, in_transaction, rows, unlimited_session
 from tracklayer.db.merchants import merchant_holder
-from tracklayer.domain.event import write_instant
+from tracklayer.domain.values import write_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.ingest import ingest_events

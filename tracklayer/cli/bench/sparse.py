@@ -26,7 +26,7 @@ from tracklayer.db.events import run_statement
 from tracklayer.db.lateness import begin_storing
 from tracklayer.db.merchants import KeyHolder, merchant_holder
 from tracklayer.domain.delivery import Acknowledged, PlatformReply
-from tracklayer.domain.event import write_instant
+from tracklayer.domain.values import write_instant
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.ingest import LATE_SECONDS, judge, store

@@ -39,7 +39,7 @@ from tracklayer.cli.bench.sparse import platforms
 from tracklayer.cli.process import print_json
 from tracklayer.db.connection import database, execute, in_transaction, rows, session, unlimited_session
 from tracklayer.db.merchants import merchant_holder
-from tracklayer.domain.event import write_instant
+from tracklayer.domain.values import write_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.privacy import purge_expired

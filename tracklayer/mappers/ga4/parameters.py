@@ -15,9 +15,10 @@ import orjson
 
 from tracklayer.domain import normalise
 from tracklayer.domain.email_address import holds_email
-from tracklayer.domain.event import Content, Event, read_decimal
+from tracklayer.domain.event import Content, Event
 from tracklayer.domain.google_tag import session_id
 from tracklayer.domain.identifiers import web_url
+from tracklayer.domain.values import read_decimal
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, has_fractions, number
 
 MAX_PARAMETERS = 25

@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.domain.delivery import Auth, DropReason, PlatformRequest, RefreshedToken, ServiceAccount
-from tracklayer.domain.event import Event, read_decimal, read_instant
+from tracklayer.domain.event import Event
 from tracklayer.domain.event_names import is_made_purchase, is_refund, may_be_purchase
 from tracklayer.domain.problem import Problem
+from tracklayer.domain.values import read_decimal, read_instant
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
     CONSENT_OK,

@@ -13,10 +13,11 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tracklayer.domain import normalise
-from tracklayer.domain.event import CustomData, Event, read_decimal
+from tracklayer.domain.event import CustomData, Event
 from tracklayer.domain.identifiers import machine_address, usable
 from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.text import with_ascii_digits
+from tracklayer.domain.values import read_decimal
 from tracklayer.mappers.base import (
     RuleVerdict,
     Settings,

@@ -21,7 +21,7 @@ from tracklayer.db.quality import Counts, Place, Sampled, Shop
 from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.domain.alert import AlertKind, Finding, Subject
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.event import Event, read_event
+from tracklayer.domain.event import Event
 from tracklayer.domain.event_names import is_sale, may_be_purchase, meant
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.event_name_unknown import (
@@ -44,6 +44,7 @@ from tracklayer.domain.monitors.learn import LEARN_FROM
 from tracklayer.domain.monitors.likely_duplicates import Conversion, judge_likely_duplicates
 from tracklayer.domain.monitors.value_lost import Measure, Sample, Usual, judge_value_lost, learn_usual
 from tracklayer.domain.normalise import is_placeholder
+from tracklayer.domain.read_event import read_event
 from tracklayer.mappers import PLATFORMS, mapper_for, title_of
 from tracklayer.mappers.base import Mapped, Mapper, Refused
 from tracklayer.mappers.outgoing import map_event

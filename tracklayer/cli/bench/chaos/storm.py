@@ -16,7 +16,7 @@ from tracklayer.cli.bench.ground import ground
 from tracklayer.cli.bench.roles import Crowd, Installation, installation
 from tracklayer.cli.process import CommandError
 from tracklayer.db.connection import DatabaseAwayError, rows, session
-from tracklayer.domain.event import write_instant
+from tracklayer.domain.values import write_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.invariants import check_invariants

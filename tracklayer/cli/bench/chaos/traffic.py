@@ -15,7 +15,7 @@ from tracklayer.cli.bench.ingest import INGEST_MANY, camel, purchase
 from tracklayer.cli.bench.roles import Installation
 from tracklayer.cli.process import CommandError
 from tracklayer.db.connection import DatabaseAwayError, rows, session
-from tracklayer.domain.event import write_instant
+from tracklayer.domain.values import write_instant
 
 BATCH = 20  # events of one request
 SENDERS = 4
