@@ -20,8 +20,9 @@ import orjson
 import pytest
 
 from tracklayer.domain.delivery import Acknowledged, BatchRejected, Outcome, PlatformReply, RateLimited, Unreachable
+from tracklayer.domain.waits import LONGEST_WAIT, http_date
 from tracklayer.mappers import PLATFORMS, mapper_for
-from tracklayer.mappers.base import LONGEST_WAIT, http_date, plain_words, quiet_message, retry_after, safe_message
+from tracklayer.mappers.base import plain_words, quiet_message, retry_after, safe_message
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 REPLIES = 4000  # of each platform: a second or two for all of them

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from enum import Enum
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from tracklayer.domain import normalise
+from tracklayer.domain import normalise, waits
 from tracklayer.domain.delivery import (
     INTERCEPTED,
     INTERFACE_VERSION,
@@ -316,6 +315,10 @@ class Verdicts(list[RuleVerdict]):
         self.append(RuleVerdict(rule, False, message, field))
         return Refused(reason, message, field, tuple(self))
 
+    def refuse_name(self, message: str) -> Refused:
+        """Of an event that the platform, or this destination, has no name for."""
+        return self.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+
     def page_of(self, event: Event, rule: str = "event_source_url") -> str | None:
         """The address of the event's page; None, which is said, for what is none."""
         url = event.event_source_url
@@ -546,43 +549,14 @@ def no_answer_of_the_platform(reply: PlatformReply) -> Unreachable | None:
     return Unreachable(message, reply.status, retry_after(reply), may_have_arrived=False, code=INTERCEPTED)
 
 
-LONGEST_WAIT = 2.0**31  # seconds: what is more is no time but a number, and is taken for this (RFC 9111, 1.2.2)
-
-
 def retry_after(reply: PlatformReply) -> float | None:
-    """Seconds that a Retry-After header asks for, as a number or as a date (RFC 9110, 10.2.3); None: it says neither.
-
-    A date that has passed is 0. How long is really waited is not decided here.
-    """
-    text = reply.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
-        return min(float(text), LONGEST_WAIT)
-    return seconds_until(http_date(text), reply)
+    """Seconds that its Retry-After asks for; None: it says none that can be read. How long is really waited is not decided here."""
+    return waits.retry_after(reply.headers, reply.received_at)
 
 
 def seconds_until(instant: datetime | None, reply: PlatformReply) -> float | None:
-    """From the answer's own Date, or else from when it arrived: a platform's clock is compared with itself.
-
-    None where one of the two is not known.
-    """
-    told_at = http_date(reply.headers.get("date", "")) or reply.received_at
-    if instant is None or told_at is None:
-        return None
-    return min(max((instant - told_at).total_seconds(), 0.0), LONGEST_WAIT)
-
-
-_HTTP_DATE = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? [A-Za-z0-9 :-]{14,30}", re.IGNORECASE)
-
-
-def http_date(text: str) -> datetime | None:
-    """An HTTP-date in any of its three forms (RFC 9110, 5.6.7); None for anything else."""
-    if not _HTTP_DATE.fullmatch(text.strip()):
-        return None
-    try:
-        found = parsedate_to_datetime(text.strip())
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError, IndexError):
-        return None
+    """By the platform's own clock, where its answer tells that."""
+    return waits.seconds_until(instant, reply.headers, reply.received_at)
 
 
 # What platforms' words may repeat of what was sent, whichever platform it is: one rule for all of them.

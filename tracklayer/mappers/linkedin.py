@@ -197,7 +197,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("conversion_rules") or ()):
         message = "LinkedIn has no refund: it would be counted as one more conversion"
-        return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+        return verdicts.refuse_name(message)
     rules = settings.get("conversion_rules") or {}
     if rule := rules.get(event.event_name):
         verdicts.ok(_RULE_OK)
@@ -205,7 +205,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.ok(_RULE_STAR)
     else:
         message = "no conversion rule is set for this event name in conversion_rules"
-        return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+        return verdicts.refuse_name(message)
     if now - event.occurred_at > MAX_AGE:
         message = "older than the 90 days that LinkedIn takes"
         return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)

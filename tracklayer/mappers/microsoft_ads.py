@@ -186,7 +186,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     verdicts.ok(CONSENT_OK if consent != "denied" else _CONSENT_D if _says_consent(event) else _CONSENT_D_BY_DEFAULT)
     if is_refund(event.event_name, settings.get("event_names") or ()):
         message = "the Conversions API has no refund: it would be counted as one more conversion"
-        return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+        return verdicts.refuse_name(message)
     is_page = event.event_name == "PageView"
     if is_page:
         verdicts.ok(_NAME_PAGE)

@@ -193,12 +193,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         return verdicts.refuse_denied()
     verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("custom_event_names") or ()):
-        return verdicts.refuse(
-            DropReason.UNSUPPORTED_EVENT,
-            "event_name",
-            "event_name",
-            "Pinterest has no refund that would take back a checkout",
-        )
+        return verdicts.refuse_name("Pinterest has no refund that would take back a checkout")
     name, verdict = _name(event.event_name, settings)
     verdicts.ok(verdict)
     source = _action_source(event)

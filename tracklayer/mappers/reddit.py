@@ -202,12 +202,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         return verdicts.refuse_denied()
     verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("custom_event_names") or ()):
-        return verdicts.refuse(
-            DropReason.UNSUPPORTED_EVENT,
-            "event_name",
-            "event_name",
-            "Reddit has no refund: as a custom event it would take nothing off the purchase",
-        )
+        return verdicts.refuse_name("Reddit has no refund: as a custom event it would take nothing off the purchase")
     kind = {"tracking_type": EVENT_NAMES.get(event.event_name, "CUSTOM")}
     if kind["tracking_type"] == "CUSTOM":
         name = _custom_name(event.event_name, settings)

@@ -305,13 +305,10 @@ def _taken_as(
     verdicts.ok(CONSENT_OK)
     name = _event_name(event.event_name, settings, verdicts)
     if name is None:
-        return verdicts.refuse(
-            DropReason.UNSUPPORTED_EVENT,
-            "event_name",
-            "event_name",
-            "Snapchat has no refund"
-            if is_refund(event.event_name, settings.get("custom_event_map") or ())
-            else "no event of Snapchat: map it in custom_event_map to CUSTOM_EVENT_1 to CUSTOM_EVENT_5",
+        if is_refund(event.event_name, settings.get("custom_event_map") or ()):
+            return verdicts.refuse_name("Snapchat has no refund")
+        return verdicts.refuse_name(
+            "no event of Snapchat: map it in custom_event_map to CUSTOM_EVENT_1 to CUSTOM_EVENT_5"
         )
     if not settings.get(asset):
         return verdicts.refuse(

@@ -266,12 +266,7 @@ def _taken_as(
         return verdicts.refuse_denied()
     verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("event_names") or ()):
-        return verdicts.refuse(
-            DropReason.UNSUPPORTED_EVENT,
-            "event_name",
-            "event_name",
-            "TikTok has no refund that would take back a sale",
-        )
+        return verdicts.refuse_name("TikTok has no refund that would take back a sale")
     if not settings.get(asset):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,

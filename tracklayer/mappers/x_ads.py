@@ -185,7 +185,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("event_ids") or ()):
         message = "X has no refund: it would be counted as one more conversion"
-        return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+        return verdicts.refuse_name(message)
     tags = settings.get("event_ids") or {}
     if tag := tags.get(event.event_name):
         verdicts.ok(_TAG_OK)
@@ -193,7 +193,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.ok(_TAG_STAR)
     else:
         message = "no event tag is set for this event name in event_ids"
-        return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+        return verdicts.refuse_name(message)
     limit = _age_limit(event.action_source, settings)
     if now - event.occurred_at > limit:
         message = f"older than the {limit.days} days that are set for X"

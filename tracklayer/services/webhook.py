@@ -21,8 +21,7 @@ import httpcore
 import httpx
 
 from tracklayer.domain.address import is_loopback, is_public
-from tracklayer.domain.delivery import PlatformReply
-from tracklayer.mappers.base import retry_after
+from tracklayer.domain.waits import retry_after
 
 SECONDS = 10.0  # of all: looking the name up, connecting, TLS, sending, and the answer's first line
 CONNECT_SECONDS = 4.0  # of one address, so that there is time for another one
@@ -257,7 +256,7 @@ def _judged(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
     if status == 410:
         return Answer(status, "It answered 410: there is nothing at this address any more.")
     said = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reversed(headers)}
-    wish = retry_after(PlatformReply(status, headers=said, received_at=datetime.now(UTC)))
+    wish = retry_after(said, datetime.now(UTC))
     return Answer(status, f"It answered {status}.", min(LONGEST_WISH, wish or 0.0))
 
 

@@ -93,7 +93,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         action, verdict = _conversion_action(event.event_name, actions)
     if action is None:
         message = "no conversion action is set for this event name in conversion_actions"
-        return verdicts.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+        return verdicts.refuse_name(message)
     verdicts.ok(verdict)
     is_tagged = action in [str(tagged) for tagged in settings.get("tag_conversion_actions") or ()]
     if is_tagged and event.action_source != "website":
