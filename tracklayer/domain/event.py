@@ -27,10 +27,11 @@ from tracklayer.domain.card import (
     may_hold_card_number,
     may_name_card_data,
 )
+from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.event_names import is_refund, is_sale
 from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, is_everyday_product, is_plain_digest
-from tracklayer.domain.personal import MAX_URL, holds_contact, without_personal_properties, without_personal_url
+from tracklayer.domain.personal import MAX_URL, without_personal_properties, without_personal_url
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 from tracklayer.domain.text import bare, is_blank, without_invisible
 
