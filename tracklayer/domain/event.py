@@ -20,13 +20,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import orjson
 
 from tracklayer.domain import identifiers, normalise
-from tracklayer.domain.card import (
-    card_name,
-    find_card_data,
-    may_hold_card_data,
-    may_hold_card_number,
-    may_name_card_data,
-)
+from tracklayer.domain.card import find_card_data, may_hold_card_data, may_hold_card_number, may_name_card_data
+from tracklayer.domain.card_names import card_name
 from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.event_names import is_refund, is_sale
 from tracklayer.domain.identifiers import is_plain_url

@@ -120,7 +120,6 @@ def _may_hold_contact(text: str) -> bool:
 
 # URLs --------------------------------------------------------------------------------------------------------------
 
-
 _AUTHORITY = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9+.\-]*:)?//([^/?#\\]*)")
 _CREDENTIALS = re.compile(r".*(?:@|%(?:25)*40)", re.DOTALL)
 _IN_PATH = re.compile(r"([/;])")
@@ -237,7 +236,6 @@ _UNNAMED = "(a name that is not shown)"
 
 
 # Properties --------------------------------------------------------------------------------------------------------
-
 
 _NUMBERED = frozenset(
     {Kind.PHONE, Kind.HOUSE, Kind.ZIP, Kind.ANY_ZIP, Kind.BIRTH, Kind.DOCUMENT}
