@@ -26,7 +26,7 @@ from tracklayer.cli.process import CommandError, print_no_more, runtime_of, sett
 from tracklayer.cli.roles import observed
 from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, address_of, listen, scheduling, serve_http, working
 from tracklayer.domain.event import write_instant
-from tracklayer.domain.watch import ROLES
+from tracklayer.domain.installation import ROLES
 from tracklayer.mappers import PLATFORMS
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.deliver import INVENTED
