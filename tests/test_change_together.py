@@ -16,9 +16,9 @@ from tracklayer.domain.advice import AdviceCode
 from tracklayer.domain.alert import QUIET, AlertKind, Severity
 from tracklayer.domain.alert_chart import ChartUnit, SeriesRole
 from tracklayer.domain.channel import ChannelKind, EventTopic
-from tracklayer.domain.contacts import _LINES_WITHOUT_CONTACT, PERSON_WITHOUT_CONTACT
 from tracklayer.domain.delivery import AttemptOutcome, DeliveryStatus, DestinationState, DropReason
 from tracklayer.domain.event import MATCHABLE_LISTS, TEXT_FIELDS, USER_FIELDS, Content, CustomData, Device, UserData
+from tracklayer.domain.event_contacts import _LINES_WITHOUT_CONTACT, PERSON_WITHOUT_CONTACT
 from tracklayer.domain.facts import FACTS, NO_IDENTIFIERS
 from tracklayer.domain.identifiers import WORDS
 from tracklayer.domain.standing import GivenUpBy

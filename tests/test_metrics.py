@@ -20,7 +20,7 @@ from tracklayer.db import heartbeats as db_beats
 from tracklayer.db.connection import after_commit, execute, in_transaction
 from tracklayer.db.counters import LATENCY_BOUNDS
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
-from tracklayer.domain.watch import OLD
+from tracklayer.domain.installation import OLD
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.alert import settle_findings

@@ -77,7 +77,7 @@ STAIRS: dict[str, frozenset[str]] = {
             "db.connection",
             "db.workers",
             "db.schedule",
-            "domain.watch",
+            "domain.trouble",
         }
     ),
     "schema": _DOORS | {"schema", "buckets", "request_id", "tracing"},

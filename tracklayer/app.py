@@ -23,7 +23,7 @@ from tracklayer import metrics
 from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError, run_in_db_thread
 from tracklayer.domain.site import Site
-from tracklayer.domain.watch import Trouble
+from tracklayer.domain.trouble import Trouble
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS
 from tracklayer.request_id import HEADER, identified
 from tracklayer.runtime import Runtime, spare_collector

@@ -32,7 +32,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import alert_mails, connection
 from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
 from tracklayer.db.heartbeats import beats, forget_old_beats
-from tracklayer.domain.watch import JOBS
+from tracklayer.domain.installation import JOBS
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.channels import ChannelSet, Wish, remove_channel, set_channel

@@ -23,8 +23,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.drawing import drawn
+from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.normalise import sha256_hex
-from tracklayer.domain.personal import holds_contact, without_personal_properties, without_personal_url
+from tracklayer.domain.personal import without_personal_properties, without_personal_url
 
 REPEATABLE = drawn(400)
 DIGEST = sha256_hex("jane@example.com")

@@ -8,21 +8,9 @@ from typing import Any
 import pytest
 
 from tracklayer.domain.alert import Severity
-from tracklayer.domain.watch import (
-    ROLES,
-    Beat,
-    Down,
-    Facts,
-    JobFacts,
-    Trouble,
-    Untold,
-    Waiting,
-    all_is_well,
-    database_trouble,
-    has_run,
-    judge,
-    undecided,
-)
+from tracklayer.domain.installation import ROLES, Beat, Down, Facts, JobFacts, Untold, Waiting, has_run
+from tracklayer.domain.trouble import Trouble
+from tracklayer.domain.watch import all_is_well, database_trouble, judge, undecided
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 INTERVALS = {

@@ -32,12 +32,13 @@ from tracklayer.db.sessions import INGEST as LIMITS
 from tracklayer.keyring import LIFETIME
 from tracklayer.runtime import Runtime
 from tracklayer.services import collect
+from tracklayer.services import group_commit as module
 from tracklayer.services import ingest as service
-from tracklayer.services import intake as module
 from tracklayer.services.erase import ON_ITS_WAY, SETTLE
 from tracklayer.services.identify import identify
 from tracklayer.services.ingest import Accepted, ingest_events
-from tracklayer.services.intake import Intake, LateError
+from tracklayer.services.intake import Intake
+from tracklayer.services.waiting_room import TURN_EVENTS, LateError
 
 
 @pytest.fixture
@@ -262,7 +263,7 @@ async def test_what_is_judged_by_what_was_known_long_ago_is_late(runtime: Runtim
     with pytest.raises(LateError):
         await intake.ingest(asked_long_ago(merchant), [draft("short")])
     with pytest.raises(LateError):
-        await intake.ingest(asked_long_ago(merchant), [draft(f"long_{n}") for n in range(module.TURN_EVENTS)])
+        await intake.ingest(asked_long_ago(merchant), [draft(f"long_{n}") for n in range(TURN_EVENTS)])
     with pytest.raises(DatabaseAwayError):
         ingest_events(runtime, asked_long_ago(merchant), [draft("imported")])
     with pytest.raises(DatabaseAwayError):

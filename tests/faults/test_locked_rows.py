@@ -14,9 +14,10 @@ from tests.faults.proxy import FrozenProxy
 from tests.sessions import other_session
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows
 from tracklayer.runtime import Runtime
-from tracklayer.services import intake as module
+from tracklayer.services import group_commit as module
 from tracklayer.services.ingest import Accepted, Coalesced
-from tracklayer.services.intake import TURN_EVENTS, Intake
+from tracklayer.services.intake import Intake
+from tracklayer.services.waiting_room import TURN_EVENTS
 
 EVENTS = "SELECT FROM events WHERE merchant_id = %s FOR UPDATE"
 COUNTED = {

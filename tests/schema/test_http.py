@@ -12,7 +12,7 @@ from graphql import get_introspection_query
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft
 from tracklayer.app import build_app
 from tracklayer.domain.alert import Severity
-from tracklayer.domain.watch import Trouble
+from tracklayer.domain.trouble import Trouble
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import MAX_BODY

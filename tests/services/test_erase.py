@@ -23,8 +23,8 @@ from tests.sessions import other_session
 from tracklayer import cli
 from tracklayer.cli.erase import _would_go
 from tracklayer.clock import FrozenClock
+from tracklayer.db import enrichments, identities
 from tracklayer.db import erasures as db
-from tracklayer.db import identities
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch, claim_due
 from tracklayer.db.destinations import destination
@@ -1164,7 +1164,7 @@ def test_who_is_one_person_is_the_same_to_stitching_and_to_erasure(
         send(runtime, merchant, of(f"in-{browser}", None, browser_id=browser))
     deliver(runtime, worker, merchant)
     with in_transaction():
-        decided = identities.decided(merchant.merchant_id, [f"in-{at_once}", f"in-{later}"])
+        decided = enrichments.decided(merchant.merchant_id, [f"in-{at_once}", f"in-{later}"])
     assert decided[f"in-{at_once}"].note is Note.SHARED_BROWSER
     assert {one.field for one in decided[f"in-{later}"].fields} >= {"email", "phone"}
     clock.move(timedelta(minutes=1))
@@ -1183,7 +1183,7 @@ def test_what_anothers_event_got_of_an_erased_browser_does_not_name_it(
     send(runtime, merchant, of("his", john))
     deliver(runtime, worker, merchant)
     with in_transaction():
-        before = identities.decided(merchant.merchant_id, ["his"])["his"]
+        before = enrichments.decided(merchant.merchant_id, ["his"])["his"]
         execute("DELETE FROM browser_people")
         sent = rows("SELECT e::text FROM events e"), rows("SELECT d::text FROM deliveries d")
     assert {one.browser_id for one in before.fields} == {LAPTOP}
@@ -1193,7 +1193,7 @@ def test_what_anothers_event_got_of_an_erased_browser_does_not_name_it(
     assert (done.counts["identities"], done.counts["mentions"]) == (1, 1)
     assert LAPTOP not in dump().replace(f"click-{LAPTOP}", "")  # the click is his
     with in_transaction():
-        assert identities.decided(merchant.merchant_id, ["his"])["his"].fields == tuple(
+        assert enrichments.decided(merchant.merchant_id, ["his"])["his"].fields == tuple(
             one._replace(browser_id=None) for one in before.fields
         )
         assert (rows("SELECT e::text FROM events e"), rows("SELECT d::text FROM deliveries d")) == sent

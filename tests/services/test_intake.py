@@ -19,16 +19,10 @@ from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.sessions import Limits
 from tracklayer.runtime import Runtime
+from tracklayer.services.group_commit import BATCH_BYTES
 from tracklayer.services.ingest import Accepted, Coalesced, Rejected
-from tracklayer.services.intake import (
-    BATCH_BYTES,
-    LONG_BATCH,
-    LOOK_EVENTS,
-    MAX_WAITING,
-    TURN_EVENTS,
-    Intake,
-    OverloadedError,
-)
+from tracklayer.services.intake import LONG_BATCH, LOOK_EVENTS, MAX_WAITING, Intake
+from tracklayer.services.waiting_room import TURN_EVENTS, OverloadedError
 
 
 @pytest.fixture
@@ -380,7 +374,7 @@ async def test_a_long_call_that_cannot_be_read_leaves_the_waiting_room(intake: I
 async def test_while_a_batch_is_stuck_all_who_wait_and_all_who_come_are_told_so(
     runtime: Runtime, holder: KeyHolder, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracklayer.services.intake.SILENT_SECONDS", 0.2)
+    monkeypatch.setattr("tracklayer.services.group_commit.SILENT_SECONDS", 0.2)
     monkeypatch.setattr(AsyncSession.__init__, "__defaults__", (Limits(statement=60_000, lock=60_000),))
     intake = Intake(runtime, lambda wake: None)
     await intake.ingest(holder, [draft("before")])

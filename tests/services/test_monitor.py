@@ -23,7 +23,7 @@ from tracklayer.db.events import EventSearch
 from tracklayer.db.heartbeats import waiting
 from tracklayer.db.operator_alerts import open_alert
 from tracklayer.domain.alert import Severity
-from tracklayer.domain.watch import Trouble
+from tracklayer.domain.trouble import Trouble
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.backtest import backtest

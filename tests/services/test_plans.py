@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import channels, erasures, identities, monitors, notes, sources, together
+from tracklayer.db import channels, enrichments, erasures, identities, monitors, notes, sources, together
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
@@ -333,18 +333,18 @@ def many_browsers(stranger: Merchant, merchant: Merchant, clock: FrozenClock) ->
 def test_what_is_known_of_events_is_looked_up_by_key_however_many_browsers_there_are(
     many_browsers: Merchant, merchant: Merchant, clock: FrozenClock
 ) -> None:
-    wanted = [identities.Wanted(f"new_{n}", f"browser_{n}") for n in range(250)]
-    wanted += [identities.Wanted(f"mail_{n}", None, (f"{n:064}",)) for n in range(250)]
+    wanted = [enrichments.Wanted(f"new_{n}", f"browser_{n}") for n in range(250)]
+    wanted += [enrichments.Wanted(f"mail_{n}", None, (f"{n:064}",)) for n in range(250)]
     for one in (many_browsers, merchant):
-        params = identities.look_up_arguments(one.merchant_id, wanted, timedelta(days=90), clock.now())
-        found = all_scans(identities.LOOK_UP, params, IDENTITIES)
+        params = enrichments.look_up_arguments(one.merchant_id, wanted, timedelta(days=90), clock.now())
+        found = all_scans(enrichments.LOOK_UP, params, IDENTITIES)
         expected = {"browsers_pkey", "browser_signals_pkey", "browser_people_pkey", "browser_people_of"}
         assert {index for index, _ in found} == {*expected, "enrichments_pkey", "enrichments_of"}
         for index, what in found:
             assert "merchant" in what
             key = {"browser_people_pkey": "digest", "enrichments_pkey": "event_id", "enrichments_of": "person"}
             assert key.get(index, "browser_id") in what
-        assert "event_id" in scans(identities.LOOK_UP, params, ("deliveries",))["deliveries_pkey"]
+        assert "event_id" in scans(enrichments.LOOK_UP, params, ("deliveries",))["deliveries_pkey"]
 
 
 def test_a_link_is_stored_by_key_however_many_browsers_there_are(

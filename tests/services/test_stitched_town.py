@@ -6,9 +6,11 @@ from datetime import datetime
 
 from tests.domain.world import RETENTION, Memory, run
 from tests.factories import Merchant
+from tracklayer.db import enrichments
 from tracklayer.db import identities as db
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.db.identities import Decision, Link, Shown, Wanted
+from tracklayer.db.enrichments import Decision, Wanted
+from tracklayer.db.identities import Link, Shown
 from tracklayer.domain.event import Event
 from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.stitching import MOST_BROWSERS, MOST_PEOPLE, MOST_VALUES, Browser, Known, Stitched, is_somebodys
@@ -36,7 +38,7 @@ class Stored(Memory):
     def note(self, event_id: str, digest: str, at: datetime) -> None:
         super().note(event_id, digest, at)
         with in_transaction():
-            db.store_decisions(self.merchant_id, [Decision(event_id, Stitched(), digest, "Purchase", at)], at)
+            enrichments.store_decisions(self.merchant_id, [Decision(event_id, Stitched(), digest, "Purchase", at)], at)
 
     def known(self, event: Event, now: datetime) -> Known:
         own = event.user_data
@@ -45,7 +47,7 @@ class Stored(Memory):
             return Known()
         with in_transaction():
             wanted = [Wanted(event.event_id, own.browser_id, (person,) if person is not None else ())]
-            found = db.look_up(self.merchant_id, wanted, RETENTION, now)
+            found = enrichments.look_up(self.merchant_id, wanted, RETENTION, now)
         if own.browser_id is not None:
             return Known(found.browsers.get(own.browser_id))
         browsers = [found.browsers.get(one, Browser(one)) for one in found.seen_with.get(person or "", ())]

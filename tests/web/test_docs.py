@@ -27,7 +27,7 @@ from tracklayer import mappers, sandbox, web
 from tracklayer.cli import doctor, main
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import READ_TIMEOUT_MS, in_transaction, run_in_db_thread
-from tracklayer.domain import watch
+from tracklayer.domain import trouble
 from tracklayer.domain.advice import AdviceCode
 from tracklayer.domain.alert import AlertKind
 from tracklayer.domain.delivery import AttemptOutcome, DropReason
@@ -508,10 +508,11 @@ def test_the_catalogue_of_errors_has_every_code() -> None:
 
 
 def test_the_guide_to_operations_has_every_kind_of_the_operators_alerts() -> None:
-    kinds = {*watch.NO_ROLE.values(), *watch.KEEPS_DYING.values(), watch.BROKER_KIND, watch.OLD_QUEUE, watch.JOBS_LATE}
-    kinds |= {watch.WRONG_KEY, watch.MIGRATIONS, watch.DATABASE_AWAY, watch.DATABASE_FULL, watch.DATABASE_READ_ONLY}
-    kinds |= {watch.MAILS_FAIL, watch.WEBHOOKS_FAIL}
-    kinds |= {watch.SANDBOX, watch.NO_SANDBOX, watch.CLOCK_OFF, f"{watch.PLATFORM_DOWN}:meta"}
+    kinds = {*trouble.NO_ROLE.values(), *trouble.KEEPS_DYING.values()}
+    kinds |= {trouble.BROKER_KIND, trouble.OLD_QUEUE, trouble.JOBS_LATE, trouble.WRONG_KEY, trouble.MIGRATIONS}
+    kinds |= {trouble.DATABASE_AWAY, trouble.DATABASE_FULL, trouble.DATABASE_READ_ONLY}
+    kinds |= {trouble.MAILS_FAIL, trouble.WEBHOOKS_FAIL}
+    kinds |= {trouble.SANDBOX, trouble.NO_SANDBOX, trouble.CLOCK_OFF, f"{trouble.PLATFORM_DOWN}:meta"}
     _, _, section = GUIDES["operations"].partition("\n## The operator's alerts\n")
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     assert kinds <= {kind for row in rows for kind in re.findall(r"`([\w:]+)`", row)}

@@ -18,7 +18,7 @@ from tracklayer import metrics
 from tracklayer.actors.redis_broker import PatientBroker
 from tracklayer.actors.schedule import periodic
 from tracklayer.db.connection import DatabaseAwayError
-from tracklayer.domain.watch import Trouble
+from tracklayer.domain.trouble import Trouble
 from tracklayer.runtime import Runtime
 from tracklayer.services import watch_operator
 from tracklayer.services.alone import tell_fault

@@ -25,8 +25,26 @@ from tracklayer.db.erasures import failing_erasures
 from tracklayer.db.merchants import merchants_with_addresses
 from tracklayer.db.migrate import pending, unknown
 from tracklayer.db.standby import standby_trouble
-from tracklayer.domain import watch
+from tracklayer.domain.installation import ROLES, has_run
 from tracklayer.domain.monitors.words import counted
+from tracklayer.domain.trouble import (
+    BROKER_KIND,
+    CLOCK_OFF,
+    DATABASE_FULL,
+    DATABASE_READ_ONLY,
+    JOBS_LATE,
+    MAILS_FAIL,
+    MIGRATIONS,
+    NO_ROLE,
+    NO_SANDBOX,
+    OLD_QUEUE,
+    PLATFORM_DOWN,
+    SANDBOX,
+    WEBHOOKS_FAIL,
+    WRONG_KEY,
+    Trouble,
+)
+from tracklayer.domain.watch import judge
 from tracklayer.runtime import WARN_ABOUT_SKEW, clock_skew
 from tracklayer.services.collect import fits
 from tracklayer.services.invariants import check_invariants
@@ -171,25 +189,25 @@ def _soundness(settings: Settings, *, alone: bool) -> Iterator[Finding]:
 
 
 _CHECKS = {
-    watch.BROKER_KIND: "redis",
-    watch.OLD_QUEUE: "queue",
-    watch.JOBS_LATE: "jobs",
-    watch.WRONG_KEY: "secret key",
-    watch.MIGRATIONS: "migrations",
-    watch.DATABASE_FULL: "database",
-    watch.DATABASE_READ_ONLY: "database",
-    watch.CLOCK_OFF: "clocks",
-    watch.MAILS_FAIL: "e-mails",
-    watch.WEBHOOKS_FAIL: "webhooks",
-    watch.PLATFORM_DOWN: "platforms",
+    BROKER_KIND: "redis",
+    OLD_QUEUE: "queue",
+    JOBS_LATE: "jobs",
+    WRONG_KEY: "secret key",
+    MIGRATIONS: "migrations",
+    DATABASE_FULL: "database",
+    DATABASE_READ_ONLY: "database",
+    CLOCK_OFF: "clocks",
+    MAILS_FAIL: "e-mails",
+    WEBHOOKS_FAIL: "webhooks",
+    PLATFORM_DOWN: "platforms",
 }
-_SANDBOX = (watch.SANDBOX, watch.NO_SANDBOX)
+_SANDBOX = (SANDBOX, NO_SANDBOX)
 
 
 def _roles(settings: Settings) -> Iterator[Finding]:
     """Whether every role lives, and what the processes that live say."""
     facts = facts_now(periodic(settings), datetime.now(UTC), with_queue=True)
-    if not watch.has_run(facts):
+    if not has_run(facts):
         if facts.beats and facts.queued:
             waits = counted(facts.queued, "delivery waits", "deliveries wait")
             yield Finding("roles", False, f"none is running, and {waits}: start them, or `tracklayer up`")
@@ -197,21 +215,21 @@ def _roles(settings: Settings) -> Iterator[Finding]:
             yield Finding("roles", True, "none is running, and nothing is meant to: none was ever, or all were stopped")
         yield from _sandbox(settings, None)
         return
-    found = watch.judge(facts)
-    if not any(trouble.kind in watch.NO_ROLE.values() for trouble in found):
-        alive = ", ".join(f"{len(facts.living(role))} {role}" for role in watch.ROLES if facts.living(role))
+    found = judge(facts)
+    if not any(trouble.kind in NO_ROLE.values() for trouble in found):
+        alive = ", ".join(f"{len(facts.living(role))} {role}" for role in ROLES if facts.living(role))
         yield Finding("roles", True, f"alive: {alive}")
     yield from _sandbox(settings, [trouble for trouble in found if trouble.kind in _SANDBOX])
     for trouble in found:
-        if trouble.kind not in _SANDBOX and trouble.kind != watch.MAILS_FAIL:  # of those `_mails` says more
+        if trouble.kind not in _SANDBOX and trouble.kind != MAILS_FAIL:  # of those `_mails` says more
             yield Finding(_CHECKS.get(trouble.kind.split(":")[0], "roles"), not trouble.is_critical, _sentence(trouble))
 
 
-def _sandbox(settings: Settings, told: list[watch.Trouble] | None) -> Iterator[Finding]:
+def _sandbox(settings: Settings, told: list[Trouble] | None) -> Iterator[Finding]:
     """Where the traffic goes, in one finding. ``told``: by the processes that run, whatever is set here; None where none does."""
     own = sandbox_trouble(settings.sandbox_url)
     if told:
-        is_fault = own is not None or any(trouble.kind == watch.SANDBOX for trouble in told)
+        is_fault = own is not None or any(trouble.kind == SANDBOX for trouble in told)
         yield Finding("sandbox", not is_fault, ". ".join(_sentence(trouble) for trouble in told))
     elif own is not None:
         yield Finding(own.check, False, own.sentence)
@@ -221,7 +239,7 @@ def _sandbox(settings: Settings, told: list[watch.Trouble] | None) -> Iterator[F
         yield Finding(invented.check, True, invented.sentence)
 
 
-def _sentence(trouble: watch.Trouble) -> str:
+def _sentence(trouble: Trouble) -> str:
     return f"{trouble.title}. {trouble.message}".removesuffix(".")
 
 

@@ -25,8 +25,8 @@ from tracklayer.cli.life import telling
 from tracklayer.cli.process import CommandError, print_no_more, runtime_of, settings_with_log, warn_of_troubles
 from tracklayer.cli.roles import observed
 from tracklayer.cli.serve import Meanwhile, Stopped, Stopper, address_of, listen, scheduling, serve_http, working
+from tracklayer.domain.installation import ROLES
 from tracklayer.domain.values import write_instant
-from tracklayer.domain.watch import ROLES
 from tracklayer.mappers import PLATFORMS
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.deliver import INVENTED

@@ -9,7 +9,7 @@ from typing import Any
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.domain.alert import Severity
-from tracklayer.domain.watch import Trouble
+from tracklayer.domain.trouble import Trouble
 
 KEPT = timedelta(days=90)  # of what is over
 SEEN_AGAIN = timedelta(seconds=5)  # between two writes about an alert that stays

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from tracklayer.domain.personal import holds_contact
+from tracklayer.domain.contact import holds_contact
 
 
 class AlertKind(StrEnum):

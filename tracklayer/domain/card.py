@@ -6,7 +6,7 @@ industry:
 
 - **In text** (names, titles, searches, user agents, properties and URL parameters of any other name) such a number is
   a card, whatever letters or signs surround it. Digits behind a decimal point are a fraction, not a number of their own.
-- **In an id** (a name that says order, product, campaign, EAN, id and the like, see ``_ID_WORDS``) bare digits are an id.
+- **In an id** (a name that says order, product, campaign, EAN, id and the like, see ``card_names``) bare digits are an id.
 - **As cards are printed** it is a card everywhere: 4-4-4-4 and what is left, 4-6-5, 4-6-4, or every digit alone,
   between any signs. A longer row of fours is no card (USPS and bank account numbers are printed so), unless it is
   several cards; one more four may be the expiry date.
@@ -22,229 +22,32 @@ UUIDs, digests, IPv6 addresses and IBANs with a right check number are put aside
 Everyday events are not searched so: ``may_hold_card_data`` looks over their bytes, and what it passes holds nothing
 that ``find_card_data`` would find.
 
-Sources: issuer ranges and lengths of ISO/IEC 7812 as collected in Braintree's credit-card-type (card-types.ts, read
-2026-11-20) and, for the schemes of single countries, in Wikipedia, "Payment card number"; check digit: Luhn,
-ISO/IEC 7812-1; IBAN: ISO 13616 and the lengths of SWIFT's IBAN registry; digits of a phone: ITU-T E.164.
+What makes digits a card's is told in ``card_number``, and what a name says of its value in ``card_names``; here an event is
+searched by both.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
-from itertools import chain, pairwise
 from typing import Any
 from urllib.parse import unquote
 
+from tracklayer.domain.card_names import ID, PHONE, TEXT, card_name, kind_by_name
+from tracklayer.domain.card_number import BEGINS, FEWEST, MOST, is_card_number, is_grouped, is_printed, without_known
 from tracklayer.domain.phone import phone_e164
 
-_FEWEST, _MOST = 14, 19  # digits of a card
-_LEAST = 10 ** (_FEWEST - 1)
+_LEAST = 10 ** (FEWEST - 1)
 _MOST_OF_NAME = 255  # characters: a longer one says nothing, and is not kept in memory
 _MOST_OF_PARAMETER = 64  # characters of its name that are looked at
 _MAX_DEPTH = 12  # of the objects that are searched: deeper than any event may be
 _MOST_ENCODINGS = 8  # of a text, one around the other
 
-_LONG_LENGTHS = range(16, 20)
-# First digits from, to, and the lengths that are issued.
-_ISSUERS = (
-    ("2200", "2205", _LONG_LENGTHS),  # Mir, BORICA, PayPak
-    ("2221", "2720", (16,)),  # Mastercard
-    ("300", "305", range(14, 20)),  # Diners Club
-    ("309", "309", range(14, 20)),
-    ("34", "34", (15,)),  # American Express
-    ("3528", "3589", _LONG_LENGTHS),  # JCB, LankaPay
-    ("36", "36", range(14, 20)),  # Diners Club
-    ("37", "37", (15,)),  # American Express
-    ("38", "39", range(14, 20)),  # Diners Club
-    ("4", "4", (16, 19)),  # Visa, Dankort, Elo
-    ("50", "50", range(14, 20)),  # Maestro, Dankort 5019, Elo, RuPay, Verve
-    ("51", "55", (16,)),  # Mastercard
-    ("56", "58", range(14, 20)),  # Maestro, UzCard, Naranja
-    ("60", "60", _LONG_LENGTHS),  # Discover, RuPay, Hipercard, Cabal
-    ("62", "62", _LONG_LENGTHS),  # UnionPay, Elo
-    ("63", "63", range(14, 20)),  # Maestro, Hiper, Elo, InstaPayment, InterPayment
-    ("644", "649", _LONG_LENGTHS),  # Discover
-    ("65", "65", _LONG_LENGTHS),  # Discover, Elo, RuPay, Troy
-    ("67", "67", range(14, 20)),  # Maestro, Bancontact, Laser, Switch, Solo
-    ("81", "82", _LONG_LENGTHS),  # UnionPay, RuPay
-    ("8600", "8600", (16,)),  # UzCard
-    ("9704", "9704", (16, 19)),  # NAPAS
-    ("9792", "9792", (16,)),  # Troy
-    ("9860", "9860", (16,)),  # Humo
-)
-_FIRST_DIGITS = [int(low.ljust(4, "0")) for low, _, _ in _ISSUERS]
-
-
-def _is_card_number(digits: str) -> bool:
-    if not _FEWEST <= len(digits) <= _MOST:
-        return False
-    place = bisect_right(_FIRST_DIGITS, int(digits[:4]))
-    _, high, lengths = _ISSUERS[place - 1]
-    return place > 0 and digits[: len(high)] <= high and len(digits) in lengths and _luhn(digits)
-
-
-def _luhn(digits: str) -> bool:
-    total = 0
-    for index, digit in enumerate(reversed(digits)):
-        number = int(digit) * (2 if index % 2 else 1)
-        total += number - 9 if number > 9 else number
-    return total % 10 == 0
-
-
-# What a name says of its value ---------------------------------------------------------------------------------------
-
-_TEXT, _ID, _PHONE = "text", "id", "phone"
-
-_WORDS = re.compile(r"[A-Z]+s?(?![a-z])|[A-Z]?[a-z]+")
-_ID_WORDS = (
-    "ean gtin upc isbn issn asin sku mpn imei imeisv iccid imsi sscc barcode serial article item product variant offer "
-    "listing lot batch order invoice receipt ticket booking reservation confirmation transaction txn purchase cart "
-    "basket tracking parcel shipment consignment waybill awb campaign adset adgroup ad advertising creative placement "
-    "click session cookie visitor external reference uuid guid utm hsa fbp fbc ttp epik gbraid wbraid ga gcl awc "
-    "customer po voucher idempotency "
-    # In the languages of most shops, without accents.
-    "bestell bestellung bestellungs auftrag auftrags artikel rechnung rechnungs kunde kunden sendung sendungs paket liefer "
-    "lieferschein produkt beleg vorgang vorgangs buchung buchungs vertrag vertrags "
-    "commande facture colis suivi produit panier expedition livraison client siret siren "
-    "pedido factura referencia producto articulo envio seguimiento cliente reserva compra guia "
-    "fatura produto artigo rastreio rastreamento encomenda cnpj cpf nfe "
-    "ordine fattura prodotto articolo spedizione tracciamento prenotazione "
-    "bestelling bestel factuur klant zending pakket verzend "
-    "zamowienie zamowienia faktura faktury przesylka przesylki paczka paczki regon nip "
-    "ordre bestallning bestallnings bestilling bestillings forsandelse forsendelse sporing sparning kund kunde tilaus lasku "
-    "objednavka objednavky zasilka zasilky rendeles szamla comanda siparis fatura kargo takip urun pesanan resi faktur "
-    # Of times as numbers the same is true: ticks of .NET are 18 digits that begin with 63.
-    "time timestamp ts date datetime ticks millis micros nanos epoch"
-)
-_IS_ID = re.compile(
-    rf"(?:{'|'.join(_ID_WORDS.split())})(?:s|ids?|nos?|nr|num|nummer|numbers?|numero|codes?|refs?|keys?)?"
-)
-_NO_IDS = frozenset(
-    "paid unpaid prepaid bid bids valid invalid void avoid grid grids aid kid kids mid lid rapid solid liquid fluid "
-    "hybrid android covid raid said".split()
-)
-# Of cards, and of a date that is no number of anything: birth_date.
-_NO_ID_WORDS = frozenset(
-    "card cards cc creditcard debitcard bankcard paymentcard giftcard pan birth birthday carte karte kreditkarte tarjeta cartao "
-    "carta karta karty kart karti kort kaart creditcardnummer kartennummer".split()
-)
-# The same in scripts that write no words apart: part of a name.
-_IDS_ELSEWHERE = re.compile(
-    "注文|受注|商品|伝票|追跡|予約|会員番号|请求書|請求書|顧客|订单|訂單|运单|運單|单号|單號|快递|物流|编号|編號|주문|상품|송장|운송장|예약"
-    "|заказ|артикул|накладн|посылк|трек|счет|замовлен|поръчк|παραγγελ|הזמנה|משלוח|الطلب|الشحنة|คำสั่งซื้อ|พัสดุ|ऑर्डर"
-)
-_NO_IDS_ELSEWHERE = re.compile("カード|卡|카드|карт|κάρτα|כרטיס|بطاقة|บัตร|कार्ड")
-_MARKS = re.compile(r"[\u0300-\u036f]")
-_WHOLE_LETTERS = str.maketrans(
-    {"ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "ß": "ss", "ı": "i", "æ": "ae", "Æ": "AE", "đ": "d"}
-)
-_NO_PAYMENT = ("gift", "loyalty", "membership")  # cards that no bank pays: their numbers are judged as any text is
-_PHONE_WORDS = frozenset("phone phones telephone tel mobile cell cellphone msisdn fax whatsapp".split())
-# These say text or money beside a word that says id: product_name, order_note, item_price.
-_TEXT_WORDS = re.compile(
-    r".*(?:name|title|text|notes?|comments?|message|description|subject|query|search|string|remarks?|memo|instructions?"
-    r"|price|value|amount|total|revenue|agent|category|brand|type|status)"
-)
-
-
-@lru_cache(maxsize=4096)  # the same few names in every event
-def _kind(name: str) -> str:
-    """What stands under that name, of a field, a property or a URL parameter alike: text, an id or a phone."""
-    if not name.isascii():
-        whole = unicodedata.normalize("NFC", name).lower()
-        if _NO_IDS_ELSEWHERE.search(whole):
-            return _TEXT
-        if _IDS_ELSEWHERE.search(whole):
-            return _ID
-        name = _MARKS.sub("", unicodedata.normalize("NFKD", name.translate(_WHOLE_LETTERS)))
-    words = [word.lower() for word in _WORDS.findall(name)]
-    if not words or not _NO_ID_WORDS.isdisjoint(words) or any(map(_TEXT_WORDS.fullmatch, words)):
-        return _TEXT
-    if words[-1] == "at" or any(_IS_ID.fullmatch(word) for word in words):
-        return _ID
-    if any(word.endswith(("id", "ids")) and word not in _NO_IDS for word in words):
-        return _ID
-    return _PHONE if any(word in _PHONE_WORDS for word in words) else _TEXT
-
-
-_NOT_LETTERS = re.compile(r"[\W_]+")
-_CARD_NAMES = {
-    name: kind
-    for kind, names in {
-        "number": "pan panno pannumber cardno cardnr cardpan primaryaccountnumber cc ccno ccnum ccnumber card creditcard "
-        "debitcard paymentcard bankcard creditcardno debitcardno",
-        "code": "ccv csc cvn cid2 cardcsc cardcode securitycode",
-        "expiry": "cardexp cardexpiry cardexpirydate cardexpiration cardexpirationdate ccexp ccexpiry",
-        "holder": "cardholder cardholdername nameoncard",
-        "track": "pinblock track1 track2 trackdata track1data track2data magstripe magneticstripe",
-        "pin": "cardpin",
-    }.items()
-    for name in names.split()
-}
-_CODE = re.compile(r"cvv|cvc|cardverification|cardsecurity")
-_RESULT = re.compile(
-    r"(?:cvv|cvc|csc|ccv|code|verification|security).*"
-    r"(?:check|result|response|status|match|verified|valid|present|provided|required|outcome|passed|error|attempt)"
-)
-_NO_NAMES = frozenset(
-    "yes no true false pass fail match matched nomatch mismatch same present missing provided verified unchecked "
-    "unavailable unknown none null na".split()
-)
-_COULD_BE = {
-    "number": re.compile(r"\d(?:[\W_]{0,8}\d){11}"),  # from 12 digits on; no more than ten are shown of a masked one
-    "code": re.compile(r"(?<![\w.,])\d(?:[ .-]?\d){2,3}(?!\w|[.,]\d)"),
-    "expiry": re.compile(
-        r"(?<!\d)(?:\d\d\W{0,3}(?:\d\d|\d{4})|\d\W{1,3}(?:\d\d|\d{4})|\d{4}\W{0,3}\d\d|\d{4}\W{1,3}\d)(?!\d)"
-    ),
-    "track": re.compile(r"[0-9A-Fa-f]{12}"),
-    "pin": re.compile(r"(?<!\w)(?:\d{4}|\d{6})(?!\w)"),
-}
-_MOST_DIGITS_SHOWN = 6  # of a name: one that holds more may be the number itself
-
-
-@lru_cache(maxsize=4096)
-def card_name(name: str) -> str:
-    """Which card data that name says (``number``, ``code``, ...), or nothing."""
-    letters = _NOT_LETTERS.sub("", name).lower()
-    if letters.startswith(_NO_PAYMENT):
-        return ""
-    known = _CARD_NAMES.get(letters)
-    if known or len(letters) < 3:
-        return known or ""
-    if "cardnum" in letters:
-        return "number"
-    # Word by word, because two of them make one by chance: recv_value.
-    words = [word.lower() for word in _WORDS.findall(name)]
-    is_one_word = "card" in letters or len(words) == len(letters) or letters.startswith(("cvv", "cvc"))
-    if any(map(_CODE.search, (letters,) if is_one_word else words)):
-        return "" if _RESULT.search(letters) else "code"
-    return ""
-
-
-def _could_be(kind: str, value: Any, depth: int) -> bool:
-    if value is None or isinstance(value, bool) or not depth:
-        return False
-    if isinstance(value, Mapping):
-        return any(_could_be(kind, inner, depth - 1) for inner in value.values())
-    if isinstance(value, str):
-        text = _plain_digits(value)
-    elif isinstance(value, Sequence):
-        return any(_could_be(kind, inner, depth - 1) for inner in value)
-    else:
-        text = _digits_of(value)
-    if kind == "holder":
-        letters = [letter for letter in text.lower() if letter.isalpha()]
-        return len(letters) > 1 and "".join(letters) not in _NO_NAMES
-    return _COULD_BE[kind].search(_without_known(text)) is not None
-
-
 # The quick look ------------------------------------------------------------------------------------------------------
 
-_LONG = b"0" * _FEWEST
+_LONG = b"0" * FEWEST
 # Every digit becomes 0, letters and quotes become x; what may stand between digits is left out.
 _SHAPE = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else ord("x") for byte in range(256))
 _BETWEEN = bytes(byte for byte in range(256) if byte > 127 or not (chr(byte).isalnum() or chr(byte) == '"'))
@@ -346,7 +149,7 @@ def _are_everyday(count: int, draft: Mapping[str, Any]) -> bool:
         return False
     cookie = person.get("fbp")
     if type(cookie) is str and _META_NUMBERS.fullmatch(cookie):
-        count -= (len(cookie) - 5) // _FEWEST
+        count -= (len(cookie) - 5) // FEWEST
         if not count:
             return True
     cookie = person.get("fbc")
@@ -369,7 +172,10 @@ def _are_everyday(count: int, draft: Mapping[str, Any]) -> bool:
         for found in _NUMBER_OF_URL.finditer(url):
             name = _name_of_parameter(url, found.start())
             count -= (
-                name.isidentifier() and len(name) < _MOST_OF_PARAMETER and name[-1].isalpha() and _kind(name) == _ID
+                name.isidentifier()
+                and len(name) < _MOST_OF_PARAMETER
+                and name[-1].isalpha()
+                and kind_by_name(name) == ID
             )
         if not count:
             return True
@@ -392,7 +198,7 @@ def _ids_of(draft: Mapping[str, Any], person: Mapping[str, Any]) -> list[str]:
             found += products
         if type(lines) is list:
             found += [line.get("id") for line in lines if type(line) is dict]
-    return [value for value in found if type(value) is str and len(value) >= _FEWEST]
+    return [value for value in found if type(value) is str and len(value) >= FEWEST]
 
 
 def _long_numbers_of_ids(values: list[str]) -> int:
@@ -408,7 +214,7 @@ def _long_numbers_of_email(value: Any) -> int:
     if type(value) is not str or not value.isascii() or "%" in value or "\\" in value or '"' in value:
         return 0
     found = _long_numbers(value)
-    return 0 if found and _holds_card_number(value, _kind("email")) else found
+    return 0 if found and _holds_card_number(value, kind_by_name("email")) else found
 
 
 _RARE_ID_FIELDS = ("rdt_uuid", "rdt_cid", "browser_id")
@@ -436,17 +242,17 @@ def find_card_data(value: Any, path: tuple[str, ...] = ()) -> tuple[str, ...] | 
 
 def _find(value: Any, name: str, depth: int) -> tuple[str, ...] | None:
     if isinstance(value, str):
-        if _holds_card_number(value, _kind(name)) or (name == "event_source_url" and _names_card_data(value)):
+        if _holds_card_number(value, kind_by_name(name)) or (name == "event_source_url" and _names_card_data(value)):
             return ()
         # An amount may be written as 4.1e15: as text, too.
-        is_card = _EXPONENT.fullmatch(value) and _is_card(_digits_of(Decimal(value.strip())), _kind(name))
+        is_card = _EXPONENT.fullmatch(value) and _is_card(_digits_of(Decimal(value.strip())), kind_by_name(name))
         return () if is_card else None
     if value is None or isinstance(value, bool) or not depth:
         return None
     if isinstance(value, Mapping):
         for key, inner in value.items():
             text = str(key)
-            if _holds_card_number(text, _TEXT):
+            if _holds_card_number(text, TEXT):
                 return ("(a key)",)  # the key is the number: it must not be echoed
             inner_name = text if len(text) <= _MOST_OF_NAME else ""
             kind = card_name(inner_name)
@@ -460,11 +266,12 @@ def _find(value: Any, name: str, depth: int) -> tuple[str, ...] | None:
             found = _find(inner, name, depth - 1)
             if found is not None:
                 return (str(index), *found)
-    elif isinstance(value, int | float | Decimal) and _is_card(_digits_of(value), _kind(name)):
+    elif isinstance(value, int | float | Decimal) and _is_card(_digits_of(value), kind_by_name(name)):
         return ()
     return None
 
 
+_MOST_DIGITS_SHOWN = 6  # of a name: one that holds more may be the number itself
 _EXPONENT = re.compile(r"\s*[+-]?(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})[eE][+-]?[0-9]{1,2}\s*", re.ASCII)
 
 
@@ -472,16 +279,48 @@ def _digits_of(number: float | Decimal) -> str:
     """Of a whole number; nothing of any other and of one that is too long for a card."""
     exact = Decimal(number)
     # Looked at before anything is reckoned: with an exponent beyond a million, nothing can be.
-    if not exact.is_finite() or not 0 <= exact.adjusted() < _MOST or exact != exact // 1:
+    if not exact.is_finite() or not 0 <= exact.adjusted() < MOST or exact != exact // 1:
         return ""
     return f"{exact.copy_abs():.0f}"
 
 
+_NO_NAMES = frozenset(
+    "yes no true false pass fail match matched nomatch mismatch same present missing provided verified unchecked "
+    "unavailable unknown none null na".split()
+)
+_COULD_BE = {
+    "number": re.compile(r"\d(?:[\W_]{0,8}\d){11}"),  # from 12 digits on; no more than ten are shown of a masked one
+    "code": re.compile(r"(?<![\w.,])\d(?:[ .-]?\d){2,3}(?!\w|[.,]\d)"),
+    "expiry": re.compile(
+        r"(?<!\d)(?:\d\d\W{0,3}(?:\d\d|\d{4})|\d\W{1,3}(?:\d\d|\d{4})|\d{4}\W{0,3}\d\d|\d{4}\W{1,3}\d)(?!\d)"
+    ),
+    "track": re.compile(r"[0-9A-Fa-f]{12}"),
+    "pin": re.compile(r"(?<!\w)(?:\d{4}|\d{6})(?!\w)"),
+}
+
+
+def _could_be(kind: str, value: Any, depth: int) -> bool:
+    if value is None or isinstance(value, bool) or not depth:
+        return False
+    if isinstance(value, Mapping):
+        return any(_could_be(kind, inner, depth - 1) for inner in value.values())
+    if isinstance(value, str):
+        text = _plain_digits(value)
+    elif isinstance(value, Sequence):
+        return any(_could_be(kind, inner, depth - 1) for inner in value)
+    else:
+        text = _digits_of(value)
+    if kind == "holder":
+        letters = [letter for letter in text.lower() if letter.isalpha()]
+        return len(letters) > 1 and "".join(letters) not in _NO_NAMES
+    return _COULD_BE[kind].search(without_known(text)) is not None
+
+
 def _is_card(digits: str, kind: str) -> bool:
     """Whether bare digits that stand in a field of that kind are a card."""
-    if kind == _ID or not _is_card_number(digits):
+    if kind == ID or not is_card_number(digits):
         return False
-    return kind != _PHONE or phone_e164(f"+{digits}") is None
+    return kind != PHONE or phone_e164(f"+{digits}") is None
 
 
 def _names_card_data(url: str) -> bool:
@@ -494,12 +333,10 @@ def _names_card_data(url: str) -> bool:
     return False
 
 
-_RUN = re.compile(rf"[0-9](?:[\W_]{{0,8}}[0-9]){{{_FEWEST - 1},}}")
-# A card begins where a group does, and with an issuer's first digit.
-_BEGINS = re.compile(rf"(?<![0-9])[{''.join(sorted({low[0] for low, _, _ in _ISSUERS}))}]")
+_RUN = re.compile(rf"[0-9](?:[\W_]{{0,8}}[0-9]){{{FEWEST - 1},}}")
 _SIGNS = re.compile(r"([\W_]+)")
 # Of %4111 the first three characters are a letter once decoded.
-_BEHIND_PERCENT = re.compile(rf"%[A-Za-z]?([0-9](?:[ -]?[0-9]){{{_FEWEST - 1},18}})(?![0-9])")
+_BEHIND_PERCENT = re.compile(rf"%[A-Za-z]?([0-9](?:[ -]?[0-9]){{{FEWEST - 1},18}})(?![0-9])")
 
 
 def _plain_digits(text: str) -> str:
@@ -523,26 +360,26 @@ def _forms(text: str) -> Iterator[str]:
 
 
 def _holds_card_number(text: str, kind: str) -> bool:
-    if len(text) < _FEWEST or (text.isascii() and "%" not in text and not _BEGINS.search(text)):
+    if len(text) < FEWEST or (text.isascii() and "%" not in text and not BEGINS.search(text)):
         return False
     # Only of what seems to hold one it is asked whether that is something else.
     return any(
-        _shows_card_number(form, kind) and _shows_card_number(_without_known(form), kind) for form in _forms(text)
+        _shows_card_number(form, kind) and _shows_card_number(without_known(form), kind) for form in _forms(text)
     )
 
 
 def _shows_card_number(text: str, kind: str) -> bool:
     for run in _RUN.finditer(text):
-        if not _BEGINS.search(run[0]):
+        if not BEGINS.search(run[0]):
             continue
         parts = _SIGNS.split(run[0])
         groups, signs = parts[::2], parts[1::2]
         sizes = list(map(len, groups))
-        if _is_printed(groups, sizes, signs):
+        if is_printed(groups, sizes, signs):
             return True
-        if kind == _TEXT and _is_grouped(groups, sizes, signs):
+        if kind == TEXT and is_grouped(groups, sizes, signs):
             return True
-        if max(sizes) < _FEWEST:
+        if max(sizes) < FEWEST:
             continue
         start = run.start()
         for index, group in enumerate(groups):
@@ -551,95 +388,6 @@ def _shows_card_number(text: str, kind: str) -> bool:
                 return True
             start += len(group) + (len(signs[index]) if index < len(signs) else 0)
     return False
-
-
-def _is_printed(groups: list[str], sizes: list[int], signs: list[str]) -> bool:
-    """Whether some of the groups are those of a card as it is printed."""
-    if len(groups) < 3:
-        return False
-    for start, end in chain(_stretches(sizes, 1), _stretches(sizes, 1, signs)):
-        if _FEWEST <= end - start <= _MOST and _is_card_number("".join(groups[start:end])):
-            return True
-    for start, end in _stretches(sizes, 4):
-        if end - start in (4, 5) and _is_card_number("".join(groups[start : start + 4])):
-            return True
-    for start, end in _stretches(sizes, 4, signs):
-        count = end - start
-        offsets = range(0, count, 4) if count % 4 == 0 else (0,) if count in (3, 5) else ()
-        for first in offsets:
-            digits = "".join(groups[start + first : min(start + first + 4, end)])
-            if _is_card_number(digits):
-                return True
-            last = start + first + 4 if count > 3 else end
-            if last == end and _goes_on(signs, end) and sizes[end] < 4 and _is_card_number(digits + groups[end]):
-                return True
-    if 6 not in sizes:
-        return False
-    return any(
-        sizes[index : index + 2] == [4, 6]
-        and signs[index] == signs[index + 1]
-        and sizes[index + 2] in (4, 5)
-        and _is_card_number("".join(groups[index : index + 3]))
-        for index in range(len(groups) - 2)
-    )
-
-
-def _stretches(sizes: list[int], size: int, signs: list[str] | None = None) -> Iterator[tuple[int, int]]:
-    """From where to where groups of that size follow each other; of ``signs``, with the same one between them."""
-    if size not in sizes:
-        return
-    start, count = 0, len(sizes)
-    while start < count:
-        end = start + 1
-        if sizes[start] == size:
-            sign = "" if signs is None or start == count - 1 else signs[start]
-            while end < count and sizes[end] == size and (signs is None or signs[end - 1] == sign):
-                end += 1
-            yield start, end
-            if end < count and sizes[end] == size and end - start > 1:
-                end -= 1  # with another sign, the last of these is the first of the next
-        start = end
-
-
-def _goes_on(signs: list[str], end: int) -> bool:
-    """Whether a group follows with the same sign before it as stands between the last two."""
-    return 2 <= end < len(signs) + 1 and signs[end - 1] == signs[end - 2]
-
-
-def _is_grouped(groups: list[str], sizes: list[int], signs: list[str]) -> bool:
-    """Whether some of the groups are those of a card in another way that people write it."""
-    for size in (2, 3):
-        for start, end in _stretches(sizes, size, signs):
-            digits = "".join(groups[start:end])
-            if len(digits) < _FEWEST - 2 or _climbs(groups[start:end]):
-                continue
-            if _is_card_number(digits):
-                return True
-            if _goes_on(signs, end) and sizes[end] < size and _is_card_number(digits + groups[end]):
-                return True
-    return any(_is_in_blocks(groups, sizes, signs, start) for start, size in enumerate(sizes[:-1]) if size in _BLOCKS)
-
-
-_BLOCKS = frozenset((4, 6, 8, 12))  # digits of what a number in blocks begins with
-
-
-def _climbs(groups: list[str]) -> bool:
-    """Sizes of clothes do: 36 38 40 42."""
-    steps = {int(after) - int(before) for before, after in pairwise(groups)}
-    return len(steps) == 1 and steps != {0}
-
-
-def _is_in_blocks(groups: list[str], sizes: list[int], signs: list[str], start: int) -> bool:
-    """4-12, 8-8, 4-8-4 and the like, or 6-13, with a space or a hyphen between them and no more groups beside them."""
-    sign = signs[start]
-    if sign not in (" ", "-") or (start and signs[start - 1] == sign):
-        return False
-    end = start + 1
-    while end < len(groups) and signs[end - 1] == sign:
-        end += 1
-    stretch = sizes[start:end]
-    in_fours = sum(stretch) == 16 and not any(size % 4 for size in stretch)
-    return (in_fours or stretch == [6, 13]) and _is_card_number("".join(groups[start:end]))
 
 
 _ENDS_PARAMETER = re.compile(r"[?&#;\s]")
@@ -656,50 +404,10 @@ def _is_named_id(text: str, start: int) -> bool:
         return False
     sign, between = before[end], before[end + 1 :]
     if sign == '"':
-        return not ("{" in between or "}" in between) and _kind(before[:end].rpartition('"')[2]) == _ID
+        return not ("{" in between or "}" in between) and kind_by_name(before[:end].rpartition('"')[2]) == ID
     if _ENDS_PARAMETER.search(between):
         return False
     name = _NOT_OF_NAME.split(before[:end])[-1]
     if sign == "=":
-        return _kind(name) == _ID
-    return ("://" in text or text.startswith("/")) and (name in _ID_PATHS or _kind(name) == _ID)
-
-
-# What is no card whatever its digits ---------------------------------------------------------------------------------
-
-_UUID = r"(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])"
-_DIGEST = r"(?<![0-9A-Za-z])(?=[0-9]*[a-fA-F])(?:[0-9a-fA-F]{8}){3,16}(?![0-9A-Za-z])"
-_IPV6 = (
-    r"(?<![0-9A-Za-z:])(?:(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}"
-    r"|(?=[0-9a-fA-F:]*::)[0-9a-fA-F]{1,4}(?::{1,2}[0-9a-fA-F]{1,4}){1,6}(?:::)?)(?![0-9A-Za-z:])"
-)
-_KNOWN = re.compile(f"{_UUID}|{_DIGEST}|{_IPV6}")
-_IBAN_LENGTHS = {
-    entry[:2]: int(entry[2:])
-    for entry in (
-        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 FI18 "
-        "FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 "
-        "LU20 LV21 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 SA24 SC31 SE24 SI19 "
-        "SK24 SM27 TN24 TR26 UA29 VA22 VG24 XK20"
-    ).split()
-}
-_IBAN = re.compile(
-    rf"(?<![0-9A-Za-z])({'|'.join(_IBAN_LENGTHS)})[0-9]{{2}}(?:[ \u00a0-]?[0-9A-Za-z]){{11,30}}",
-    re.IGNORECASE | re.ASCII,
-)
-
-
-def _without_known(text: str) -> str:
-    """The same, as long, with UUIDs, digests, IPv6 addresses and IBANs crossed out."""
-    return _IBAN.sub(_crossed_out_iban, _KNOWN.sub(lambda found: "x" * len(found[0]), text))
-
-
-def _crossed_out_iban(found: re.Match[str]) -> str:
-    places = [place for place, character in enumerate(found[0]) if character.isalnum()]
-    length = _IBAN_LENGTHS[found[1].upper()]
-    if len(places) < length:
-        return found[0]
-    end = places[length - 1] + 1
-    iban = [found[0][place] for place in places[:length]]
-    number = "".join(str(int(character, 36)) for character in (*iban[4:], *iban[:4]))
-    return "x" * end + found[0][end:] if int(number) % 97 == 1 else found[0]
+        return kind_by_name(name) == ID
+    return ("://" in text or text.startswith("/")) and (name in _ID_PATHS or kind_by_name(name) == ID)

@@ -17,8 +17,9 @@ from typing import Any
 import orjson
 
 from tracklayer.domain import identifiers, normalise
-from tracklayer.domain.card import card_name, may_hold_card_number
-from tracklayer.domain.contacts import PERSON_WITHOUT_CONTACT
+from tracklayer.domain.card import may_hold_card_number
+from tracklayer.domain.card_names import card_name
+from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.event import (
     MATCHABLE_LISTS,
     MAX_AHEAD,
@@ -28,9 +29,10 @@ from tracklayer.domain.event import (
     MAX_PROPERTIES,
     UNNAMED,
 )
+from tracklayer.domain.event_contacts import PERSON_WITHOUT_CONTACT
 from tracklayer.domain.event_names import is_refund
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.personal import holds_contact, without_personal_properties
+from tracklayer.domain.personal import without_personal_properties
 from tracklayer.domain.problem import Choice, Name, Part, Problem
 from tracklayer.domain.text import bare, is_blank, without_invisible
 from tracklayer.domain.values import (

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.event import MATCHABLE_LISTS, NO_CONSENT, Event
-from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.problem import Problem
 
 AHEAD_FROM = timedelta(seconds=5)  # of the clock here: less is how long a request takes, and how clocks differ

@@ -24,9 +24,9 @@ from typing import Any
 from urllib.parse import quote
 
 from tracklayer.domain import normalise
+from tracklayer.domain.contact import contacts_within, holds_contact
 from tracklayer.domain.email_address import OTHER_SPELLINGS, other_spellings
 from tracklayer.domain.normalise import digest_in, sha256_hex
-from tracklayer.domain.personal import contacts_within, holds_contact
 from tracklayer.domain.text import decimal_digits, without_invisible
 
 # By which of the digests that are kept of an email or phone it is told whose it is: where an event has it, and where a browser

@@ -17,7 +17,6 @@ import orjson
 
 from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.card import find_card_data, may_hold_card_data, may_name_card_data
-from tracklayer.domain.contacts import contacts_in, may_hold_more_contacts
 from tracklayer.domain.event import (
     ACTION_SOURCES,
     CONSENT_FIELDS,
@@ -44,6 +43,7 @@ from tracklayer.domain.event import (
     line_path,
     made_of,
 )
+from tracklayer.domain.event_contacts import contacts_in, may_hold_more_contacts
 from tracklayer.domain.event_fields import (
     FIRST_YEAR,
     MAX_PROBLEMS,

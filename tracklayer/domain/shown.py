@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
+from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.identifiers import usable
-from tracklayer.domain.personal import holds_contact
 
 MAX_VALUE = 1024  # bytes
 MAX_KINDS = 20  # of one call

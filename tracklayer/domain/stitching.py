@@ -26,11 +26,11 @@ from hashlib import sha256
 from itertools import combinations
 from typing import NamedTuple
 
+from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.event import Event, UserData, made_of
 from tracklayer.domain.identifiers import FORMATS, usable, web_url
 from tracklayer.domain.normalise import Matchable, is_somebodys_number, phone_at_home, phone_e164
 from tracklayer.domain.normalise import email as usual_email
-from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.shown import clicks_in
 
 COOKIE, EMAIL = "cookie", "email"

@@ -1,210 +1,44 @@
-"""What is wrong with the installation itself, judged by what its processes say: the operator's troubles, not a merchant's.
-
-All times are ages as PostgreSQL counts them, so no host's clock matters.
+"""What is wrong with the installation itself, judged by what is known of it (``installation``): the operator's troubles, and
+what is said of each.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from tracklayer.domain.alert import Severity
+from tracklayer.domain.installation import JOBS, MISSED, ROLES, UNTOLD, Beat, Facts, JobFacts
 from tracklayer.domain.monitors.words import clock_time, counted, lasting
-
-ROLES = ("api", "worker", "scheduler")
-BEAT = timedelta(seconds=10)  # between two heartbeats
-MISSED = timedelta(seconds=40)  # four of them: a process that swaps or a deployment that takes a moment is no trouble
-WELL = timedelta(seconds=30)  # a role that beat within it is there for certain
-BROKER = timedelta(seconds=15)  # a restart of Redis is over by then
-OLD = timedelta(minutes=2)  # of what is due: workers begin within a second
-REFUSALS = timedelta(seconds=90)  # a supervisor starts what ended again within them
-MET = timedelta(seconds=60)  # what a process met so long ago, it has met lately
-JOBS = ("sweep", "monitor", "fold", "purge")
-JOB_INTERVALS = 5
-JOB_LATE = timedelta(seconds=60)  # at least: a job that runs every second may wait behind a long one
-DYING, DYING_WITHIN = 5, timedelta(minutes=5)  # processes that ended by no will of anybody, of those started so lately
-UNTOLD = timedelta(minutes=10)  # since the first failure: a mail server that restarts is back by then
-CLOCK = timedelta(seconds=2)  # as the log and `doctor` warn of
-
-NO_ROLE = {"api": "no_api", "worker": "no_worker", "scheduler": "no_scheduler"}
-KEEPS_DYING = {"api": "api_keeps_dying", "worker": "worker_keeps_dying", "scheduler": "scheduler_keeps_dying"}
-BROKER_KIND = "broker_takes_nothing"
-OLD_QUEUE = "old_queue"
-JOBS_LATE = "jobs_late"
-WRONG_KEY = "wrong_key"
-MIGRATIONS = "migrations_lacking"
-DATABASE_AWAY = "database_away"
-DATABASE_FULL = "database_full"
-DATABASE_READ_ONLY = "database_read_only"
-SANDBOX = "sandbox_left_set"
-NO_SANDBOX = "sandbox_missing"
-CLOCK_OFF = "clock_off"
-MAILS_FAIL = "mails_fail"
-WEBHOOKS_FAIL = "webhooks_fail"
-PLATFORM_DOWN = "platform_down"  # with the platform's key behind a colon: of each one alert may be open
-KINDS = (
-    *NO_ROLE.values(),
-    *KEEPS_DYING.values(),
+from tracklayer.domain.trouble import (
     BROKER_KIND,
-    OLD_QUEUE,
-    JOBS_LATE,
-    WRONG_KEY,
-    MIGRATIONS,
+    CLOCK_OFF,
     DATABASE_AWAY,
     DATABASE_FULL,
     DATABASE_READ_ONLY,
-    SANDBOX,
-    NO_SANDBOX,
-    CLOCK_OFF,
+    JOBS_LATE,
+    KEEPS_DYING,
     MAILS_FAIL,
-    WEBHOOKS_FAIL,
+    MIGRATIONS,
+    NO_ROLE,
+    NO_SANDBOX,
+    OLD_QUEUE,
     PLATFORM_DOWN,
+    SANDBOX,
+    WEBHOOKS_FAIL,
+    WRONG_KEY,
+    Trouble,
 )
 
-
-@dataclass(frozen=True)
-class Trouble:
-    """``kind``: one is open at a time of each. ``since``: as far as it is known."""
-
-    kind: str
-    severity: Severity
-    title: str
-    message: str
-    since: datetime
-
-    @property
-    def is_critical(self) -> bool:
-        return self.severity is Severity.CRITICAL
-
-
-@dataclass(frozen=True)
-class Beat:
-    """What one process said last in one role. ``age``: of that; ``up``: since it started; ``ended``: since it ended.
-
-    ``says``: ``broker`` and ``broker_seconds``, what is wrong with Redis and for how long; ``refused``: the SQLSTATE by
-    which PostgreSQL took nothing, ``refused_seconds`` ago; ``closed``: destinations whose secrets it cannot open;
-    ``sandbox``: real destinations whose traffic it sends to an emulator; ``invented``: those of a trial that it holds, since
-    it has no emulator; ``ahead``: seconds of its clock; ``unsure``: it
-    does not know how late it is; ``lacks``: it refused to start, ``key`` or ``migrations``.
-    """
-
-    role: str
-    host: str
-    version: str
-    age: timedelta
-    up: timedelta
-    ended: timedelta | None = None
-    says: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def lives(self) -> bool:
-        return self.ended is None and self.age <= MISSED
-
-
-@dataclass(frozen=True)
-class JobFacts:
-    """``begun``: how long ago it began last, None: never. ``busy``: it runs now."""
-
-    begun: timedelta | None
-    busy: bool
-
-
-@dataclass(frozen=True)
-class Queues:
-    """What waits for one platform. ``destinations``: that have something waiting; ``held``: of them.
-
-    ``deliveries``: of all of them. ``oldest``: how long the longest due one that may be sent has been due.
-    """
-
-    destinations: int = 0
-    held: int = 0
-    deliveries: int = 0
-    oldest: timedelta = timedelta()
-
-    def __add__(self, other: Queues) -> Queues:
-        return Queues(
-            self.destinations + other.destinations,
-            self.held + other.held,
-            self.deliveries + other.deliveries,
-            max(self.oldest, other.oldest),
-        )
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Destinations that may be delivered to, and whose deliveries have been due for longer than ``OLD``.
-
-    ``stalled``: title of a platform -> how many of them nobody has served since; ``slow``: those that are served, and whose merchants
-    were told that their queue does not clear. ``more``: there may be more than were counted. ``queues``: key of a platform ->
-    all that waits for it, as far as it was walked.
-    """
-
-    merchants: int = 0
-    stalled: Mapping[str, int] = field(default_factory=dict)
-    slow: Mapping[str, int] = field(default_factory=dict)
-    oldest: timedelta = timedelta()
-    more: bool = False
-    queues: Mapping[str, Queues] = field(default_factory=dict)
-
-    @property
-    def destinations(self) -> int:
-        return sum(self.stalled.values()) + sum(self.slow.values())
-
-
-@dataclass(frozen=True)
-class Down:
-    """A platform that serves nobody. ``held``: destinations that have something to send to it; ``more``: or more."""
-
-    platform: str
-    title: str
-    reason: str
-    since: datetime
-    held: int = 0
-    more: bool = False
-
-
-@dataclass(frozen=True)
-class Untold:
-    """What reaches nobody for longer than ``UNTOLD``. ``mails``: that wait, where the server took none lately; ``messages``: to
-    webhooks and Slack, which ``channels`` of ``merchants`` do not take. ``error``: the latest, without its words. ``lost``: mails that
-    were given up, or whose fate nobody knows, where the server took none lately.
-    """
-
-    mails: int = 0
-    mails_since: datetime | None = None
-    error: str | None = None
-    messages: int = 0
-    channels: int = 0
-    merchants: int = 0
-    channels_since: datetime | None = None
-    lost: int = 0
-
-
-@dataclass(frozen=True)
-class Facts:
-    """``intervals``: of the jobs. ``waiting``: None where nobody looked. ``queued``: deliveries that wait, counted where no worker lives.
-    ``untold``: None where nobody looked.
-    """
-
-    now: datetime
-    beats: Sequence[Beat]
-    jobs: Mapping[str, JobFacts] = field(default_factory=dict)
-    intervals: Mapping[str, timedelta] = field(default_factory=dict)
-    waiting: Waiting | None = None
-    queued: int = 0
-    down: Sequence[Down] = ()
-    untold: Untold | None = None
-
-    def living(self, role: str) -> list[Beat]:
-        return [beat for beat in self.beats if beat.role == role and beat.lives]
-
-
-def has_run(facts: Facts) -> bool:
-    """Whether any process lives, or ended otherwise than on purpose: else nothing is meant to run."""
-    return any(beat.ended is None for beat in facts.beats)
+WELL = timedelta(seconds=30)  # a role that beat within it is there for certain
+BROKER = timedelta(seconds=15)  # a restart of Redis is over by then
+REFUSALS = timedelta(seconds=90)  # a supervisor starts what ended again within them
+MET = timedelta(seconds=60)  # what a process met so long ago, it has met lately
+JOB_INTERVALS = 5
+JOB_LATE = timedelta(seconds=60)  # at least: a job that runs every second may wait behind a long one
+DYING, DYING_WITHIN = 5, timedelta(minutes=5)  # processes that ended by no will of anybody, of those started so lately
+CLOCK = timedelta(seconds=2)  # as the log and `doctor` warn of
 
 
 def all_is_well(facts: Facts, open_troubles: Iterable[Trouble]) -> bool:

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from tracklayer.domain import normalise, waits
+from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.delivery import (
     INTERCEPTED,
     INTERFACE_VERSION,
@@ -30,7 +31,6 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Content, CustomData, Device, Event, UserData
 from tracklayer.domain.identifiers import is_web_url
-from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.shown import click_in
 from tracklayer.domain.text import bare, without_invisible

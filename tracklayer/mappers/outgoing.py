@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from tracklayer.domain import normalise
-from tracklayer.domain.contacts import contacts_in
+from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.delivery import CONSENT_MISSING, DropReason
 from tracklayer.domain.event import UNNAMED, Content, CustomData, Event, UserData, made_of
+from tracklayer.domain.event_contacts import contacts_in
 from tracklayer.domain.identifiers import is_everyday_url, web_url
-from tracklayer.domain.personal import holds_contact, without_personal_properties, without_personal_url
+from tracklayer.domain.personal import without_personal_properties, without_personal_url
 from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.mappers.base import CONSENT_FIELD, KEEPS_PLAIN, Mapped, Mapper, Refused, RuleVerdict, Settings, Verdicts
 

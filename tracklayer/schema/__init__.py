@@ -30,7 +30,7 @@ from tracklayer.schema.mutations import Mutation
 from tracklayer.schema.queries import Query
 from tracklayer.schema.scalars import CONFIG
 from tracklayer.schema.subscriptions import Subscription
-from tracklayer.services.intake import OverloadedError
+from tracklayer.services.waiting_room import OverloadedError
 from tracklayer.tracing import OPERATION
 
 log = logging.getLogger(__name__)

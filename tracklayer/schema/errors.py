@@ -17,8 +17,8 @@ from tracklayer import metrics, request_id
 from tracklayer.db.connection import READ_TIMEOUT_MS, DatabaseAwayError, LockedOutError, ReadTimeoutError
 from tracklayer.schema.enums import VALUES
 from tracklayer.services.ingest import LATE_SECONDS
-from tracklayer.services.intake import LateError, OverloadedError
 from tracklayer.services.marks import KeyAwayError
+from tracklayer.services.waiting_room import LateError, OverloadedError
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.types import Message, Receive, Send
 
-from tracklayer.services.intake import Lines
+from tracklayer.services.waiting_room import Lines
 
 LONG_BODY = 128 * 1024  # bytes: a hundred events are read in some milliseconds, and in a thread take half as long again
 ON_LOOP = 4  # at once, where nobody is about who would have to wait: a thread costs them a fifth of their pace

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracklayer.db import deliveries as db_deliveries
+from tracklayer.db import enrichments as db_enrichments
 from tracklayer.db import erasures as db
 from tracklayer.db import events as db_events
-from tracklayer.db import identities as db_identities
 from tracklayer.db.connection import bounded_read
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow, loads
@@ -120,7 +120,7 @@ def _events(runtime: Runtime, merchant_id: int, event_ids: list[str]) -> Iterato
         return
     events = db_events.events_by_id(merchant_id, event_ids)
     deliveries = db_deliveries.deliveries_of_events(merchant_id, event_ids)
-    added = db_identities.decided(merchant_id, event_ids)
+    added = db_enrichments.decided(merchant_id, event_ids)
     for event_id in event_ids:
         if event_id in events:
             event = _event(runtime, events[event_id])

@@ -18,6 +18,7 @@ import orjson
 
 from tracklayer.db.events import EventRow, EventToMap, dumps, loads
 from tracklayer.domain import normalise
+from tracklayer.domain.contact import may_hold_contact
 from tracklayer.domain.event import (
     CONTENT_FIELDS,
     CUSTOM_FIELDS,
@@ -39,7 +40,7 @@ from tracklayer.domain.facts import host_of
 from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import Matchable, Rule
 from tracklayer.domain.person import country_of
-from tracklayer.domain.personal import may_hold_contact, without_personal_properties, without_personal_url
+from tracklayer.domain.personal import without_personal_properties, without_personal_url
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import HIDDEN
 

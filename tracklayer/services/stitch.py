@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
-from tracklayer.db import identities as db
+from tracklayer.db import enrichments as db
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db.connection import in_transaction
+from tracklayer.db.enrichments import Decision, Wanted
 from tracklayer.db.events import EventRow, EventToMap
-from tracklayer.db.identities import Decision, Wanted
 from tracklayer.domain.event import Event
 from tracklayer.domain.stitching import (
     MOST_EVENTS_A_DAY,

@@ -39,28 +39,10 @@ from tracklayer.db.connection import (
 )
 from tracklayer.db.sessions import READ_ONLY, code_of, forget_full_disk, forget_refusals, last_refusal
 from tracklayer.domain.alert import Severity
+from tracklayer.domain.installation import OLD, ROLES, UNTOLD, Down, Facts, Queues, Untold, Waiting
 from tracklayer.domain.retry import doubling
-from tracklayer.domain.watch import (
-    DATABASE_AWAY,
-    DATABASE_FULL,
-    DATABASE_READ_ONLY,
-    KINDS,
-    MET,
-    OLD,
-    REFUSALS,
-    ROLES,
-    UNTOLD,
-    Down,
-    Facts,
-    Queues,
-    Trouble,
-    Untold,
-    Waiting,
-    all_is_well,
-    database_trouble,
-    judge,
-    undecided,
-)
+from tracklayer.domain.trouble import DATABASE_AWAY, DATABASE_FULL, DATABASE_READ_ONLY, KINDS, Trouble
+from tracklayer.domain.watch import MET, REFUSALS, all_is_well, database_trouble, judge, undecided
 from tracklayer.mappers import PLATFORMS, title_of
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault

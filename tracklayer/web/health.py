@@ -18,7 +18,7 @@ from starlette.routing import Route
 from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, reads_only
 from tracklayer.db.migrate import pending, unknown
 from tracklayer.db.standby import Standby
-from tracklayer.domain.watch import Trouble
+from tracklayer.domain.trouble import Trouble
 from tracklayer.runtime import Runtime
 from tracklayer.services.keys import advice, has_a_key, look_at_keys
 from tracklayer.services.soundness import invented_trouble, slow_troubles, troubles, version_trouble

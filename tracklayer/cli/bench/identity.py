@@ -42,7 +42,7 @@ from tracklayer.cli.bench.load import ID_MARK, TAIL_MARK
 from tracklayer.cli.bench.pages import PACE, Meter, Pages
 from tracklayer.cli.process import CommandError, print_json
 from tracklayer.db.connection import execute, in_transaction, rows, session, unlimited_session
-from tracklayer.db.identities import LOOK_UP, Wanted, look_up_arguments
+from tracklayer.db.enrichments import LOOK_UP, Wanted, look_up_arguments
 from tracklayer.domain.values import write_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.services.destinations import sandbox_destinations

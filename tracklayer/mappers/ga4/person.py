@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tracklayer.domain import normalise
+from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.email_address import holds_email
 from tracklayer.domain.event import NO_DEVICE, Device, Event, UserData
 from tracklayer.domain.google_tag import client_id, session_id
 from tracklayer.domain.identifiers import machine_address
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.personal import holds_contact
 from tracklayer.domain.text import with_ascii_digits
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, omit_empty
 

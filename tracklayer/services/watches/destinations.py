@@ -25,7 +25,7 @@ from tracklayer.domain.monitors.queue_backlog import gather_backlogs
 from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
 from tracklayer.domain.monitors.views import PAST, RECENT, RUN, DestinationView, Oldest, Told, wants_past
 from tracklayer.domain.monitors.worth import Worth
-from tracklayer.domain.watch import BROKER_KIND, NO_ROLE, OLD_QUEUE
+from tracklayer.domain.trouble import BROKER_KIND, NO_ROLE, OLD_QUEUE
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.event import NO_DEVICE, TEXT_FIELDS, Event, line_path
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.personal import holds_contact
 
 
 def may_hold_more_contacts(written: bytes, draft: Mapping[str, Any], event: Event) -> bool:
