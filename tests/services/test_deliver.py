@@ -21,8 +21,6 @@ from tracklayer.db.connection import database, execute, in_transaction, rows
 from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import (
     LEASE,
-    LOCK_QUEUE,
-    QUEUE_LOCK,
     Delivered,
     DeliveryRow,
     DeliverySearch,
@@ -35,6 +33,7 @@ from tracklayer.db.deliveries import (
     start_sending,
 )
 from tracklayer.db.destinations import destination
+from tracklayer.db.queues import LOCK_QUEUE, QUEUE_LOCK
 from tracklayer.domain.delivery import DeliveryStatus, Settlement
 from tracklayer.domain.health import FIRST_PROBE
 from tracklayer.mappers import mapper_for

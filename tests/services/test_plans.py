@@ -16,6 +16,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import channels, erasures, identities, monitors, notes, sources, together
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import queues as db_queues
 from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
 from tracklayer.db.answers import LOOKED as LOOKED_AT
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -155,7 +156,7 @@ def test_many_destinations_are_looked_at_claimed_and_settled_by_their_keys(
 def test_deliveries_of_stored_events_are_made_by_event_id(stranger: Merchant, clock: FrozenClock) -> None:
     ids = [f"order_{n}" for n in range(100)]
     given: dict[str, Any] = {"merchant": stranger.merchant_id, "platform": "tiktok", "ids": ids, "now": clock.now()}
-    found = scans(db.INSERT_STORED, {**given, "given": "[]", "window": timedelta(hours=24)})
+    found = scans(db_queues.INSERT_STORED, {**given, "given": "[]", "window": timedelta(hours=24)})
     assert found.keys() == {"events_pkey"}
     assert "event_id" in found["events_pkey"]
 
@@ -229,7 +230,9 @@ def test_the_rows_of_a_figure_of_the_ledger_are_read_hour_by_hour(stranger: Merc
 
 
 def test_what_ran_out_of_time_is_read_in_its_order(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:
-    found = scans(db.EXPIRED_QUEUES, {"now": clock.now(), "after": clock.now() - timedelta(days=1), "limit": 100})
+    found = scans(
+        db_queues.EXPIRED_QUEUES, {"now": clock.now(), "after": clock.now() - timedelta(days=1), "limit": 100}
+    )
     assert found.keys() == {"deliveries_window"}
 
 

@@ -1,7 +1,7 @@
 """Delivers what is due: claim a batch, map it, send it, settle it, and again until nothing is due.
 
 **Who may touch a delivery, and how.** A delivery that waits (``due_at`` set) is in its queue, (merchant, platform). Whoever
-takes it out of there, or changes it there, holds the queue's lock (``db.deliveries``): a claim, the sweep's drop, a
+takes it out of there, or changes it there, holds the queue's lock (``db.queues``): a claim, the sweep's drop, a
 redelivery. A claim then has a row of ``claims``, the lease: what is in it belongs to one worker, and all others pass over
 it, until the lease is ended by its worker (settled, or given back) or by the sweep (taken back, once the worker's own lock
 is gone or the lease has run out). Purge and erasure pass over what is leased. Whoever is done writes verdicts under the

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import queues as db_queues
 from tracklayer.db import redeliveries as db_redeliveries
 from tracklayer.db.connection import (
     LONG_SECONDS,
@@ -235,7 +236,7 @@ def _requeue(
     due = _sort(merchant_id, page, now, result, result.job.booked if result.job else None, asked_at)
     changes = Changes()
     for platform, events_due in sorted(due.items()):
-        requeued = db.requeue(merchant_id, platform, events_due, now, runtime.settings.retry_window, changes)
+        requeued = db_queues.requeue(merchant_id, platform, events_due, now, runtime.settings.retry_window, changes)
         for event_id, at in events_due.items():
             if event_id in requeued:
                 result.queue((event_id, platform), at)

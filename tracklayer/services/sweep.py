@@ -14,6 +14,7 @@ from tracklayer import metrics
 from tracklayer.clock import UNBELIEVABLE
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import queues as db_queues
 from tracklayer.db import schedule as db_schedule
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.counters import Changes
@@ -72,7 +73,7 @@ def sweep(runtime: Runtime) -> Swept:
     with alone(runtime, "looking for what ran out of time"):
         expired, removed = _queues_to_drop_from(now)
     random.shuffle(removed)
-    for queues, drop in ((expired, db.drop_expired), (removed, db.drop_removed)):
+    for queues, drop in ((expired, db_queues.drop_expired), (removed, db_queues.drop_removed)):
         for merchant_id, platform in queues[:SWEEP_QUEUES]:
             if time.monotonic() > ends:
                 break
@@ -101,13 +102,13 @@ def _queues_to_drop_from(now: datetime) -> tuple[list[tuple[int, str]], list[tup
     with in_transaction():
         place = db_schedule.place_of(EXPIRED_ROUND)
         after = datetime.fromisoformat(place) if place else None
-        expired, following = db.expired_queues(now, after, SWEEP_ROWS)
+        expired, following = db_queues.expired_queues(now, after, SWEEP_ROWS)
         if not expired and after is not None:
-            expired, following = db.expired_queues(now, None, SWEEP_ROWS)
+            expired, following = db_queues.expired_queues(now, None, SWEEP_ROWS)
         if following != after:
             db_schedule.set_place(EXPIRED_ROUND, following.isoformat() if following else None)
         behind = _key_at(REMOVED_ROUND)
-        removed, last = db.removed_queues(behind, REMOVED)
+        removed, last = db_queues.removed_queues(behind, REMOVED)
         _go_on_behind(REMOVED_ROUND, behind, last)
         return expired, removed
 
