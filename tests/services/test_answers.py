@@ -14,8 +14,9 @@ from tests.services.test_deliver import accepted, deliver, destination_of, inges
 from tracklayer.clock import FrozenClock
 from tracklayer.db import deliveries as db
 from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch, claim_due, deliveries_by_key
+from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key
 from tracklayer.db.destinations import set_health
+from tracklayer.db.leases import claim_due
 from tracklayer.domain.delivery import Acknowledged, DestinationState, Health, NoAnswer, Rejected
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime

@@ -26,12 +26,13 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import erasures as db
 from tracklayer.db import identities
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch, claim_due
+from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.destinations import destination
 from tracklayer.db.erasures import ErasureRow, WalkRow
 from tracklayer.db.events import events_by_id, run_statement
 from tracklayer.db.identities import Link, Shown, barred
 from tracklayer.db.lateness import begin_storing
+from tracklayer.db.leases import claim_due
 from tracklayer.domain import normalise
 from tracklayer.domain.person import TELLING, of_browser
 from tracklayer.domain.stitching import Note, pair_of

@@ -16,6 +16,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import channels, erasures, identities, monitors, notes, sources, together
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import leases as db_leases
 from tracklayer.db import queues as db_queues
 from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
 from tracklayer.db.answers import LOOKED as LOOKED_AT
@@ -81,8 +82,13 @@ def test_a_claim_reads_what_is_due_of_its_own_queue_and_events_by_id(
     runtime: Runtime, stranger: Merchant, clock: FrozenClock
 ) -> None:
     params = {"merchant": stranger.merchant_id, "platform": "meta", "now": clock.now(), "limit": 100, "worker": 1}
-    spared = {"spared": db.SPARED_ATTEMPTS, "rested": clock.now(), "last_call": clock.now(), "since": clock.now()}
-    found = scans(db.CLAIM_DUE, {**params, **spared, "lease": clock.now()})
+    spared = {
+        "spared": db_leases.SPARED_ATTEMPTS,
+        "rested": clock.now(),
+        "last_call": clock.now(),
+        "since": clock.now(),
+    }
+    found = scans(db_leases.CLAIM_DUE, {**params, **spared, "lease": clock.now()})
     assert found.keys() == {"deliveries_due", "events_pkey"}
     assert "due_at >=" in found["deliveries_due"]
     assert "merchant_id" in found["deliveries_due"]
@@ -105,8 +111,8 @@ def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock:
         (db.SETTLE_DELIVERED, {**queue, **acknowledged}),
         (db.SETTLE, {**queue, "settlements": "[]"}),
         (db.SETTLE_LATE, {**queue, **acknowledged}),
-        (db.IN_FLIGHT, (merchant, "meta", ids)),
-        (db.ARE_DELIVERED, (merchant, "meta", ids)),
+        (db_leases.IN_FLIGHT, (merchant, "meta", ids)),
+        (db_leases.ARE_DELIVERED, (merchant, "meta", ids)),
         (db.NOTE_REPEATS, {**queue, "repeats": "[]"}),
     ):
         found = scans(sql, params)

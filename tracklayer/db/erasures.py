@@ -11,8 +11,8 @@ import orjson
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import wait_briefly
 from tracklayer.db.identities import pairs, read_person
+from tracklayer.db.leases import wait_briefly
 from tracklayer.db.queues import lock_queue
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.person import KEPT_UNDER, TELLING

@@ -10,14 +10,10 @@ from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
 from tracklayer.db.deliveries import (
     AS_DELIVERED,
-    LEASE,
     LOG_LENGTH,
     NOT_DONE,
     PLACE,
-    WITHOUT_FLUSH,
-    Claimed,
     Delivered,
-    Lease,
     count_delivered,
     duration_ms,
     note_repeats,
@@ -25,6 +21,7 @@ from tracklayer.db.deliveries import (
 )
 from tracklayer.db.events import TO_MAP, EventToMap
 from tracklayer.db.json_literal import JsonLiteral
+from tracklayer.db.leases import LEASE, WITHOUT_FLUSH, Claimed, Lease
 from tracklayer.domain.delivery import Claim, DeliveryKey
 
 # What workers have in their hands is gathered once for each destination: there is little of it where many are claimed.

@@ -37,9 +37,9 @@ import orjson
 
 from tracklayer.db import erasures as db
 from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
-from tracklayer.db.deliveries import wait_briefly
 from tracklayer.db.erasures import ErasureRow, Looked, Place, WalkRow
 from tracklayer.db.identities import forget_browsers, hold_browsers
+from tracklayer.db.leases import wait_briefly
 from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
 from tracklayer.runtime import Runtime

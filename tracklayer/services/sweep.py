@@ -14,11 +14,12 @@ from tracklayer import metrics
 from tracklayer.clock import UNBELIEVABLE
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import leases as db_leases
 from tracklayer.db import queues as db_queues
 from tracklayer.db import schedule as db_schedule
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import LEASE
+from tracklayer.db.leases import LEASE
 from tracklayer.domain.delivery import DeliveryStatus
 from tracklayer.domain.health import LONGEST_WISH
 from tracklayer.domain.retry import judge_lost_claim
@@ -187,8 +188,8 @@ def _rescue(runtime: Runtime, now: datetime) -> int:
 def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> int:
     """Ends the leases of workers that are gone; how many deliveries were in them on their way to a platform."""
     with in_transaction():
-        db.wait_briefly()
-        lost = db.lost_leases(now, SWEEP_LEASES)[which]
+        db_leases.wait_briefly()
+        lost = db_leases.lost_leases(now, SWEEP_LEASES)[which]
         changes = Changes()
         for found in lost:
             settlements = [
@@ -196,7 +197,7 @@ def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> i
                 for claim in found.in_flight
             ]
             db.settle_deliveries(found.lease, settlements, now, changes)
-            db.end_lease(found.lease)
+            db_leases.end_lease(found.lease)
         changes.write()
     for found in lost:  # apart from the leases: whoever settles takes the destination's row first
         with in_transaction():
