@@ -12,7 +12,7 @@ import pytest
 from tests.factories import Merchant, draft, new_merchant
 from tests.services.test_deliver import accepted, deliver, destination_of, ingest, row
 from tracklayer.clock import FrozenClock
-from tracklayer.db import deliveries as db
+from tracklayer.db import settling as db
 from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
 from tracklayer.db.deliveries import DeliverySearch, deliveries_by_key
 from tracklayer.db.destinations import set_health

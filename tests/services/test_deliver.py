@@ -19,17 +19,11 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import leases
 from tracklayer.db.connection import database, execute, in_transaction, rows
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import (
-    Delivered,
-    DeliveryRow,
-    DeliverySearch,
-    deliveries_by_key,
-    settle_delivered,
-    settle_deliveries,
-)
+from tracklayer.db.deliveries import DeliveryRow, DeliverySearch, deliveries_by_key
 from tracklayer.db.destinations import destination
 from tracklayer.db.leases import LEASE, Lease, claim_due, end_lease, start_sending
 from tracklayer.db.queues import LOCK_QUEUE, QUEUE_LOCK
+from tracklayer.db.settling import Delivered, settle_delivered, settle_deliveries
 from tracklayer.domain.delivery import DeliveryStatus, Settlement
 from tracklayer.domain.health import FIRST_PROBE
 from tracklayer.mappers import mapper_for

@@ -18,6 +18,7 @@ from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import leases as db_leases
 from tracklayer.db import queues as db_queues
+from tracklayer.db import settling as db_settling
 from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
 from tracklayer.db.answers import LOOKED as LOOKED_AT
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -108,19 +109,19 @@ def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock:
         "bounds": list(LATENCY_BOUNDS),
     }
     for sql, params in (
-        (db.SETTLE_DELIVERED, {**queue, **acknowledged}),
-        (db.SETTLE, {**queue, "settlements": "[]"}),
-        (db.SETTLE_LATE, {**queue, **acknowledged}),
+        (db_settling.SETTLE_DELIVERED, {**queue, **acknowledged}),
+        (db_settling.SETTLE, {**queue, "settlements": "[]"}),
+        (db_settling.SETTLE_LATE, {**queue, **acknowledged}),
         (db_leases.IN_FLIGHT, (merchant, "meta", ids)),
         (db_leases.ARE_DELIVERED, (merchant, "meta", ids)),
-        (db.NOTE_REPEATS, {**queue, "repeats": "[]"}),
+        (db_settling.NOTE_REPEATS, {**queue, "repeats": "[]"}),
     ):
         found = scans(sql, params)
         assert found.keys() == {"deliveries_pkey"}
         assert "event_id" in found["deliveries_pkey"]
     with in_transaction():
         execute("SET LOCAL enable_seqscan = off")  # of leases there are few here
-        assert all_scans(db.LEASES_WITH, queue, ("claims",)) == [("claims_pkey", ANY)]
+        assert all_scans(db_settling.LEASES_WITH, queue, ("claims",)) == [("claims_pkey", ANY)]
 
 
 def test_many_destinations_are_looked_at_claimed_and_settled_by_their_keys(

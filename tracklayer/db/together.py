@@ -8,9 +8,12 @@ from typing import Any
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
-from tracklayer.db.deliveries import (
+from tracklayer.db.deliveries import LOG_LENGTH
+from tracklayer.db.events import TO_MAP, EventToMap
+from tracklayer.db.json_literal import JsonLiteral
+from tracklayer.db.leases import LEASE, WITHOUT_FLUSH, Claimed, Lease
+from tracklayer.db.settling import (
     AS_DELIVERED,
-    LOG_LENGTH,
     NOT_DONE,
     PLACE,
     Delivered,
@@ -19,9 +22,6 @@ from tracklayer.db.deliveries import (
     note_repeats,
     repeats_of,
 )
-from tracklayer.db.events import TO_MAP, EventToMap
-from tracklayer.db.json_literal import JsonLiteral
-from tracklayer.db.leases import LEASE, WITHOUT_FLUSH, Claimed, Lease
 from tracklayer.domain.delivery import Claim, DeliveryKey
 
 # What workers have in their hands is gathered once for each destination: there is little of it where many are claimed.

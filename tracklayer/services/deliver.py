@@ -47,16 +47,16 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tracklayer import metrics
-from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import leases as db_leases
+from tracklayer.db import settling as db_settling
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, is_broken, session
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import Delivered
 from tracklayer.db.destinations import Seen
 from tracklayer.db.leases import LEASE, Claimed, Lease, QueueBusyError
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.sessions import is_in_the_way
+from tracklayer.db.settling import Delivered
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -688,7 +688,7 @@ def _write_late(
         db_leases.wait_briefly()
         changes = Changes()
         for done in acknowledged_by(claims, outcomes, sent_at):
-            db.settle_late(batch.lease, done, now, changes)
+            db_settling.settle_late(batch.lease, done, now, changes)
         changes.write()
 
 
@@ -715,8 +715,8 @@ def _settle_or_lose(
     if leaving is None:
         raise LeaseLostError
     for done in delivered:
-        db.settle_delivered(batch.lease, done, now, changes)
-    db.settle_deliveries(batch.lease, settlements, now, changes)
+        db_settling.settle_delivered(batch.lease, done, now, changes)
+    db_settling.settle_deliveries(batch.lease, settlements, now, changes)
     changes.write()
     if changes.has_names:
         _count_by_name(runtime, changes)

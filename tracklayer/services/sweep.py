@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 
 from tracklayer import metrics
 from tracklayer.clock import UNBELIEVABLE
-from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import leases as db_leases
 from tracklayer.db import queues as db_queues
 from tracklayer.db import schedule as db_schedule
+from tracklayer.db import settling as db_settling
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.counters import Changes
 from tracklayer.db.leases import LEASE
@@ -196,7 +196,7 @@ def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> i
                 judge_lost_claim(claim, claimed_at=found.sent_at or now, now=now, policy=retry_policy(runtime))
                 for claim in found.in_flight
             ]
-            db.settle_deliveries(found.lease, settlements, now, changes)
+            db_settling.settle_deliveries(found.lease, settlements, now, changes)
             db_leases.end_lease(found.lease)
         changes.write()
     for found in lost:  # apart from the leases: whoever settles takes the destination's row first
