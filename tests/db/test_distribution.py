@@ -19,9 +19,9 @@ import pytest
 
 from tracklayer import db
 from tracklayer.db import connection
-from tracklayer.db.deliveries import DeliverySearch, waiting_query
-from tracklayer.db.deliveries import page_query as deliveries_query
-from tracklayer.db.deliveries import place_query as deliveries_place
+from tracklayer.db.delivery_search import DeliverySearch, waiting_query
+from tracklayer.db.delivery_search import page_query as deliveries_query
+from tracklayer.db.delivery_search import place_query as deliveries_place
 from tracklayer.db.events import EventSearch, troubled_place_query
 from tracklayer.db.events import page_query as events_query
 from tracklayer.db.events import place_query as events_place
@@ -67,13 +67,13 @@ EXPLAINED: dict[str, str] = {
     "channels._TAKE_LISTENER": ROUND,
     "channels._UNTAKEN": COUNT,
     "channels.purge_messages": ROUND,
-    "deliveries.OF_KINDS": BUILT,
-    "deliveries.OF_REASONS": BUILT,
-    "deliveries._IN_HOURS": BUILT,
-    "deliveries._SORTED": BUILT,
-    "deliveries._pages_of": BUILT,
-    "deliveries.place_query": BUILT,
-    "deliveries.waiting_query": BUILT,
+    "delivery_search.OF_KINDS": BUILT,
+    "delivery_search.OF_REASONS": BUILT,
+    "delivery_search._IN_HOURS": BUILT,
+    "delivery_search._SORTED": BUILT,
+    "delivery_search._pages_of": BUILT,
+    "delivery_search.place_query": BUILT,
+    "delivery_search.waiting_query": BUILT,
     "destinations.LAST_WAITING": ROUND,
     "destinations.LEAD_BACK": ROUND,
     "destinations.WAITING_DESTINATIONS": ROUND,

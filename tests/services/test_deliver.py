@@ -19,7 +19,8 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import leases
 from tracklayer.db.connection import database, execute, in_transaction, rows
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import DeliveryRow, DeliverySearch, deliveries_by_key
+from tracklayer.db.deliveries import DeliveryRow, deliveries_by_key
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import destination
 from tracklayer.db.leases import LEASE, Lease, claim_due, end_lease, start_sending
 from tracklayer.db.queues import LOCK_QUEUE, QUEUE_LOCK

@@ -26,7 +26,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import erasures as db
 from tracklayer.db import identities
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import destination
 from tracklayer.db.erasures import ErasureRow, WalkRow
 from tracklayer.db.events import events_by_id, run_statement

@@ -18,7 +18,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import identities, redeliveries
 from tracklayer.db import queues as db_queues
 from tracklayer.db.connection import database, execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.identities import Shown
 from tracklayer.db.sealing_keys import keys_of_erasures
 from tracklayer.mappers import mapper_for

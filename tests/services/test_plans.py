@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import channels, erasures, identities, monitors, notes, sources, together
+from tracklayer.db import channels, delivery_search, erasures, identities, monitors, notes, sources, together
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import leases as db_leases
@@ -218,12 +218,12 @@ def test_when_events_happened_is_looked_up_by_when_they_were_received(stranger: 
 def test_the_rows_of_a_figure_of_the_ledger_are_read_hour_by_hour(stranger: Merchant, clock: FrozenClock) -> None:
     since, until = clock.now() - timedelta(days=30), clock.now() + timedelta(hours=1)
     for deliveries in (
-        db.DeliverySearch(platform="meta", received_since=since, received_until=until),
-        db.DeliverySearch(platform="meta", queued_since=since),
-        db.DeliverySearch(platform="meta"),
-        db.DeliverySearch(platform="meta", status=("delivered",)),
+        delivery_search.DeliverySearch(platform="meta", received_since=since, received_until=until),
+        delivery_search.DeliverySearch(platform="meta", queued_since=since),
+        delivery_search.DeliverySearch(platform="meta"),
+        delivery_search.DeliverySearch(platform="meta", status=("delivered",)),
     ):
-        found = scans(*db.page_query(stranger.merchant_id, deliveries, 50))
+        found = scans(*delivery_search.page_query(stranger.merchant_id, deliveries, 50))
         assert found.keys() == {"deliveries_queued", "deliveries_stored_first"}
         assert "hour" in found["deliveries_queued"]
     filtered = EventSearch(filtered_at="meta", received_since=since, received_until=until)
@@ -267,11 +267,11 @@ def test_what_was_dropped_in_a_minute_is_read_and_nothing_else(stranger: Merchan
 def test_a_group_of_failed_or_dropped_ones_is_paged_alone(stranger: Merchant, clock: FrozenClock) -> None:
     after = (clock.now(), "order_7", "meta")
     for search in (
-        db.DeliverySearch("meta", ("failed",), error_code="190", after=after),
-        db.DeliverySearch("meta", ("dropped",), ("retries_exhausted",), error_code="", after=after),
-        db.DeliverySearch(error_code="190", after=after),
+        delivery_search.DeliverySearch("meta", ("failed",), error_code="190", after=after),
+        delivery_search.DeliverySearch("meta", ("dropped",), ("retries_exhausted",), error_code="", after=after),
+        delivery_search.DeliverySearch(error_code="190", after=after),
     ):
-        found = scans(*db.page_query(stranger.merchant_id, search, 51))
+        found = scans(*delivery_search.page_query(stranger.merchant_id, search, 51))
         assert found.keys() == {"deliveries_grouped"}
         for part in ("platform", "COALESCE(drop_reason, status) =", "COALESCE(error_code", "queued_at"):
             assert part in found["deliveries_grouped"]
@@ -281,7 +281,9 @@ def test_what_a_platform_dropped_is_paged_by_its_reasons_whenever_it_was_stored(
     stranger: Merchant, clock: FrozenClock
 ) -> None:
     for statuses in (("dropped",), ("delivered", "dropped")):
-        sql, params = db.page_query(stranger.merchant_id, db.DeliverySearch("meta", statuses), 51)
+        sql, params = delivery_search.page_query(
+            stranger.merchant_id, delivery_search.DeliverySearch("meta", statuses), 51
+        )
         found = scans(sql, params)
         assert "deliveries_reasons" in found
         assert not found.keys() & {"deliveries_troubled", "deliveries_dropped"}

@@ -17,7 +17,7 @@ from tracklayer.db import events as db_events
 from tracklayer.db import identities as db
 from tracklayer.db.connection import database as connections
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.events import EventSearch
 from tracklayer.db.identities import Link, Shown
 from tracklayer.db.workers import WorkerLock

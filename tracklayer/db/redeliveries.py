@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.events import EventSearch
 
 Key = tuple[str, str]  # event id, platform

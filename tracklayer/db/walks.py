@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from tracklayer.db import deliveries, events
+from tracklayer.db import delivery_search, events
 from tracklayer.db.connection import rows
-from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
+from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.events import EventRow, EventSearch
 
 MOST_LOOKED = 20_000  # rows that one page looks at: some hundredths of a second
@@ -44,14 +45,14 @@ def walk_of_deliveries(
     """The same of deliveries, as ``page_of_deliveries`` gives them and by when they were queued: where words are looked for, or
     more waits than is sorted.
     """
-    waits = deliveries.much_waits(merchant_id, search)
+    waits = delivery_search.much_waits(merchant_id, search)
     ends: Sequence[Sequence[Any]] = []
     is_sorted = waits is False and search.waits  # whole
     if waits or (search.is_walked and not is_sorted):
-        ends = rows(*deliveries.place_query(merchant_id, search, MOST_LOOKED))
+        ends = rows(*delivery_search.place_query(merchant_id, search, MOST_LOOKED))
 
     def page(since: datetime | None) -> list[DeliveryRow]:
-        return deliveries.page_of_deliveries(merchant_id, replace(search, queued_since=since), limit, waits)
+        return delivery_search.page_of_deliveries(merchant_id, replace(search, queued_since=since), limit, waits)
 
     return _walk(ends, search.queued_since, page, limit)
 

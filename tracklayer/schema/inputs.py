@@ -13,7 +13,7 @@ import strawberry
 from strawberry import ID
 from strawberry.types.base import StrawberryList, StrawberryOptional
 
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.events import EventSearch
 from tracklayer.domain.event import (
     MAX_PROBLEMS,

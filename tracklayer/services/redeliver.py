@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tracklayer.db import deliveries as db
+from tracklayer.db import delivery_search
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import queues as db_queues
 from tracklayer.db import redeliveries as db_redeliveries
@@ -26,7 +27,8 @@ from tracklayer.db.connection import (
     statements_within,
 )
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
+from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.redeliveries import Key, RedeliveryRow
 from tracklayer.domain.delivery import DeliveryStatus, DropReason
@@ -73,7 +75,7 @@ def redeliver_matching(runtime: Runtime, merchant_id: int, search: DeliverySearc
     search = _of_ended(search)
     result = Redelivered()
     with bounded_transaction():
-        page = db.page_of_deliveries(merchant_id, search, PAGE + 1)
+        page = delivery_search.page_of_deliveries(merchant_id, search, PAGE + 1)
         if len(page) > PAGE:
             page = page[:PAGE]
             # What happens from now on, and be it that what is redelivered here is dropped again, is another story.
@@ -114,7 +116,7 @@ def count_matching(
     def pages() -> Iterator[Page]:
         rest, more = _of_ended(search), True
         while more:
-            page = db.page_of_deliveries(merchant_id, rest, PAGE + 1)
+            page = delivery_search.page_of_deliveries(merchant_id, rest, PAGE + 1)
             page, more = page[:PAGE], len(page) > PAGE
             yield page, more
             rest = replace(rest, after=_place(page)) if page else rest
@@ -190,7 +192,7 @@ def _continue(runtime: Runtime, job: RedeliveryRow, now: datetime) -> set[Wake]:
         keys, more = db_redeliveries.take_page(job)
         page = _by_ids(job.merchant_id, keys, job.search, result)
     else:
-        page = db.page_of_deliveries(job.merchant_id, job.search, PAGE)
+        page = delivery_search.page_of_deliveries(job.merchant_id, job.search, PAGE)
         more = len(page) == PAGE
         if page:
             job.search = replace(job.search, after=_place(page))
