@@ -29,10 +29,11 @@ from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import destination
 from tracklayer.db.erasures import ErasureRow, WalkRow
-from tracklayer.db.events import events_by_id, run_statement
+from tracklayer.db.events import events_by_id
 from tracklayer.db.identities import Link, Shown, barred
 from tracklayer.db.lateness import begin_storing
 from tracklayer.db.leases import claim_due
+from tracklayer.db.storing import run_statement
 from tracklayer.domain import normalise
 from tracklayer.domain.person import TELLING, of_browser
 from tracklayer.domain.stitching import Note, pair_of

@@ -24,19 +24,17 @@ from tracklayer.db.answers import LOOKED as LOOKED_AT
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
 from tracklayer.db.events import (
-    HOLD_EVENTS,
     LOOKED,
     NEWEST_OF_EACH_NAME,
     OLDEST_RECEIVED,
     PURGE,
-    STORE_AND_LINK,
-    STORE_UNLESS_ERASED,
     EventSearch,
     page_query,
     troubled_query,
 )
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.db.ledger import EVENTS_ACCEPTED
+from tracklayer.db.storing import HOLD_EVENTS, STORE_AND_LINK, STORE_UNLESS_ERASED
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.ingest import ingest_events

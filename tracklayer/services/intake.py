@@ -28,10 +28,10 @@ from typing import Any, Generic, TypeVar
 from tracklayer import metrics
 from tracklayer.db.async_session import AsyncSession, Moment
 from tracklayer.db.connection import DatabaseAwayError, LockedOutError, in_transaction, run_in_db_thread
-from tracklayer.db.events import HOLDING, READS, STATEMENTS, to_store
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
 from tracklayer.db.sessions import TOO_LATE, code_of, is_in_the_way
+from tracklayer.db.storing import HOLDING, READS, STATEMENTS, to_store
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.ingest import (
