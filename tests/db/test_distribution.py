@@ -22,9 +22,9 @@ from tracklayer.db import connection
 from tracklayer.db.delivery_search import DeliverySearch, waiting_query
 from tracklayer.db.delivery_search import page_query as deliveries_query
 from tracklayer.db.delivery_search import place_query as deliveries_place
-from tracklayer.db.events import EventSearch, troubled_place_query
-from tracklayer.db.events import page_query as events_query
-from tracklayer.db.events import place_query as events_place
+from tracklayer.db.event_search import EventSearch, troubled_place_query
+from tracklayer.db.event_search import page_query as events_query
+from tracklayer.db.event_search import place_query as events_place
 
 ROOM = Path(db.__file__).parent
 # Tables of the installation itself: few rows, which stay on one node.
@@ -82,17 +82,17 @@ EXPLAINED: dict[str, str] = {
     "destinations.forget_removed_secrets": ROUND,
     "destinations.held_because": ROUND,
     "erasures.TURNS": ROUND,
+    "event_search._IN_HOURS": BUILT,
+    "event_search._where": BUILT,
+    "event_search.page_query": BUILT,
+    "event_search.place_query": BUILT,
+    "event_search.troubled_place_query": BUILT,
+    "event_search.troubled_query": BUILT,
     "identities.FORGET_LATE": ROUND,
     "erasures.failing_erasures": ROUND,
     "erasures.give_up_lost_erasures": ROUND,
     "erasures.purge_erasures": ROUND,
     "erasures.purge_tombstones": ROUND,
-    "events._IN_HOURS": BUILT,
-    "events._where": BUILT,
-    "events.page_query": BUILT,
-    "events.place_query": BUILT,
-    "events.troubled_place_query": BUILT,
-    "events.troubled_query": BUILT,
     "folding.FOLD_QUEUES": ROUND,
     "folding.FORGET": ROUND,
     "folding.merchants_with_minutes": ROUND,

@@ -23,15 +23,8 @@ from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
 from tracklayer.db.answers import LOOKED as LOOKED_AT
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
-from tracklayer.db.events import (
-    LOOKED,
-    NEWEST_OF_EACH_NAME,
-    OLDEST_RECEIVED,
-    PURGE,
-    EventSearch,
-    page_query,
-    troubled_query,
-)
+from tracklayer.db.event_search import EventSearch, page_query, troubled_query
+from tracklayer.db.events import LOOKED, NEWEST_OF_EACH_NAME, OLDEST_RECEIVED, PURGE
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.db.ledger import EVENTS_ACCEPTED
 from tracklayer.db.storing import HOLD_EVENTS, STORE_AND_LINK, STORE_UNLESS_ERASED

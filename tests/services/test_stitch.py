@@ -18,7 +18,7 @@ from tracklayer.db import storing as db_storing
 from tracklayer.db.connection import database as connections
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.delivery_search import DeliverySearch
-from tracklayer.db.events import EventSearch
+from tracklayer.db.event_search import EventSearch
 from tracklayer.db.identities import Link, Shown
 from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.shown import PARAMETERS

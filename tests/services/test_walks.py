@@ -11,10 +11,10 @@ from tests.factories import Api, Merchant
 from tests.services.test_pages_read import rows_read
 from tracklayer.clock import FrozenClock
 from tracklayer.db import delivery_search, walks
-from tracklayer.db import events as db
+from tracklayer.db import event_search as db
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.delivery_search import DeliverySearch
-from tracklayer.db.events import EventSearch
+from tracklayer.db.event_search import EventSearch
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.destinations import example_settings, set_destination

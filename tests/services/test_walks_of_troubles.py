@@ -11,11 +11,10 @@ import pytest
 
 from tests.factories import Merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import delivery_search, walks
-from tracklayer.db import events as db_events
+from tracklayer.db import delivery_search, event_search, walks
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.delivery_search import DeliverySearch
-from tracklayer.db.events import EventSearch
+from tracklayer.db.event_search import EventSearch
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.destinations import example_settings, pause_destination, set_destination
@@ -76,8 +75,8 @@ def town(runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: 
     monkeypatch.setattr(walks, "MOST_LOOKED", MOST)
     monkeypatch.setattr(walks, "MOST_LOOKED_UP", MOST // 2)
     monkeypatch.setattr(delivery_search, "MOST_WAITING", WAITING)
-    monkeypatch.setattr(db_events, "MOST_DUE", WAITING * 2)
-    monkeypatch.setattr(db_events, "MOST_WAITING", WAITING)
+    monkeypatch.setattr(event_search, "MOST_DUE", WAITING * 2)
+    monkeypatch.setattr(event_search, "MOST_WAITING", WAITING)
     return merchant
 
 

@@ -11,7 +11,7 @@ import orjson
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.delivery_search import DeliverySearch
-from tracklayer.db.events import EventSearch
+from tracklayer.db.event_search import EventSearch
 
 Key = tuple[str, str]  # event id, platform
 LAST_ID = 2**63 - 1

@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from tracklayer.db import delivery_search, events
+from tracklayer.db import delivery_search, event_search
 from tracklayer.db.connection import rows
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.delivery_search import DeliverySearch
-from tracklayer.db.events import EventRow, EventSearch
+from tracklayer.db.event_search import EventSearch
+from tracklayer.db.events import EventRow
 
 MOST_LOOKED = 20_000  # rows that one page looks at: some hundredths of a second
 MOST_LOOKED_UP = 5_000  # where each is looked up in another table, too, and next to none may be found
@@ -23,18 +24,18 @@ def walk_of_events(merchant_id: int, search: EventSearch, limit: int) -> tuple[l
     """A page as ``page_of_events`` gives it, that looks at ``MOST_LOOKED`` events, or deliveries of some, at most; and how far
     back it looked, where it is not full and there are older ones: all that was received then or later.
     """
-    waiting = events.waiting_events(merchant_id, search)
+    waiting = event_search.waiting_events(merchant_id, search)
     ends: Sequence[Sequence[Any]] = []
     if waiting is None:
         if search.is_walked or search.unsettled is not None:
             most = MOST_LOOKED if search.is_walked else MOST_LOOKED_UP
-            ends = rows(*events.place_query(merchant_id, search, most))
-    elif search.picks and events.TROUBLED & (search.unsettled or frozenset()):
+            ends = rows(*event_search.place_query(merchant_id, search, most))
+    elif search.picks and event_search.TROUBLED & (search.unsettled or frozenset()):
         most = MOST_LOOKED if search.event_name is None else MOST_LOOKED_UP
-        ends = rows(*events.troubled_place_query(merchant_id, search, most))
+        ends = rows(*event_search.troubled_place_query(merchant_id, search, most))
 
     def page(since: datetime | None) -> list[EventRow]:
-        return events.page_beside(merchant_id, replace(search, received_since=since), limit, waiting)
+        return event_search.page_beside(merchant_id, replace(search, received_since=since), limit, waiting)
 
     return _walk(ends, search.received_since, page, limit)
 

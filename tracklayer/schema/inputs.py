@@ -14,7 +14,7 @@ from strawberry import ID
 from strawberry.types.base import StrawberryList, StrawberryOptional
 
 from tracklayer.db.delivery_search import DeliverySearch
-from tracklayer.db.events import EventSearch
+from tracklayer.db.event_search import EventSearch
 from tracklayer.domain.event import (
     MAX_PROBLEMS,
     MAX_UNKNOWN,

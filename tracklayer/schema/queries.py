@@ -15,7 +15,7 @@ from tracklayer.db.delivery_groups import MOST_CODES, delivery_groups
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import destinations
 from tracklayer.db.erasures import erasure_by_id
-from tracklayer.db.events import EventSearch
+from tracklayer.db.event_search import EventSearch
 from tracklayer.db.merchants import api_key
 from tracklayer.db.redeliveries import page_of_redeliveries, redelivery_by_id
 from tracklayer.db.walks import walk_of_deliveries, walk_of_events

@@ -18,11 +18,12 @@ import orjson
 import peewee
 import psycopg2
 
-from tracklayer.db import events as db
+from tracklayer.db import event_search as db
 from tracklayer.db import standby
 from tracklayer.db.connection import bounded_read, lend
 from tracklayer.db.deliveries import DeliveryRow, deliveries_of_events
-from tracklayer.db.events import EventRow, EventSearch, loads
+from tracklayer.db.event_search import EventSearch
+from tracklayer.db.events import EventRow, loads
 from tracklayer.db.sessions import Session
 from tracklayer.runtime import Runtime
 from tracklayer.services.credentials import HIDDEN
