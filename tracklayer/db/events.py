@@ -5,14 +5,10 @@ How they are stored is in db/storing.py, how they are found page by page in db/e
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, NamedTuple
-
-import orjson
 
 from tracklayer.db.connection import rows
 from tracklayer.db.counters import Changes
@@ -175,31 +171,3 @@ def purge_events(merchant_id: int, before: datetime, limit: int, now: datetime) 
             changes.add(merchant_id, platform, now, finished=waiting)
     changes.write()
     return purged
-
-
-def loads(text: str) -> Any:
-    """Stored JSON as Python values."""
-    return orjson.loads(text)
-
-
-def loads_exactly(text: str) -> Any:
-    """Stored JSON to be written again: its numbers digit by digit, as ``orjson.Fragment`` where Python has no such number."""
-    return _EXACTLY.decode(text)
-
-
-def _whole(digits: str) -> int | orjson.Fragment:
-    return int(digits) if len(digits) < 19 else orjson.Fragment(digits)
-
-
-_EXACTLY = json.JSONDecoder(parse_float=orjson.Fragment, parse_int=_whole)
-
-
-def dumps(value: Any) -> str:
-    """JSON text for a column. A Decimal is written digit by digit, so that money stays exact."""
-    return orjson.dumps(value, default=_exact).decode()
-
-
-def _exact(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return orjson.Fragment(format(value, "f").encode())
-    raise TypeError(type(value).__name__)

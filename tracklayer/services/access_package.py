@@ -14,7 +14,8 @@ from tracklayer.db import events as db_events
 from tracklayer.db import identities as db_identities
 from tracklayer.db.connection import bounded_read
 from tracklayer.db.deliveries import DeliveryRow
-from tracklayer.db.events import EventRow, loads
+from tracklayer.db.events import EventRow
+from tracklayer.db.stored_json import loads
 from tracklayer.domain.delivery import told_attempts
 from tracklayer.domain.json_text import write_with_instants
 from tracklayer.domain.problem import Problem
