@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from tracklayer.db import erasures as db
+from tracklayer.db import marks as db_marks
 from tracklayer.db import merchants as db_merchants
 from tracklayer.db.connection import bounded_read, in_transaction
 from tracklayer.db.erasures import AskedBy, ErasureRow, Looked
@@ -413,9 +414,9 @@ def erase_person(
             keep_wanted(runtime, row, wanted)
             db.save_erasures([row])
             db.add_requests(row, [AskedBy(dict(requested_by), now)])
-            db.mark_merchant(merchant_id)
+            db_marks.mark_merchant(merchant_id)
         if suppress:  # by another, too: somebody may have been let back since that began
-            db.add_suppressions(merchant_id, marker.marks(merchant_id, wanted.names), now)
+            db_marks.add_suppressions(merchant_id, marker.marks(merchant_id, wanted.names), now)
             mute(runtime, another or row, wanted, linked.alone, now)
     return Begun(another or row, is_another=another is not None)
 
@@ -446,7 +447,7 @@ def _that_does_it(
             continue
         if (kept.tokens, set(kept.event_ids), kept.beside) != (wanted.tokens, set(wanted.event_ids), wanted.beside):
             continue
-        is_left_alone = suppress and db.are_all_suppressed(merchant_id, marks, row.requested_at)
+        is_left_alone = suppress and db_marks.are_all_suppressed(merchant_id, marks, row.requested_at)
         count = db.count_requests(row)
         if count >= db.MOST_REQUESTS:
             continue
@@ -463,7 +464,7 @@ def mute(runtime: Runtime, row: ErasureRow, wanted: Wanted, browsers: Iterable[s
     marker = marker_of(runtime)
     tokens = map(person.of_browser, browsers)
     of_person = _mark_of_person(marker, row, wanted)
-    db.add_suppressions(row.merchant_id, marker.marks(row.merchant_id, tokens), now, of_person)
+    db_marks.add_suppressions(row.merchant_id, marker.marks(row.merchant_id, tokens), now, of_person)
 
 
 def _mark_of_person(marker: Marker, row: ErasureRow, wanted: Wanted) -> bytes | None:
@@ -488,7 +489,7 @@ def let_back(runtime: Runtime, merchant_id: int, those: Sequence[tuple[ErasureRo
         if row.suppress and mark is not None:
             asked.append((mark, row.requested_at))
             whose.append(row.erasure_id)
-    return {whose[place] for place in db.let_back(merchant_id, asked)} if asked else set()
+    return {whose[place] for place in db_marks.let_back(merchant_id, asked)} if asked else set()
 
 
 def _told(request: Request, tokens: Iterable[str], countries: frozenset[str]) -> list[tuple[str, str]]:
@@ -507,7 +508,7 @@ def unsuppress_person(runtime: Runtime, merchant_id: int, request: Request) -> i
         return problems
     marks = marker_of(runtime).marks(merchant_id, tokens_of(request, countries))
     with in_transaction():
-        return db.remove_suppressions(merchant_id, marks)
+        return db_marks.remove_suppressions(merchant_id, marks)
 
 
 def linked_browsers(merchant_id: int, wanted: Wanted, until: datetime | None = None) -> Linked:
@@ -608,4 +609,4 @@ def purge_erasures(runtime: Runtime, limit: int = 5000) -> int:
     """Forgets tombstones whose event would be gone by now, and receipts of more than three years; how many."""
     now = runtime.clock.now()
     with in_transaction():
-        return db.purge_tombstones(now, limit) + db.purge_erasures(now - RECEIPTS, limit)
+        return db_marks.purge_tombstones(now, limit) + db.purge_erasures(now - RECEIPTS, limit)

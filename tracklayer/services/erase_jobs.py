@@ -36,6 +36,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from tracklayer.db import erasures as db
+from tracklayer.db import marks as db_marks
 from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
 from tracklayer.db.erasures import ErasureRow, Looked, Place, WalkRow
 from tracklayer.db.identities import forget_browsers, hold_browsers
@@ -428,7 +429,7 @@ def _by_token(walkers: Sequence[Walker]) -> dict[str, list[int]]:
 def _came_back(marker: Marker, merchant_id: int, page: Iterable[Looked]) -> set[str]:
     """Of some events those that were erased already."""
     marks = {one.event_id: marker.mark(merchant_id, of_event(one.event_id)) for one in page}
-    found = db.with_tombstone(merchant_id, list(marks.values())) if marks else set()
+    found = db_marks.with_tombstone(merchant_id, list(marks.values())) if marks else set()
     return {event_id for event_id, mark in marks.items() if mark in found}
 
 
@@ -458,7 +459,7 @@ def _erase(runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[Mean
         # That with the name alone would do, but for processes of a version before.
         named = marker.named(merchant_id, event_id, gone.names[event_id])
         marks[named] = marks[named[:-NAME_BYTES]] = at + TOMBSTONES
-    db.add_tombstones(merchant_id, marks)
+    db_marks.add_tombstones(merchant_id, marks)
     firsts = {event_id: those[0][0] for event_id, those in meant.items()}
     deleted: dict[int, list[str]] = {}
     for event_id in gone.events:
@@ -535,7 +536,7 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
     mute(runtime, row, wanted, () if is_back else muted, now)
     if not row.suppress:  # a page that still has the id gets a new one
         marks = marker_of(runtime).marks(merchant_id, map(person.of_browser, alone))
-        db.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
+        db_marks.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
     held = hold_browsers(merchant_id, linked.alone | linked.shared)
     _count(row, forget_browsers(merchant_id, linked.alone, held, until) if alone else {})
     if is_back and alone:
