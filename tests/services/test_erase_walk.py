@@ -35,7 +35,7 @@ from tests.services.test_erase import (
 from tests.services.test_erase_jobs import NEW_KEY, keys
 from tracklayer.clock import FrozenClock
 from tracklayer.db import erasures as db
-from tracklayer.db import identities
+from tracklayer.db import identities, traces
 from tracklayer.db.connection import Pool, execute, in_transaction, rows
 from tracklayer.db.identities import Shown
 from tracklayer.domain.stitching import LINK_GRAIN
@@ -119,13 +119,13 @@ def test_what_may_mention_events_is_read_once_for_all_who_are_as_far(
     with in_transaction():
         execute("UPDATE erasure_traces SET sealed = 'x' WHERE erasure_id = %s", (begun[7].erasure_id,))
     read: Counter[str] = Counter()
-    real = db.page_of_place
+    real = traces.page_of_place
 
-    def page(place: db.Mentions, *args: Any) -> Any:
+    def page(place: traces.Mentions, *args: Any) -> Any:
         read[place.table] += 1
         return real(place, *args)
 
-    monkeypatch.setattr(db, "page_of_place", page)
+    monkeypatch.setattr(traces, "page_of_place", page)
     for _ in range(5):
         continue_erasures(runtime, 30)
         clock.move(timedelta(minutes=1))

@@ -37,6 +37,7 @@ import orjson
 
 from tracklayer.db import erasures as db
 from tracklayer.db import marks as db_marks
+from tracklayer.db import traces as db_traces
 from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
 from tracklayer.db.erasures import ErasureRow, Looked, Place, WalkRow
 from tracklayer.db.identities import forget_browsers, hold_browsers
@@ -481,7 +482,7 @@ def _erase(runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[Mean
             known = [at for at in (so_far[name], _iso(getattr(given, name))) if at is not None]
             so_far[name] = choose(known, default=None)
     if deleted:
-        db.add_traces(
+        db_traces.add_traces(
             merchant_id,
             {
                 erasure_id: runtime.sealer.seal(
@@ -566,8 +567,8 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
             _set_aside(runtime, one, error, now)
             continue
         one.failures, one.failing_since = 0, None
-        if (waited < ONE_PAGE and db.is_any_redelivered(one.merchant_id, one.staged_at)) or (
-            waited < NEXT_PAGE and db.is_any_at(one.merchant_id, ids)
+        if (waited < ONE_PAGE and db_traces.is_any_redelivered(one.merchant_id, one.staged_at)) or (
+            waited < NEXT_PAGE and db_traces.is_any_at(one.merchant_id, ids)
         ):
             one.next_at = now + max(IN_HANDS, waited / 60)
         else:
@@ -583,7 +584,7 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
             one.next_at = now + IN_HANDS
             has_to_queue |= is_over
             continue
-        db.forget_traces(one.merchant_id, one.erasure_id)
+        db_traces.forget_traces(one.merchant_id, one.erasure_id)
         one.finished_at, one.wanted, one.after, one.stage = now, b"", None, "finished"
         one.receipt = write_receipt(runtime, one)
     db.save_erasures(others)
@@ -593,6 +594,6 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
 def _traces_of(runtime: Runtime, row: ErasureRow) -> set[str]:
     """Ids of events that it has deleted."""
     context, found = context_of(row.merchant_id, row.erasure_id, "traces"), set[str]()
-    for sealed in db.traces(row.merchant_id, row.erasure_id):
+    for sealed in db_traces.traces(row.merchant_id, row.erasure_id):
         found.update(orjson.loads(runtime.sealer.open(sealed, context)))
     return found
