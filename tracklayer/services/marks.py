@@ -13,10 +13,10 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from tracklayer.db import erasures as db
+from tracklayer.db import erasure_keys as db
 from tracklayer.db import marks as db_marks
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
-from tracklayer.db.erasures import KeyRow
+from tracklayer.db.erasure_keys import KeyRow
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
