@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import channels, delivery_search, erasures, identities, monitors, notes, sources, together
+from tracklayer.db import channels, delivery_search, identities, monitors, notes, personal_data, sources, together
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import leases as db_leases
@@ -388,8 +388,8 @@ def test_what_goes_of_browsers_is_looked_up_by_key(many_browsers: Merchant, merc
         given = identities.pairs(one.merchant_id, ["browser_1", "browser_2"])
         statements: list[tuple[str, str, Mapping[str, Any] | Sequence[Any]]] = [
             ("browsers", identities.HOLD_BROWSERS, given),
-            ("browser_people", erasures.LINKS_OF_BROWSERS, given),
-            ("browser_people", erasures.ERASE_LINKS, (*given, [f"{0:064}", f"{0:064}"])),
+            ("browser_people", personal_data.LINKS_OF_BROWSERS, given),
+            ("browser_people", personal_data.ERASE_LINKS, (*given, [f"{0:064}", f"{0:064}"])),
             *((table, sql, (*given, None)) for table, sql in identities.FORGET.items()),
             ("browser_people", identities.FORGET_LATE, {"since": NOW, "until": NOW, "limit": 500}),
         ]
@@ -410,11 +410,11 @@ def test_browsers_of_a_person_are_looked_up_by_each_digest_that_tells(
         "browser_people_googlemail": "(digests ->> 'gmail'::text)",
         "browser_people_e164": "(digests ->> 'e164'::text)",
     }
-    assert len(erasures.LINK_FORMS) == len(forms)
+    assert len(personal_data.LINK_FORMS) == len(forms)
     for one in (many_browsers, merchant):
         params: Any = {"merchant": one.merchant_id, "digests": [f"{n:064}" for n in range(40)], "limit": 2000}
         with in_transaction():
-            plan = "\n".join(row[0] for row in rows(f"EXPLAIN {erasures.BROWSERS_WITH}", params))
+            plan = "\n".join(row[0] for row in rows(f"EXPLAIN {personal_data.BROWSERS_WITH}", params))
         assert "Seq Scan" not in plan
         for index, form in forms.items():
             assert re.search(
@@ -440,8 +440,8 @@ def test_what_hangs_on_events_is_looked_up_by_their_ids(
     page = {"since": now - timedelta(days=1), "id": "", "until": now + timedelta(days=1), "last": "", "limit": 100}
     for one in (many_browsers, merchant):
         of = {"merchant": one.merchant_id}
-        assert "event_id" in scans(erasures.PAGE, {**of, **page}, ("enrichments",))["enrichments_pkey"]
-        for sql, params in ((erasures.ERASE, erase), (PURGE, {"before": now + timedelta(days=1), "limit": 5})):
+        assert "event_id" in scans(personal_data.PAGE, {**of, **page}, ("enrichments",))["enrichments_pkey"]
+        for sql, params in ((personal_data.ERASE, erase), (PURGE, {"before": now + timedelta(days=1), "limit": 5})):
             found = all_scans(sql, {**of, **params}, HANGING_ON_EVENTS)
             assert {index for index, _ in found} == {f"{table}_pkey" for table in HANGING_ON_EVENTS}
             assert all("event_id" in what for _, what in found)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracklayer.db import deliveries as db_deliveries
-from tracklayer.db import erasures as db
 from tracklayer.db import events as db_events
 from tracklayer.db import identities as db_identities
+from tracklayer.db import personal_data as db
 from tracklayer.db.connection import bounded_read
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.events import EventRow

@@ -37,11 +37,13 @@ import orjson
 
 from tracklayer.db import erasures as db
 from tracklayer.db import marks as db_marks
+from tracklayer.db import personal_data
 from tracklayer.db import traces as db_traces
 from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
-from tracklayer.db.erasures import ErasureRow, Looked, Place, WalkRow
+from tracklayer.db.erasures import ErasureRow, WalkRow
 from tracklayer.db.identities import forget_browsers, hold_browsers
 from tracklayer.db.leases import wait_briefly
+from tracklayer.db.personal_data import Looked, Place
 from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
 from tracklayer.runtime import Runtime
@@ -141,7 +143,7 @@ def _end_in_turn(runtime: Runtime, merchant_id: int) -> None:
     briefly, as one of them may hang.
     """
     with in_transaction(), statements_within(LONG_SECONDS):
-        wait_briefly(db.QUEUE_MS)
+        wait_briefly(personal_data.QUEUE_MS)
         db.queue_with_who_asks(merchant_id)
         now = runtime.clock.now()
         for row in db.take_at(merchant_id, "traces", now + IN_HANDS, 1):
@@ -171,7 +173,7 @@ def _enter(row: ErasureRow, stage: str, now: datetime, wait: timedelta = timedel
 
 
 def _ids(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    there = db.still_there(row.merchant_id, wanted.event_ids)
+    there = personal_data.still_there(row.merchant_id, wanted.event_ids)
     if not there:
         _enter(row, *(("walk", now, SETTLE) if wanted.tokens else ("settling", now, ON_ITS_WAY)))
     elif _erase(runtime, row.merchant_id, {event_id: [(row, wanted)] for event_id in there[:MOST]}, now):
@@ -341,7 +343,7 @@ def _stretch(row: ErasureRow, wanted: Wanted) -> tuple[Place, Place]:
 def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetime) -> None:
     """Looks at a page of events behind one place and not behind another, deletes those that are meant, and moves on."""
     merchant_id, countries = walk.row.merchant_id, countries_of(walk.row.merchant_id)
-    page = db.events_after(merchant_id, since, until, PAGE)
+    page = personal_data.events_after(merchant_id, since, until, PAGE)
     stretches = [one.left(walk) for one in walk.walkers]
     by_token = _by_token(walk.walkers)
     _know_who_is_back(runtime, walk, page)
@@ -384,7 +386,9 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
             lent[looked.event_id] = lenders
     left = _erase(runtime, merchant_id, meant, now) if meant else set()
     # What somebody else's event got of a browser stays theirs, but not which browser that was.
-    unnamed = db.unname_browsers(merchant_id, list(lent), sorted(set().union(*lent.values()))) if lent else []
+    unnamed = (
+        personal_data.unname_browsers(merchant_id, list(lent), sorted(set().union(*lent.values()))) if lent else []
+    )
     for event_id in unnamed:
         row = forgotten[min(lent[event_id])].row
         _count(row, {"mentions": 1})
@@ -445,8 +449,8 @@ def _erase(runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[Mean
     """
     marker, countries = marker_of(runtime), countries_of(merchant_id)
     # Once for all of them, and before anybody waits for the queues that are held from then on.
-    tales = {one.event_id: tale_of(one, countries) for one in db.looked_at(merchant_id, list(meant))}
-    gone = db.erase_events(merchant_id, list(meant), now)
+    tales = {one.event_id: tale_of(one, countries) for one in personal_data.looked_at(merchant_id, list(meant))}
+    gone = personal_data.erase_events(merchant_id, list(meant), now)
     theirs: dict[int, tuple[ErasureRow, Wanted, list[Tale]]] = {}
     for event_id, tale in tales.items():
         for row, wanted in meant[event_id] if event_id in gone.events else ():
@@ -491,7 +495,7 @@ def _erase(runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[Mean
                 for erasure_id, ids in sorted(deleted.items())
             },
         )
-    return set(db.still_there(merchant_id, list(meant))) if len(gone.events) < len(meant) else set()
+    return set(personal_data.still_there(merchant_id, list(meant))) if len(gone.events) < len(meant) else set()
 
 
 def _iso(at: datetime | None) -> str | None:
@@ -531,9 +535,9 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
         _enter(row, "walk", now, SETTLE)
         return
     alone = sorted(linked.alone)
-    forgotten = len(db.known_browsers(merchant_id, alone)) if alone else 0
+    forgotten = len(personal_data.known_browsers(merchant_id, alone)) if alone else 0
     # Whoever refused is not asked to refuse again, as the browser itself is not known any more.
-    muted = linked.alone if row.suppress else db.refused_browsers(merchant_id, alone)
+    muted = linked.alone if row.suppress else personal_data.refused_browsers(merchant_id, alone)
     mute(runtime, row, wanted, () if is_back else muted, now)
     if not row.suppress:  # a page that still has the id gets a new one
         marks = marker_of(runtime).marks(merchant_id, map(person.of_browser, alone))
@@ -541,13 +545,13 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
     held = hold_browsers(merchant_id, linked.alone | linked.shared)
     _count(row, forget_browsers(merchant_id, linked.alone, held, until) if alone else {})
     if is_back and alone:
-        forgotten -= len(db.known_browsers(merchant_id, alone))
+        forgotten -= len(personal_data.known_browsers(merchant_id, alone))
     others = {link.browser_id for link in links_of_others(merchant_id, linked)}
     for is_shared in (True, False):
         links = [
             (link.browser_id, link.person.digest) for link in linked.links if (link.browser_id in others) is is_shared
         ]
-        _count(row, {"browser_people": db.erase_links(merchant_id, links, is_shared=is_shared)})
+        _count(row, {"browser_people": personal_data.erase_links(merchant_id, links, is_shared=is_shared)})
     _count(row, {"identities": forgotten + len(linked.shared), "shared": len(linked.shared)})
     _enter(row, "traces", now)
 
