@@ -1,4 +1,4 @@
-"""Storing events: one statement for the events that are new, their deliveries, the counts of the others and the ledger's minutes.
+"""Storing events: one statement for those that are new, their deliveries, the counts of the others and the ledger's minutes.
 
 Statements have a name and take their arguments by place, for whoever prepares them: nobody here opens a session. Beside them
 what is asked on the way in: which marks of people and of erased events are known, and under which names events are stored.

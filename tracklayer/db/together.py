@@ -1,4 +1,4 @@
-"""Deliveries of many destinations at once: leased, begun and settled together. Of one destination: ``deliveries``."""
+"""Deliveries of many destinations at once: leased, begun and settled together. Of one: ``leases`` and ``settling``."""
 
 from __future__ import annotations
 
