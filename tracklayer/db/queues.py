@@ -31,6 +31,7 @@ def lock_queue(merchant_id: int, platform: str) -> None:
 
 
 def queue(merchant_id: int, platform: str) -> tuple[int, str]:
+    """What ``LOCK_QUEUE`` and ``TRY_QUEUE`` take."""
     return QUEUE_LOCK, f"{merchant_id}/{platform}"
 
 
