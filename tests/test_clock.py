@@ -15,7 +15,7 @@ from tests.servers import wait_until
 from tracklayer.actors.crew import assemble
 from tracklayer.clock import DRIFT, DatabaseClock, elapsed
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.db.deliveries import claim_due
+from tracklayer.db.leases import claim_due
 from tracklayer.runtime import Runtime, Timekeeper, build_runtime, measure
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer

@@ -204,7 +204,7 @@ class Steps:
         self._status: int | None = None
 
     def maps(self, claimed: Iterable[Any]) -> Steps | None:
-        """Before it is mapped. ``claimed``: of ``db/deliveries.py``. None where no trace of them is written."""
+        """Before it is mapped. ``claimed``: of ``db/leases.py``. None where no trace of them is written."""
         self._mapping = time.time_ns()
         for found in claimed:
             key = found.claim.key

@@ -21,8 +21,7 @@ from tests.factories import META, Api, Merchant, draft, new_merchant
 from tests.servers import handlers_kept
 from tracklayer.cli import COMMANDS, alerts, main, table
 from tracklayer.clock import FrozenClock, SystemClock
-from tracklayer.db import connection, walks
-from tracklayer.db import deliveries as db_deliveries
+from tracklayer.db import connection, delivery_search, walks
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain import ids
 from tracklayer.domain.alert import AlertKind, Finding, Severity
@@ -730,14 +729,14 @@ def test_words_are_looked_for_among_so_many_deliveries_at_once(
             "last_error = CASE WHEN event_id IN ('e1', 'e6') THEN 'Says THIS' ELSE 'no' END"
         )
     looked = []
-    real = db_deliveries.place_query
+    real = delivery_search.place_query
 
     def place_query(*args: Any) -> Any:
         looked.append(args)
         return real(*args)
 
     monkeypatch.setattr(walks, "MOST_LOOKED", 2)
-    monkeypatch.setattr(db_deliveries, "place_query", place_query)
+    monkeypatch.setattr(delivery_search, "place_query", place_query)
     assert [one["event_id"] for one in ask("deliveries", "--error-contains", "says this")["nodes"]] == ["e6", "e1"]
     assert len(looked) == 3
     assert [one["event_id"] for one in ask("deliveries", "--error-contains", "says this", "--limit", "1")["nodes"]] == [

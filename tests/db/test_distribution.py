@@ -19,12 +19,12 @@ import pytest
 
 from tracklayer import db
 from tracklayer.db import connection
-from tracklayer.db.deliveries import DeliverySearch, waiting_query
-from tracklayer.db.deliveries import page_query as deliveries_query
-from tracklayer.db.deliveries import place_query as deliveries_place
-from tracklayer.db.events import EventSearch, troubled_place_query
-from tracklayer.db.events import page_query as events_query
-from tracklayer.db.events import place_query as events_place
+from tracklayer.db.delivery_search import DeliverySearch, waiting_query
+from tracklayer.db.delivery_search import page_query as deliveries_query
+from tracklayer.db.delivery_search import place_query as deliveries_place
+from tracklayer.db.event_search import EventSearch, troubled_place_query
+from tracklayer.db.event_search import page_query as events_query
+from tracklayer.db.event_search import place_query as events_place
 
 ROOM = Path(db.__file__).parent
 # Tables of the installation itself: few rows, which stay on one node.
@@ -67,16 +67,13 @@ EXPLAINED: dict[str, str] = {
     "channels._TAKE_LISTENER": ROUND,
     "channels._UNTAKEN": COUNT,
     "channels.purge_messages": ROUND,
-    "deliveries.EXPIRED_QUEUES": ROUND,
-    "deliveries.LOST_CLAIMS": ROUND,
-    "deliveries.OF_KINDS": BUILT,
-    "deliveries.OF_REASONS": BUILT,
-    "deliveries.REMOVED_QUEUES": ROUND,
-    "deliveries._IN_HOURS": BUILT,
-    "deliveries._SORTED": BUILT,
-    "deliveries._pages_of": BUILT,
-    "deliveries.place_query": BUILT,
-    "deliveries.waiting_query": BUILT,
+    "delivery_search.OF_KINDS": BUILT,
+    "delivery_search.OF_REASONS": BUILT,
+    "delivery_search._IN_HOURS": BUILT,
+    "delivery_search._SORTED": BUILT,
+    "delivery_search._pages_of": BUILT,
+    "delivery_search.place_query": BUILT,
+    "delivery_search.waiting_query": BUILT,
     "destinations.LAST_WAITING": ROUND,
     "destinations.LEAD_BACK": ROUND,
     "destinations.WAITING_DESTINATIONS": ROUND,
@@ -86,17 +83,16 @@ EXPLAINED: dict[str, str] = {
     "destinations.held_because": ROUND,
     "enrichments.LOOK_UP": TEXT,
     "erasures.TURNS": ROUND,
+    "event_search._IN_HOURS": BUILT,
+    "event_search._where": BUILT,
+    "event_search.page_query": BUILT,
+    "event_search.place_query": BUILT,
+    "event_search.troubled_place_query": BUILT,
+    "event_search.troubled_query": BUILT,
     "identities.FORGET_LATE": ROUND,
     "erasures.failing_erasures": ROUND,
     "erasures.give_up_lost_erasures": ROUND,
     "erasures.purge_erasures": ROUND,
-    "erasures.purge_tombstones": ROUND,
-    "events._IN_HOURS": BUILT,
-    "events._where": BUILT,
-    "events.page_query": BUILT,
-    "events.place_query": BUILT,
-    "events.troubled_place_query": BUILT,
-    "events.troubled_query": BUILT,
     "folding.FOLD_QUEUES": ROUND,
     "folding.FORGET": ROUND,
     "folding.merchants_with_minutes": ROUND,
@@ -104,6 +100,7 @@ EXPLAINED: dict[str, str] = {
     "heartbeats._SLOW": COUNT,
     "heartbeats._STALLED": COUNT,
     "heartbeats.queued": COUNT,
+    "leases.LOST_CLAIMS": ROUND,
     "looks.ACTIVE": ROUND,
     "looks.COUNTING": ROUND,
     "looks.OPEN": ROUND,
@@ -111,6 +108,7 @@ EXPLAINED: dict[str, str] = {
     "looks.TROUBLED": ROUND,
     "looks.UNSEEN_ADVICE": ROUND,
     "looks.WAITING": ROUND,
+    "marks.purge_tombstones": ROUND,
     "merchants.collectors_of": KEYLESS,
     "merchants.default_merchant_id": KEYLESS,
     "merchants.key_holder": KEYLESS,
@@ -128,6 +126,8 @@ EXPLAINED: dict[str, str] = {
     "packed_lists.WALKED": ROUND,
     "packing.FORGET": ROUND,
     "packing._merchants": ROUND,
+    "queues.EXPIRED_QUEUES": ROUND,
+    "queues.REMOVED_QUEUES": ROUND,
     "redeliveries.TAKE": ROUND,
     "redeliveries.purge_redeliveries": ROUND,
     "sealing_keys._KEYS_OF_DESTINATIONS": COUNT,

@@ -17,7 +17,7 @@ from tests.sessions import other_session
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
-from tracklayer.db.deliveries import Lease
+from tracklayer.db.leases import Lease
 from tracklayer.db.server import Became, became_of, transaction_id
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer

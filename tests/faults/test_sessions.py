@@ -29,7 +29,7 @@ from tracklayer.actors.schedule import run_schedule
 from tracklayer.app import build_app
 from tracklayer.cli import doctor
 from tracklayer.clock import SystemClock
-from tracklayer.db import alerts, connection, deliveries, folding, migrate, sessions
+from tracklayer.db import alerts, connection, folding, leases, migrate, queues, sessions
 from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connect_faults import fault_of
 from tracklayer.db.connection import (
@@ -349,7 +349,7 @@ async def test_a_new_primary_behind_a_silent_first_host_is_found(proxy: FrozenPr
 def is_locked(cursor: Any, number: int) -> bool:
     cursor.execute(
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s::bigint::oid",
-        (deliveries.WORKER_LOCK, number),
+        (leases.WORKER_LOCK, number),
     )
     return bool(cursor.fetchone()[0])
 
@@ -715,7 +715,7 @@ async def test_a_search_path_that_led_nowhere_for_a_while_leaves_no_session_behi
 
 
 def test_no_two_advisory_locks_share_a_number() -> None:
-    numbers = [migrate.LOCK, deliveries.WORKER_LOCK, deliveries.QUEUE_LOCK, alerts.ALERT_LOCK, folding.FOLD_LOCK]
+    numbers = [migrate.LOCK, leases.WORKER_LOCK, queues.QUEUE_LOCK, alerts.ALERT_LOCK, folding.FOLD_LOCK]
     assert len(set(numbers)) == len(numbers)
 
 

@@ -13,7 +13,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import delivery_groups as db
 from tracklayer.db import redeliveries
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due

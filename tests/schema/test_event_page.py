@@ -11,9 +11,10 @@ import pytest
 
 from tests.factories import Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
+from tracklayer.db import event_search
 from tracklayer.db import events as db
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.events import EventSearch, page_of_events, page_query
+from tracklayer.db.event_search import EventSearch, page_of_events, page_query
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.services import intake
@@ -232,7 +233,7 @@ def test_a_time_narrows_what_is_found_by_deliveries(merchant: Merchant, mixed: l
 
 
 async def test_an_event_has_no_more_deliveries_than_are_looked_through() -> None:
-    assert len(PLATFORMS) <= db.MOST_OF_EVENT
+    assert len(PLATFORMS) <= event_search.MOST_OF_EVENT
 
 
 async def test_another_merchants_differences_are_not_seen(api: Api, runtime: Runtime) -> None:

@@ -17,7 +17,7 @@ from tests.sessions import other_session
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.walks import walk_of_deliveries
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.mappers import mapper_for

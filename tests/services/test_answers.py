@@ -12,10 +12,12 @@ import pytest
 from tests.factories import Merchant, draft, new_merchant
 from tests.services.test_deliver import accepted, deliver, destination_of, ingest, row
 from tracklayer.clock import FrozenClock
-from tracklayer.db import deliveries as db
+from tracklayer.db import settling as db
 from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch, claim_due, deliveries_by_key
+from tracklayer.db.deliveries import deliveries_by_key
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import set_health
+from tracklayer.db.leases import claim_due
 from tracklayer.domain.delivery import Acknowledged, DestinationState, Health, NoAnswer, Rejected
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime

@@ -19,8 +19,8 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import identities as db
 from tracklayer.db.connection import database as connections
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import LEASE
 from tracklayer.db.identities import Link, Shown
+from tracklayer.db.leases import LEASE
 from tracklayer.runtime import Runtime
 from tracklayer.services import deliver as engine
 from tracklayer.services import stitch

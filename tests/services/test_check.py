@@ -8,7 +8,7 @@ from typing import Any
 from tests.factories import API_KEY_SECRET, META, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import database, execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.models import DestinationRow
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer

@@ -16,25 +16,15 @@ from tests.factories import META, PURCHASE, Merchant, draft
 from tests.sessions import other_session
 from tracklayer import turns
 from tracklayer.clock import FrozenClock
-from tracklayer.db import deliveries
+from tracklayer.db import leases
 from tracklayer.db.connection import database, execute, in_transaction, rows
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import (
-    LEASE,
-    LOCK_QUEUE,
-    QUEUE_LOCK,
-    Delivered,
-    DeliveryRow,
-    DeliverySearch,
-    Lease,
-    claim_due,
-    deliveries_by_key,
-    end_lease,
-    settle_delivered,
-    settle_deliveries,
-    start_sending,
-)
+from tracklayer.db.deliveries import DeliveryRow, deliveries_by_key
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import destination
+from tracklayer.db.leases import LEASE, Lease, claim_due, end_lease, start_sending
+from tracklayer.db.queues import LOCK_QUEUE, QUEUE_LOCK
+from tracklayer.db.settling import Delivered, settle_delivered, settle_deliveries
 from tracklayer.domain.delivery import DeliveryStatus, Settlement
 from tracklayer.domain.health import FIRST_PROBE
 from tracklayer.mappers import mapper_for
@@ -435,7 +425,7 @@ def test_claims_on_a_backlog_go_on_behind_the_last_one_and_end_with_a_look_from_
             execute("UPDATE deliveries SET due_at = due_at - interval '1 hour' WHERE event_id = 'order_000'")
         return real(*args, since=since, **options)
 
-    monkeypatch.setattr(deliveries, "claim_due", noted)
+    monkeypatch.setattr(leases, "claim_due", noted)
     monkeypatch.setattr(Turn, "limit", lambda turn, most: SHARE)
     monkeypatch.setattr(turns, "LOOK_BACK_SECONDS", 3600.0)
     with in_transaction():

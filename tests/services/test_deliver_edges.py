@@ -27,7 +27,9 @@ from tests.services.test_deliver import (
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import LAST_CHANCE, LEASE, LOG_LENGTH, claim_due, drop_expired, drop_removed, end_lease
+from tracklayer.db.deliveries import LOG_LENGTH
+from tracklayer.db.leases import LAST_CHANCE, LEASE, claim_due, end_lease
+from tracklayer.db.queues import drop_expired, drop_removed
 from tracklayer.domain.retry import MAX_ATTEMPTS
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped

@@ -22,8 +22,9 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import together as db
 from tracklayer.db.connection import database as pool
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import LEASE, LOCK_QUEUE, QUEUE_LOCK
 from tracklayer.db.destinations import destination
+from tracklayer.db.leases import LEASE
+from tracklayer.db.queues import LOCK_QUEUE, QUEUE_LOCK
 from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.delivery import NoAnswer
 from tracklayer.runtime import Runtime

@@ -23,15 +23,17 @@ from tests.sessions import other_session
 from tracklayer import cli
 from tracklayer.cli.erase import _would_go
 from tracklayer.clock import FrozenClock
-from tracklayer.db import enrichments, identities
+from tracklayer.db import enrichments, identities, personal_data
 from tracklayer.db import erasures as db
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch, claim_due
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import destination
 from tracklayer.db.erasures import ErasureRow, WalkRow
-from tracklayer.db.events import events_by_id, run_statement
+from tracklayer.db.events import events_by_id
 from tracklayer.db.identities import Link, Shown, barred
 from tracklayer.db.lateness import begin_storing
+from tracklayer.db.leases import claim_due
+from tracklayer.db.storing import run_statement
 from tracklayer.domain import normalise
 from tracklayer.domain.person import TELLING, of_browser
 from tracklayer.domain.stitching import Note, pair_of
@@ -467,15 +469,15 @@ def test_what_comes_back_from_a_workers_hands_while_it_is_erased_is_counted(
 
     def run(sql: str, params: Any = ()) -> Any:
         found = rows(sql, params)
-        if sql is db.DROP:
+        if sql is personal_data.DROP:
             with other_session(migrated) as other, other.cursor() as cursor:  # its lease ends
                 cursor.execute("DELETE FROM claims")
                 other.commit()
         return found
 
-    monkeypatch.setattr("tracklayer.db.erasures.rows", run)
+    monkeypatch.setattr("tracklayer.db.personal_data.rows", run)
     with in_transaction():
-        gone = db.erase_events(merchant.merchant_id, ["hers"], clock.now())
+        gone = personal_data.erase_events(merchant.merchant_id, ["hers"], clock.now())
     assert [*gone.events] == ["hers"]
     assert stored(merchant) == ["his"]
     sound(clock)

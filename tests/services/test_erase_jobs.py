@@ -15,10 +15,10 @@ from tests.services.test_erase import EMAIL, begin, deliver, finish, of, send, s
 from tests.sessions import other_session
 from tracklayer import cli
 from tracklayer.clock import FrozenClock
-from tracklayer.db import deliveries as db_deliveries
 from tracklayer.db import identities, redeliveries
+from tracklayer.db import queues as db_queues
 from tracklayer.db.connection import database, execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.identities import Shown
 from tracklayer.db.sealing_keys import keys_of_erasures
 from tracklayer.mappers import mapper_for
@@ -114,16 +114,16 @@ def test_a_queue_that_somebody_holds_keeps_no_other_one_waiting(
     with in_transaction():
         before = rows("SHOW lock_timeout")
     with other_session(migrated) as holder:
-        holder.cursor().execute(db_deliveries.LOCK_QUEUE, db_deliveries._queue(merchant.merchant_id, "tiktok"))
+        holder.cursor().execute(db_queues.LOCK_QUEUE, db_queues.queue(merchant.merchant_id, "tiktok"))
         waits: list[Any] = []
-        real = db_deliveries.lock_queue
+        real = db_queues.lock_queue
         with pytest.MonkeyPatch.context() as patch:
 
             def lock(*queue: Any) -> None:
                 waits.extend(rows("SHOW lock_timeout"))
                 real(*queue)
 
-            patch.setattr("tracklayer.db.erasures.lock_queue", lock)
+            patch.setattr("tracklayer.db.personal_data.lock_queue", lock)
             continue_erasures(runtime, 30)
         assert waits == [("250ms",), ("250ms",)] != before
         assert state(row).failures == 1
@@ -149,7 +149,7 @@ def test_a_queue_that_somebody_holds_for_long_is_no_fault(
     row = begin(runtime, merchant, Request(email=EMAIL))
     clock.move(ON_ITS_WAY)
     with other_session(migrated) as holder, caplog.at_level(logging.INFO):
-        holder.cursor().execute(db_deliveries.LOCK_QUEUE, db_deliveries._queue(merchant.merchant_id, "meta"))
+        holder.cursor().execute(db_queues.LOCK_QUEUE, db_queues.queue(merchant.merchant_id, "meta"))
         for number in (1, 2, 3):
             continue_erasures(runtime, 0.1)
             assert state(row).failures == number

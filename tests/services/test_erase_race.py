@@ -21,7 +21,7 @@ from tests.sessions import is_waited_for, other_session
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.db.events import run_statement
+from tracklayer.db.storing import run_statement
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.schema.fair import IN_HAND_OF_ONE, LONG_BODY

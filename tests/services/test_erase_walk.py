@@ -35,7 +35,7 @@ from tests.services.test_erase import (
 from tests.services.test_erase_jobs import NEW_KEY, keys
 from tracklayer.clock import FrozenClock
 from tracklayer.db import erasures as db
-from tracklayer.db import identities
+from tracklayer.db import identities, personal_data, traces
 from tracklayer.db.connection import Pool, execute, in_transaction, rows
 from tracklayer.db.identities import Shown
 from tracklayer.domain.stitching import LINK_GRAIN
@@ -55,13 +55,13 @@ PEOPLE = [f"canary{number:02}@shop.example" for number in range(60)]
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     """Statements that are run meanwhile, and ``read``: events that pages of them held."""
     found: Counter[str] = Counter()
-    real_sql, real_page = Pool.execute_sql, db.events_after
+    real_sql, real_page = Pool.execute_sql, personal_data.events_after
 
     def run(self: Pool, sql: str, *args: Any, **kwargs: Any) -> Any:
         found["statements"] += 1
         return real_sql(self, sql, *args, **kwargs)
 
-    def page(*args: Any) -> list[db.Looked]:
+    def page(*args: Any) -> list[personal_data.Looked]:
         looked = real_page(*args)
         found["pages"] += 1
         found["read"] += len(looked)
@@ -69,7 +69,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
     with monkeypatch.context() as patch:
         patch.setattr(Pool, "execute_sql", run)
-        patch.setattr(db, "events_after", page)
+        patch.setattr(personal_data, "events_after", page)
         yield found
 
 
@@ -119,13 +119,13 @@ def test_what_may_mention_events_is_read_once_for_all_who_are_as_far(
     with in_transaction():
         execute("UPDATE erasure_traces SET sealed = 'x' WHERE erasure_id = %s", (begun[7].erasure_id,))
     read: Counter[str] = Counter()
-    real = db.page_of_place
+    real = traces.page_of_place
 
-    def page(place: db.Mentions, *args: Any) -> Any:
+    def page(place: traces.Mentions, *args: Any) -> Any:
         read[place.table] += 1
         return real(place, *args)
 
-    monkeypatch.setattr(db, "page_of_place", page)
+    monkeypatch.setattr(traces, "page_of_place", page)
     for _ in range(5):
         continue_erasures(runtime, 30)
         clock.move(timedelta(minutes=1))
@@ -657,9 +657,9 @@ def test_who_asks_again_in_the_moment_in_which_it_begins_to_look_is_not_passed_o
     clock.move(timedelta(seconds=30))
     send(runtime, merchant, of("between"))
     clock.move(timedelta(minutes=1))
-    real = db.events_after
+    real = personal_data.events_after
 
-    def page(*args: Any) -> list[db.Looked]:
+    def page(*args: Any) -> list[personal_data.Looked]:
         if len(asked) == 1:
             with in_the_background(
                 lambda: asked.append(begin(runtime, merchant, Request(email=EMAIL), suppress=False))
@@ -668,7 +668,7 @@ def test_who_asks_again_in_the_moment_in_which_it_begins_to_look_is_not_passed_o
         return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(db, "events_after", page)
+        patch.setattr(personal_data, "events_after", page)
         continue_erasures(runtime, 0.001)
     assert len(asked) == 2
     done = finish_all(runtime, clock, asked)
@@ -698,13 +698,13 @@ def test_an_event_that_many_look_for_holds_the_queues_as_shortly_as_many_events_
     clock.move(timedelta(minutes=1))
     requests = [Request(email=EMAIL, external_id=f"customer-{number}") for number in range(40)]
     begun = [begin(runtime, merchant, request) for request in requests]
-    real, told = db.erase_events, list[int]()
+    real, told = personal_data.erase_events, list[int]()
 
     def erase_events(merchant_id: int, event_ids: Sequence[str], *args: Any) -> Any:
         told.append(len(event_ids) * len(begun))
         return real(merchant_id, event_ids, *args)
 
-    monkeypatch.setattr(db, "erase_events", erase_events)
+    monkeypatch.setattr(personal_data, "erase_events", erase_events)
     done = finish_all(runtime, clock, begun)
     assert told == [200] * 10
     assert [row.counts.get("events", 0) for row in done] == [50, *[0] * 39]
@@ -819,16 +819,16 @@ def test_who_asks_while_the_walk_has_a_page_in_hand_joins_one_that_waits(
     continue_erasures(runtime, 0.001)
     asked.append(ask(runtime, merchant, "second", suppress=False))
     clock.move(ON_ITS_WAY)
-    real = db.events_after
+    real = personal_data.events_after
 
-    def page(*args: Any) -> list[db.Looked]:
+    def page(*args: Any) -> list[personal_data.Looked]:
         for _ in range(5):
             with in_the_background(lambda: asked.append(ask(runtime, merchant, "later", suppress=False))):
                 pass
         return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(db, "events_after", page)
+        patch.setattr(personal_data, "events_after", page)
         continue_erasures(runtime, 0.001)
     assert [one.is_another for one in asked] == [False, False, True, True, True, True, True]
     assert len({one.erasure.erasure_id for one in asked}) == 2

@@ -18,7 +18,7 @@ from tests.services.test_deliver import deliver, fault, ingest, mend
 from tests.services.test_redeliver import give_up
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.channels import ChannelSet, Wish, set_channel

@@ -18,7 +18,7 @@ from tests.services.test_deliver import accepted, deliver, fault, ingest, mend, 
 from tracklayer import kept as kept_module
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.db.deliveries import LEASE
+from tracklayer.db.leases import LEASE
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer

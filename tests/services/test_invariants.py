@@ -9,8 +9,8 @@ import pytest
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction
-from tracklayer.db.deliveries import claim_due
 from tracklayer.db.invariants import INVARIANTS
+from tracklayer.db.leases import claim_due
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import pause_destination, remove_destination, resume_destination

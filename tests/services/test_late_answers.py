@@ -15,7 +15,8 @@ from tests.factories import Merchant, draft, new_merchant
 from tests.services.test_deliver import accepted, fault, ingest, mend, requests, row
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
+from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.domain.delivery import BatchRejected, NotBuilt, Rejected, Verdict, may_be_doubled
 from tracklayer.domain.retry import MAX_ATTEMPTS
 from tracklayer.runtime import Runtime

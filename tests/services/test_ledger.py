@@ -12,8 +12,9 @@ import pytest
 from tests.factories import META, Api, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch, claim_due
-from tracklayer.db.events import EventSearch
+from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.event_search import EventSearch
+from tracklayer.db.leases import claim_due
 from tracklayer.db.ledger import ledger, ledger_as_one
 from tracklayer.domain.ledger import Cohort, bucket_of, summed, with_totals
 from tracklayer.mappers import mapper_for

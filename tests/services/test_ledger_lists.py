@@ -15,8 +15,9 @@ from tests.redelivering import go_on, job_of
 from tests.services.test_ledger import PLATFORMS, Walk
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
-from tracklayer.db.deliveries import DeliveryRow, DeliverySearch, page_of_deliveries
-from tracklayer.db.events import EventSearch, page_of_events
+from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.db.delivery_search import DeliverySearch, page_of_deliveries
+from tracklayer.db.event_search import EventSearch, page_of_events
 from tracklayer.db.ledger import ledger
 from tracklayer.db.redeliveries import insert_redelivery, redelivery_by_id
 from tracklayer.domain.ledger import Cohort, with_totals

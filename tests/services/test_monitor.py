@@ -18,8 +18,8 @@ from starlette.datastructures import Secret
 from tests.factories import META, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
-from tracklayer.db.events import EventSearch
+from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.event_search import EventSearch
 from tracklayer.db.heartbeats import waiting
 from tracklayer.db.operator_alerts import open_alert
 from tracklayer.domain.alert import Severity

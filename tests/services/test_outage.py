@@ -20,8 +20,8 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db import outages as db
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import claim_due, start_sending
 from tracklayer.db.destinations import destination, destinations
+from tracklayer.db.leases import claim_due, start_sending
 from tracklayer.db.outages import platforms
 from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.outage import PROBES, SERVING, PlatformHealth

@@ -33,7 +33,7 @@ from tracklayer.db import (
 )
 from tracklayer.db.connection import execute, in_transaction, rows, session
 from tracklayer.db.counters import ACTIVITY, COHORT, LATENCY_BOUNDS, adding
-from tracklayer.db.events import EventSearch, page_of_events
+from tracklayer.db.event_search import EventSearch, page_of_events
 from tracklayer.db.folding import EVERYBODY, Whose, lock_folding
 from tracklayer.db.ledger import events_accepted, ledger, ledger_as_one
 from tracklayer.db.packing import Place

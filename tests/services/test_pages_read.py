@@ -12,7 +12,7 @@ from tests.factories import Merchant
 from tests.schema.test_delivery_groups import many
 from tracklayer.clock import FrozenClock
 from tracklayer.db import alerts, standing
-from tracklayer.db import deliveries as db
+from tracklayer.db import delivery_search as db
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.ledger import LEDGER_AS_ONE, as_one_params
 from tracklayer.mappers import mapper_for

@@ -13,11 +13,12 @@ import pytest
 from tests.conftest import NOW
 from tests.factories import AGENT, PURCHASE, Merchant, draft
 from tracklayer.db.connection import in_transaction
-from tracklayer.db.events import EventRow, events_by_id, run_statement, to_store
+from tracklayer.db.events import EventRow, events_by_id
+from tracklayer.db.storing import run_statement, to_store
 from tracklayer.domain.event import Event
 from tracklayer.domain.event_contacts import contacts_in
-from tracklayer.domain.normalise import sha256_hex
 from tracklayer.domain.read_event import ReadEvent, read_event
+from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.runtime import Runtime

@@ -13,27 +13,31 @@ import pytest
 from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import channels, enrichments, erasures, identities, monitors, notes, sources, together
+from tracklayer.db import (
+    channels,
+    delivery_search,
+    enrichments,
+    identities,
+    monitors,
+    notes,
+    personal_data,
+    sources,
+    together,
+)
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import leases as db_leases
+from tracklayer.db import queues as db_queues
+from tracklayer.db import settling as db_settling
 from tracklayer.db.answers import LAST_ANSWERED, LATELY_ANSWERED, WITHIN
 from tracklayer.db.answers import LOOKED as LOOKED_AT
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
-from tracklayer.db.events import (
-    HOLD_EVENTS,
-    LOOKED,
-    NEWEST_OF_EACH_NAME,
-    OLDEST_RECEIVED,
-    PURGE,
-    STORE_AND_LINK,
-    STORE_UNLESS_ERASED,
-    EventSearch,
-    page_query,
-    troubled_query,
-)
+from tracklayer.db.event_search import EventSearch, page_query, troubled_query
+from tracklayer.db.events import LOOKED, NEWEST_OF_EACH_NAME, OLDEST_RECEIVED, PURGE
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.db.ledger import EVENTS_ACCEPTED
+from tracklayer.db.storing import HOLD_EVENTS, STORE_AND_LINK, STORE_UNLESS_ERASED
 from tracklayer.runtime import Runtime
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.ingest import ingest_events
@@ -80,8 +84,13 @@ def test_a_claim_reads_what_is_due_of_its_own_queue_and_events_by_id(
     runtime: Runtime, stranger: Merchant, clock: FrozenClock
 ) -> None:
     params = {"merchant": stranger.merchant_id, "platform": "meta", "now": clock.now(), "limit": 100, "worker": 1}
-    spared = {"spared": db.SPARED_ATTEMPTS, "rested": clock.now(), "last_call": clock.now(), "since": clock.now()}
-    found = scans(db.CLAIM_DUE, {**params, **spared, "lease": clock.now()})
+    spared = {
+        "spared": db_leases.SPARED_ATTEMPTS,
+        "rested": clock.now(),
+        "last_call": clock.now(),
+        "since": clock.now(),
+    }
+    found = scans(db_leases.CLAIM_DUE, {**params, **spared, "lease": clock.now()})
     assert found.keys() == {"deliveries_due", "events_pkey"}
     assert "due_at >=" in found["deliveries_due"]
     assert "merchant_id" in found["deliveries_due"]
@@ -101,19 +110,19 @@ def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock:
         "bounds": list(LATENCY_BOUNDS),
     }
     for sql, params in (
-        (db.SETTLE_DELIVERED, {**queue, **acknowledged}),
-        (db.SETTLE, {**queue, "settlements": "[]"}),
-        (db.SETTLE_LATE, {**queue, **acknowledged}),
-        (db.IN_FLIGHT, (merchant, "meta", ids)),
-        (db.ARE_DELIVERED, (merchant, "meta", ids)),
-        (db.NOTE_REPEATS, {**queue, "repeats": "[]"}),
+        (db_settling.SETTLE_DELIVERED, {**queue, **acknowledged}),
+        (db_settling.SETTLE, {**queue, "settlements": "[]"}),
+        (db_settling.SETTLE_LATE, {**queue, **acknowledged}),
+        (db_leases.IN_FLIGHT, (merchant, "meta", ids)),
+        (db_leases.ARE_DELIVERED, (merchant, "meta", ids)),
+        (db_settling.NOTE_REPEATS, {**queue, "repeats": "[]"}),
     ):
         found = scans(sql, params)
         assert found.keys() == {"deliveries_pkey"}
         assert "event_id" in found["deliveries_pkey"]
     with in_transaction():
         execute("SET LOCAL enable_seqscan = off")  # of leases there are few here
-        assert all_scans(db.LEASES_WITH, queue, ("claims",)) == [("claims_pkey", ANY)]
+        assert all_scans(db_settling.LEASES_WITH, queue, ("claims",)) == [("claims_pkey", ANY)]
 
 
 def test_many_destinations_are_looked_at_claimed_and_settled_by_their_keys(
@@ -155,7 +164,7 @@ def test_many_destinations_are_looked_at_claimed_and_settled_by_their_keys(
 def test_deliveries_of_stored_events_are_made_by_event_id(stranger: Merchant, clock: FrozenClock) -> None:
     ids = [f"order_{n}" for n in range(100)]
     given: dict[str, Any] = {"merchant": stranger.merchant_id, "platform": "tiktok", "ids": ids, "now": clock.now()}
-    found = scans(db.INSERT_STORED, {**given, "given": "[]", "window": timedelta(hours=24)})
+    found = scans(db_queues.INSERT_STORED, {**given, "given": "[]", "window": timedelta(hours=24)})
     assert found.keys() == {"events_pkey"}
     assert "event_id" in found["events_pkey"]
 
@@ -210,12 +219,12 @@ def test_when_events_happened_is_looked_up_by_when_they_were_received(stranger: 
 def test_the_rows_of_a_figure_of_the_ledger_are_read_hour_by_hour(stranger: Merchant, clock: FrozenClock) -> None:
     since, until = clock.now() - timedelta(days=30), clock.now() + timedelta(hours=1)
     for deliveries in (
-        db.DeliverySearch(platform="meta", received_since=since, received_until=until),
-        db.DeliverySearch(platform="meta", queued_since=since),
-        db.DeliverySearch(platform="meta"),
-        db.DeliverySearch(platform="meta", status=("delivered",)),
+        delivery_search.DeliverySearch(platform="meta", received_since=since, received_until=until),
+        delivery_search.DeliverySearch(platform="meta", queued_since=since),
+        delivery_search.DeliverySearch(platform="meta"),
+        delivery_search.DeliverySearch(platform="meta", status=("delivered",)),
     ):
-        found = scans(*db.page_query(stranger.merchant_id, deliveries, 50))
+        found = scans(*delivery_search.page_query(stranger.merchant_id, deliveries, 50))
         assert found.keys() == {"deliveries_queued", "deliveries_stored_first"}
         assert "hour" in found["deliveries_queued"]
     filtered = EventSearch(filtered_at="meta", received_since=since, received_until=until)
@@ -229,7 +238,9 @@ def test_the_rows_of_a_figure_of_the_ledger_are_read_hour_by_hour(stranger: Merc
 
 
 def test_what_ran_out_of_time_is_read_in_its_order(runtime: Runtime, stranger: Merchant, clock: FrozenClock) -> None:
-    found = scans(db.EXPIRED_QUEUES, {"now": clock.now(), "after": clock.now() - timedelta(days=1), "limit": 100})
+    found = scans(
+        db_queues.EXPIRED_QUEUES, {"now": clock.now(), "after": clock.now() - timedelta(days=1), "limit": 100}
+    )
     assert found.keys() == {"deliveries_window"}
 
 
@@ -257,11 +268,11 @@ def test_what_was_dropped_in_a_minute_is_read_and_nothing_else(stranger: Merchan
 def test_a_group_of_failed_or_dropped_ones_is_paged_alone(stranger: Merchant, clock: FrozenClock) -> None:
     after = (clock.now(), "order_7", "meta")
     for search in (
-        db.DeliverySearch("meta", ("failed",), error_code="190", after=after),
-        db.DeliverySearch("meta", ("dropped",), ("retries_exhausted",), error_code="", after=after),
-        db.DeliverySearch(error_code="190", after=after),
+        delivery_search.DeliverySearch("meta", ("failed",), error_code="190", after=after),
+        delivery_search.DeliverySearch("meta", ("dropped",), ("retries_exhausted",), error_code="", after=after),
+        delivery_search.DeliverySearch(error_code="190", after=after),
     ):
-        found = scans(*db.page_query(stranger.merchant_id, search, 51))
+        found = scans(*delivery_search.page_query(stranger.merchant_id, search, 51))
         assert found.keys() == {"deliveries_grouped"}
         for part in ("platform", "COALESCE(drop_reason, status) =", "COALESCE(error_code", "queued_at"):
             assert part in found["deliveries_grouped"]
@@ -271,7 +282,9 @@ def test_what_a_platform_dropped_is_paged_by_its_reasons_whenever_it_was_stored(
     stranger: Merchant, clock: FrozenClock
 ) -> None:
     for statuses in (("dropped",), ("delivered", "dropped")):
-        sql, params = db.page_query(stranger.merchant_id, db.DeliverySearch("meta", statuses), 51)
+        sql, params = delivery_search.page_query(
+            stranger.merchant_id, delivery_search.DeliverySearch("meta", statuses), 51
+        )
         found = scans(sql, params)
         assert "deliveries_reasons" in found
         assert not found.keys() & {"deliveries_troubled", "deliveries_dropped"}
@@ -385,8 +398,8 @@ def test_what_goes_of_browsers_is_looked_up_by_key(many_browsers: Merchant, merc
         given = identities.pairs(one.merchant_id, ["browser_1", "browser_2"])
         statements: list[tuple[str, str, Mapping[str, Any] | Sequence[Any]]] = [
             ("browsers", identities.HOLD_BROWSERS, given),
-            ("browser_people", erasures.LINKS_OF_BROWSERS, given),
-            ("browser_people", erasures.ERASE_LINKS, (*given, [f"{0:064}", f"{0:064}"])),
+            ("browser_people", personal_data.LINKS_OF_BROWSERS, given),
+            ("browser_people", personal_data.ERASE_LINKS, (*given, [f"{0:064}", f"{0:064}"])),
             *((table, sql, (*given, None)) for table, sql in identities.FORGET.items()),
             ("browser_people", identities.FORGET_LATE, {"since": NOW, "until": NOW, "limit": 500}),
         ]
@@ -407,11 +420,11 @@ def test_browsers_of_a_person_are_looked_up_by_each_digest_that_tells(
         "browser_people_googlemail": "(digests ->> 'gmail'::text)",
         "browser_people_e164": "(digests ->> 'e164'::text)",
     }
-    assert len(erasures.LINK_FORMS) == len(forms)
+    assert len(personal_data.LINK_FORMS) == len(forms)
     for one in (many_browsers, merchant):
         params: Any = {"merchant": one.merchant_id, "digests": [f"{n:064}" for n in range(40)], "limit": 2000}
         with in_transaction():
-            plan = "\n".join(row[0] for row in rows(f"EXPLAIN {erasures.BROWSERS_WITH}", params))
+            plan = "\n".join(row[0] for row in rows(f"EXPLAIN {personal_data.BROWSERS_WITH}", params))
         assert "Seq Scan" not in plan
         for index, form in forms.items():
             assert re.search(
@@ -437,8 +450,8 @@ def test_what_hangs_on_events_is_looked_up_by_their_ids(
     page = {"since": now - timedelta(days=1), "id": "", "until": now + timedelta(days=1), "last": "", "limit": 100}
     for one in (many_browsers, merchant):
         of = {"merchant": one.merchant_id}
-        assert "event_id" in scans(erasures.PAGE, {**of, **page}, ("enrichments",))["enrichments_pkey"]
-        for sql, params in ((erasures.ERASE, erase), (PURGE, {"before": now + timedelta(days=1), "limit": 5})):
+        assert "event_id" in scans(personal_data.PAGE, {**of, **page}, ("enrichments",))["enrichments_pkey"]
+        for sql, params in ((personal_data.ERASE, erase), (PURGE, {"before": now + timedelta(days=1), "limit": 5})):
             found = all_scans(sql, {**of, **params}, HANGING_ON_EVENTS)
             assert {index for index, _ in found} == {f"{table}_pkey" for table in HANGING_ON_EVENTS}
             assert all("event_id" in what for _, what in found)

@@ -12,7 +12,7 @@ import pytest
 from tests.factories import AGENT, INGEST, META, Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import claim_due
+from tracklayer.db.leases import claim_due
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer

@@ -13,7 +13,8 @@ from tests.factories import Merchant, draft, new_merchant
 from tests.redelivering import go_on, job_of, select
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction
-from tracklayer.db.deliveries import DeliverySearch, claim_due
+from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.leases import claim_due
 from tracklayer.db.redeliveries import RedeliveryRow, redelivery_by_id
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime

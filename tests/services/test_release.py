@@ -10,7 +10,7 @@ import pytest
 from tests.factories import Merchant, draft, new_merchant
 from tests.services.test_deliver import ingest, requests
 from tracklayer.clock import FrozenClock
-from tracklayer.db import deliveries as db
+from tracklayer.db import leases as db
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.destinations import destination, health_of, set_health
 from tracklayer.domain.delivery import Health, NoAnswer

@@ -18,8 +18,9 @@ from tracklayer.actors.purge import purge
 from tracklayer.clock import FrozenClock
 from tracklayer.db.alert_mails import Mail
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch, claim_due
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import entries_of_queues_read, waiting_destinations
+from tracklayer.db.leases import claim_due
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.db.models import AlertRow
 from tracklayer.db.redeliveries import insert_redelivery, redelivery_by_id, save_redelivery, take_redelivery

@@ -13,7 +13,7 @@ from tests.conftest import NOW
 from tests.factories import Merchant, draft
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.monitors import Key
 from tracklayer.db.worth import Sales
 from tracklayer.domain.alert import AlertKind, Finding, Severity

@@ -12,7 +12,7 @@ import pytest
 from tests.factories import Api, Merchant, draft
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer

@@ -13,12 +13,12 @@ import pytest
 
 from tests.factories import AGENT, Api, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import events as db_events
 from tracklayer.db import identities as db
+from tracklayer.db import storing as db_storing
 from tracklayer.db.connection import database as connections
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
-from tracklayer.db.events import EventSearch
+from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.event_search import EventSearch
 from tracklayer.db.identities import Link, Shown
 from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.shown import PARAMETERS
@@ -202,13 +202,13 @@ def test_events_without_browsers_run_the_statement_they_always_did(
     runtime: Runtime, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run: list[str] = []
-    real = db_events.run_statement
+    real = db_storing.run_statement
 
     def counted(name: str, arguments: Any) -> list[tuple[Any, ...]]:
         run.append(name)
         return real(name, arguments)
 
-    monkeypatch.setattr(db_events, "run_statement", counted)
+    monkeypatch.setattr(db_storing, "run_statement", counted)
     ingest(runtime, merchant, "a", email="jane@example.com")
     ingest(runtime, merchant, "b", browser_id=BROWSER)
     ingest(runtime, merchant, "c", browser_id=BROWSER, email="jane@example.com")

@@ -14,8 +14,9 @@ from tests.redelivering import go_on, job_of, select
 from tests.servers import wait_until
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction
-from tracklayer.db.deliveries import DeliverySearch
-from tracklayer.db.events import EventSearch, purge_events
+from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.event_search import EventSearch
+from tracklayer.db.events import purge_events
 from tracklayer.db.ledger import ledger
 from tracklayer.db.redeliveries import RedeliveryRow, redelivery_by_id, take_redelivery
 from tracklayer.domain.problem import Problem

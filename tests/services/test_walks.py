@@ -10,12 +10,11 @@ import pytest
 from tests.factories import Api, Merchant
 from tests.services.test_pages_read import rows_read
 from tracklayer.clock import FrozenClock
-from tracklayer.db import deliveries as db_deliveries
-from tracklayer.db import events as db
-from tracklayer.db import walks
+from tracklayer.db import delivery_search, walks
+from tracklayer.db import event_search as db
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
-from tracklayer.db.events import EventSearch
+from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.event_search import EventSearch
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.destinations import example_settings, set_destination
@@ -117,13 +116,13 @@ def test_words_are_looked_for_among_so_many_deliveries_a_page(town: Merchant, wo
     while True:
         with in_transaction():
             page, until = walks.walk_of_deliveries(town.merchant_id, search, 3)
-        place = rows_read(*db_deliveries.place_query(town.merchant_id, search, MOST))
+        place = rows_read(*delivery_search.place_query(town.merchant_id, search, MOST))
         assert sum(place.values()) <= MOST + 5, place  # an hour more costs one
         found += [row.event_id for row in page]
         pages += 1
         if until is not None:
             since = DeliverySearch(**{**vars(search), "queued_since": until})
-            read = rows_read(*db_deliveries.page_query(town.merchant_id, since, 3))
+            read = rows_read(*delivery_search.page_query(town.merchant_id, since, 3))
             assert sum(read.values()) <= MOST + 5, read
         elif len(page) < 3:
             break

@@ -11,12 +11,10 @@ import pytest
 
 from tests.factories import Merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db import deliveries as db_deliveries
-from tracklayer.db import events as db_events
-from tracklayer.db import walks
+from tracklayer.db import delivery_search, event_search, walks
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.db.deliveries import DeliverySearch
-from tracklayer.db.events import EventSearch
+from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.event_search import EventSearch
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.destinations import example_settings, pause_destination, set_destination
@@ -76,9 +74,9 @@ def town(runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: 
         execute("ANALYZE")
     monkeypatch.setattr(walks, "MOST_LOOKED", MOST)
     monkeypatch.setattr(walks, "MOST_LOOKED_UP", MOST // 2)
-    monkeypatch.setattr(db_deliveries, "MOST_WAITING", WAITING)
-    monkeypatch.setattr(db_events, "MOST_DUE", WAITING * 2)
-    monkeypatch.setattr(db_events, "MOST_WAITING", WAITING)
+    monkeypatch.setattr(delivery_search, "MOST_WAITING", WAITING)
+    monkeypatch.setattr(event_search, "MOST_DUE", WAITING * 2)
+    monkeypatch.setattr(event_search, "MOST_WAITING", WAITING)
     return merchant
 
 
@@ -167,7 +165,7 @@ def test_deliveries_by_what_became_of_them(town: Merchant, runtime: Runtime, is_
     if is_paused:
         pause_destination(runtime, town.merchant_id, "meta")
     with in_transaction():
-        everything = db_deliveries.page_of_deliveries(town.merchant_id, DeliverySearch(), 2 * EVENTS)
+        everything = delivery_search.page_of_deliveries(town.merchant_id, DeliverySearch(), 2 * EVENTS)
     wrong = []
     for search in DELIVERY_SEARCHES:
         found, read = all_pages(

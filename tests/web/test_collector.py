@@ -24,8 +24,8 @@ from tracklayer.app import Application, build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import connect, in_transaction, rows, run_in_db_thread
 from tracklayer.db.connection import database as pool
-from tracklayer.db.erasures import add_suppressions, add_tombstones, mark_merchant
 from tracklayer.db.identities import Link, forget_browsers, hold_browsers, link_people
+from tracklayer.db.marks import add_suppressions, add_tombstones, mark_merchant
 from tracklayer.domain.address import networks
 from tracklayer.domain.collector import is_browser_id, is_public_key
 from tracklayer.runtime import Runtime

@@ -23,7 +23,8 @@ from tracklayer.cli.process import CommandError, print_json, runtime_of
 from tracklayer.cli.shapes import page_json, standing_delivery_json
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import bounded_read
-from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
+from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import destinations
 from tracklayer.db.walks import walk_of_deliveries
 from tracklayer.domain import ids

@@ -19,9 +19,9 @@ from tracklayer.cli.process import (
 from tracklayer.cli.shapes import attempt_json, check_json, destination_json, explanation_json
 from tracklayer.cli.table import print_fields, print_table, text_of
 from tracklayer.db.connection import in_transaction
-from tracklayer.db.deliveries import waiting_by_platform
 from tracklayer.db.destinations import destinations
 from tracklayer.db.models import DestinationRow
+from tracklayer.db.queues import waiting_by_platform
 from tracklayer.domain.delivery import AttemptOutcome, DestinationState
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime

@@ -15,7 +15,8 @@ from tracklayer.cli.process import CommandError, print_json, printing, runtime_o
 from tracklayer.cli.shapes import check_json, refused_json
 from tracklayer.cli.table import print_table, quoted
 from tracklayer.db.connection import ReadTimeoutError, in_transaction
-from tracklayer.db.deliveries import DeliverySearch, deliveries_of_events
+from tracklayer.db.deliveries import deliveries_of_events
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.redeliveries import Key
 from tracklayer.domain import ids
 from tracklayer.domain.text import is_storable

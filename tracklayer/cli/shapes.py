@@ -8,8 +8,9 @@ from typing import Any
 
 from tracklayer.db.deliveries import WAITING, DeliveryRow
 from tracklayer.db.destinations import health_of, there_since
-from tracklayer.db.events import EventRow, loads, loads_exactly
+from tracklayer.db.events import EventRow
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
+from tracklayer.db.stored_json import loads, loads_exactly
 from tracklayer.domain import ids
 from tracklayer.domain.delivery import DestinationState, LoggedAttempt, may_redeliver, told_attempt, told_attempts
 from tracklayer.domain.facts import OTHERS

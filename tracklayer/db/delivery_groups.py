@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from tracklayer.db.connection import rows
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.domain.delivery import DeliveryStatus, DropReason
 
 MOST_CODES = 40  # groups of one platform: what has more codes than that has codes that tell nothing

@@ -11,8 +11,8 @@ import orjson
 import peewee
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.deliveries import QUEUE_LOCK
 from tracklayer.db.models import DestinationRow, MerchantRow
+from tracklayer.db.queues import QUEUE_LOCK
 from tracklayer.domain.delivery import DestinationState, Health
 
 

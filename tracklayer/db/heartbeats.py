@@ -10,7 +10,7 @@ import orjson
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import counted_in
-from tracklayer.db.deliveries import is_alive
+from tracklayer.db.leases import is_alive
 from tracklayer.domain.installation import Beat, JobFacts, Queues, Waiting
 
 KEPT = timedelta(days=1)  # the rows of those that are gone; of each role the last one stays

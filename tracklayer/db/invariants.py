@@ -11,7 +11,7 @@ from typing import Any
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import MOST_OF_MINUTE
-from tracklayer.db.deliveries import is_alive
+from tracklayer.db.leases import is_alive
 
 STATEMENT_TIMEOUT = timedelta(minutes=10)  # a recount of a merchant with tens of millions of rows ends within it
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tracklayer.db.connection import rows
 from tracklayer.db.counters import counted_in
 from tracklayer.db.coverage import BY_NAME
-from tracklayer.db.events import loads
+from tracklayer.db.stored_json import loads
 from tracklayer.domain.facts import BITS
 from tracklayer.domain.monitors.habits import Day
 

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.deliveries import DeliverySearch
-from tracklayer.db.events import EventSearch
+from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.event_search import EventSearch
 
 Key = tuple[str, str]  # event id, platform
 LAST_ID = 2**63 - 1

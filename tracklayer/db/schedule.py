@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.deliveries import is_alive
+from tracklayer.db.leases import is_alive
 
 LEASE = timedelta(seconds=60)  # of a run; renewed while it goes on
 LATE = timedelta(seconds=3)  # what is not begun by then, nobody knows of

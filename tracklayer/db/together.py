@@ -1,4 +1,4 @@
-"""Deliveries of many destinations at once: leased, begun and settled together. Of one destination: ``deliveries``."""
+"""Deliveries of many destinations at once: leased, begun and settled together. Of one: ``leases`` and ``settling``."""
 
 from __future__ import annotations
 
@@ -8,23 +8,20 @@ from typing import Any
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
-from tracklayer.db.deliveries import (
+from tracklayer.db.deliveries import LOG_LENGTH
+from tracklayer.db.events import TO_MAP, EventToMap
+from tracklayer.db.json_literal import JsonLiteral
+from tracklayer.db.leases import LEASE, WITHOUT_FLUSH, Claimed, Lease
+from tracklayer.db.settling import (
     AS_DELIVERED,
-    LEASE,
-    LOG_LENGTH,
     NOT_DONE,
     PLACE,
-    WITHOUT_FLUSH,
-    Claimed,
     Delivered,
-    Lease,
     count_delivered,
     duration_ms,
     note_repeats,
     repeats_of,
 )
-from tracklayer.db.events import TO_MAP, EventToMap
-from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.domain.delivery import Claim, DeliveryKey
 
 # What workers have in their hands is gathered once for each destination: there is little of it where many are claimed.

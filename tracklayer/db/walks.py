@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from tracklayer.db import deliveries, events
+from tracklayer.db import delivery_search, event_search
 from tracklayer.db.connection import rows
-from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
-from tracklayer.db.events import EventRow, EventSearch
+from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.event_search import EventSearch
+from tracklayer.db.events import EventRow
 
 MOST_LOOKED = 20_000  # rows that one page looks at: some hundredths of a second
 MOST_LOOKED_UP = 5_000  # where each is looked up in another table, too, and next to none may be found
@@ -22,18 +24,18 @@ def walk_of_events(merchant_id: int, search: EventSearch, limit: int) -> tuple[l
     """A page as ``page_of_events`` gives it, that looks at ``MOST_LOOKED`` events, or deliveries of some, at most; and how far
     back it looked, where it is not full and there are older ones: all that was received then or later.
     """
-    waiting = events.waiting_events(merchant_id, search)
+    waiting = event_search.waiting_events(merchant_id, search)
     ends: Sequence[Sequence[Any]] = []
     if waiting is None:
         if search.is_walked or search.unsettled is not None:
             most = MOST_LOOKED if search.is_walked else MOST_LOOKED_UP
-            ends = rows(*events.place_query(merchant_id, search, most))
-    elif search.picks and events.TROUBLED & (search.unsettled or frozenset()):
+            ends = rows(*event_search.place_query(merchant_id, search, most))
+    elif search.picks and event_search.TROUBLED & (search.unsettled or frozenset()):
         most = MOST_LOOKED if search.event_name is None else MOST_LOOKED_UP
-        ends = rows(*events.troubled_place_query(merchant_id, search, most))
+        ends = rows(*event_search.troubled_place_query(merchant_id, search, most))
 
     def page(since: datetime | None) -> list[EventRow]:
-        return events.page_beside(merchant_id, replace(search, received_since=since), limit, waiting)
+        return event_search.page_beside(merchant_id, replace(search, received_since=since), limit, waiting)
 
     return _walk(ends, search.received_since, page, limit)
 
@@ -44,14 +46,14 @@ def walk_of_deliveries(
     """The same of deliveries, as ``page_of_deliveries`` gives them and by when they were queued: where words are looked for, or
     more waits than is sorted.
     """
-    waits = deliveries.much_waits(merchant_id, search)
+    waits = delivery_search.much_waits(merchant_id, search)
     ends: Sequence[Sequence[Any]] = []
     is_sorted = waits is False and search.waits  # whole
     if waits or (search.is_walked and not is_sorted):
-        ends = rows(*deliveries.place_query(merchant_id, search, MOST_LOOKED))
+        ends = rows(*delivery_search.place_query(merchant_id, search, MOST_LOOKED))
 
     def page(since: datetime | None) -> list[DeliveryRow]:
-        return deliveries.page_of_deliveries(merchant_id, replace(search, queued_since=since), limit, waits)
+        return delivery_search.page_of_deliveries(merchant_id, replace(search, queued_since=since), limit, waits)
 
     return _walk(ends, search.queued_since, page, limit)
 

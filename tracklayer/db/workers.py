@@ -13,7 +13,7 @@ import threading
 
 import psycopg2
 
-from tracklayer.db.deliveries import WORKER_LOCK
+from tracklayer.db.leases import WORKER_LOCK
 from tracklayer.db.sessions import WORKER, DatabaseAwayError, Limits, Session, open_session
 
 log = logging.getLogger(__name__)

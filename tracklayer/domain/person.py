@@ -30,7 +30,7 @@ from tracklayer.domain.normalise import digest_in, sha256_hex
 from tracklayer.domain.text import decimal_digits, without_invisible
 
 # By which of the digests that are kept of an email or phone it is told whose it is: where an event has it, and where a browser
-# is linked with it. ``db.erasures`` finds links by all of these: each but those that a link is kept under has an index.
+# is linked with it. ``db.personal_data`` finds links by all of these: each but those that a link is kept under has an index.
 TELLING: Mapping[str, tuple[str, ...]] = {"email": ("basic", "google", *OTHER_SPELLINGS), "phone": ("digits", "e164")}
 KEPT_UNDER = ("basic", "digits")  # that a link is kept under; one that the merchant made, under that
 _GMAIL = ("gmail.com", "googlemail.com")  # two names of the same mailboxes

@@ -13,8 +13,8 @@ import strawberry
 from strawberry import ID
 from strawberry.types.base import StrawberryList, StrawberryOptional
 
-from tracklayer.db.deliveries import DeliverySearch
-from tracklayer.db.events import EventSearch
+from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.event_search import EventSearch
 from tracklayer.domain.event_fields import MAX_PROBLEMS, MAX_UNKNOWN, unknown_field
 from tracklayer.domain.problem import Part, Problem
 from tracklayer.domain.problem import worded as in_words

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from graphql import GraphQLError
 from strawberry.dataloader import DataLoader
 
-from tracklayer.db import advice, alerts, deliveries, destinations, events, merchants, repeats
+from tracklayer.db import advice, alerts, deliveries, destinations, events, merchants, queues, repeats
 from tracklayer.db.alerts import Place, Span, Waits
 from tracklayer.db.connection import bounded_read
 from tracklayer.db.deliveries import DeliveryRow
@@ -193,7 +193,7 @@ async def _api_keys(merchant_ids: list[int]) -> list[list[ApiKeyRow]]:
 
 
 async def _waiting(merchant_id: int, platforms: list[str]) -> list[int]:
-    found = await read_for_merchant(deliveries.waiting_by_platform, merchant_id)
+    found = await read_for_merchant(queues.waiting_by_platform, merchant_id)
     return [found.get(platform, 0) for platform in platforms]
 
 

@@ -13,7 +13,7 @@ from graphql import GraphQLError
 from strawberry import ID, Info
 
 from tracklayer.db.connection import in_transaction, run_for_merchant
-from tracklayer.db.deliveries import DeliverySearch
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import ApiKeyRow
 from tracklayer.db.redeliveries import Key

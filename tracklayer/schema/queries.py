@@ -11,11 +11,11 @@ from strawberry import ID, Info
 from tracklayer.db.alerts import AlertSearch, page_of_alerts
 from tracklayer.db.channels import channel
 from tracklayer.db.coverage import enriched_of_names, facts_of_names, refusals
-from tracklayer.db.deliveries import DeliverySearch
 from tracklayer.db.delivery_groups import MOST_CODES, delivery_groups
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import destinations
 from tracklayer.db.erasures import erasure_by_id
-from tracklayer.db.events import EventSearch
+from tracklayer.db.event_search import EventSearch
 from tracklayer.db.merchants import api_key
 from tracklayer.db.redeliveries import page_of_redeliveries, redelivery_by_id
 from tracklayer.db.walks import walk_of_deliveries, walk_of_events

@@ -16,10 +16,11 @@ from tracklayer.db.channels import MAX_CHANNELS, ChannelRow, channels
 from tracklayer.db.deliveries import LOG_LENGTH, DeliveryRow, just_queued
 from tracklayer.db.destinations import health_of, there_since
 from tracklayer.db.erasures import GIVEN_UP, ErasureRow, page_of_erasures
-from tracklayer.db.events import EventRow, loads, loads_exactly
+from tracklayer.db.events import EventRow
 from tracklayer.db.merchants import MAX_API_KEYS
 from tracklayer.db.models import AlertRow, ApiKeyRow, DestinationRow, MerchantRow
 from tracklayer.db.redeliveries import RedeliveryRow
+from tracklayer.db.stored_json import loads, loads_exactly
 from tracklayer.domain import person
 from tracklayer.domain.advice import Advice
 from tracklayer.domain.alert import began_at

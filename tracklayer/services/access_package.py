@@ -10,11 +10,12 @@ from typing import Any
 
 from tracklayer.db import deliveries as db_deliveries
 from tracklayer.db import enrichments as db_enrichments
-from tracklayer.db import erasures as db
 from tracklayer.db import events as db_events
+from tracklayer.db import personal_data as db
 from tracklayer.db.connection import bounded_read
 from tracklayer.db.deliveries import DeliveryRow
-from tracklayer.db.events import EventRow, loads
+from tracklayer.db.events import EventRow
+from tracklayer.db.stored_json import loads
 from tracklayer.domain.delivery import told_attempts
 from tracklayer.domain.json_text import write_with_instants
 from tracklayer.domain.problem import Problem

@@ -1,7 +1,7 @@
 """Delivers what is due: claim a batch, map it, send it, settle it, and again until nothing is due.
 
 **Who may touch a delivery, and how.** A delivery that waits (``due_at`` set) is in its queue, (merchant, platform). Whoever
-takes it out of there, or changes it there, holds the queue's lock (``db.deliveries``): a claim, the sweep's drop, a
+takes it out of there, or changes it there, holds the queue's lock (``db.queues``): a claim, the sweep's drop, a
 redelivery. A claim then has a row of ``claims``, the lease: what is in it belongs to one worker, and all others pass over
 it, until the lease is ended by its worker (settled, or given back) or by the sweep (taken back, once the worker's own lock
 is gone or the lease has run out). Purge and erasure pass over what is leased. Whoever is done writes verdicts under the
@@ -47,14 +47,16 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tracklayer import metrics
-from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import leases as db_leases
+from tracklayer.db import settling as db_settling
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, is_broken, session
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import LEASE, Claimed, Delivered, Lease, QueueBusyError
 from tracklayer.db.destinations import Seen
+from tracklayer.db.leases import LEASE, Claimed, Lease, QueueBusyError
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.sessions import is_in_the_way
+from tracklayer.db.settling import Delivered
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -198,7 +200,7 @@ def _claim(
         if row is None or not may_send(db_destinations.health_of(row), now):
             return None
         if row.state == DestinationState.HELD or row.recovering_since is not None:
-            db.wait_briefly()
+            db_leases.wait_briefly()
             row = db_destinations.lock_destination(merchant_id, platform)
             if row is None or not may_send(db_destinations.health_of(row), now):
                 return None
@@ -213,7 +215,7 @@ def _claim(
         spare = retry_policy(runtime).delay(MAX_ATTEMPTS, 0.0) if is_probe else None
         is_single = isinstance(condition, Held | Recovering)
         since = None if is_single else turn.reached()
-        taken = db.claim_due(merchant_id, platform, limit, now, worker, spare=spare, since=since)
+        taken = db_leases.claim_due(merchant_id, platform, limit, now, worker, spare=spare, since=since)
         claimed = taken[1] if taken else []
         size = sum([len(found.event.custom_data) + len(found.event.user_data) for found in claimed])
         # Behind the last one there may be few, and before it many again: the next claim tells.
@@ -299,7 +301,7 @@ def _hold_back(
     """Holds a destination for us, and ends the lease on it; whether it was not held before. ``anew``: as if for the first time."""
     is_new = False
     with in_transaction():
-        db.wait_briefly()
+        db_leases.wait_briefly()
         row = db_destinations.lock_destination(merchant_id, platform)
         if row is not None:
             before = db_destinations.health_of(row)
@@ -307,7 +309,7 @@ def _hold_back(
             db_destinations.set_health(merchant_id, platform, health)
             note_state(merchant_id, platform, before.state, health.state, health.reason, now)
             is_new = before.state is not health.state
-        db.end_lease(lease)
+        db_leases.end_lease(lease)
     return is_new
 
 
@@ -401,7 +403,7 @@ def begin(
 
     def write() -> tuple[datetime, Sequence[str]]:
         with batch.turn.work():
-            return _write_begin(runtime, batch, unsent, _ids(todo), _ids([halved]), db.LOCK_MS)
+            return _write_begin(runtime, batch, unsent, _ids(todo), _ids([halved]), db_leases.LOCK_MS)
 
     def give_back() -> object:
         return _write_begin(runtime, batch, unsent, (), (), KEPT_LOCK_MS)
@@ -432,7 +434,7 @@ def _write_begin(
     destination = batch.destination
     with in_transaction():
         if halved:
-            db.leave_out_delivered(batch.lease, halved, lock_ms)
+            db_leases.leave_out_delivered(batch.lease, halved, lock_ms)
         leaving = _settle_or_lose(runtime, batch, [], unsent, now, following, lock_ms)
         if not following and batch.turn_ends_at is not None:
             # It sent nothing and told nothing about the platform: the next one may go at once.
@@ -507,7 +509,7 @@ def settle(
 
 
 def _write_answer(
-    runtime: Runtime, batch: Batch, answer: Answer, todo: deque[list[Item]], lock_ms: int = db.LOCK_MS
+    runtime: Runtime, batch: Batch, answer: Answer, todo: deque[list[Item]], lock_ms: int = db_leases.LOCK_MS
 ) -> datetime:
     """Writes what is left of an answer; when. Empties ``todo`` where the destination must rest first.
 
@@ -577,7 +579,7 @@ def _keep(runtime: Runtime, batch: Batch, write: Callable[[], object]) -> bool:
                 # Its worker lives and has the answer: nobody needs to take it over and send it all again.
                 with suppress(DatabaseAwayError):
                     with in_transaction():
-                        db.renew_lease(batch.lease, now, KEPT_LOCK_MS)
+                        db_leases.renew_lease(batch.lease, now, KEPT_LOCK_MS)
                     renewed_at = now
             return False
         except LeaseLostError:
@@ -653,7 +655,7 @@ def _judge_destination(
     is_fine = all(isinstance(outcome, Acknowledged | Rejected) for outcome in outcomes)
     if batch.turn_ends_at is not None and is_fine and not is_last and known.state is DestinationState.ACTIVE:
         return known
-    db.wait_briefly(lock_ms)
+    db_leases.wait_briefly(lock_ms)
     row = db_destinations.lock_destination(destination.merchant_id, destination.platform)
     if row is None:
         return known
@@ -683,10 +685,10 @@ def _write_late(
 ) -> None:
     """The acknowledgements of a batch that others have taken over."""
     with in_transaction():
-        db.wait_briefly()
+        db_leases.wait_briefly()
         changes = Changes()
         for done in acknowledged_by(claims, outcomes, sent_at):
-            db.settle_late(batch.lease, done, now, changes)
+            db_settling.settle_late(batch.lease, done, now, changes)
         changes.write()
 
 
@@ -707,14 +709,14 @@ def _settle_or_lose(
     lease = batch.lease
     leaving: Sequence[str] | None = ()
     if following:
-        leaving = db.start_sending(lease, following, now, lock_ms)
-    elif not db.end_lease(lease, lock_ms):
+        leaving = db_leases.start_sending(lease, following, now, lock_ms)
+    elif not db_leases.end_lease(lease, lock_ms):
         leaving = None
     if leaving is None:
         raise LeaseLostError
     for done in delivered:
-        db.settle_delivered(batch.lease, done, now, changes)
-    db.settle_deliveries(batch.lease, settlements, now, changes)
+        db_settling.settle_delivered(batch.lease, done, now, changes)
+    db_settling.settle_deliveries(batch.lease, settlements, now, changes)
     changes.write()
     if changes.has_names:
         _count_by_name(runtime, changes)

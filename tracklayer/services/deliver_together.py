@@ -20,8 +20,8 @@ from tracklayer.db import destinations as db_destinations
 from tracklayer.db import together as db
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, session
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import LEASE, Claimed, Lease
 from tracklayer.db.destinations import Seen
+from tracklayer.db.leases import LEASE, Claimed, Lease
 from tracklayer.domain.delivery import Acknowledged, DeliveryStatus, Outcome, Settlement
 from tracklayer.domain.health import judge_health, may_send
 from tracklayer.mappers import PLATFORMS

@@ -17,10 +17,13 @@ from typing import Any, NamedTuple
 import orjson
 
 from tracklayer.db import erasures as db
+from tracklayer.db import marks as db_marks
 from tracklayer.db import merchants as db_merchants
+from tracklayer.db import personal_data
 from tracklayer.db.connection import bounded_read, in_transaction
-from tracklayer.db.erasures import AskedBy, ErasureRow, Looked
+from tracklayer.db.erasures import AskedBy, ErasureRow
 from tracklayer.db.merchants import merchant_holder
+from tracklayer.db.personal_data import Looked
 from tracklayer.domain import normalise, person
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.stitching import are_one
@@ -205,7 +208,7 @@ class Linked:
 
     alone: set[str] = field(default_factory=set)
     shared: set[str] = field(default_factory=set)
-    links: list[db.LinkRow] = field(default_factory=list)
+    links: list[personal_data.LinkRow] = field(default_factory=list)
     beside: set[str] = field(default_factory=set)
 
 
@@ -276,7 +279,7 @@ def count_person(
         with bounded_read():
             hits = [one.event_id for one in page.theirs]
             counted.events += len(hits)
-            counted.deliveries += db.deliveries_of(merchant_id, hits) if hits else 0
+            counted.deliveries += personal_data.deliveries_of(merchant_id, hits) if hits else 0
         counted.uncertain += len(page.uncertain)
         counted.uncertain_ids += [one.event_id for one in page.uncertain[: MOST_EXAMPLES - len(counted.uncertain_ids)]]
         for one in page.theirs:
@@ -288,7 +291,7 @@ def count_person(
     with bounded_read():
         linked = linked_browsers(merchant_id, wanted)
         counted.shared = len(linked.shared)
-        counted.browsers = counted.shared + len(db.known_browsers(merchant_id, sorted(linked.alone)))
+        counted.browsers = counted.shared + len(personal_data.known_browsers(merchant_id, sorted(linked.alone)))
     return counted
 
 
@@ -333,7 +336,7 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
     with bounded_read():
         linked = linked_browsers(merchant_id, wanted)
         wanted.browsers, wanted.beside = linked.alone, linked.beside
-        named = db.looked_at(merchant_id, wanted.event_ids) if wanted.event_ids else []
+        named = personal_data.looked_at(merchant_id, wanted.event_ids) if wanted.event_ids else []
     wanted.bring(tale_of(one, countries) for one in named)
     yield Page(named, [], is_last=not wanted.tokens)
     until, seen, before = (runtime.clock.now() + SETTLE, ""), {one.event_id for one in named}, set[str]()
@@ -341,7 +344,7 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
         after = (BEGINNING, "")
         while True:
             with bounded_read():
-                page = db.events_after(merchant_id, after, until, PAGE)
+                page = personal_data.events_after(merchant_id, after, until, PAGE)
             found = Page([], [], is_last=len(page) < PAGE)
             for one in page:
                 facts = Facts.of(one, countries)
@@ -413,9 +416,9 @@ def erase_person(
             keep_wanted(runtime, row, wanted)
             db.save_erasures([row])
             db.add_requests(row, [AskedBy(dict(requested_by), now)])
-            db.mark_merchant(merchant_id)
+            db_marks.mark_merchant(merchant_id)
         if suppress:  # by another, too: somebody may have been let back since that began
-            db.add_suppressions(merchant_id, marker.marks(merchant_id, wanted.names), now)
+            db_marks.add_suppressions(merchant_id, marker.marks(merchant_id, wanted.names), now)
             mute(runtime, another or row, wanted, linked.alone, now)
     return Begun(another or row, is_another=another is not None)
 
@@ -438,7 +441,7 @@ def _that_does_it(
     if not those:
         return None
     marks = marker_of(runtime).marks(merchant_id, wanted.names | set(map(person.of_browser, wanted.browsers)))
-    is_any_left = bool(wanted.event_ids and db.still_there(merchant_id, wanted.event_ids))
+    is_any_left = bool(wanted.event_ids and personal_data.still_there(merchant_id, wanted.event_ids))
     for row in those:
         try:
             kept = read_wanted(runtime, row)
@@ -446,7 +449,7 @@ def _that_does_it(
             continue
         if (kept.tokens, set(kept.event_ids), kept.beside) != (wanted.tokens, set(wanted.event_ids), wanted.beside):
             continue
-        is_left_alone = suppress and db.are_all_suppressed(merchant_id, marks, row.requested_at)
+        is_left_alone = suppress and db_marks.are_all_suppressed(merchant_id, marks, row.requested_at)
         count = db.count_requests(row)
         if count >= db.MOST_REQUESTS:
             continue
@@ -463,7 +466,7 @@ def mute(runtime: Runtime, row: ErasureRow, wanted: Wanted, browsers: Iterable[s
     marker = marker_of(runtime)
     tokens = map(person.of_browser, browsers)
     of_person = _mark_of_person(marker, row, wanted)
-    db.add_suppressions(row.merchant_id, marker.marks(row.merchant_id, tokens), now, of_person)
+    db_marks.add_suppressions(row.merchant_id, marker.marks(row.merchant_id, tokens), now, of_person)
 
 
 def _mark_of_person(marker: Marker, row: ErasureRow, wanted: Wanted) -> bytes | None:
@@ -488,7 +491,7 @@ def let_back(runtime: Runtime, merchant_id: int, those: Sequence[tuple[ErasureRo
         if row.suppress and mark is not None:
             asked.append((mark, row.requested_at))
             whose.append(row.erasure_id)
-    return {whose[place] for place in db.let_back(merchant_id, asked)} if asked else set()
+    return {whose[place] for place in db_marks.let_back(merchant_id, asked)} if asked else set()
 
 
 def _told(request: Request, tokens: Iterable[str], countries: frozenset[str]) -> list[tuple[str, str]]:
@@ -507,7 +510,7 @@ def unsuppress_person(runtime: Runtime, merchant_id: int, request: Request) -> i
         return problems
     marks = marker_of(runtime).marks(merchant_id, tokens_of(request, countries))
     with in_transaction():
-        return db.remove_suppressions(merchant_id, marks)
+        return db_marks.remove_suppressions(merchant_id, marks)
 
 
 def linked_browsers(merchant_id: int, wanted: Wanted, until: datetime | None = None) -> Linked:
@@ -519,13 +522,13 @@ def linked_browsers(merchant_id: int, wanted: Wanted, until: datetime | None = N
     ``until``: a browser that the person was seen with later only is none of these, and of a shared one such a link stays.
     """
     digests = sorted(token.partition(":")[2] for token in wanted.names if token.startswith(("email", "phone")))
-    candidates = set(db.browsers_with(merchant_id, digests)) if digests else set()
+    candidates = set(personal_data.browsers_with(merchant_id, digests)) if digests else set()
     candidates |= {browser_id for browser_id, _ in wanted.brought} | wanted.asked
     found = Linked()
     if not candidates:
         return found
-    links: dict[str, list[db.LinkRow]] = {browser_id: [] for browser_id in wanted.asked}
-    for link in db.links_of_browsers(merchant_id, sorted(candidates)):
+    links: dict[str, list[personal_data.LinkRow]] = {browser_id: [] for browser_id in wanted.asked}
+    for link in personal_data.links_of_browsers(merchant_id, sorted(candidates)):
         links.setdefault(link.browser_id, []).append(link)
     for browser_id, of_browser in links.items():
         named = [link for link in of_browser if link.person.digests]  # the others were of people who are erased
@@ -543,18 +546,18 @@ def linked_browsers(merchant_id: int, wanted: Wanted, until: datetime | None = N
     return found
 
 
-def links_of_others(merchant_id: int, linked: Linked) -> list[db.LinkRow]:
+def links_of_others(merchant_id: int, linked: Linked) -> list[personal_data.LinkRow]:
     """In the browsers that a person shares."""
     own = {(link.browser_id, link.person.digest) for link in linked.links}
-    found = db.links_of_browsers(merchant_id, sorted(linked.shared)) if linked.shared else []
+    found = personal_data.links_of_browsers(merchant_id, sorted(linked.shared)) if linked.shared else []
     return [link for link in found if (link.browser_id, link.person.digest) not in own]
 
 
-def _is_of(link: db.LinkRow, wanted: Wanted) -> bool:
+def _is_of(link: personal_data.LinkRow, wanted: Wanted) -> bool:
     return (link.browser_id, link.person.digest) in wanted.brought or not wanted.names.isdisjoint(_tokens(link))
 
 
-def _tokens(link: db.LinkRow) -> set[str]:
+def _tokens(link: personal_data.LinkRow) -> set[str]:
     return person.tokens_of_added([{"field": link.person.kind, "value": link.person.digests}])
 
 
@@ -608,4 +611,4 @@ def purge_erasures(runtime: Runtime, limit: int = 5000) -> int:
     """Forgets tombstones whose event would be gone by now, and receipts of more than three years; how many."""
     now = runtime.clock.now()
     with in_transaction():
-        return db.purge_tombstones(now, limit) + db.purge_erasures(now - RECEIPTS, limit)
+        return db_marks.purge_tombstones(now, limit) + db.purge_erasures(now - RECEIPTS, limit)

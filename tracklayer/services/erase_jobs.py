@@ -36,10 +36,14 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from tracklayer.db import erasures as db
+from tracklayer.db import marks as db_marks
+from tracklayer.db import personal_data
+from tracklayer.db import traces as db_traces
 from tracklayer.db.connection import LONG_SECONDS, DatabaseAwayError, in_transaction, statements_within
-from tracklayer.db.deliveries import wait_briefly
-from tracklayer.db.erasures import ErasureRow, Looked, Place, WalkRow
+from tracklayer.db.erasures import ErasureRow, WalkRow
 from tracklayer.db.identities import forget_browsers, hold_browsers
+from tracklayer.db.leases import wait_briefly
+from tracklayer.db.personal_data import Looked, Place
 from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
 from tracklayer.runtime import Runtime
@@ -139,7 +143,7 @@ def _end_in_turn(runtime: Runtime, merchant_id: int) -> None:
     briefly, as one of them may hang.
     """
     with in_transaction(), statements_within(LONG_SECONDS):
-        wait_briefly(db.QUEUE_MS)
+        wait_briefly(personal_data.QUEUE_MS)
         db.queue_with_who_asks(merchant_id)
         now = runtime.clock.now()
         for row in db.take_at(merchant_id, "traces", now + IN_HANDS, 1):
@@ -169,7 +173,7 @@ def _enter(row: ErasureRow, stage: str, now: datetime, wait: timedelta = timedel
 
 
 def _ids(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
-    there = db.still_there(row.merchant_id, wanted.event_ids)
+    there = personal_data.still_there(row.merchant_id, wanted.event_ids)
     if not there:
         _enter(row, *(("walk", now, SETTLE) if wanted.tokens else ("settling", now, ON_ITS_WAY)))
     elif _erase(runtime, row.merchant_id, {event_id: [(row, wanted)] for event_id in there[:MOST]}, now):
@@ -339,7 +343,7 @@ def _stretch(row: ErasureRow, wanted: Wanted) -> tuple[Place, Place]:
 def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetime) -> None:
     """Looks at a page of events behind one place and not behind another, deletes those that are meant, and moves on."""
     merchant_id, countries = walk.row.merchant_id, countries_of(walk.row.merchant_id)
-    page = db.events_after(merchant_id, since, until, PAGE)
+    page = personal_data.events_after(merchant_id, since, until, PAGE)
     stretches = [one.left(walk) for one in walk.walkers]
     by_token = _by_token(walk.walkers)
     _know_who_is_back(runtime, walk, page)
@@ -382,7 +386,9 @@ def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetim
             lent[looked.event_id] = lenders
     left = _erase(runtime, merchant_id, meant, now) if meant else set()
     # What somebody else's event got of a browser stays theirs, but not which browser that was.
-    unnamed = db.unname_browsers(merchant_id, list(lent), sorted(set().union(*lent.values()))) if lent else []
+    unnamed = (
+        personal_data.unname_browsers(merchant_id, list(lent), sorted(set().union(*lent.values()))) if lent else []
+    )
     for event_id in unnamed:
         row = forgotten[min(lent[event_id])].row
         _count(row, {"mentions": 1})
@@ -428,7 +434,7 @@ def _by_token(walkers: Sequence[Walker]) -> dict[str, list[int]]:
 def _came_back(marker: Marker, merchant_id: int, page: Iterable[Looked]) -> set[str]:
     """Of some events those that were erased already."""
     marks = {one.event_id: marker.mark(merchant_id, of_event(one.event_id)) for one in page}
-    found = db.with_tombstone(merchant_id, list(marks.values())) if marks else set()
+    found = db_marks.with_tombstone(merchant_id, list(marks.values())) if marks else set()
     return {event_id for event_id, mark in marks.items() if mark in found}
 
 
@@ -443,8 +449,8 @@ def _erase(runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[Mean
     """
     marker, countries = marker_of(runtime), countries_of(merchant_id)
     # Once for all of them, and before anybody waits for the queues that are held from then on.
-    tales = {one.event_id: tale_of(one, countries) for one in db.looked_at(merchant_id, list(meant))}
-    gone = db.erase_events(merchant_id, list(meant), now)
+    tales = {one.event_id: tale_of(one, countries) for one in personal_data.looked_at(merchant_id, list(meant))}
+    gone = personal_data.erase_events(merchant_id, list(meant), now)
     theirs: dict[int, tuple[ErasureRow, Wanted, list[Tale]]] = {}
     for event_id, tale in tales.items():
         for row, wanted in meant[event_id] if event_id in gone.events else ():
@@ -458,7 +464,7 @@ def _erase(runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[Mean
         # That with the name alone would do, but for processes of a version before.
         named = marker.named(merchant_id, event_id, gone.names[event_id])
         marks[named] = marks[named[:-NAME_BYTES]] = at + TOMBSTONES
-    db.add_tombstones(merchant_id, marks)
+    db_marks.add_tombstones(merchant_id, marks)
     firsts = {event_id: those[0][0] for event_id, those in meant.items()}
     deleted: dict[int, list[str]] = {}
     for event_id in gone.events:
@@ -480,7 +486,7 @@ def _erase(runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[Mean
             known = [at for at in (so_far[name], _iso(getattr(given, name))) if at is not None]
             so_far[name] = choose(known, default=None)
     if deleted:
-        db.add_traces(
+        db_traces.add_traces(
             merchant_id,
             {
                 erasure_id: runtime.sealer.seal(
@@ -489,7 +495,7 @@ def _erase(runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[Mean
                 for erasure_id, ids in sorted(deleted.items())
             },
         )
-    return set(db.still_there(merchant_id, list(meant))) if len(gone.events) < len(meant) else set()
+    return set(personal_data.still_there(merchant_id, list(meant))) if len(gone.events) < len(meant) else set()
 
 
 def _iso(at: datetime | None) -> str | None:
@@ -529,23 +535,23 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
         _enter(row, "walk", now, SETTLE)
         return
     alone = sorted(linked.alone)
-    forgotten = len(db.known_browsers(merchant_id, alone)) if alone else 0
+    forgotten = len(personal_data.known_browsers(merchant_id, alone)) if alone else 0
     # Whoever refused is not asked to refuse again, as the browser itself is not known any more.
-    muted = linked.alone if row.suppress else db.refused_browsers(merchant_id, alone)
+    muted = linked.alone if row.suppress else personal_data.refused_browsers(merchant_id, alone)
     mute(runtime, row, wanted, () if is_back else muted, now)
     if not row.suppress:  # a page that still has the id gets a new one
         marks = marker_of(runtime).marks(merchant_id, map(person.of_browser, alone))
-        db.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
+        db_marks.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
     held = hold_browsers(merchant_id, linked.alone | linked.shared)
     _count(row, forget_browsers(merchant_id, linked.alone, held, until) if alone else {})
     if is_back and alone:
-        forgotten -= len(db.known_browsers(merchant_id, alone))
+        forgotten -= len(personal_data.known_browsers(merchant_id, alone))
     others = {link.browser_id for link in links_of_others(merchant_id, linked)}
     for is_shared in (True, False):
         links = [
             (link.browser_id, link.person.digest) for link in linked.links if (link.browser_id in others) is is_shared
         ]
-        _count(row, {"browser_people": db.erase_links(merchant_id, links, is_shared=is_shared)})
+        _count(row, {"browser_people": personal_data.erase_links(merchant_id, links, is_shared=is_shared)})
     _count(row, {"identities": forgotten + len(linked.shared), "shared": len(linked.shared)})
     _enter(row, "traces", now)
 
@@ -565,8 +571,8 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
             _set_aside(runtime, one, error, now)
             continue
         one.failures, one.failing_since = 0, None
-        if (waited < ONE_PAGE and db.is_any_redelivered(one.merchant_id, one.staged_at)) or (
-            waited < NEXT_PAGE and db.is_any_at(one.merchant_id, ids)
+        if (waited < ONE_PAGE and db_traces.is_any_redelivered(one.merchant_id, one.staged_at)) or (
+            waited < NEXT_PAGE and db_traces.is_any_at(one.merchant_id, ids)
         ):
             one.next_at = now + max(IN_HANDS, waited / 60)
         else:
@@ -582,7 +588,7 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
             one.next_at = now + IN_HANDS
             has_to_queue |= is_over
             continue
-        db.forget_traces(one.merchant_id, one.erasure_id)
+        db_traces.forget_traces(one.merchant_id, one.erasure_id)
         one.finished_at, one.wanted, one.after, one.stage = now, b"", None, "finished"
         one.receipt = write_receipt(runtime, one)
     db.save_erasures(others)
@@ -592,6 +598,6 @@ def _traces(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
 def _traces_of(runtime: Runtime, row: ErasureRow) -> set[str]:
     """Ids of events that it has deleted."""
     context, found = context_of(row.merchant_id, row.erasure_id, "traces"), set[str]()
-    for sealed in db.traces(row.merchant_id, row.erasure_id):
+    for sealed in db_traces.traces(row.merchant_id, row.erasure_id):
         found.update(orjson.loads(runtime.sealer.open(sealed, context)))
     return found

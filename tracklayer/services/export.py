@@ -18,12 +18,14 @@ import orjson
 import peewee
 import psycopg2
 
-from tracklayer.db import events as db
+from tracklayer.db import event_search as db
 from tracklayer.db import standby
 from tracklayer.db.connection import bounded_read, lend
 from tracklayer.db.deliveries import DeliveryRow, deliveries_of_events
-from tracklayer.db.events import EventRow, EventSearch, loads
+from tracklayer.db.event_search import EventSearch
+from tracklayer.db.events import EventRow
 from tracklayer.db.sessions import Session
+from tracklayer.db.stored_json import loads
 from tracklayer.runtime import Runtime
 from tracklayer.services.credentials import HIDDEN
 from tracklayer.services.stored import let_writers_end

@@ -16,8 +16,8 @@ from contextvars import Context
 from tracklayer import metrics
 from tracklayer.db.async_session import AsyncSession, Moment
 from tracklayer.db.connection import DatabaseAwayError, LockedOutError
-from tracklayer.db.events import HOLDING, READS, STATEMENTS, to_store
 from tracklayer.db.sessions import TOO_LATE, code_of, is_in_the_way
+from tracklayer.db.storing import HOLDING, READS, STATEMENTS, to_store
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import LATE_SECONDS, Call, Wake, note_stored, store
 from tracklayer.services.linking import KnownLinks

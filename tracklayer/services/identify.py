@@ -9,8 +9,8 @@ from typing import Any
 
 from tracklayer.db import identities as db
 from tracklayer.db.connection import in_transaction
-from tracklayer.db.erasures import is_any_suppressed
 from tracklayer.db.lateness import arrival, begin_storing, end_storing
+from tracklayer.db.marks import is_any_suppressed
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.identifiers import FORMATS
 from tracklayer.domain.person import of_browser, tokens_of_added, tokens_of_event

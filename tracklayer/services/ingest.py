@@ -13,13 +13,15 @@ from typing import Any
 import orjson
 
 from tracklayer import metrics
-from tracklayer.db import events as db
+from tracklayer.db import storing as db
 from tracklayer.db.async_session import Moment
-from tracklayer.db.connection import DatabaseAwayError, in_transaction
-from tracklayer.db.events import EventRow, Key, Stored
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.events import EventRow, Key
 from tracklayer.db.lateness import KNOWN_SECONDS, begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
+from tracklayer.db.sessions import DatabaseAwayError
+from tracklayer.db.storing import Stored
 from tracklayer.domain.facts import OTHERS, facts_left_alone, facts_of, host_of, refusal_of
 from tracklayer.domain.person import of_browser, to_leave_alone, tokens_of_event
 from tracklayer.domain.problem import Name, Problem
@@ -241,7 +243,7 @@ def _judge(runtime: Runtime, call: Call, draft: Any) -> None:
     call.size += read.size
 
 
-# The name of a statement of ``db.events.STATEMENTS`` and its arguments; what comes back in are its rows.
+# The name of a statement of ``db.storing.STATEMENTS`` and its arguments; what comes back in are its rows.
 Step = tuple[str, tuple[Any, ...]]
 
 

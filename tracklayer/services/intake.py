@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from typing import Any
 
-from tracklayer.db.connection import DatabaseAwayError, in_transaction, run_in_db_thread
+from tracklayer.db.connection import in_transaction, run_in_db_thread
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
+from tracklayer.db.sessions import DatabaseAwayError
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.group_commit import PAUSE_SECONDS, Flusher

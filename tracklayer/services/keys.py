@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from tracklayer.db import erasure_keys
 from tracklayer.db import erasures as db_erasures
 from tracklayer.db import sealing_keys as db
 from tracklayer.db.connection import in_transaction
@@ -58,7 +59,7 @@ def has_a_key(sealer: Sealer) -> bool:
     """
     with in_transaction():
         noted = db.sealing_keys()
-        others = db_erasures.keys_sealed_otherwise(sealer.newest)
+        others = erasure_keys.keys_sealed_otherwise(sealer.newest)
     fits = not noted or any(_opens(sealer, sealed) for sealed in noted.values())
     return fits and all(row.sealed[1:5] in sealer.key_ids for row in others)
 
@@ -99,7 +100,7 @@ def forget_lost_keys(sealer: Sealer, now: datetime) -> int:
         db.lock_sealing_keys()
         lost = [key_id for key_id, sealed in db.sealing_keys().items() if not _opens(sealer, sealed)]
         db.forget_sealing_keys(lost)
-        db_erasures.retire_lost_keys(sealer.key_ids, now)
+        erasure_keys.retire_lost_keys(sealer.key_ids, now)
         db_erasures.give_up_lost_erasures(sealer.key_ids, now)
         db.add_sealing_key(sealer.newest, sealer.seal(_PLAIN, _CONTEXT), now)
         return len(lost)

@@ -12,7 +12,7 @@ from functools import partial
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import together as db
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
-from tracklayer.db.deliveries import LOCK_MS, Lease, wait_briefly
+from tracklayer.db.leases import LOCK_MS, Lease, wait_briefly
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.runtime import Runtime
 

@@ -150,7 +150,7 @@ class KnownLinks:
         return at is not None and _NO_TIME <= one.at - at <= LINK_GRAIN
 
     def note(self, one: Together, epoch: int, known: Mapping[tuple[int, str, str], datetime]) -> None:
-        """It is committed. ``known``: as ``db.events.Stored``; what is not there was written."""
+        """It is committed. ``known``: as ``db.storing.Stored``; what is not there was written."""
         at = one.at
         if known:
             merchant_id, browser_id = one.record["merchant_id"], browser_of(one.event.user_data) or ""

@@ -13,9 +13,10 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from tracklayer.db import erasures as db
+from tracklayer.db import erasure_keys as db
+from tracklayer.db import marks as db_marks
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
-from tracklayer.db.erasures import KeyRow
+from tracklayer.db.erasure_keys import KeyRow
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
@@ -100,7 +101,7 @@ def is_left_alone(runtime: Runtime, merchant: KeyHolder, draft: Any) -> bool:
     tokens = person.tokens_of_event(record["user_data"], record["digests"], countries)
     marks = marker_of(runtime).marks(merchant.merchant_id, person.to_leave_alone(tokens))
     with in_transaction():
-        return db.is_any_suppressed(merchant.merchant_id, marks)
+        return db_marks.is_any_suppressed(merchant.merchant_id, marks)
 
 
 def key_of(runtime: Runtime, purpose: str, make: object) -> KeyRow:

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from tracklayer.db import channels as db_channels
 from tracklayer.db import outages as db
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
-from tracklayer.db.deliveries import wait_briefly
+from tracklayer.db.leases import wait_briefly
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.domain.delivery import Destination, DestinationState, Outcome

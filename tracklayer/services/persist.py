@@ -16,7 +16,8 @@ from typing import Any
 
 import orjson
 
-from tracklayer.db.events import EventRow, EventToMap, dumps, loads
+from tracklayer.db.events import EventRow, EventToMap
+from tracklayer.db.stored_json import dumps, loads
 from tracklayer.domain import normalise
 from tracklayer.domain.contact import may_hold_contact
 from tracklayer.domain.event import (

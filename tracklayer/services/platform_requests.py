@@ -16,8 +16,8 @@ from typing import NamedTuple
 import orjson
 
 from tracklayer import metrics
-from tracklayer.db.deliveries import Claimed, Lease
 from tracklayer.db.events import EventToMap
+from tracklayer.db.leases import Claimed, Lease
 from tracklayer.domain.delivery import (
     Acknowledged,
     AttemptOutcome,

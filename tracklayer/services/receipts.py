@@ -18,6 +18,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from tracklayer.db import erasure_keys
 from tracklayer.db import erasures as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.erasures import ErasureRow
@@ -123,7 +124,7 @@ def published_keys(runtime: Runtime) -> dict[str, Any]:
     """What stands at the well-known address: all keys that ever signed. Makes the first one where there is none."""
     with in_transaction():
         key_of(runtime, "sign", _new_key)
-        found = db.public_keys()
+        found = erasure_keys.public_keys()
     return {
         "keys": [
             {
@@ -141,7 +142,7 @@ def published_keys(runtime: Runtime) -> dict[str, Any]:
 def rotate_key(runtime: Runtime) -> str:
     """Signs with a new key from now on; its id. The former one stays published, and its private half is deleted."""
     with in_transaction():
-        db.retire_key(key_of(runtime, "sign", _new_key).key_id, runtime.clock.now())
+        erasure_keys.retire_key(key_of(runtime, "sign", _new_key).key_id, runtime.clock.now())
         return key_of(runtime, "sign", _new_key).key_id
 
 

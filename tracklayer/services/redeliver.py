@@ -14,7 +14,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tracklayer.db import deliveries as db
+from tracklayer.db import delivery_search
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import queues as db_queues
 from tracklayer.db import redeliveries as db_redeliveries
 from tracklayer.db.connection import (
     LONG_SECONDS,
@@ -25,7 +27,8 @@ from tracklayer.db.connection import (
     statements_within,
 )
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import DeliveryRow, DeliverySearch
+from tracklayer.db.deliveries import DeliveryRow
+from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.redeliveries import Key, RedeliveryRow
 from tracklayer.domain.delivery import DeliveryStatus, DropReason
@@ -72,7 +75,7 @@ def redeliver_matching(runtime: Runtime, merchant_id: int, search: DeliverySearc
     search = _of_ended(search)
     result = Redelivered()
     with bounded_transaction():
-        page = db.page_of_deliveries(merchant_id, search, PAGE + 1)
+        page = delivery_search.page_of_deliveries(merchant_id, search, PAGE + 1)
         if len(page) > PAGE:
             page = page[:PAGE]
             # What happens from now on, and be it that what is redelivered here is dropped again, is another story.
@@ -113,7 +116,7 @@ def count_matching(
     def pages() -> Iterator[Page]:
         rest, more = _of_ended(search), True
         while more:
-            page = db.page_of_deliveries(merchant_id, rest, PAGE + 1)
+            page = delivery_search.page_of_deliveries(merchant_id, rest, PAGE + 1)
             page, more = page[:PAGE], len(page) > PAGE
             yield page, more
             rest = replace(rest, after=_place(page)) if page else rest
@@ -189,7 +192,7 @@ def _continue(runtime: Runtime, job: RedeliveryRow, now: datetime) -> set[Wake]:
         keys, more = db_redeliveries.take_page(job)
         page = _by_ids(job.merchant_id, keys, job.search, result)
     else:
-        page = db.page_of_deliveries(job.merchant_id, job.search, PAGE)
+        page = delivery_search.page_of_deliveries(job.merchant_id, job.search, PAGE)
         more = len(page) == PAGE
         if page:
             job.search = replace(job.search, after=_place(page))
@@ -235,7 +238,7 @@ def _requeue(
     due = _sort(merchant_id, page, now, result, result.job.booked if result.job else None, asked_at)
     changes = Changes()
     for platform, events_due in sorted(due.items()):
-        requeued = db.requeue(merchant_id, platform, events_due, now, runtime.settings.retry_window, changes)
+        requeued = db_queues.requeue(merchant_id, platform, events_due, now, runtime.settings.retry_window, changes)
         for event_id, at in events_due.items():
             if event_id in requeued:
                 result.queue((event_id, platform), at)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from tracklayer.db import deliveries as db_deliveries
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import queues as db_queues
 from tracklayer.db import standing as db
 from tracklayer.db.counters import minute_of
 from tracklayer.db.models import DestinationRow
@@ -17,7 +17,7 @@ from tracklayer.mappers import PLATFORMS, mapper_for
 def standings(merchant_id: int, window: timedelta, now: datetime) -> dict[str, Standing]:
     """By platform. ``window``: how long a delivery waits at most. Needs an open transaction."""
     there = {row.platform: row for row in db_destinations.destinations(merchant_id)}
-    waiting = db_deliveries.waiting_by_platform(merchant_id)
+    waiting = db_queues.waiting_by_platform(merchant_id)
     since = minute_of(now - PACE_OF)
     lately = db.lately(merchant_id, list(there), since, now)
     oldest = db.longest_waiting(merchant_id, [key for key in there if waiting.get(key, 0) > 0], window, now)

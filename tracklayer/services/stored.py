@@ -15,11 +15,14 @@ from datetime import datetime, timedelta
 
 from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import event_search
 from tracklayer.db import events as db_events
+from tracklayer.db import queues as db_queues
 from tracklayer.db import redeliveries as db_redeliveries
 from tracklayer.db.connection import LONG_SECONDS, ReadTimeoutError, bounded_read, in_transaction, statements_within
 from tracklayer.db.counters import Changes, filtered_in, minute_of
-from tracklayer.db.events import EventRow, EventSearch
+from tracklayer.db.event_search import EventSearch
+from tracklayer.db.events import EventRow
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.redeliveries import RedeliveryRow, StoredEvents
 from tracklayer.domain.delivery import DropReason
@@ -155,7 +158,7 @@ def let_writers_end() -> None:
 
 
 def _read(merchant_id: int, platform: str, search: EventSearch) -> Page:
-    found = db_events.page_of_events(merchant_id, search, PAGE + 1)
+    found = event_search.page_of_events(merchant_id, search, PAGE + 1)
     events = found[:PAGE]
     there = db.with_delivery(merchant_id, platform, [event.event_id for event in events])
     return Page(events, len(found) > PAGE, there, db_destinations.destination(merchant_id, platform))
@@ -217,8 +220,8 @@ def _insert(
         for event_id in due:
             result.refuse(REMOVED, event_id)
         return
-    db.lock_queue(merchant_id, platform)
-    inserted = db.insert_stored(merchant_id, platform, due, now, runtime.settings.retry_window)
+    db_queues.lock_queue(merchant_id, platform)
+    inserted = db_queues.insert_stored(merchant_id, platform, due, now, runtime.settings.retry_window)
     left_out = [event_id for event_id in due if event_id not in inserted]
     there = db.with_delivery(merchant_id, platform, left_out) if left_out else set()
     for event_id in left_out:

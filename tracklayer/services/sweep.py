@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 
 from tracklayer import metrics
 from tracklayer.clock import UNBELIEVABLE
-from tracklayer.db import deliveries as db
 from tracklayer.db import destinations as db_destinations
+from tracklayer.db import leases as db_leases
+from tracklayer.db import queues as db_queues
 from tracklayer.db import schedule as db_schedule
+from tracklayer.db import settling as db_settling
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.counters import Changes
-from tracklayer.db.deliveries import LEASE
+from tracklayer.db.leases import LEASE
 from tracklayer.domain.delivery import DeliveryStatus
 from tracklayer.domain.health import LONGEST_WISH
 from tracklayer.domain.retry import judge_lost_claim
@@ -72,7 +74,7 @@ def sweep(runtime: Runtime) -> Swept:
     with alone(runtime, "looking for what ran out of time"):
         expired, removed = _queues_to_drop_from(now)
     random.shuffle(removed)
-    for queues, drop in ((expired, db.drop_expired), (removed, db.drop_removed)):
+    for queues, drop in ((expired, db_queues.drop_expired), (removed, db_queues.drop_removed)):
         for merchant_id, platform in queues[:SWEEP_QUEUES]:
             if time.monotonic() > ends:
                 break
@@ -101,13 +103,13 @@ def _queues_to_drop_from(now: datetime) -> tuple[list[tuple[int, str]], list[tup
     with in_transaction():
         place = db_schedule.place_of(EXPIRED_ROUND)
         after = datetime.fromisoformat(place) if place else None
-        expired, following = db.expired_queues(now, after, SWEEP_ROWS)
+        expired, following = db_queues.expired_queues(now, after, SWEEP_ROWS)
         if not expired and after is not None:
-            expired, following = db.expired_queues(now, None, SWEEP_ROWS)
+            expired, following = db_queues.expired_queues(now, None, SWEEP_ROWS)
         if following != after:
             db_schedule.set_place(EXPIRED_ROUND, following.isoformat() if following else None)
         behind = _key_at(REMOVED_ROUND)
-        removed, last = db.removed_queues(behind, REMOVED)
+        removed, last = db_queues.removed_queues(behind, REMOVED)
         _go_on_behind(REMOVED_ROUND, behind, last)
         return expired, removed
 
@@ -186,16 +188,16 @@ def _rescue(runtime: Runtime, now: datetime) -> int:
 def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> int:
     """Ends the leases of workers that are gone; how many deliveries were in them on their way to a platform."""
     with in_transaction():
-        db.wait_briefly()
-        lost = db.lost_leases(now, SWEEP_LEASES)[which]
+        db_leases.wait_briefly()
+        lost = db_leases.lost_leases(now, SWEEP_LEASES)[which]
         changes = Changes()
         for found in lost:
             settlements = [
                 judge_lost_claim(claim, claimed_at=found.sent_at or now, now=now, policy=retry_policy(runtime))
                 for claim in found.in_flight
             ]
-            db.settle_deliveries(found.lease, settlements, now, changes)
-            db.end_lease(found.lease)
+            db_settling.settle_deliveries(found.lease, settlements, now, changes)
+            db_leases.end_lease(found.lease)
         changes.write()
     for found in lost:  # apart from the leases: whoever settles takes the destination's row first
         with in_transaction():

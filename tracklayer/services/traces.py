@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tracklayer.db import erasures as db
+from tracklayer.db import traces as db
 
 PAGE = 500  # rows that are read at once
 ERASED = "erased"  # what stands in the place of an id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from tracklayer.db import events as db
+from tracklayer.db import storing as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.server import Became, became_of, transaction_id
 from tracklayer.runtime import Runtime

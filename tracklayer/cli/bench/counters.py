@@ -12,7 +12,7 @@ import orjson
 import psycopg2
 
 from tracklayer.cli.bench.ground import Ground, as_child, table
-from tracklayer.db.events import STORE_EVENTS
+from tracklayer.db.storing import STORE_EVENTS
 from tracklayer.mappers import PLATFORMS
 from tracklayer.services.destinations import sandbox_destinations
 from tracklayer.services.merchants import create_merchant

@@ -11,7 +11,7 @@ from typing import Any
 from tracklayer.actors.crew import GC_THRESHOLD
 from tracklayer.cli.bench.ground import SECRET, as_child
 from tracklayer.cli.bench.ingest import purchase
-from tracklayer.db import connection, deliveries
+from tracklayer.db import connection, leases
 from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.delivery import PlatformReply, PlatformRequest, Reply
 from tracklayer.domain.read_event import ReadEvent, read_event
@@ -69,7 +69,7 @@ def _statements(runtime: Runtime, job: Any) -> None:
 
 def _claims(runtime: Runtime, job: Any) -> list[float]:
     """As ``_statements``; how many ms each claim took."""
-    claim_due, times = deliveries.claim_due, []
+    claim_due, times = leases.claim_due, []
 
     def timed(*args: Any, **options: Any) -> Any:
         started = time.perf_counter()
@@ -77,7 +77,7 @@ def _claims(runtime: Runtime, job: Any) -> list[float]:
         times.append((time.perf_counter() - started) * 1000)
         return found
 
-    setattr(deliveries, "claim_due", timed)  # noqa: B010 - a limit is measured, not a product
+    setattr(leases, "claim_due", timed)  # noqa: B010 - a limit is measured, not a product
     _statements(runtime, job)
     return times
 

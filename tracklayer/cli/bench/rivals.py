@@ -30,7 +30,8 @@ from tracklayer.cli.bench.ground import SECRET, as_child
 from tracklayer.cli.bench.sampler import Sampler
 from tracklayer.cli.serve import Stopper, listen, serve_http
 from tracklayer.db.async_session import AsyncSession
-from tracklayer.db.events import STATEMENTS, Key, read_stored, to_store
+from tracklayer.db.events import Key
+from tracklayer.db.storing import STATEMENTS, read_stored, to_store
 from tracklayer.runtime import build_runtime, spare_collector
 from tracklayer.schema.inputs import IngestEventInput, to_draft
 from tracklayer.schema.scalars import CONFIG

@@ -22,9 +22,9 @@ from tracklayer.cli.bench.ingest import purchase
 from tracklayer.cli.bench.roles import Crowd, Installation, installation, wait_for
 from tracklayer.cli.process import CommandError
 from tracklayer.db.connection import in_transaction, rows, session
-from tracklayer.db.events import run_statement
 from tracklayer.db.lateness import begin_storing
 from tracklayer.db.merchants import KeyHolder, merchant_holder
+from tracklayer.db.storing import run_statement
 from tracklayer.domain.delivery import Acknowledged, PlatformReply
 from tracklayer.domain.values import write_instant
 from tracklayer.mappers import PLATFORMS, mapper_for
