@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.drawing import drawn
 from tests.factories import PURCHASE
-from tracklayer.domain import identifiers
+from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.event import (
     ACTION_SOURCES,
     CONSENT_FIELDS,
@@ -1969,6 +1969,70 @@ def test_a_number_in_the_place_of_an_id_of_the_merchants_own_is_its_digits(
 @pytest.mark.parametrize("value", [True, 1.5, -1, 2.0**60, {"id": 1}, [1], 10**255])
 def test_what_is_no_whole_number_is_no_id_of_the_merchants_own(path: str, _: Any, value: Any) -> None:
     assert refused(draft_with_id(path, value)) == [("INVALID_TYPE", path)]
+
+
+EMPTY_UUID = "00000000-0000-0000-0000-000000000000"
+NO_IDS = [
+    EMPTY_UUID, f"{{{EMPTY_UUID}}}", f"({EMPTY_UUID})", EMPTY_UUID.replace("-", ""), f" {EMPTY_UUID} ", "5.67891E+12", "5,67891E+12",
+    "5E+12", "1.2345678901234567e+18", "#REF!", "#N/A", "#NAME?", "#DIV/0!", "#BEZUG!", "#NV", "########", "#",
+]  # fmt: skip
+NOTHING_BEHIND_WORDS = [
+    "order_undefined", "order-null", "Order #null", "wc_order_undefined", "order:NaN", "order_nan", "shop/order/None", "#undefined",
+    "ORDER_NULL", "order_(null)", "order_[object Object]", "order_{{order.id}}", "order-${id}", "order_%%ORDER_ID%%",
+    f"order_{EMPTY_UUID}", '"order_undefined"',
+]  # fmt: skip
+SOMEBODYS_IDS = [
+    "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "{a504e04f-4f89-11d3-9a0c-0305e82c3301}", "{3F2504E04F8911D39A0C0305E82C3301}", "{1001}",
+    "{ 1001 }", "{{1001}}", "{1001-7}", "${1001}", '{"order":1001}', "12E5", "12E+5", "1.5E+3x", "SKU-NA", "NULL-13", "purchase_1001_null",
+    "1001-undefined", "shop7_null", "00000000-0000-0000-0000-000000000001", "1230000", "#1001", "#A", "undefined_7", "order_undefined_7",
+    "annul", "refined", "Nolan", "order_0", "0" * 31, "ordernull",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("note", ["/", "\\"], ids=["read quickly", "searched"])
+@pytest.mark.parametrize(("path", "found"), OWN_IDS)
+@pytest.mark.parametrize("text", [*NO_IDS, *NOTHING_BEHIND_WORDS])
+def test_what_is_written_for_no_id_is_nobodys_own(
+    text: str, path: str, found: Callable[[Event], str | None], note: str
+) -> None:
+    given = draft_with_id(path, text)
+    given.setdefault("custom_data", {})["properties"] = {"note": note}
+    if path == "event_id":
+        (problem,) = problems_of(given)
+        assert (problem.code, problem.field) == ("REQUIRED", ("event_id",))
+        return
+    read = taken(given)
+    if text in NOTHING_BEHIND_WORDS and ("product" in path or "contents" in path):  # a shop names its products in words
+        assert (found(read.event), read.warnings) == (text, ())
+        return
+    assert [(one.code, ".".join(one.field)) for one in read.warnings] == [("IDENTIFIER_PLACEHOLDER", path)]
+    custom = read.event.custom_data
+    assert (custom.order_id, custom.product_ids, custom.contents) == (None, (), ())
+    assert read.event.user_data.external_id is None
+
+
+@pytest.mark.parametrize("note", ["/", "\\"], ids=["read quickly", "searched"])
+@pytest.mark.parametrize(("path", "found"), OWN_IDS)
+@pytest.mark.parametrize("text", SOMEBODYS_IDS)
+def test_what_looks_like_no_id_and_tells_one_from_others_is_kept(
+    text: str, path: str, found: Callable[[Event], str], note: str
+) -> None:
+    given = draft_with_id(path, text)
+    given.setdefault("custom_data", {})["properties"] = {"note": note}
+    read = taken(given)
+    assert (found(read.event), read.warnings) == (text, ())
+
+
+@pytest.mark.parametrize(
+    "text", ["{0}", "{order}", "{{order}}", "{ order.id }", "{{ 'order' | t }}", "{}", "{$id}", "{1001}", "{'id': 1}"]
+)
+def test_a_template_has_a_name_or_a_place_in_its_braces(text: str) -> None:
+    assert normalise.is_placeholder(text) is ("1" not in text)
+
+
+def test_a_long_id_of_signs_is_looked_at_in_no_time() -> None:
+    read = taken(draft(custom_data={"order_id": "_" * 200_000 + "a", "product_ids": ["{" * 30_000]}))
+    assert len(read.event.custom_data.order_id or "") == 200_001
 
 
 def test_nothing_is_no_id_as_a_number_either() -> None:

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache, lru_cache
+from itertools import product
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -33,7 +34,7 @@ from tracklayer.domain.phone import phone_digits as phone_digits
 from tracklayer.domain.phone import phone_e164 as phone_e164
 from tracklayer.domain.phone import phone_of as phone_of
 from tracklayer.domain.sha256 import sha256_hex as sha256_hex
-from tracklayer.domain.text import with_ascii_digits, with_few_marks, without_invisible
+from tracklayer.domain.text import bare, with_ascii_digits, with_few_marks, without_invisible
 
 Rule = Callable[[str], str | None]
 
@@ -70,7 +71,17 @@ _NOTHINGS = frozenset(
 )
 # Spellings that no person and no id has.
 _PLACEHOLDERS = frozenset("null undefined NaN None nil false False 0 - NULL nan N/A n/a N/a n/A".split())
-_TEMPLATE = re.compile(r"\[object [A-Za-z]+\]|\{\{?[^{}]*\}?\}|%%[^%]*%%|\$\{[^{}]*\}|<[%?][^<>]*[%?]>|__[A-Z_]+__")
+# In its braces stands a name, or the digit of a place. What is no name was filled in: {1001}, a UUID as C# writes it, JSON.
+_FILLED_IN = r"[0-9][^{}\s]|[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}"
+_IN_BRACES = rf"\$?\{{(?!\s*[\"'])\{{?(?!\s*(?:{_FILLED_IN}))[^{{}}]*\}}?\}}"
+_TEMPLATE = re.compile(rf"\[object [A-Za-z]+\]|{_IN_BRACES}|%%[^%]*%%|<[%?][^<>]*[%?]>|__[A-Z_]+__")
+# The empty UUID of C#; a long number as Excel shows it, without its last digits; Excel's errors, and a cell that is too narrow.
+_NO_UUID = r"[{(]?0{8}(?:-?0{4}){3}-?0{12}[)}]?"
+_NO_ID = re.compile(rf"{_NO_UUID}|[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{{2}}|#(?:[^\W\d_]|[¡¿/0])+[!?]|#N/[A-Z]|#NV|#+")
+# Behind words alone: ``order_undefined``. Of what has a digit in front, such as ``1001-null``, that tells it from others.
+_PRINTED = r"(?ai:\(?(?:undefined|null|nan|none)\)?)"
+_NOTHING_BEHIND = re.compile(rf"\D*[-_#:/] ?(?:{_PRINTED}|{_NO_UUID}|{_TEMPLATE.pattern})")
+_LONGEST_ID = 255  # characters: a longer one was not made of a word and nothing
 
 
 def is_placeholder(value: str) -> bool:
@@ -88,6 +99,40 @@ def is_nobodys(value: str) -> bool:
     return "%" in text and (is_placeholder(once := unquote(text)) or ("%" in once and is_placeholder(unquote(once))))
 
 
+def is_no_id(value: str) -> bool:
+    """As ``is_nobodys``, of the ids of products: what tables and C# write in the place of one is none either. 0 is, as somebody
+    counts from it.
+    """
+    if value.strip() == "0":
+        return False
+    return is_nobodys(value) or _NO_ID.fullmatch(bare(value).strip("\"'")) is not None
+
+
+def is_one_for_all(value: str) -> bool:
+    """As ``is_no_id``, of the ids of events, orders and people: words with nothing behind them tell no two apart."""
+    if is_no_id(value):
+        return True
+    text = bare(value).strip("\"'")
+    return len(text) <= _LONGEST_ID and _NOTHING_BEHIND.fullmatch(text) is not None
+
+
+def _in_any_case(text: str) -> list[str]:
+    return ["".join(letters) for letters in product(*({letter.lower(), letter.upper()} for letter in text))]
+
+
+# The last four characters of what ``is_one_for_all`` finds in a text that ends in a letter or digit: others need no closer look.
+ENDS_OF_NOTHING = frozenset(
+    end
+    for text in (
+        *[nothing[-4:] for nothing in _NOTHINGS if nothing[-1].isalnum()],
+        *[f"{sign}nan" for sign in "-_#:/ ("],
+        *[f"e+{power:02}" for power in range(100)],
+        "0000",
+    )
+    for end in _in_any_case(text)
+)
+
+
 def is_everyday_product(value: str) -> bool:
     """An id of a product as most write it: nothing around it, and nobody's neither as it stands nor decoded. Others may be."""
     return (
@@ -95,7 +140,7 @@ def is_everyday_product(value: str) -> bool:
         and value[:1].isalnum()
         and value[-1:].isalnum()
         and "%" not in value
-        and value.lower() not in _NOTHINGS
+        and value[-4:] not in ENDS_OF_NOTHING
     )
 
 
