@@ -1936,6 +1936,16 @@ def test_a_number_is_read_as_its_digits(name: str, value: Any, text: str, warns:
     )
 
 
+@pytest.mark.parametrize(("text", "digits"), [("01234.0", "01234"), ("94107.00", "94107")])
+def test_a_zip_as_tables_write_it_is_told_as_what_it_is(text: str, digits: str) -> None:
+    read = taken(draft(user_data={"zip": text}))
+    assert read.event.user_data.zip == digits
+    assert [one.message for one in read.warnings] == [
+        "user_data.zip is written as tables write a number: it is read as the digits before the point. "
+        "Send it as it is written in an address."
+    ]
+
+
 OWN_IDS = [
     ("event_id", lambda event: event.event_id),
     ("custom_data.order_id", lambda event: event.custom_data.order_id),

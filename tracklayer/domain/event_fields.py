@@ -279,7 +279,8 @@ class FieldReader:
         if name == "browser_id":
             text = text.strip()  # compared with others, by who stitches and who erases
         if name == "zip" and (digits := identifiers.zip_of_table(text)) is not None:
-            self.read_as_digits(path)
+            rest = " is written as tables write a number: it is read as the digits before the point. Send it as it is written in an address."
+            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
             return digits
         if (alone := identifiers.without_name(name, text)) is not None:
             if not alone or identifiers.stands_for_none(name, alone):
