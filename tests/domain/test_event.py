@@ -41,6 +41,7 @@ from tracklayer.domain.values import read_decimal, read_instant, write_instant
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 US = frozenset({"US"})
+DE = frozenset({"DE"})
 
 
 def draft(**changes: Any) -> dict[str, Any]:
@@ -1934,6 +1935,49 @@ def test_a_number_is_read_as_its_digits(name: str, value: Any, text: str, warns:
     assert [(one.code, one.field) for one in read.warnings] == (
         [("IDENTIFIER_MALFORMED", ("user_data", name))] if warns else []
     )
+
+
+@pytest.mark.parametrize("country", ["Atlantis", "A", "\u0420\u043e\u0441\u0441\u0438\u044f", sha256_hex("Atlantis")])
+def test_a_national_phone_beside_a_country_that_cannot_be_read_is_left_out_and_told(country: str) -> None:
+    read = taken(draft(user_data={"phone": "0664 1234567", "phones": ["030 1234567"], "country": country}), DE)
+    for phone in read.event.user_data.all_phones:
+        assert (phone.phone_sha256("e164", "DE"), phone.phone_sha256("digits", None)) == (None, None)
+    told = {one.field[1:]: one.message for one in read.warnings}
+    assert told.keys() == {("country",), ("phone",), ("phones", "0")} - (
+        {("country",)} if len(country) == 64 else set()
+    )
+    assert told[("phone",)].startswith(
+        "user_data.phone must be written with + and the country code, such as +16505550123: the country that came with it cannot be read."
+    )
+
+
+@pytest.mark.parametrize(
+    "country", ["\u00d6sterreich", "\u200bAT", "\uff21\uff34", "AUT", "Autriche", sha256_hex("at")]
+)
+def test_a_national_phone_is_read_in_a_country_in_whatever_spelling(country: str) -> None:
+    read = taken(draft(user_data={"phone": "0664 1234567", "country": country}), DE)
+    assert read.event.user_data.phone is not None
+    assert read.event.user_data.phone.phone_sha256("e164", "DE") == sha256_hex("+436641234567")
+    assert read.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("phone", "country"),
+    [
+        ("050-123-4567", "IL"),
+        ("(555) 123-4567", "US"),
+        ("01234 56789012", "GB"),
+        ("0123-45-678", "JP"),
+        ("345 12345", "IT"),
+    ],
+)
+def test_a_phone_that_no_destination_would_send_is_told(phone: str, country: str) -> None:
+    for defaults in (DE, frozenset({"DE", "FR"}), frozenset({country}), frozenset({country, "DE"}), frozenset()):
+        read = taken(draft(user_data={"phone": phone, "country": country}), defaults)
+        given = read.event.user_data.phone
+        assert given is not None
+        is_sent = any(given.phone_sha256("e164", default) for default in defaults or (None,))
+        assert [one.field for one in read.warnings] == ([] if is_sent else [("user_data", "phone")])
 
 
 @pytest.mark.parametrize(("text", "digits"), [("01234.0", "01234"), ("94107.00", "94107")])

@@ -18,7 +18,7 @@ from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat, PhoneNum
 
 from tests.drawing import drawn
 from tracklayer.domain import phone
-from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.normalise import UNREADABLE, Matchable
 from tracklayer.domain.phone import PHONE_RULES, phone_digests, phone_digests_to_keep, phone_digits, phone_e164
 from tracklayer.domain.sha256 import sha256_hex
 
@@ -557,6 +557,16 @@ def test_a_persons_own_country_is_asked_first(text: str, own: str, default: str,
         pytest.param("0041 79 123 45 67", "US", "DE", "+41791234567", id="behind 00"),
         pytest.param("1234567", "IE", None, "+3531234567", id="no default country"),
         pytest.param("1234567", "IE", "IE", "+3531234567", id="the same country"),
+        pytest.param("0664 1234567", UNREADABLE, "DE", None, id="a country that nobody can read"),
+        pytest.param("601 234 567", UNREADABLE, "DE", None, id="a country that nobody can read, no trunk prefix"),
+        pytest.param("030 12345678", UNREADABLE, "DE", None, id="a country that nobody can read, a fixed line"),
+        pytest.param("(650) 253-0000", UNREADABLE, "US", None, id="a country that nobody can read, any default"),
+        pytest.param("49 171 2345678", UNREADABLE, "DE", "+491712345678", id="no country, and the default one's code"),
+        pytest.param("0041 79 123 45 67", UNREADABLE, "DE", "+41791234567", id="no country, and 00"),
+        pytest.param("0041 79 123 45 67", UNREADABLE, None, "+41791234567", id="no country, no default, and 00"),
+        pytest.param("+41 79 123 45 67", UNREADABLE, "DE", "+41791234567", id="no country, and a plus"),
+        pytest.param("0664 1234567", UNREADABLE, None, None, id="no country, no default"),
+        pytest.param("0171 2345678", "AQ", "DE", None, id="a country without numbers of its own"),
     ],
 )
 def test_a_number_that_is_none_in_the_persons_country_is_not_guessed_in_another(

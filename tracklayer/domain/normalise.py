@@ -7,6 +7,7 @@ e-mail addresses and phones live in ``email_address.py`` and ``phone.py`` and ar
 
 from __future__ import annotations
 
+import gettext
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -191,7 +192,7 @@ class Matchable(NamedTuple):
 
     ``digests`` made at ingest hold the ``basic`` rule and those of the others that differ from it; a phone read in a
     country is kept under ``rule:COUNTRY``. ``as_given`` is a digest its sender made: it serves every rule. ``country``
-    (ISO alpha-2, upper case) is the person's own: a national phone that is valid there is read there, whatever a
+    (``own_country``) is the person's own: a national phone that is valid there is read there, whatever a
     destination's default, and one that is none there is not guessed (``phone_of``).
     """
 
@@ -300,9 +301,28 @@ def zip_code(value: str, country_code: str | None = None) -> str | None:
 
 
 def country(value: str) -> str | None:
-    """ISO 3166-1 alpha-2, lower case, also of an alpha-3 code or an English name; None for anything else."""
-    text = value.strip().lower()
-    return text if text in _countries() else _country_words().get(" ".join(text.split()))
+    """ISO 3166-1 alpha-2, lower case, also of an alpha-3 code or a name in English or a language of ``_LANGUAGES``; None for anything
+    else. Without what nobody sees, and full-width letters as any others.
+    """
+    text = value if value.isascii() else unicodedata.normalize("NFKC", with_few_marks(without_invisible(value)))
+    text = text.strip().lower()
+    if text in _countries():
+        return text
+    text = " ".join(text.split())
+    return _country_words().get(text) or (_country_names().get(text) if len(text) > 2 or not text.isascii() else None)
+
+
+# In place of a country's code, as the phone library has it: one was given, and nobody can tell which.
+UNREADABLE = "ZZ"
+
+
+@lru_cache(maxsize=512)  # at most 1 MiB of texts of 2,048 characters
+def own_country(given: str | None) -> str | None:
+    """The country that a person gives, as two capitals, also of its SHA-256; ``UNREADABLE``, or None where none is given."""
+    if not given:
+        return None
+    code = country(given) or _countries_by_digest().get(digest_in(given) or "")
+    return code.upper() if code else UNREADABLE
 
 
 def state_in(country_code: str | None) -> Rule:
@@ -388,7 +408,14 @@ _OTHERS_IN_ASCII = {
 
 @cache
 def _countries() -> frozenset[str]:
-    return frozenset(found.alpha_2.lower() for found in pycountry.countries)
+    return frozenset(found.alpha_2.lower() for found in pycountry.countries) | {
+        "xk"
+    }  # Kosovo: not in the standard, and in use
+
+
+@cache
+def _countries_by_digest() -> dict[str, str]:
+    return {sha256_hex(code): code for code in _countries()}
 
 
 # As English speakers write them, where the standard has another name.
@@ -399,6 +426,8 @@ _USUAL_NAMES = {
     **dict.fromkeys(("turkey", "turkiye"), "tr"),
     **dict.fromkeys(("vatican", "vatican city"), "va"),
     **dict.fromkeys(("dr congo", "democratic republic of the congo"), "cd"),
+    **dict.fromkeys(("xkx", "kosovo"), "xk"),
+    "el": "gr",  # as the European Union writes it
     "russia": "ru",
     "ivory coast": "ci",
     "burma": "mm",
@@ -432,6 +461,23 @@ def _country_words() -> dict[str, str]:
             if word:
                 words.setdefault(str(word).lower(), found.alpha_2.lower())
     return words
+
+
+_LANGUAGES = "de fr es it nl pt pl sv da fi nb cs hu ro tr ru ja".split()
+
+
+@cache
+def _country_names() -> dict[str, str]:
+    """By name in these languages, in lower case: the alpha-2 code in lower case, where it is one country's name in all of them. Takes
+    70 ms, once, where no code and no English name is given.
+    """
+    found: dict[str, set[str]] = {}
+    for language in _LANGUAGES:
+        translated = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, [language], fallback=True).gettext
+        for one in pycountry.countries:
+            for name in {one.name, getattr(one, "common_name", one.name)}:
+                found.setdefault(translated(name).lower(), set()).add(one.alpha_2.lower())
+    return {name: codes.pop() for name, codes in found.items() if len(codes) == 1}
 
 
 @cache

@@ -454,7 +454,7 @@ def phone_of(value: str, default_country: str | None, own_country: str | None) -
     """As ``phone_e164``, of a person whose ``own_country`` is known: a number that is valid there is read there.
 
     One that is none there is read in the default country where it is written for abroad, with a country code or by that country's
-    trunk prefix, which people of the own one do not write. Else it may lack its area code, or be a wrong one, and what it reads as would be somebody else's.
+    trunk prefix, which people of the own one do not write: of an own country that nobody can read, with a country code alone. Else it may lack its area code, or be a wrong one, and what it reads as would be somebody else's.
     """
     if own_country is None or value.lstrip()[:1] == "+":
         return phone_e164(value, default_country)
@@ -493,8 +493,8 @@ def _may_begin_with(trunk: str, country: str) -> bool:
     the 0 in Italy, it is a part of the number.
     """
     plan = PhoneMetadata.metadata_for_region(country)
-    if plan is None:
-        return False
+    if plan is None:  # of a country that nobody can read, or without phones of its own
+        return True
     fixed = phonenumbers.example_number_for_type(country, _Type.FIXED_LINE)
     is_part = fixed is not None and phonenumbers.national_significant_number(fixed).startswith(trunk)
     return (plan.national_prefix or "").startswith(trunk) or (trunk == "0" and is_part)

@@ -395,8 +395,7 @@ def _read_user_data(
 
 def _read_phones(reader: FieldReader, values: dict[str, Any], default_countries: frozenset[str]) -> None:
     """Puts Matchables in the place of the texts: of both fields, since a phone may be read in the person's country."""
-    country = normalise.country(values["country"]) if "country" in values else None
-    country = country.upper() if country else None
+    country = normalise.own_country(values.get("country"))
     if type(values.get("phone")) is str:
         values["phone"] = _read_phone(reader, ("user_data", "phone"), values["phone"], default_countries, country)
     if "phones" in values:
@@ -412,7 +411,8 @@ def _read_phone(
     reader: FieldReader, path: tuple[str, ...], text: str, default_countries: frozenset[str], country: str | None
 ) -> Matchable:
     if not _is_usable_phone(text, default_countries, country):
-        reader.warn(path, "must be written with + and the country code, such as +16505550123")
+        why = ": the country that came with it cannot be read" if country == normalise.UNREADABLE else ""
+        reader.warn(path, f"must be written with + and the country code, such as +16505550123{why}")
     return Matchable.read(text, country)
 
 
@@ -428,9 +428,13 @@ _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:
-    if text[0] == "+" and normalise.phone_e164(text):
+    """Whether a destination would send it; one without a default country does what it would in the person's own."""
+    if (text[0] == "+" and normalise.phone_e164(text)) or normalise.is_sha256(text):
         return True
-    return normalise.is_sha256(text) or bool(normalise.phone_digests(text, default_countries, country))
+    digests = normalise.phone_digests(text, default_countries, country)
+    if not default_countries or "e164" in digests:
+        return bool(digests)
+    return any(f"e164:{default}" in digests for default in default_countries)
 
 
 def _read_custom_data(reader: FieldReader, draft: Mapping[str, Any]) -> CustomData:
