@@ -104,6 +104,8 @@ def test_a_phone_gets_the_digest_of_its_platforms_sheet(
         pytest.param("# (650) 253-0000", "US", "+16502530000", id="a number sign"),
         pytest.param("Jane +44 20 7946 0958", None, "+442079460958", id="any word before a plus"),
         pytest.param("0171 2345678 und abends", "DE", "+491712345678", id="a note without a number"),
+        pytest.param("0171 2345678 (Mo-Fr 09:00-18:00)", "DE", "+491712345678", id="hours behind it"),
+        pytest.param('""0171 2345678""', "DE", "+491712345678", id="quotation marks that a table doubled"),
         pytest.param("0171 2345678; ext. 12", "DE", "+491712345678", id="an extension behind a semicolon"),
         pytest.param("tel:+44-20-7946-0958;ext=12", None, "+442079460958", id="a tel URI with an extension"),
         pytest.param("tel:171-2345678;phone-context=+49", "US", "+491712345678", id="a tel URI that names its country"),

@@ -95,7 +95,7 @@ _Type = phonenumbers.PhoneNumberType
 _Result = phonenumbers.ValidationResult
 _FEWEST_WITH_AREA = 8  # digits: fewer may go on in letters, as 1-800-FLOWERS does
 _LONGEST_EXTENSION = 6  # digits: more behind a slash are a second number, and which of both counts nobody can tell
-_OTHER_NUMBER = re.compile(rf"(?:[0-9][^\w]*){{{_LONGEST_EXTENSION + 1}}}")
+_OTHER_NUMBER = re.compile(rf"(?:[0-9][ ()/.+-]*){{{_LONGEST_EXTENSION + 1}}}")
 _MOST_DIGITS = 40  # with exit codes and extensions: of more no reading is a number
 _MOST_SLASHES = 4  # a text with more is no number
 _MOST_CUTS = 2  # at slashes, from the end: of an extension of more parts nobody can tell
@@ -119,7 +119,7 @@ _WORDS_FOR_PHONE = (
     "τηλ τηλέφωνο κινητό טלפון"
 )
 _IN_FRONT = re.compile(
-    rf"(?!.*([^\w\s/])\s*\1)[^\w?]*(?:(?:{'|'.join(map(re.escape, _WORDS_FOR_PHONE.split()))}|[hmpt](?=\W))(?![^\W\d_])[^\w?]*){{0,3}}",
+    rf"(?!.*([^\w\s/\"'])\s*\1)[^\w?]*(?:(?:{'|'.join(map(re.escape, _WORDS_FOR_PHONE.split()))}|[hmpt](?=\W))(?![^\W\d_])[^\w?]*){{0,3}}",
     re.IGNORECASE | re.DOTALL,
 )
 _AS_A_FLOAT = re.compile(r"(\+?[0-9]{6,15})\.0{1,2}")  # as tables write a number
@@ -283,7 +283,7 @@ def _number_in(text: str) -> str:
 
 
 def _holds_a_number(text: str) -> bool:
-    """Whether more digits than an extension has stand in it, with nothing but signs and blanks between."""
+    """Whether more digits than an extension has stand in it, with nothing between that no number has: hours are none."""
     return _OTHER_NUMBER.search(text) is not None
 
 
