@@ -1312,6 +1312,8 @@ UNSEEN_GUESTS = (
     "\u200b",
     "\ufeff \u200b",
     "'guest'",
+    "00000000-0000-0000-0000-000000000000",
+    "5.67891E+12",
     *(normalise.sha256_hex(word) for word in ("guest", "Guest", "GUEST", "n/a", "N/A")),
     normalise.sha256_hex("guest").upper(),
     f"\u200b{normalise.sha256_hex('guest')}.AQ",

@@ -63,9 +63,8 @@ def tokens_of_event(
 
 
 def country_of(user_data: Mapping[str, Any]) -> str | None:
-    """The country that a stored event's person gives, as two capitals."""
-    country = normalise.country(user_data["country"]) if user_data.get("country") else None
-    return country.upper() if country else None
+    """The country that a stored event's person gives, as ``normalise.own_country`` reads it."""
+    return normalise.own_country(user_data.get("country"))
 
 
 def browser_of(user_data: Mapping[str, Any]) -> str | None:

@@ -247,7 +247,9 @@ def _is_of_many(value: str, *, is_word: bool) -> bool:
     digest = normalise.digest_in(text)
     if digest is not None:
         return digest in normalise.digests_of_nothing() or digest in _DIGESTS_OF_EVERYBODYS
-    return normalise.is_nobodys(text) or (is_word and text.strip("\"'").lower() in EVERYBODYS)
+    if is_word and (normalise.is_no_id(text) or text.strip("\"'").lower() in EVERYBODYS):
+        return True
+    return normalise.is_nobodys(text)
 
 
 def tokens_of(request: Request, countries: frozenset[str]) -> frozenset[str]:
