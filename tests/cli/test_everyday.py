@@ -19,7 +19,8 @@ import pytest
 
 from tests.factories import META, Api, Merchant, draft, new_merchant
 from tests.servers import handlers_kept
-from tracklayer.cli import COMMANDS, alerts, main, table
+from tracklayer.cli import COMMANDS, alerts, build_parser, main, table
+from tracklayer.cli.completion import arguments_of, names_of_files
 from tracklayer.clock import FrozenClock, SystemClock
 from tracklayer.db import connection, delivery_search, walks
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -647,6 +648,39 @@ def test_a_shell_gets_what_completes_every_command(shell: str, capsys: pytest.Ca
     script = capsys.readouterr().out
     assert "redeliver" in script
     assert "rows-per-file" in script
+
+
+@pytest.mark.parametrize(
+    ("shell", "files", "directories"),
+    [
+        pytest.param("bash", "_shtab_compgen_files", "_shtab_compgen_dirs", id="bash"),
+        pytest.param("zsh", ":_files", ":_files -/", id="zsh"),
+        pytest.param("fish", "__fish_complete_path", "__fish_complete_directories", id="fish"),
+    ],
+)
+def test_a_shell_completes_names_of_files_and_directories(
+    shell: str, files: str, directories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert files in script
+    assert directories in script
+
+
+def test_what_takes_the_name_of_a_file_says_so() -> None:
+    """By what its help calls it, which is what completion goes by."""
+    found = {
+        (action.option_strings or [action.dest])[0]: kind
+        for action in arguments_of(build_parser())
+        if (kind := names_of_files(action)) is not None
+    }
+    assert found == {
+        "--settings": "FILE",
+        "file": "FILE",
+        "--to": "DIRECTORY",
+        "--profile": "FILE",
+        "--sdk-python": "FILE",
+    }
 
 
 COSTLY = ("shtab", "pyarrow", "redis", "dramatiq", "uvicorn", "strawberry", "tracklayer.cli.bench")
