@@ -168,6 +168,22 @@ def test_a_key_is_shown_once_and_worth_nothing_once_revoked(
         pytest.param("sign-in", "the link that was made cannot be shown: say it again for another", id="a link"),
         pytest.param("redeliver --all --yes", "0 of 1 deliveries are queued again", id="a redelivery"),
         pytest.param("import FILE", "the file is imported: 0 accepted, 0 coalesced, 1 rejected", id="an import"),
+        pytest.param(
+            "destination set --platform meta --event-name Purchase",
+            "meta is set for merchant 1: there is no need to say it again",
+            id="a destination",
+        ),
+        pytest.param("destination pause --platform meta --json", "meta is paused for merchant 1.", id="a pause"),
+        pytest.param("destination resume --platform meta", "meta is active for merchant 1.", id="a resumption"),
+        pytest.param("destination remove --platform meta", "meta is removed for merchant 1.", id="a removal"),
+        pytest.param("key revoke 1", "the key 1 is revoked", id="a revocation"),
+        pytest.param(
+            "merchant collector --no-enabled",
+            "the collector of merchant 1 is set; `tracklayer merchant collector --merchant 1` shows it",
+            id="a collector",
+        ),
+        pytest.param("alerts acknowledge 1", "the alert is acknowledged", id="an acknowledgement"),
+        pytest.param("alerts snooze 1 --for 1h", "the alert is snoozed", id="a snooze"),
     ],
 )
 def test_what_was_done_is_told_where_it_cannot_be_printed(
@@ -183,6 +199,7 @@ def test_what_was_done_is_told_where_it_cannot_be_printed(
     sandbox_destinations(runtime, merchant.merchant_id, ["meta"])
     ingest_events(runtime, merchant.holder, [draft("order")])
     drop("order")
+    open_alert(runtime, merchant.merchant_id)
     file = tmp_path / "events.jsonl"
     file.write_text("{}")
     with open("/dev/full", "w") as full:  # noqa: PTH123 - as a shell would
