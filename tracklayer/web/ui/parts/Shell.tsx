@@ -13,6 +13,7 @@ import { setTheme, theme, type Theme } from '../lib/theme'
 import { behind, duration, now, setZone, zone, zoneName } from '../lib/time'
 import { Dialog } from './Dialog'
 import { Notice } from './Notice'
+import { Secrets } from './Once'
 
 const screens: [string, string, string][] = [
   ['/', 'Home', 'h'],
@@ -75,6 +76,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       </main>
       <Said />
       {isHelp && <Keys close={() => setHelp(false)} />}
+      <Secrets />
     </>
   )
 }

@@ -148,7 +148,6 @@ export function Erasure() {
           close={() => setLooked(null)}
           run={async () => {
             const begun = await call(looked, false)
-            setLooked(null)
             if (!begun) return
             setWho((now) => (JSON.stringify(now) === JSON.stringify(looked.who) ? nobody : now))
             asked.again()
