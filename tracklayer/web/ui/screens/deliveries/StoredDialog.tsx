@@ -78,9 +78,11 @@ export function StoredDialog({ given, close, done }: { given: string; close: () 
       say(problem.message, { isBad: true })
       return
     }
-    if (isHere()) close()
-    if (deliverStored.job && isHere())
-      go(withParams({ job: deliverStored.job.id, of: found.outcome.complete ? String(found.outcome.matched) : null, stored: null }))
+    if (isHere()) {
+      close()
+      const of = found.outcome.complete ? String(found.outcome.matched) : null
+      if (deliverStored.job) go(withParams({ job: deliverStored.job.id, of, stored: null }))
+    }
     say(
       deliverStored.job
         ? `${counted(deliverStored.requeued, 'delivery', 'deliveries')} made; the rest follows in the background.`
