@@ -99,6 +99,54 @@ def test_who_was_looked_at_is_who_is_erased(visit: Visitors, installed: Installa
     assert asked_for == ["confirm"]
 
 
+def test_every_receipt_can_be_reached(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Many receipts")
+    for number in range(11):
+        erase = "mutation($ids: [String!]!) { erasePerson(input: {eventIds: $ids}, suppress: false) { userErrors { code } } }"
+        assert shop.ask(erase, ids=[f"nobody-has-{number}"])["erasePerson"]["userErrors"] == []
+    page = visit(shop.key)
+    page.goto("/settings")
+    name = page.get_by_role("region", name="General").get_by_label("Name", exact=True)
+    name.fill("Typed before")
+    rows = page.get_by_role("group", name="Erasures").locator("tbody tr")
+    expect(rows).to_have_count(10)
+    page.get_by_role("link", name="Older").click()
+    expect(rows).to_have_count(1)
+    expect(rows.get_by_role("button", name="Download")).to_be_visible()
+    expect(name).to_have_value("Typed before")
+    # What is begun here stands on the newest page.
+    page.get_by_label("Event ids, one a line").fill("nobody-has-this-either")
+    page.get_by_role("button", name="See what would go").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill("erase")
+    dialog.get_by_role("button", name="Erase").click()
+    expect(rows).to_have_count(10)
+    expect(page).to_have_url(f"{installed.address}/settings")
+    page.get_by_role("link", name="Older").click()
+    expect(rows).to_have_count(2)
+    page.get_by_role("link", name="Newest").click()
+    expect(rows).to_have_count(10)
+
+
+def test_who_would_be_erased_is_told_as_it_is_read(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("As it is read")
+    shop.send("order 12", "order", "12")
+    page = visit(shop.key)
+    page.goto("/settings")
+    form = page.get_by_role("region", name="A person’s data")
+    form.get_by_label("Phone").fill(" +49 170 1234567 ")
+    form.get_by_label("Event ids, one a line").fill(" order 12\n\nnobody-has-this\n")
+    page.get_by_role("button", name="See what would go").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Whoever fits phone +49 170 1234567, or events order 12, nobody-has-this. They")
+    expect(dialog.locator("code")).to_have_text(["+49 170 1234567", "order 12", "nobody-has-this"])
+    dialog.get_by_role("textbox").fill("erase")
+    dialog.get_by_role("button", name="Erase").click()
+    expect(page.get_by_role("group", name="Erasures")).to_contain_text("Finished")
+    kept = shop.ask("{ events(first: 10) { nodes { eventId } } }")["events"]["nodes"]
+    assert {one["eventId"] for one in kept} == {"order", "12"}
+
+
 def test_a_key_that_only_reads_gets_no_data_of_a_person(visit: Visitors, shop: Shop) -> None:
     page = visit(shop.new_key("Reader", "READ")[1])
     page.goto("/settings")
