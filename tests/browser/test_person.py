@@ -70,6 +70,21 @@ def test_a_persons_data_is_downloaded_and_erased_and_counts_as_no_failure(
     assert not [url for url in urls if "maria" in url]
 
 
+def test_what_may_be_somebody_elses_is_told_where_nothing_else_is_stored(
+    visit: Visitors, installed: Installation
+) -> None:
+    shop = installed.new_shop("Either")
+    shop.ask("mutation { updateMerchant(input: {hashUserData: false}) { merchant { id } } }")
+    shop.send("either", userData={"phone": "0151 23456789"})
+    page = visit(shop.key)
+    page.goto("/settings")
+    page.get_by_role("region", name="A person’s data").get_by_label("Phone").fill("+49 151 23456789")
+    page.get_by_role("button", name="Download what is stored").click()
+    expect(page.locator(".said")).to_have_text(
+        "Nothing is stored that is surely this person’s. 1 event may be theirs or somebody else’s: “See what would go” says which."
+    )
+
+
 def test_who_was_looked_at_is_who_is_erased(visit: Visitors, installed: Installation) -> None:
     shop = installed.new_shop("Wrong person", "meta")
     shop.send("hers", userData=MARIA)

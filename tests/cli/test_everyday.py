@@ -807,6 +807,22 @@ async def test_since_when_a_destination_is_there_is_told_as_in_the_api(
     assert datetime.fromisoformat(listed["created_at"]) == datetime.fromisoformat(told["createdAt"]) == clock.now()
 
 
+def test_an_export_of_a_person_tells_of_what_may_be_somebody_elses(
+    environ: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    merchant = new_merchant(runtime, hashing=False)
+    ingest_events(runtime, merchant.holder, [draft("either", user_data={"phone": "0151 23456789"})])
+    capsys.readouterr()
+    assert main(["person", "export", "--merchant", str(merchant.merchant_id), "--phone", "+49 151 23456789"]) == 0
+    connection.connect(environ)
+    out, err = capsys.readouterr()
+    assert orjson.loads(out) == {"events": [], "browsers": []}
+    assert err == (
+        "1 event may be somebody else's, and is not in it: tracklayer erase --dry-run tells which; name with --event-id what "
+        "is this person's.\n"
+    )
+
+
 async def test_times_are_written_as_in_the_api(
     ask: Callable[..., Any],
     say: Callable[..., str],

@@ -188,6 +188,20 @@ async def test_a_click_is_as_old_as_its_cookie_says(page: Page, clock: FrozenClo
         assert rows("SELECT first_seen_at FROM browser_signals WHERE kind = 'gclid'") == [(then,)]
 
 
+async def test_a_click_that_was_told_by_an_address_is_as_old_as_its_cookie_says_later(
+    page: Page, clock: FrozenClock
+) -> None:
+    then = clock.now() - timedelta(days=40)
+    cookie = {"_gcl_aw": f"GCL.{int(then.timestamp())}.Cj0KCQ_x-1"}
+    address = {"gclid": "Cj0KCQ_x-1"}
+    for parameters, cookies in ((address, {}), ({}, cookie), (address, {})):
+        await page.call(p=parameters, c=cookies)
+        clock.move(timedelta(hours=1))
+    with in_transaction():
+        found = rows("SELECT first_seen_at, last_seen_at FROM browser_signals WHERE kind = 'gclid'")
+    assert found == [(then, clock.now() - timedelta(hours=1))]
+
+
 @pytest.mark.parametrize(
     ("base", "origin", "settings", "end"),
     [

@@ -33,7 +33,7 @@ from tracklayer.domain.event_contacts import PERSON_WITHOUT_CONTACT
 from tracklayer.domain.event_names import is_refund
 from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.personal import without_personal_properties
-from tracklayer.domain.problem import Choice, Name, Part, Problem
+from tracklayer.domain.problem import Choice, Name, Part, Problem, shown_name
 from tracklayer.domain.text import bare, is_blank, without_invisible
 from tracklayer.domain.values import (
     NUMBERS,
@@ -68,12 +68,6 @@ def read_identifier(name: str, value: str) -> str | None:
 @lru_cache(maxsize=1024)  # the same slip in every event of a shop
 def _nearest(key: str, names: tuple[str, ...]) -> str | None:
     return next(iter(difflib.get_close_matches(key, names, n=1, cutoff=0.6)), None)
-
-
-def shown_name(key: str) -> str:
-    """A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too."""
-    is_plain = re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4
-    return key if is_plain else "(a key)"
 
 
 def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Problem:

@@ -53,13 +53,12 @@ from tracklayer.domain.event_fields import (
     UNUSABLE,
     FieldReader,
     digits_of,
-    shown_name,
 )
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.identifiers import is_plain_url
 from tracklayer.domain.normalise import ENDS_OF_NOTHING, Matchable, is_everyday_product, is_plain_digest
 from tracklayer.domain.personal import MAX_URL, without_personal_url
-from tracklayer.domain.problem import Name, Problem
+from tracklayer.domain.problem import Name, Problem, shown_name
 from tracklayer.domain.text import is_blank
 from tracklayer.domain.values import as_list, is_nothing, read_decimal
 

@@ -284,10 +284,13 @@ class Mutation:
         verb = partial(package_of, context.runtime)
         found = await run_for_merchant(verb, context.caller.merchant_id, _request(input))
         if isinstance(found, list):
-            return ExportPersonPayload(events=0, browsers=0, complete=True, json=None, user_errors=user_errors(found))
+            return ExportPersonPayload(
+                events=0, browsers=0, events_uncertain=0, complete=True, json=None, user_errors=user_errors(found)
+            )
         return ExportPersonPayload(
             events=found.events,
             browsers=found.browsers,
+            events_uncertain=found.uncertain,
             complete=found.json is not None,
             json=found.json,
             user_errors=[],

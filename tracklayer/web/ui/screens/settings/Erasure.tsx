@@ -127,13 +127,14 @@ export function Erasure() {
               setTroubles(exportPerson.userErrors)
               if (exportPerson.userErrors.length) return
               setAnswered(typed)
-              const { events, browsers, json } = exportPerson
+              const { events, browsers, eventsUncertain, json } = exportPerson
+              const uncertain = eventsUncertain && ` ${counted(eventsUncertain, 'event')} may be theirs or somebody else’s: “See what would go” says which.`
               if (json === null)
                 say('It is more than can be put together here: whoever runs TrackLayer gets it with “tracklayer person export”.', { isBad: true })
-              else if (events + browsers === 0) say('Nothing is stored about this person.')
+              else if (events + browsers === 0) say(uncertain ? `Nothing is stored that is surely this person’s.${uncertain}` : 'Nothing is stored about this person.')
               else {
                 download(json, `person-${new Date(clock()).toISOString().slice(0, 19).replaceAll(':', '')}.json`)
-                say(`${counted(events, 'event')} and ${counted(browsers, 'browser')}: keep the file as what it is.`)
+                say(`${counted(events, 'event')} and ${counted(browsers, 'browser')}: keep the file as what it is.${uncertain || ''}`)
               }
             }}
           >
