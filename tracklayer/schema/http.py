@@ -44,7 +44,7 @@ from tracklayer.schema.compiled.source import Doubt
 from tracklayer.schema.context import Context, House, address_of, is_free, may, told_cost
 from tracklayer.schema.cost import MAX_COST
 from tracklayer.schema.errors import masked
-from tracklayer.schema.fair import LONG_BODY, LongRequests, Renew
+from tracklayer.schema.fair import LONG_BODY, LongRequests, Renew, is_long
 from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
@@ -230,8 +230,8 @@ class GraphQLDoor(LiveDoor):
         self, holder: KeyHolder, sent: Sent, answer: Any, renew: Renew, receive: Receive, send: Send
     ) -> None:
         """Where nobody has to wait behind it."""
-        if len(sent.body) > LONG_BODY or not sent.is_easy(LONG_BODY):
-            merchant_id = holder.merchant_id
+        slow, merchant_id = self.house.intake.slow, holder.merchant_id
+        if is_long(sent.body) or (slow.watched and slow.owes(merchant_id)) or not sent.is_easy(LONG_BODY):
             try:
                 if not self.house.intake.has_short_about and await self._long.answer_here(
                     merchant_id, partial(answer, is_here=True), receive, send
