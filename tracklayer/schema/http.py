@@ -219,12 +219,14 @@ class GraphQLDoor(LiveDoor):
             return
         limits = self.house.limits
         limits.admit_body(holder)
-        limits.count_body(holder, refuse_many(sent.body, may_have_many="admin" in holder.scopes), 0)
+        size = len(sent.body)
+        beyond = max(0, size - MAX_BODY)  # an ADMIN key's, which events do not need
+        limits.count_body(holder, refuse_many(sent.body, may_have_many="admin" in holder.scopes), beyond)
         try:
             await self._in_turn(holder, sent, answer, renew, receive, send)
         finally:
             if sent.is_read and not only_takes_in(sent.known):
-                limits.count_body(holder, 0, len(sent.body))
+                limits.count_body(holder, 0, size - beyond)
 
     async def _in_turn(
         self, holder: KeyHolder, sent: Sent, answer: Any, renew: Renew, receive: Receive, send: Send

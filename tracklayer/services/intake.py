@@ -66,7 +66,7 @@ TURN_EVENTS = 50  # read and hashed, or taken into a batch, in one go, before th
 TURN_SECONDS = 0.008
 # Of long calls, where short ones are about: those wait for many turns until they are answered.
 TURN_SECONDS_BESIDE_SHORT = 0.001
-SLOW_SECONDS = 0.0005  # of judging one event, beyond which it is slow: everyday ones take a tenth of it
+SLOW_SECONDS = 0.001  # of judging one event, beyond which it is slow: one with a hundred long lines takes half of it
 SLOW_PASSES = 2  # times what a slow event took, no other one is judged on the loop
 SLOW_OWES = (
     50  # times what it took beyond that, its merchant's next requests are answered in a thread: two parts in a hundred
