@@ -33,6 +33,16 @@ _EXPONENT = re.compile(rb"[eE][+-]?\d{3}")  # beyond a double, however short the
 _BEFORE_EXPONENT = b"0123456789.-"
 _BYTES_OF_ONE = 64  # where more numbers than one in so many bytes are uncommon, to be called for all of them costs less
 _WITHOUT_TURNS = 128 * 1024  # characters that are read before another thread has a turn; a function of Python's is one
+_CONSTANT = re.compile(r".?(?:NaN|-?Infinity)", re.DOTALL)
+# As orjson says what is wrong: of texts, and of what is JSON all the same.
+_CONTROL = "unexpected control character"
+_READ_THOROUGHLY = (
+    "no low surrogate",
+    "unexpected low surrogate",
+    "number is infinity",
+    "UTF-8 byte order mark",
+    "depth",
+)
 _TAKEN_OUT = b"NaN"  # which JSON does not have, and Python's reader calls somebody for
 
 
@@ -93,6 +103,36 @@ def read_thoroughly(text: bytes | str, why: NotAtOnceError) -> Any:
         return json.loads(text, parse_float=_fraction, parse_int=_integer, parse_constant=taken_out)
     except (ValueError, RecursionError):
         raise ValueError("no JSON") from None
+
+
+def why_no_json(text: bytes | str) -> str:
+    """Where and why it is none, of what ``read_json`` refuses; nothing of it is quoted."""
+    try:
+        whole = text.decode("utf-8") if isinstance(text, bytes) else text
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode("utf-8")
+        return f"{_place(before)}: a byte that is no UTF-8. Send UTF-8"
+    try:
+        orjson.loads(whole)
+    except orjson.JSONDecodeError as error:
+        if _CONSTANT.match(whole, max(0, error.pos - 1)):
+            return f"{_place(whole[: error.pos])}: NaN and Infinity are no JSON. Leave the field out"
+        if error.msg.startswith(_CONTROL):
+            return f"{_place(whole[: error.pos])}: a control character in a text. Write a tab as \\t, the end of a line as \\n"
+        if not error.msg.startswith(_READ_THOROUGHLY):
+            return f"{_place(whole[: error.pos])}: {error.msg}"
+    try:
+        if len(whole) <= _WITHOUT_TURNS:
+            json.loads(whole)
+    except json.JSONDecodeError as error:
+        return f"{_place(whole[: error.pos])}: {error.msg}"
+    except (ValueError, RecursionError):
+        pass
+    return "NaN, Infinity, or more lists within lists than anybody reads"
+
+
+def _place(before: str) -> str:
+    return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
 
 
 def write_with_instants(value: Any, option: int = 0, other: Callable[[Any], Any] | None = None) -> bytes:

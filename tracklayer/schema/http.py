@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ from strawberry.types import ExecutionResult
 from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
-from tracklayer.domain.json_text import read_json, write_json
+from tracklayer.domain.json_text import read_json, why_no_json, write_json
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, ids, refuse_long, schema
@@ -57,6 +57,10 @@ from tracklayer.tracing import OPERATION
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
 UNKNOWN_ENCODING = "A body may be compressed with gzip or deflate, as its Content-Encoding says, or not at all."
 NO_REQUEST = 'The body is no GraphQL request: send an object, {"query": ..., "variables": {...}}.'
+NO_LIST = (
+    "A body is one request, and no list of them: send each by itself. `ingestEvents` takes up to 1,000 events in one, and a document "
+    "may hold several fields."
+)
 NOT_JSON = "Send JSON: Content-Type: application/json."
 DAMAGED = "The body is not what its Content-Encoding says, or ends too soon."
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -384,11 +388,10 @@ class GraphQLDoor(LiveDoor):
         try:
             found = data.read() if isinstance(data, Sent) else read_json(data)
         except ValueError as error:
-            raise HTTPException(400, "The body is not JSON.") from error
-        if not isinstance(data, str) and not isinstance(
-            found, dict | list
-        ):  # of a list Strawberry says that it is none
-            raise HTTPException(400, NO_REQUEST)
+            text = data.body if isinstance(data, Sent) else data
+            raise HTTPException(400, f"The body is not JSON: {why_no_json(text)}.") from error
+        if not isinstance(data, str) and not isinstance(found, dict):
+            raise HTTPException(400, NO_LIST if isinstance(found, list) else NO_REQUEST)
         return found
 
     def encode_json(self, data: object) -> bytes:
@@ -491,13 +494,15 @@ def _headers_of(status: int, extensions: Iterable[Mapping[str, Any]]) -> dict[st
     return {"www-authenticate": "Bearer"} if status == 401 else {}
 
 
-def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """``accept`` in lower case: it is looked into for media types."""
+def _first_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """``accept`` in lower case: it is looked into for media types. Encodings in several lines are one list (RFC 9110, 5.3)."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         found.setdefault(name, value)
     if b"accept" in found:
         found[b"accept"] = found[b"accept"].lower()
+    if b"content-encoding" in found:
+        found[b"content-encoding"] = b", ".join(value for name, value in headers if name == b"content-encoding")
     return found
 
 
