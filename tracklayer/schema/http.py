@@ -347,9 +347,14 @@ class GraphQLDoor(LiveDoor):
         context.cost = cost
         try:
             with context.reading(only_reads=plan.only_reads):
-                found = await plan.run(variables or {}, context)
-        except Doubt:
-            return None
+                try:
+                    found = await plan.run(variables or {}, context)
+                except Doubt:
+                    limits.admit_text(holder)
+                    limits.count_text(holder, query, 0)
+                    found = await plan.run_stock(variables or {}, context)
+        except GraphQLError as error:
+            return {"errors": [masked(error).formatted]}
         tells_cost = TELL_COST in headers
         if not isinstance(found, dict):
             return _worded(found, context if tells_cost else None)
