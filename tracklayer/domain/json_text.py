@@ -47,16 +47,20 @@ _TAKEN_OUT = b"NaN"  # which JSON does not have, and Python's reader calls someb
 
 
 class NotAtOnceError(ValueError):
-    """The text is no JSON, or is some that only the thorough reader reads. ``holds_long``: it is, and holds a long number."""
+    """The text is no JSON, or is some that only the thorough reader reads. ``holds_long``: it is, and holds a long number.
+    ``said``, ``at``: else what the quick reader said of it, and of which character.
+    """
 
-    def __init__(self, *, holds_long: bool) -> None:
+    def __init__(self, *, holds_long: bool, said: str = "", at: int = 0) -> None:
         super().__init__("no JSON")
         self.holds_long = holds_long
+        self.said = said
+        self.at = at
 
 
 def read_json(text: bytes | str) -> Any:
-    """The value; a number that no int of 64 bits and no double keeps is an int or a Decimal. Raises ValueError, which does not
-    quote the text, for what is no JSON.
+    """The value; a number that no int of 64 bits and no double keeps is an int or a Decimal. Raises ValueError, which says
+    where and why, and does not quote the text, for what is no JSON.
     """
     try:
         return read_at_once(text)
@@ -68,8 +72,8 @@ def read_at_once(text: bytes | str) -> Any:
     """As ``read_json``, of everyday texts. Raises NotAtOnceError for any other."""
     try:
         value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise NotAtOnceError(holds_long=False) from None
+    except orjson.JSONDecodeError as error:
+        raise NotAtOnceError(holds_long=False, said=error.msg, at=error.pos) from None
     if _holds_long_number(text.encode() if isinstance(text, str) else text):
         raise NotAtOnceError(holds_long=True)
     return value
@@ -77,6 +81,7 @@ def read_at_once(text: bytes | str) -> Any:
 
 def read_thoroughly(text: bytes | str, why: NotAtOnceError) -> Any:
     """As ``read_json``, of what ``read_at_once`` does not read: it takes a few times as long."""
+    sent = text
     try:
         if isinstance(text, bytes):
             text = text.decode(json.detect_encoding(text), "surrogatepass")
@@ -101,37 +106,33 @@ def read_thoroughly(text: bytes | str, why: NotAtOnceError) -> Any:
         if len(text) <= _WITHOUT_TURNS:
             return json.loads(text, parse_constant=taken_out)
         return json.loads(text, parse_float=_fraction, parse_int=_integer, parse_constant=taken_out)
-    except (ValueError, RecursionError):
-        raise ValueError("no JSON") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(_why(sent, why, error)) from None
 
 
-def why_no_json(text: bytes | str) -> str:
-    """Where and why it is none, of what ``read_json`` refuses; nothing of it is quoted."""
-    try:
-        whole = text.decode("utf-8") if isinstance(text, bytes) else text
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].decode("utf-8")
-        return f"{_place(before)}: a byte that is no UTF-8. Send UTF-8"
-    try:
-        orjson.loads(whole)
-    except orjson.JSONDecodeError as error:
-        if _CONSTANT.match(whole, max(0, error.pos - 1)):
-            return f"{_place(whole[: error.pos])}: NaN and Infinity are no JSON. Leave the field out"
-        if error.msg.startswith(_CONTROL):
-            return f"{_place(whole[: error.pos])}: a control character in a text. Write a tab as \\t, the end of a line as \\n"
-        if not error.msg.startswith(_READ_THOROUGHLY):
-            return f"{_place(whole[: error.pos])}: {error.msg}"
-    try:
-        if len(whole) <= _WITHOUT_TURNS:
-            json.loads(whole)
-    except json.JSONDecodeError as error:
-        return f"{_place(whole[: error.pos])}: {error.msg}"
-    except (ValueError, RecursionError):
-        pass
-    return "NaN, Infinity, or more lists within lists than anybody reads"
+def _why(text: bytes | str, why: NotAtOnceError, error: Exception) -> str:
+    """Where and why a text is no JSON. The words are of the readers, which quote nothing of it."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"{_place(text[: error.start])}: a byte that is no UTF-8. Send UTF-8"
+    whole = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    if why.said and not why.said.startswith(_READ_THOROUGHLY):
+        place, said = why.at, why.said
+    elif isinstance(error, json.JSONDecodeError):
+        if error.doc != whole:  # numbers were taken out of it
+            return f"line {error.lineno}: {error.msg}"
+        place, said = error.pos, error.msg
+    else:
+        return "NaN, Infinity, or more lists within lists than anybody reads"
+    if _CONSTANT.match(whole, max(0, place - 1)):
+        said = "NaN and Infinity are no JSON. Leave the field out"
+    elif said.startswith(_CONTROL):
+        said = "a control character in a text. Write a tab as \\t, the end of a line as \\n"
+    return f"{_place(whole[:place])}: {said}"
 
 
-def _place(before: str) -> str:
+def _place(before: bytes | str) -> str:
+    if isinstance(before, bytes):
+        before = before.decode("utf-8", "replace")
     return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
 
 

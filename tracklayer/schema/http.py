@@ -28,7 +28,7 @@ from strawberry.types import ExecutionResult
 from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
-from tracklayer.domain.json_text import read_json, why_no_json, write_json
+from tracklayer.domain.json_text import read_json, write_json
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, ids, refuse_long, schema
@@ -393,8 +393,7 @@ class GraphQLDoor(LiveDoor):
         try:
             found = data.read() if isinstance(data, Sent) else read_json(data)
         except ValueError as error:
-            text = data.body if isinstance(data, Sent) else data
-            raise HTTPException(400, f"The body is not JSON: {why_no_json(text)}.") from error
+            raise HTTPException(400, f"The body is not JSON: {error}.") from error
         if not isinstance(data, str) and not isinstance(found, dict):
             raise HTTPException(400, NO_LIST if isinstance(found, list) else NO_REQUEST)
         return found
