@@ -142,12 +142,12 @@ class Mutation:
     ) -> IdentifyPayload:
         context = context_of(info)
         holder = context.caller
-        user_data = to_draft(input.user_data)
+        given = to_draft(input)
         found = await run_for_merchant(
             partial(_identify, context.runtime, holder, time.monotonic()),
             holder.merchant_id,
-            str(input.browser_id),
-            user_data,
+            given["browser_id"],
+            given["user_data"],
         )
         return IdentifyPayload(ok=found.is_linked, user_errors=user_errors(found.problems))
 
