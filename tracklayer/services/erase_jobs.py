@@ -225,7 +225,7 @@ class Walker:
             return Whose.ANOTHERS
         if self.row.stage == "walk":
             return whose
-        is_meant = is_back or self.row.suppress or at <= self.row.requested_at
+        is_meant = is_back or self.row.suppress or at <= self.row.looks_until
         return whose if whose is Whose.THEIRS and is_meant else Whose.ANOTHERS
 
     def is_later(self, at: datetime) -> bool:
@@ -234,7 +234,7 @@ class Walker:
 
 
 def _left_alone_at(row: ErasureRow) -> datetime:
-    return row.requested_at + SETTLE  # from then on every process does
+    return row.looks_until + SETTLE  # from then on every process does
 
 
 @dataclass
@@ -334,10 +334,10 @@ def _set_aside(runtime: Runtime, row: ErasureRow, error: Exception, now: datetim
 def _stretch(row: ErasureRow, wanted: Wanted) -> tuple[Place, Place]:
     """Which events one has to look at: behind the first place, up to the second."""
     if row.stage == "settling":
-        return (row.requested_at - ON_ITS_WAY, ""), (row.staged_at + SETTLE, "")
+        return (row.requested_at - ON_ITS_WAY, ""), personal_data.after_all(row.merchant_id, row.staged_at + SETTLE)
     # From then on all that comes is known to be the person's: browsers that were found on the way are known later.
-    settled_at = (row.staged_at if wanted.is_again else row.requested_at) + SETTLE
-    return (BEGINNING, ""), (settled_at if row.suppress else row.requested_at + timedelta.resolution, "")
+    settled_at = max(row.staged_at if wanted.is_again else row.looks_until, row.looks_until) + SETTLE
+    return (BEGINNING, ""), (settled_at if row.suppress else row.looks_until + timedelta.resolution, "")
 
 
 def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetime) -> None:
