@@ -24,7 +24,15 @@ from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
 from tracklayer.services.deliver import LeaseLostError, deliver_due
-from tracklayer.services.deliver_together import Answered, begin_together, deliver, settle_alone, settle_together, take
+from tracklayer.services.deliver_together import (
+    Answered,
+    Errand,
+    begin_together,
+    deliver,
+    settle_alone,
+    settle_together,
+    take,
+)
 from tracklayer.services.destinations import (
     Changed,
     pause_destination,
@@ -32,6 +40,8 @@ from tracklayer.services.destinations import (
     resume_destination,
     set_destination,
 )
+from tracklayer.services.erase import Begun, Request, erase_person
+from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.platform_requests import Batch, Item, ask
 from tracklayer.services.redeliver import redeliver_matching
@@ -469,3 +479,101 @@ def test_what_was_dropped_for_an_erasure_stays_so_whatever_is_answered_late(
     one.settle()
     assert row(merchant) == before
     assert not check_invariants(clock.now())
+
+
+def others_deliver(runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock) -> None:
+    """What a worker that stands still for ten minutes has in its hands."""
+    for _ in range(10):
+        clock.move(timedelta(minutes=1))
+        sweep(runtime)
+        while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
+            pass
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_a_worker_that_stood_still_before_it_sent_does_not_send_what_others_delivered(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, is_together: bool
+) -> None:
+    """Its process was stopped, or its machine slept, after it had noted that it sends: its session lives, its lease ran out."""
+    ingest(runtime, merchant, draft())
+    one = Sender(runtime, merchant, worker)
+    errands: list[Errand] = []
+    if is_together:
+        errands, _ = take(runtime, worker, [(merchant.merchant_id, "meta")])
+        begin_together(runtime, errands)
+    else:
+        one.claim()
+        one.begin()
+    others_deliver(runtime, merchant, worker, clock)
+    before = row(merchant)
+    assert (before.status, outcomes(before), accepted(sandbox)) == (
+        "delivered",
+        ["unknown", "acknowledged"],
+        {"order_1": 1},
+    )
+    one.settle()
+    assert [deliver(runtime, errand) for errand in errands] == [None] * len(errands)
+    assert (row(merchant), accepted(sandbox)) == (before, {"order_1": 1})
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+def test_a_worker_that_stood_still_between_two_requests_does_not_send_the_second(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    """The first was refused as a whole, and its halves go out one by one."""
+    ingest(runtime, merchant, draft("a"), draft("b"))
+    one = Sender(runtime, merchant, worker)
+    one.claim()
+    assert one.batch is not None
+    one.todo = deque([item] for item in one.todo[0])
+    one.begin()
+    others_deliver(runtime, merchant, worker, clock)
+    one.settle()
+    assert accepted(sandbox) == {"a": 1, "b": 1}
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+def test_a_worker_that_stood_still_does_not_send_who_was_erased_meanwhile(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    errands, _ = take(runtime, worker, [(merchant.merchant_id, "meta")])
+    begin_together(runtime, errands)
+    clock.move(timedelta(minutes=3))
+    assert sweep(runtime).taken_back == 1
+    begun = erase_person(runtime, merchant.merchant_id, Request(event_ids=("order_1",)), {"key": "test"}, suppress=True)
+    assert isinstance(begun, Begun)
+    for _ in range(90):
+        continue_erasures(runtime, 30)
+        clock.move(timedelta(seconds=1))
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events") == [(0,)]
+        assert rows("SELECT count(*) FROM erasures WHERE receipt IS NOT NULL") == [(1,)]
+    assert [deliver(runtime, errand) for errand in errands] == [None]
+    assert accepted(sandbox) == {}
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_a_worker_that_stood_still_for_less_than_its_lease_sends(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, is_together: bool
+) -> None:
+    """It notes anew that it does, so that its lease lasts as long as the request may take."""
+    ingest(runtime, merchant, draft())
+    one = Sender(runtime, merchant, worker)
+    errands: list[Errand] = []
+    if is_together:
+        errands, _ = take(runtime, worker, [(merchant.merchant_id, "meta")])
+        begin_together(runtime, errands)
+    else:
+        one.claim()
+        one.begin()
+    sent_at = clock.move(timedelta(seconds=100))
+    assert sweep(runtime).taken_back == 0
+    one.settle()
+    answered = [found for errand in errands if (found := deliver(runtime, errand)) is not None]
+    assert not settle_together(runtime, answered)
+    after = row(merchant)
+    assert (after.status, after.attempts, outcomes(after)) == ("delivered", 1, ["acknowledged"])
+    assert (after.last_attempt_at, accepted(sandbox)) == (sent_at, {"order_1": 1})
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
