@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import execute, rows
@@ -69,12 +69,10 @@ def events_after(merchant_id: int, after: Place, until: Place, limit: int) -> li
     return [Looked(*row) for row in rows(PAGE, params)]
 
 
-def after_all(merchant_id: int, at: datetime) -> Place:
-    """Behind all that came until an instant, and behind all of a merchant's events that are stored, should some have come later: by
-    a clock that was ahead.
-    """
+def behind_all(merchant_id: int) -> Place:
+    """Behind all of a merchant's events that are stored, also of those that came by a clock that was ahead."""
     newest = rows("SELECT max(received_at) FROM events WHERE merchant_id = %s", (merchant_id,))[0][0]
-    return max(at, newest or at) + timedelta.resolution, ""
+    return (newest or datetime.min.replace(tzinfo=UTC)) + timedelta.resolution, ""
 
 
 def still_there(merchant_id: int, event_ids: Sequence[str]) -> list[str]:

@@ -341,7 +341,7 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
     yield Page(named, [], is_last=not wanted.tokens)
     seen, before = {one.event_id for one in named}, set[str]()
     with bounded_read():
-        until = personal_data.after_all(merchant_id, runtime.clock.now() + SETTLE)
+        until = max((runtime.clock.now() + SETTLE, ""), personal_data.behind_all(merchant_id))
     while wanted.tokens:
         after = (BEGINNING, "")
         while True:

@@ -289,6 +289,7 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
     event of theirs is not told to each of many.
     """
     those, may_begin = db.walkers(walk.row.merchant_id, now, is_lost=walk.is_lost)
+    behind_all = personal_data.behind_all(walk.row.merchant_id)
     begun = {_sought(row) for row in those if row.lap is not None and not walk.is_lost}
     waiting = {row.erasure_id for row in those if row.lap is None and row.stage == "walk"}
     for row in those:
@@ -315,7 +316,7 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
         if row.failures:
             row.failures, row.failing_since = 0, None
             walk.changed[row.erasure_id] = row
-        walk.walkers.append(Walker(row, wanted, joined, *_stretch(row, wanted)))
+        walk.walkers.append(Walker(row, wanted, joined, *_stretch(row, wanted, behind_all)))
 
 
 def _sought(row: ErasureRow) -> tuple[bytes, bool]:
@@ -331,10 +332,13 @@ def _set_aside(runtime: Runtime, row: ErasureRow, error: Exception, now: datetim
     row.failures, row.failing_since = row.failures + 1, row.failing_since or now
 
 
-def _stretch(row: ErasureRow, wanted: Wanted) -> tuple[Place, Place]:
-    """Which events one has to look at: behind the first place, up to the second."""
+def _stretch(row: ErasureRow, wanted: Wanted, behind_all: Place) -> tuple[Place, Place]:
+    """Which events one has to look at: behind the first place, up to the second. ``behind_all``: of what is stored by now.
+
+    What was on its way may have come by a clock that was ahead of all that was stored at the request.
+    """
     if row.stage == "settling":
-        return (row.requested_at - ON_ITS_WAY, ""), personal_data.after_all(row.merchant_id, row.staged_at + SETTLE)
+        return (row.requested_at - ON_ITS_WAY, ""), max((row.staged_at + SETTLE, ""), behind_all)
     # From then on all that comes is known to be the person's: browsers that were found on the way are known later.
     settled_at = max(row.staged_at if wanted.is_again else row.looks_until, row.looks_until) + SETTLE
     return (BEGINNING, ""), (settled_at if row.suppress else row.looks_until + timedelta.resolution, "")
