@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from typing import Any
 
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import in_transaction, run_in_db_thread
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
@@ -78,12 +79,12 @@ class _Turn:
     def __init__(self, seconds: float) -> None:
         self.is_over = False
         self._events = 0
-        self._ends = time.monotonic() + seconds
+        self._ends = elapsed() + seconds
 
     def count(self) -> None:
         """One event more."""
         self._events += 1
-        if self._events >= TURN_EVENTS or (self._events % LOOK_EVENTS == 0 and time.monotonic() >= self._ends):
+        if self._events >= TURN_EVENTS or (self._events % LOOK_EVENTS == 0 and elapsed() >= self._ends):
             self.is_over = True
 
 
@@ -160,7 +161,7 @@ class Intake:
         self._judge_long = _Judge(runtime, self._long, self._turn_of_long)
         self._events: dict[int, int] = {}  # merchant id -> how many wait, judged or not
         self._all_events = 0
-        self._last_short = 0.0  # when a short call came, on the monotonic clock
+        self._last_short = 0.0  # when a short call came, by ``clock.elapsed``
         self._notes: dict[tuple[int, str], Difference] = {}
         self._left_out = 0  # notes that found no room
         self._noting: asyncio.Task[None] | None = None
@@ -168,12 +169,12 @@ class Intake:
     @property
     def has_short_about(self) -> bool:
         """Whether short calls came of late: one more is expected."""
-        return time.monotonic() - self._last_short < ABOUT_SECONDS
+        return elapsed() - self._last_short < ABOUT_SECONDS
 
     @property
     def was_away(self) -> bool:
         """Whether the database took nothing when it was last asked to, a moment ago."""
-        lately = time.monotonic() - LATELY_SECONDS
+        lately = elapsed() - LATELY_SECONDS
         return any(one.away_at is not None and one.away_at > lately for one in (self._short, self._long))
 
     @property
@@ -205,7 +206,7 @@ class Intake:
         flusher = self._short if is_short else self._long
         waiting = self._admit(Call(merchant, self._runtime.clock.now()), drafts, len(drafts), flusher)
         if is_short:
-            self._last_short = time.monotonic()
+            self._last_short = elapsed()
         (self._judge_short if is_short else self._judge_long).add(waiting)
         await _stored(waiting)
         outcomes = outcomes_of(self._runtime, waiting.call)
