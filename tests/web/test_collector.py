@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from time import monotonic
 from typing import Any
 
 import httpx
@@ -21,7 +20,7 @@ import pytest
 from tests.factories import Api, Merchant, new_merchant
 from tests.sessions import other_session
 from tracklayer.app import Application, build_app
-from tracklayer.clock import FrozenClock
+from tracklayer.clock import FrozenClock, elapsed
 from tracklayer.db.connection import connect, in_transaction, rows, run_in_db_thread
 from tracklayer.db.connection import database as pool
 from tracklayer.db.identities import Link, forget_browsers, hold_browsers, link_people
@@ -475,7 +474,7 @@ async def test_a_call_that_is_held_against_what_was_known_long_ago_is_late(
     ((key, named),) = directory._known.items()
     with monkeypatch.context() as patch:
         patch.setattr(collect, "KNOWN_SECONDS", 60.0)
-        directory._known[key] = replace(named, asked_at=monotonic() - LATE_SECONDS - 5)
+        directory._known[key] = replace(named, asked_at=elapsed() - LATE_SECONDS - 5)
         assert (await page.call(**body)).status_code == 503
     assert browsers() == [(browser_id, None)]
     assert "gclid" not in signals(browser_id)

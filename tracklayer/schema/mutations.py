@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -12,6 +11,7 @@ import strawberry
 from graphql import GraphQLError
 from strawberry import ID, Info
 
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import in_transaction, run_for_merchant
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.merchants import KeyHolder
@@ -144,7 +144,7 @@ class Mutation:
         holder = context.caller
         given = to_draft(input)
         found = await run_for_merchant(
-            partial(_identify, context.runtime, holder, time.monotonic()),
+            partial(_identify, context.runtime, holder, elapsed()),
             holder.merchant_id,
             given["browser_id"],
             given["user_data"],

@@ -341,7 +341,9 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
         named = personal_data.looked_at(merchant_id, wanted.event_ids) if wanted.event_ids else []
     wanted.bring(tale_of(one, countries) for one in named)
     yield Page(named, [], is_last=not wanted.tokens)
-    until, seen, before = (runtime.clock.now() + SETTLE, ""), {one.event_id for one in named}, set[str]()
+    seen, before = {one.event_id for one in named}, set[str]()
+    with bounded_read():
+        until = max((runtime.clock.now() + SETTLE, ""), personal_data.behind_all(merchant_id))
     while wanted.tokens:
         after = (BEGINNING, "")
         while True:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from typing import Any
 
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import in_transaction, run_in_db_thread
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
@@ -83,13 +84,13 @@ class _Turn:
     def __init__(self, seconds: float) -> None:
         self.is_over = False
         self._events = 0
-        self._looked = time.monotonic()
+        self._looked = elapsed()
         self._ends = self._looked + seconds
 
     def count(self) -> bool:
         """One event more. Whether it seems to have taken long."""
         self._events += 1
-        now = time.monotonic()
+        now = elapsed()
         took, self._looked = now - self._looked, now
         if now >= self._ends or self._events >= TURN_EVENTS:
             self.is_over = True
@@ -105,21 +106,21 @@ class Slow:
     """
 
     def __init__(self) -> None:
-        self.watched: dict[int, float] = {}  # merchant id -> until when it owes, on the monotonic clock
+        self.watched: dict[int, float] = {}  # merchant id -> until when it owes, by ``clock.elapsed``
         self.passes_until = 0.0  # when the next of them has a turn
 
     def owes(self, merchant_id: int) -> bool:
         """Whether it had so much of the loop that nobody is to wait there for its next request."""
-        return merchant_id in self.watched and self.watched[merchant_id] > time.monotonic()
+        return merchant_id in self.watched and self.watched[merchant_id] > elapsed()
 
     def watch(self, merchant_id: int) -> None:
-        now = time.monotonic()
+        now = elapsed()
         self.watched = {known: at for known, at in self.watched.items() if now - at < SLOW_WATCHED_SECONDS}
         self.watched[merchant_id] = now
 
     def note(self, merchant_id: int, took: float) -> bool:
         """Whether an event of one that is watched was slow. ``took``: of the processor, in seconds."""
-        now = time.monotonic()
+        now = elapsed()
         owed_until = max(now, self.watched[merchant_id])
         if took > SLOW_SECONDS:
             owed_until += SLOW_OWES * (took - SLOW_SECONDS)
@@ -163,7 +164,7 @@ class _Judge:
         turn, rest = _Turn(self._seconds()), 0.0
         while self._arrived and not turn.is_over:
             only = None
-            if self._slow.watched and (rest := self._slow.passes_until - time.monotonic()) > 0:
+            if self._slow.watched and (rest := self._slow.passes_until - elapsed()) > 0:
                 only = next((whose for whose in self._arrived.merchants() if not self._slow.owes(whose)), None)
                 if only is None:
                     break
@@ -230,7 +231,7 @@ class Intake:
         self._judge_long = _Judge(runtime, self._long, self._turn_of_long, self.slow)
         self._events: dict[int, int] = {}  # merchant id -> how many wait, judged or not
         self._all_events = 0
-        self._last_short = 0.0  # when a short call came, on the monotonic clock
+        self._last_short = 0.0  # when a short call came, by ``clock.elapsed``
         self._notes: dict[tuple[int, str], Difference] = {}
         self._left_out = 0  # notes that found no room
         self._noting: asyncio.Task[None] | None = None
@@ -238,12 +239,12 @@ class Intake:
     @property
     def has_short_about(self) -> bool:
         """Whether short calls came of late: one more is expected."""
-        return time.monotonic() - self._last_short < ABOUT_SECONDS
+        return elapsed() - self._last_short < ABOUT_SECONDS
 
     @property
     def was_away(self) -> bool:
         """Whether the database took nothing when it was last asked to, a moment ago."""
-        lately = time.monotonic() - LATELY_SECONDS
+        lately = elapsed() - LATELY_SECONDS
         return any(one.away_at is not None and one.away_at > lately for one in (self._short, self._long))
 
     @property
@@ -275,7 +276,7 @@ class Intake:
         flusher = self._short if is_short else self._long
         waiting = self._admit(Call(merchant, self._runtime.clock.now()), drafts, len(drafts), flusher)
         if is_short:
-            self._last_short = time.monotonic()
+            self._last_short = elapsed()
         (self._judge_short if is_short else self._judge_long).add(waiting)
         await _stored(waiting)
         outcomes = outcomes_of(self._runtime, waiting.call)
