@@ -18,6 +18,8 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tracklayer.domain.certificate import wrong_with_certificate
+
 TIMEOUT_SECONDS = 10  # of each step: who takes longer is in trouble, and the thread is wanted elsewhere
 # Of all steps up to the message itself, of the message, and of the farewell: a server that sends a line now and then ends none.
 WHOLE_SECONDS = 30.0
@@ -275,7 +277,9 @@ def _ended(text: bytes) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """The error's class and code. Never its words: a server likes to quote addresses."""
+    """The error's class and code, or what is wrong with a certificate. Never its words: a server likes to quote addresses."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate {wrong_with_certificate(error.verify_code)}"
     code = getattr(error, "smtp_code", None)
     return f"{type(error).__name__}{f' {code}' if code else ''}"
 
