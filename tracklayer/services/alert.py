@@ -18,7 +18,6 @@ from tracklayer.db.connection import after_commit, in_transaction
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.alert import AHEAD, REOPEN_WITHIN, AlertKind, Finding, Known, Severity, Step, Subject, next_step
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY
-from tracklayer.domain.node_id import node_id
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
@@ -138,7 +137,7 @@ def snooze_alert(
 
 def _remind(runtime: Runtime, row: AlertRow, at: datetime | None, now: datetime) -> None:
     """Takes back what was to be told of an open alert, and writes down when it is told again; None: not at all."""
-    url = alert_url(runtime.settings.public_url, row.merchant_id, row.alert_id)
+    url = channels.alert_url(runtime.settings.public_url, row.merchant_id, row.alert_id)
     channels.note_snooze(row, url, at, now)
     if runtime.settings.smtp_url is None:
         return
@@ -148,11 +147,6 @@ def _remind(runtime: Runtime, row: AlertRow, at: datetime | None, now: datetime)
         # A number as a change has, and no change: whoever follows the alerts has been told that it is open.
         number = alert_changes.next_number()
         alert_mails.insert_mails(row.merchant_id, row.alert_id, number, "open", due)
-
-
-def alert_url(public_url: str, merchant_id: int, alert_id: int) -> str:
-    """An alert's own page, which everything that tells of it links to."""
-    return f"{public_url}/notifications/{node_id('Alert', merchant_id, alert_id)}"
 
 
 def _steps(
@@ -261,5 +255,5 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
 def _note_channels(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: datetime) -> AlertRow:
     """Writes down what the channels are to be told; the alert."""
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
-    channels.note_alert(row, alert_url(runtime.settings.public_url, merchant_id, alert_id), state, now)
+    channels.note_alert(row, channels.alert_url(runtime.settings.public_url, merchant_id, alert_id), state, now)
     return row

@@ -33,9 +33,8 @@ from tracklayer.db.models import AlertRow, MerchantRow
 from tracklayer.domain.alert import Severity
 from tracklayer.domain.retry import doubling
 from tracklayer.runtime import Runtime
-from tracklayer.services.alert import alert_url
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.channels import told_of
+from tracklayer.services.channels import alert_url, told_of
 from tracklayer.services.mail import (
     WHOLE_SECONDS,
     FateUnknownError,
