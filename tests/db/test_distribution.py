@@ -55,7 +55,7 @@ TEXT = "tied to its merchant by a text of both, merchant_id || '/' || person, fo
 EXPLAINED: dict[str, str] = {
     "advice.advice_counts": COUNT,
     "alert_changes.purge_changes": ROUND,
-    "alert_mails.TAKE_NEXT": ROUND,
+    "alert_mails.NEXT_DUE": ROUND,
     "alert_mails.give_up_lost": ROUND,
     "alert_mails.mail_trouble": COUNT,
     "alert_mails.mails_unsent": COUNT,
