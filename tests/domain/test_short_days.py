@@ -193,3 +193,28 @@ def test_what_is_learned_is_kept_and_an_older_version_reads_of_it_what_is_sure()
     assert rhythm_of(kept) == replace(rhythm, rates=tuple(kept["all"]), usual=kept["usual"], events=1.0)
     del kept["all"]
     assert rhythm_of(kept).expected(last, last + WEEK) == 0.0
+
+
+def batches_on(days: Collection[int]) -> list[datetime]:
+    """Fifty events, one a minute, on some of the days before (1: the last)."""
+    return sorted(END - day * DAY + 9 * HOUR + n * MINUTE for day in days for n in range(50))
+
+
+def test_a_batch_that_was_missing_once_is_told_the_next_time() -> None:
+    minutes = batches_on([day for day in range(1, 29) if day != 12])
+    rhythm = of_all(minutes)
+    assert rhythm is not None
+    assert is_told_all(rhythm, minutes[-1] + MINUTE, END + 11 * HOUR)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_batches_that_come_every_few_days_are_given_more_time_than_they_ever_took(seed: int) -> None:
+    random, day, days = Random(seed), 1, []
+    while day < 29:
+        days.append(day)
+        day += random.randint(3, 7)
+    minutes = batches_on(days)
+    rhythm = of_all(minutes)
+    assert rhythm is not None
+    last = minutes[-1] + MINUTE
+    assert not is_told_all(rhythm, last, last + 7 * DAY)

@@ -127,7 +127,8 @@ class Rhythm:
     Minutes with an event are counted rather than events, so that a burst is one sign of life and not a thousand.
     ``usual``: how many such minutes its longest usual silence swallowed; see ``learn_rhythm``. ``events``: how many
     such a minute has on average. ``away``: spans, none of which overlap, in which nothing could come in, whatever was sent.
-    ``sure``: as ``rates``, without what may come in the hour before or after instead; empty: nothing may.
+    ``sure``: as ``rates``, without what may come in the hour before or after instead; empty: nothing may. ``clumps``: how
+    many such minutes of a day come or stay away together.
     """
 
     rates: tuple[float, ...]
@@ -135,6 +136,7 @@ class Rhythm:
     events: float = 1.0
     away: tuple[Away, ...] = ()
     sure: tuple[float, ...] = ()
+    clumps: float = 1.0
 
     def usually(self, start: datetime, end: datetime) -> float:
         """Minutes with an event that ``start`` to ``end`` has where all comes at its usual hour."""
@@ -144,9 +146,10 @@ class Rhythm:
         """Minutes with an event that ``start`` to ``end`` has at least, though all may come an hour sooner or later.
 
         That is what is ``sure`` in each hour, or all of the hours that lie inside with an hour to spare, whichever is more:
-        what moves from one hour to the next is not gone. What may have fallen into ``away`` is left out.
+        what moves from one hour to the next is not gone. Of the latter, what comes or stays away together counts as one, as
+        with a batch that is left out now and then. What may have fallen into ``away`` is left out.
         """
-        return max(self._hour_by_hour(start, end), self._inside(start + HOUR, end - HOUR))
+        return max(self._hour_by_hour(start, end), self._inside(start + HOUR, end - HOUR) / self.clumps)
 
     def _hour_by_hour(self, start: datetime, end: datetime) -> float:
         sure = self.sure or self.rates
@@ -252,12 +255,32 @@ def learn_rhythm(
     drawn = [_drawn(prior[place], found[place], weeks[place]) for place in range(WEEK_HOURS)]
     rates = tuple(min(60.0, rate) for rate in drawn)
     sure = tuple(min(60.0, _edged(drawn, prior, place)) for place in range(WEEK_HOURS))
-    rhythm = Rhythm(rates, away=tuple(away), sure=sure)
+    clumps = _clumps(hours, own, since, until, away)
+    rhythm = Rhythm(rates, away=tuple(away), sure=sure, clumps=clumps)
     swallowed = sorted(rhythm.expected(start, end) for start, end in gaps)
     usual = max(USUAL_AT_LEAST, swallowed[-2] if len(swallowed) > 1 else 0.0)
     if swallowed and usual < swallowed[-1] <= longest_within * usual:
         usual = swallowed[-1]
-    return Rhythm(rates, usual, sure=sure)
+    return Rhythm(rates, usual, sure=sure, clumps=clumps)
+
+
+def _clumps(
+    hours: Mapping[datetime, int], own: Sequence[float], since: datetime, until: datetime, away: Sequence[Away]
+) -> float:
+    """How much more than by chance a day differs from the same day of other weeks: Pearson's chi-square by its degrees of
+
+    freedom (the dispersion of quasi-Poisson models; McCullagh and Nelder 1989, "Generalized Linear Models", 4.5).
+    """
+    usual: defaultdict[date, float] = defaultdict(float)
+    found: defaultdict[date, int] = defaultdict(int)
+    at = _hour(since)
+    while at < until:
+        usual[at.date()] += own[hour_of_week(at)] * (1.0 - _overlap(at, at + HOUR, away) / HOUR)
+        found[at.date()] += hours.get(at, 0)
+        at += HOUR
+    days = [day for day in usual if usual[day]]
+    free = len(days) - len({day.weekday() for day in days})
+    return max(1.0, sum((found[day] - usual[day]) ** 2 / usual[day] for day in days) / max(1, free))
 
 
 def _overlap(start: datetime, end: datetime, away: Sequence[Away]) -> timedelta:

@@ -36,7 +36,7 @@ def rhythm_of(learned: dict[str, Any], away: Sequence[Away] = ()) -> Rhythm:
     """From what ``rhythm_json`` made, or an older version without ``events`` or ``all``."""
     sure = tuple(learned["rates"])
     rates = tuple(learned.get("all", sure))
-    return Rhythm(rates, learned["usual"], learned.get("events", 1.0), tuple(away), sure)
+    return Rhythm(rates, learned["usual"], learned.get("events", 1.0), tuple(away), sure, learned.get("clumps", 1.0))
 
 
 def rhythm_json(rhythm: Rhythm, until: datetime) -> dict[str, Any]:
@@ -45,6 +45,7 @@ def rhythm_json(rhythm: Rhythm, until: datetime) -> dict[str, Any]:
         "until": until.isoformat(),
         "rates": [round(rate, 4) for rate in rhythm.sure or rhythm.rates],  # an older version expects all of these
         "all": [round(rate, 4) for rate in rhythm.rates],
+        "clumps": round(rhythm.clumps, 3),
         "usual": round(rhythm.usual, 3),
         "events": round(rhythm.events, 2),
     }
