@@ -963,8 +963,8 @@ def test_a_span_without_an_api_that_ends_in_time_to_come_is_none(runtime: Runtim
     with in_transaction():
         execute(
             "INSERT INTO api_away (began_at, ended_at) VALUES "
-            "(clock_timestamp() - interval '3 hours', clock_timestamp() - interval '2 hours'), "
-            "(clock_timestamp() - interval '1 hour', clock_timestamp() + interval '1 day')"
+            "(statement_timestamp() - interval '3 hours', statement_timestamp() - interval '2 hours'), "
+            "(statement_timestamp() - interval '1 hour', statement_timestamp() + interval '1 day')"
         )
     turn(alone)
     with in_transaction():
