@@ -962,3 +962,67 @@ def test_no_channel_no_message_but_a_line_in_the_log(runtime: Runtime, caplog: p
 def _rows(sql: str) -> list[tuple[Any, ...]]:
     with in_transaction():
         return rows(sql)
+
+
+def test_a_clock_that_was_set_back_keeps_nothing_from_the_operator(runtime: Runtime, told: Receiver) -> None:
+    """A worker that died then does not live on until that time has come again, and what is over ends."""
+    api, scheduler, worker = man(runtime, "api"), man(runtime, "scheduler"), man(runtime, "worker")
+    turn(api, scheduler, worker)
+    pass_time(-86400)
+    turn(api, scheduler)  # dated back
+    pass_time(60)
+    turn(api, scheduler)
+    assert kinds(told) == [("no_worker", "open")]
+
+    told.status = 503
+    pass_time(-86400)  # also the alert, and each turn
+    man(runtime, "worker")
+    turn(api, scheduler)
+    pass_time(61)
+    worker = man(runtime, "worker")
+    turn(api, scheduler, worker)
+    told.status = 200
+    assert kinds(told) == [("no_worker", "open")]  # that it is over was not taken
+    pass_time(-86400)  # its second try, too
+    turn(api, scheduler, worker)
+    assert kinds(told)[-1] == ("no_worker", "resolved")
+    with in_transaction():
+        assert rows("SELECT count(*) FROM operator_messages WHERE told_at IS NULL") == [(0,)]
+
+
+def test_a_job_that_began_by_a_clock_ahead_counts_as_late_when_it_is(runtime: Runtime, told: Receiver) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    pass_time(600)
+    look(alone)
+    with in_transaction():
+        execute(
+            "UPDATE periodic_jobs SET begun_at = begun_at + interval '1 day', leased_until = clock_timestamp() + interval '1 day'"
+        )
+        execute("DELETE FROM operator_turns")
+    look(alone)
+    with in_transaction():
+        execute("UPDATE periodic_jobs SET begun_at = begun_at - interval '10 minutes'")
+    look(alone)
+    assert ("jobs_late", "open") in kinds(told)
+
+
+def test_a_span_without_an_api_that_ends_in_time_to_come_is_none(runtime: Runtime, told: Receiver) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    with in_transaction():
+        execute(
+            "INSERT INTO api_away (began_at, ended_at) VALUES "
+            "(statement_timestamp() - interval '3 hours', statement_timestamp() - interval '2 hours'), "
+            "(statement_timestamp() - interval '1 hour', statement_timestamp() + interval '1 day')"
+        )
+    turn(alone)
+    with in_transaction():
+        assert rows("SELECT ended_at - began_at FROM api_away") == [(timedelta(hours=1),)]
+
+
+def turn(*watchmen: Watchman) -> None:
+    """As ``look``, whose turn it is."""
+    for watchman in watchmen:
+        watchman.beat()
+    for watchman in watchmen:
+        watchman.look()
+        watchman.tell()

@@ -199,6 +199,7 @@ class Watchman:
             self._open_ids = watch_operator.open_ids()
             watch_operator.try_to_write()
         if self._is_settled() and watch_operator.take_look():
+            watch_operator.lead_back()
             facts = watch_operator.facts_now(
                 periodic(self._runtime.settings),
                 self._runtime.clock.now(),

@@ -15,6 +15,7 @@ SENDER_DIED = "SenderDied"  # says nothing of the server
 LOST_LATELY = timedelta(hours=1)
 # Of one alert's addresses the server may take one and refuse another, which is a wrong address.
 BESIDE = timedelta(minutes=1)
+AHEAD = timedelta(minutes=1)  # of a mail that was sent later nobody can know: a clock has been set back since
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,8 @@ def mails_unsent(now: datetime, within: timedelta) -> MailTrouble | None:
     if not trouble.failing and not trouble.lost:
         return None
     last_sent = rows(
-        "SELECT max(finished_at) FROM alert_mails WHERE due_at >= %s AND status = 'sent'", (now - timedelta(hours=25),)
+        "SELECT max(finished_at) FROM alert_mails WHERE due_at >= %s AND status = 'sent' AND finished_at <= %s",
+        (now - timedelta(hours=25), now + AHEAD),
     )[0][0]
     if last_sent is not None:
         if last_sent >= now - within:

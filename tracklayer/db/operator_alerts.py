@@ -194,18 +194,21 @@ def forget_old_alerts() -> int:
     return execute("DELETE FROM operator_alerts WHERE resolved_at < clock_timestamp() - %s", (KEPT,))
 
 
+# A turn that ends later than one that begins now was taken by a clock that has been set back since.
+_IS_TAKEN = "t.taken_until > clock_timestamp() AND t.taken_until <= clock_timestamp() + %(length)s"
+TAKE_TURN = f"""
+INSERT INTO operator_turns AS t (name, taken_until) VALUES (%(name)s, clock_timestamp() + %(length)s)
+ON CONFLICT (name) DO UPDATE SET taken_until = excluded.taken_until WHERE NOT ({_IS_TAKEN})
+RETURNING 1
+"""
+
+
 def take_turn(name: str, length: timedelta) -> bool:
     """True for one caller, who has so long until it is another's turn. Looking first writes nothing."""
-    if rows("SELECT 1 FROM operator_turns WHERE name = %s AND taken_until > clock_timestamp()", (name,)):
+    params: Any = {"name": name, "length": length}
+    if rows(f"SELECT 1 FROM operator_turns t WHERE name = %(name)s AND {_IS_TAKEN}", params):
         return False
-    return bool(
-        rows(
-            "INSERT INTO operator_turns AS t (name, taken_until) VALUES (%s, clock_timestamp() + %s) "
-            "ON CONFLICT (name) DO UPDATE SET taken_until = excluded.taken_until WHERE t.taken_until <= clock_timestamp() "
-            "RETURNING 1",
-            (name, length),
-        )
-    )
+    return bool(rows(TAKE_TURN, params))
 
 
 def set_turn(name: str, length: timedelta) -> None:

@@ -48,8 +48,9 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.destinations import invented_destinations
 from tracklayer.services.keys import look_at_keys
+from tracklayer.services.lead_back import EVERY, lead_watch_back
 from tracklayer.services.soundness import real_destinations
-from tracklayer.services.tell_operator import Notice, NotToldError, Teller
+from tracklayer.services.tell_operator import LONGEST_PAUSE, SENDING, Notice, NotToldError, Teller
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,7 @@ TURN = timedelta(seconds=5)  # of the look: whoever has it may die with it
 CALM = timedelta(seconds=20)
 QUEUE_TURN = timedelta(seconds=15)  # it goes over all destinations that have something waiting
 QUEUE_SECONDS = 3.0  # for the look at what waits
-SENDING = timedelta(seconds=60)  # a message is over, taken or not, in two thirds of that
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
+FIRST_PAUSE = timedelta(seconds=5)
 LATE = timedelta(days=1)  # what was over longer ago is no news
 MESSAGES = 20  # of one look
 PING = timedelta(seconds=60)
@@ -276,6 +276,17 @@ def take_queue_look() -> bool:
     """Whether this look is one at what waits, too. Raises DatabaseAwayError."""
     with in_transaction():
         return db.take_turn("queue", QUEUE_TURN)
+
+
+def lead_back() -> None:
+    """Once a minute over all processes: by a clock that was ahead nobody counts as living, nor is anything told later.
+
+    Raises DatabaseAwayError.
+    """
+    with in_transaction():
+        is_turn = db.take_turn("lead back", EVERY)
+    if is_turn:
+        lead_watch_back()
 
 
 def forget_the_old() -> None:
