@@ -2087,3 +2087,66 @@ def test_what_is_not_available_is_no_name(name: str, text: str) -> None:
     found = taken(draft(user_data={name: text}))
     assert getattr(found.event.user_data, name) is None
     assert [one.code for one in found.warnings] == ["IDENTIFIER_PLACEHOLDER"]
+
+
+_QUERY = ("order=1", "gclid=EAIa", "first_name=Jane", "last_name=Doe", "order_id=4111111111111111", "note=O'Brien")
+
+
+@pytest.mark.parametrize(
+    "ampersand", ["&amp;", "&#038;", "&#38;", "&#x26;", "&#X26;", "&amp;amp;", "&amp;#038;"], ids=lambda text: text
+)
+def test_an_address_that_was_escaped_for_html_is_read_as_the_one_it_is(ampersand: str) -> None:
+    plain = f"https://shop.example.com/ok?{'&'.join(_QUERY)}"
+    escaped = f"https://shop.example.com/ok?{ampersand.join(_QUERY)}"
+    found = taken(draft(event_source_url=escaped))
+    assert found.event.event_source_url == plain
+    assert (found.event, found.warnings[1:]) == taken(draft(event_source_url=plain))[:2]
+    assert (found.unusable, found.gone) == ((), ())
+    assert [found.warnings[0].code, found.warnings[0].message] == [
+        "IDENTIFIER_MALFORMED",
+        "event_source_url holds escapes of HTML, such as &amp; for &. It is read without them.",
+    ]
+
+
+def test_what_else_html_escapes_is_read_too() -> None:
+    escaped = "https://shop.example.com/ok?q=O&#039;Brien&amp;w=&quot;x&quot;&amp;gclid=EAIa"
+    assert taken(draft(event_source_url=escaped)).event.event_source_url == (
+        'https://shop.example.com/ok?q=O\'Brien&w="x"&gclid=EAIa'
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "a=1&amp=2",
+        "a=1&copy=2&lt=3",
+        "q=AT%26amp%3BT",
+        "a=1;b=2",
+        "a=1&#038",
+        "a=1&#top",
+        "a=1&amplitude=3;4",
+        "q=&quot;",
+    ],
+)
+def test_an_address_that_is_right_as_it_is_stays(query: str) -> None:
+    url = f"https://shop.example.com/ok?{query}"
+    found = taken(draft(event_source_url=url))
+    assert (found.event.event_source_url, found.warnings) == (url, ())
+
+
+@pytest.mark.parametrize("ampersand", ["&amp;", "&#038;"])
+@pytest.mark.parametrize("parameter", ["cvv=123", "note=4111111111111111", "q=4111+1111+1111+1111"])
+def test_an_escape_of_html_hides_no_card(ampersand: str, parameter: str) -> None:
+    for url in (f"?a=1{ampersand}{parameter}", f"?{parameter}{ampersand}a=1"):
+        assert refused(draft(event_source_url=f"https://shop.example.com/ok{url}")) == [
+            ("CARD_DATA", "event_source_url")
+        ]
+
+
+def test_an_escape_of_html_hides_no_address_elsewhere() -> None:
+    url = "https://shop.example.com/ok?a=1&amp;b=2&#039;&amp;c=3"
+    found = taken(draft(event_source_url=url, custom_data={"content_name": "jane%40example.com"}))
+    assert [(one.code, one.field[-1]) for one in found.warnings] == [
+        ("IDENTIFIER_MALFORMED", "event_source_url"),
+        ("PERSONAL_DATA", "content_name"),
+    ]

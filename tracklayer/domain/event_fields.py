@@ -125,6 +125,9 @@ class FieldReader:
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
         self.unusable.append(path)
 
+    def mended(self, path: tuple[str, ...], what: str) -> None:
+        self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), f" {what}"))
+
     def left(self, path: tuple[str, ...], what: str) -> None:
         rest = f" {what}. The event is taken without it."
         self.gone.append(path)
@@ -258,8 +261,7 @@ class FieldReader:
         if text is None or is_blank(text):
             return None
         if name == "external_id" and not text.isascii() and (seen := without_invisible(text)) != text:
-            rest = " holds characters that nobody sees. It is read without them."
-            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+            self.mended(path, "holds characters that nobody sees. It is read without them.")
             text = seen
         if len(text) > identifiers.MAX_IDENTIFIER:
             self.too_long(path, identifiers.MAX_IDENTIFIER)
@@ -282,8 +284,7 @@ class FieldReader:
             if not alone or identifiers.stands_for_none(name, alone):
                 self.absent(path)
                 return None
-            rest = " was copied with its name or quotation marks. It is read without them."
-            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+            self.mended(path, "was copied with its name or quotation marks. It is read without them.")
             text = alone
         if name == "gclid" and (cookie := _GCLID_COOKIE.fullmatch(text.strip())):
             return cookie[1]

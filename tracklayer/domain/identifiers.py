@@ -7,6 +7,7 @@ everyone but its owner is checked for spaces alone.
 
 from __future__ import annotations
 
+import html
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
@@ -48,6 +49,8 @@ _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
 _HOST_AND_MORE = re.compile(r"((?:(?:https?:)?//)?+[^\s/?#]+)([/?#].*)", re.IGNORECASE | re.DOTALL)
 _BLANK = re.compile(r"\s")
+# As PHP's htmlspecialchars() and WordPress's esc_url() write what an attribute of HTML cannot hold, once or again and again.
+_ESCAPED = re.compile(r"&(?:amp;)*((?:amp|apos|quot|lt|gt|#0*(?:34|38|39|60|62)|#[xX]0*(?:22|26|27|3[cCeE]));)")
 # What may stand for a value, or be the digest of nothing, is looked at closely: ``normalise`` knows them all.
 _NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|--?)[\"']*\Z|[0-9a-f]{64})(?=[A-Za-z0-9.-]))"
 _NO_NAME = r"(?![A-Za-z_]{3,10}[0-9]?=)"  # of a parameter or a cookie: see ``without_name``
@@ -185,10 +188,20 @@ def is_web_url(value: str) -> bool:
         return False
 
 
-def web_url(value: str) -> str | None:
-    """An absolute http or https URL; one without a scheme that begins with a host gets ``https://``, and blanks behind the host
-    are percent-encoded, as browsers have them. None: it is none.
+def unescaped_url(value: str) -> str:
+    """An address as a browser reads it where it stands in HTML: ``&`` for ``&amp;`` and ``&#038;``. No address that is right as it is
+    changes.
     """
+    if "&amp;" not in value and "&#" not in value:
+        return value
+    return _ESCAPED.sub(lambda found: html.unescape(f"&{found[1]}"), value)
+
+
+def web_url(value: str) -> str | None:
+    """An absolute http or https URL; one without a scheme that begins with a host gets ``https://``, blanks behind the host
+    are percent-encoded, as browsers have them, and escapes of HTML are read. None: it is none.
+    """
+    value = unescaped_url(value)
     if is_web_url(value):
         return value
     text = bare(value)
