@@ -583,3 +583,34 @@ def test_what_only_stands_for_a_value_is_none(platform: str, value: str) -> None
     fields = mapper_for(platform).normalise
 
     assert [field for field in fields if normalise_value(platform, field, value, {}) is not None] == []
+
+
+_OF_OTHERS = [
+    (platform, setting.name, next(iter(setting.example.values())))
+    for platform in PLATFORMS
+    for setting in mapper_for(platform).settings
+    if setting.kind is SettingKind.MAP and setting.others and setting.keys == "Event name"
+]
+
+
+@pytest.mark.parametrize(("platform", "setting", "place"), _OF_OTHERS)
+def test_what_may_be_a_refund_goes_to_no_place_that_was_made_for_all_other_events(
+    platform: str, setting: str, place: Any
+) -> None:
+    mapper = mapper_for(platform)
+
+    def found(name: str, *names: str) -> Mapped | Refused:
+        settings = {**example_settings(mapper), setting: dict.fromkeys(names, place)}
+        return mapper.map_event(read({**PURCHASE, "event_name": name}, settings), settings, NOW)
+
+    refused = found("store/order/refund/created", "*")
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.field) == (DropReason.UNSUPPORTED_EVENT, "event_name")
+    assert refused.message == (
+        f"its name may be a refund's, which * does not take: send Refund, or name it in {setting} where it is none"
+    )
+    assert isinstance(found("refund_policy_read", "*"), Mapped)
+    assert isinstance(found("store/order/refund/created", "*", "store/order/refund/created"), Mapped)
+    certain = found("order_refunded", "*")
+    assert isinstance(certain, Refused)
+    assert "may be a refund" not in certain.message

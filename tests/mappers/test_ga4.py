@@ -631,6 +631,15 @@ def test_what_another_script_adds_to_a_name_is_not_overheard(name: str, sent_as:
     assert MAPPER.copy_memory(name, "website") is None
 
 
+def test_what_may_be_a_refund_adds_no_value() -> None:
+    given = {"order_id": "1", "value": 25, "currency": "USD"}
+    result = mapped(lead(event_name="store/order/refund/created", custom_data=given))
+    assert result.item["events"][0]["name"] == "store_order_refund_created"
+    assert "value" not in params(result)
+    assert ("value", "custom_data.value") in left_out(result)
+    assert params(mapped(lead(event_name="refund_policy_read", custom_data=given)))["value"] == 25
+
+
 def test_the_value_of_a_refund_is_sent_without_its_minus() -> None:
     result = mapped(lead(event_name="Refund", custom_data={"order_id": "1", "value": "-20.00", "currency": "USD"}))
     assert params(result)["value"] == 20

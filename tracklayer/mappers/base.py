@@ -319,6 +319,12 @@ class Verdicts(list[RuleVerdict]):
         """Of an event that the platform, or this destination, has no name for."""
         return self.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
 
+    def refuse_among_others(self, setting: str) -> Refused:
+        """Of what may be a refund, which ``*`` of a setting does not take."""
+        return self.refuse_name(
+            f"its name may be a refund's, which * does not take: send Refund, or name it in {setting} where it is none"
+        )
+
     def page_of(self, event: Event, rule: str = "event_source_url") -> str | None:
         """The address of the event's page; None, which is said, for what is none."""
         url = event.event_source_url

@@ -27,7 +27,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, Event
-from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address, usable, web_url
 from tracklayer.domain.personal import without_personal_url
 from tracklayer.domain.values import read_decimal
@@ -187,6 +187,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if is_refund(event.event_name, settings.get("event_names") or ()):
         message = "the Conversions API has no refund: it would be counted as one more conversion"
         return verdicts.refuse_name(message)
+    if is_refund_among_others(event.event_name, settings.get("event_names") or {}):
+        return verdicts.refuse_among_others("event_names")
     is_page = event.event_name == "PageView"
     if is_page:
         verdicts.ok(_NAME_PAGE)
