@@ -37,6 +37,7 @@ from tracklayer.domain.json_text import read_json
 from tracklayer.domain.normalise import Matchable, sha256_hex
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.read_event import ReadEvent, read_event, readable_event_id
+from tracklayer.domain.shown import COOKIES, PARAMETERS
 from tracklayer.domain.values import read_decimal, read_instant, write_instant
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -2035,6 +2036,30 @@ def test_an_address_on_the_internet_is_not(address: str) -> None:
         ("sc_click_id", "ScCid=abc-1", "abc-1"),
         ("ttp", "_ttp=abc-1; _ga=GA1.1.5.6", "abc-1"),
         ("rdt_uuid", "_rdt_uuid=1.550e8400-e29b-41d4-a716-446655440000", "1.550e8400-e29b-41d4-a716-446655440000"),
+        ("rdt_cid", "_rdt_cid=5551234567890", "5551234567890"),
+        ("epik", "_epik=dj0yJnU9", "dj0yJnU9"),
+        ("sc_click_id", "_scclid=abc-1", "abc-1"),
+        ("sc_click_id", "_sccid=abc-1", "abc-1"),
+        ("sc_click_id", "ScCid: abc-1", "abc-1"),
+        ("sc_cookie1", "sc_cookie1=abc-1", "abc-1"),
+        ("li_fat_id", "_li_fat_id=abc-1", "abc-1"),
+        ("ttclid", "ttclid:E.C.P.abc", "E.C.P.abc"),
+        ("twclid", "_twclid=23abc", "23abc"),
+        ("twclid", '{"pv":1,"twclid":"23abc"}', "23abc"),
+        ("twclid", "_twclid=%7B%22pv%22%3A1%2C%22twclid%22%3A%2223abc%22%7D", "23abc"),
+        ("gclid", "_gcl_aw=GCL.1794000000.Cj0_x", "Cj0_x"),
+        ("wbraid", "_gcl_gb=GCL.1794000000.Cj0_x", "Cj0_x"),
+        ("gbraid", "_gcl_ag=2.1.kCj0_x$i1794000000", "Cj0_x"),
+        ("gclid", "https://shop.example.com/?utm_source=google&gclid=Cj0_x#top", "Cj0_x"),
+        ("gclid", "https%3A%2F%2Fshop.example.com%2F%3Fgclid%3DCj0_x%26a%3D1", "Cj0_x"),
+        ("gclid", "gclid%3DCj0_x", "Cj0_x"),
+        ("msclkid", "_uetmsclkid=_uet0123456789abcdef0123456789abcdef", "_uet0123456789abcdef0123456789abcdef"),
+        ("fbp", "_fbp=fb.1.1794000000000.1116446470", "fb.1.1794000000000.1116446470"),
+        ("fbp", "_ga=GA1.1.5.6; _fbp=fb.1.1794000000000.1116446470; a=b", "fb.1.1794000000000.1116446470"),
+        ("fbp", '"fb.1.1794000000000.1116446470"', "fb.1.1794000000000.1116446470"),
+        ("fbc", "_fbc=fb.1.1794000000000.IwAR2", "fb.1.1794000000000.IwAR2"),
+        ("fbc", "'fb.1.1794000000000.IwAR2'", "fb.1.1794000000000.IwAR2"),
+        ("browser_id", "_tlb=0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
     ],
 )
 def test_a_click_id_is_read_without_what_was_copied_with_it_and_that_is_told(name: str, text: str, read: str) -> None:
@@ -2047,18 +2072,47 @@ def test_a_click_id_is_read_without_what_was_copied_with_it_and_that_is_told(nam
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("fbclid", "IwAR0"), ("gclid", "Cj0KCQ="), ("epik", "dj0yJnU9="), ("li_fat_id", "gclid=x")]
+    ("name", "text"),
+    [
+        *(("fbclid", "IwAR0"), ("gclid", "Cj0KCQ="), ("epik", "dj0yJnU9="), ("li_fat_id", "gclid=x")),
+        *(("ttclid", "abc:def"), ("epik", "a%2Fb"), ("twclid", "xgclid=1"), ("rdt_cid", "cid=1"), ("gbraid", "2.1.k")),
+    ],
 )
 def test_nothing_else_is_taken_off_a_click_id(name: str, text: str) -> None:
     found = taken(draft(user_data={name: text}))
     assert (getattr(found.event.user_data, name), found.warnings) == (text, ())
 
 
-@pytest.mark.parametrize("text", ["gclid=", "gclid=null", "?gclid={gclid}&x=1", "''"])
+@pytest.mark.parametrize(
+    "text", ["gclid=", "gclid=null", "?gclid={gclid}&x=1", "''", "_gcl_aw=", "GCL.1794000000.null"]
+)
 def test_the_name_of_a_click_id_alone_stands_for_none(text: str) -> None:
     found = taken(draft(user_data={"gclid": text}))
     assert found.event.user_data.gclid is None
     assert [one.code for one in found.warnings] == ["IDENTIFIER_PLACEHOLDER"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("wbraid", "GCL.1794000000.Cj0_x"), ("gbraid", "2.1.kCj0_x$i1794000000"), ("gclid", "2.1.kCj0_x$i1794000000$u5")],
+)
+def test_a_click_id_is_read_out_of_the_cookie_of_googles_tag(name: str, text: str) -> None:
+    found = taken(draft(user_data={name: text}))
+    assert (getattr(found.event.user_data, name), found.warnings) == ("Cj0_x", ())
+
+
+@pytest.mark.parametrize("name", ["gclid", "ttclid", "epik", "twclid", "li_fat_id"])
+def test_an_address_without_a_click_id_is_none(name: str) -> None:
+    found = taken(draft(user_data={name: "https://shop.example.com/?utm_source=x"}))
+    assert found.unusable == (("user_data", name),)
+
+
+def test_every_name_that_the_collector_knows_comes_off() -> None:
+    read_elsewhere = {"ga_client_id"}  # see ``google_tag``
+    names = {(form.kind, name) for known in (PARAMETERS, COOKIES) for name, form in known.items()}
+    for kind, name in names:
+        if kind not in read_elsewhere:
+            assert identifiers.without_name(kind, f"{name}=abc") == "abc", name
 
 
 @pytest.mark.parametrize("text", ["_ga_ABC=GS1.1.1795182000.5", "0.0", "555.666.", "my-GA1.1.5.6", "a:b"])

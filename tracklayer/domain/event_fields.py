@@ -266,6 +266,12 @@ class FieldReader:
         if len(text) > identifiers.MAX_IDENTIFIER:
             self.too_long(path, identifiers.MAX_IDENTIFIER)
             return None
+        if (alone := identifiers.without_name(name, text)) is not None:
+            text = alone
+        text = identifiers.out_of_cookie(name, text) or text
+        if not text:
+            self.absent(path)
+            return None
         if len(text) >= 64 and (digest := normalise.digest_in(text)) is not None:
             if digest in normalise.digests_of_nothing():
                 self.absent(path)
@@ -280,14 +286,8 @@ class FieldReader:
         if name == "zip" and (digits := identifiers.zip_of_table(text)) is not None:
             self.read_as_digits(path)
             return digits
-        if (alone := identifiers.without_name(name, text)) is not None:
-            if not alone or identifiers.stands_for_none(name, alone):
-                self.absent(path)
-                return None
+        if alone is not None:
             self.mended(path, "was copied with its name or quotation marks. It is read without them.")
-            text = alone
-        if name == "gclid" and (cookie := _GCLID_COOKIE.fullmatch(text.strip())):
-            return cookie[1]
         wanted = identifiers.FORMATS.get(name)
         if wanted is not None and not wanted.is_right(text):
             if name == "client_ip" and identifiers.is_ip(text):
@@ -581,7 +581,6 @@ _CONTACT_IN = {
 }
 _CONTACT_AS_ID = " The event is taken, and platforms get it as SHA-256 only, or not at all."
 _LONGEST = 10**MAX_EVENT_ID  # of numbers that are read as ids
-_GCLID_COOKIE = re.compile(r"(?:1\.[0-9]\.k?)?GCL\.[0-9]{10}\.([!-~]+)")  # _gcl_aw, as gtag writes it
 
 
 def digits_of(value: Any) -> str | None:
