@@ -808,6 +808,52 @@ def test_an_unknown_field_of_a_basket_line_is_named_with_its_number() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        *[({key: "A"}, ", did you mean id?") for key in ("sku", "SKU", "ID", "Id", "item_id", "itemId", "product_id")],
+        *[({key: "A"}, ", did you mean id?") for key in ("variant_id", "productId", "contentId", "article_number")],
+        ({"code": "A"}, "; its id is missing, which says what was bought."),
+        ({"id": "A", "sku": "B"}, ": take it out."),
+        ({"id": "A", "colour": "red"}, ": take it out."),
+        ({"id": "A", "variant_id": "B"}, ", did you mean variant?"),
+        *[
+            ({"id": "A", key: 5}, ", did you mean item_price?")
+            for key in ("price", "unit_price", "itemPrice", "Item_Price")
+        ],
+        ({"id": "A", "qty": 5}, ", did you mean quantity?"),
+        ({"id": "A", "name": "Mug"}, ", did you mean title?"),
+    ],
+)
+def test_what_is_said_of_a_field_of_a_line_does_not_empty_the_basket(line: dict[str, Any], hint: str) -> None:
+    (problem,) = problems_of(draft_with("custom_data.contents", [line]))
+    (key,) = [key for key in line if key != "id"]
+    where = "custom_data.contents.0"
+    assert (problem.code, problem.field[-1]) == ("UNKNOWN_FIELD", key)
+    assert problem.message == f"{where}.{key} is not a field of {where}{hint}"
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ({"timestamp": 1, "occurred_at": None}, "occurred_at"),
+        ({"EVENT_ID": "1", "event_id": None}, "event_id"),
+        ({"name": "Purchase", "event_name": None}, "event_name"),
+        ({"custom_data": {"items": []}}, "contents"),
+        ({"custom_data": {"total": 5}}, "value"),
+    ],
+)
+def test_a_field_by_another_word_is_named_by_its_own(given: dict[str, Any], near: str) -> None:
+    whole = {name: value for name, value in draft(**given).items() if value is not None}
+    (problem,) = [one for one in problems_of(whole) if one.code == "UNKNOWN_FIELD"]
+    assert problem.message.endswith(f", did you mean {near}?")
+
+
+def test_a_field_that_is_there_is_not_what_another_word_stands_for() -> None:
+    (problem,) = problems_of(draft(timestamp=1))
+    assert problem.message == "timestamp is not a field of an event; custom_data.properties takes fields of your own."
+
+
+@pytest.mark.parametrize(
     "key", ["jane@example.com", "+1 650 555 0123", "x" * 65, "a b", "", "\x00", "\ud800", "ключ"], ids=ascii
 )
 def test_a_key_that_is_no_plain_word_is_not_echoed(key: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -63,9 +63,38 @@ def read_identifier(name: str, value: str) -> str | None:
     return None if text is None or (name in PERSON_WITHOUT_CONTACT and holds_contact(text)) else text
 
 
+# As shops, tags and platforms call what the data model has another word for; of several the first that an object has.
+_OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys("sku productid productsku itemid itemsku contentid articlenumber".split(), ("id",)),
+    "variantid": ("id", "variant"),
+    **dict.fromkeys("price unitprice productprice".split(), ("item_price",)),
+    "amount": ("item_price", "value"),
+    "qty": ("quantity",),
+    "name": ("title", "event_name"),
+    **dict.fromkeys("total revenue".split(), ("value",)),
+    "transactionid": ("order_id",),
+    **dict.fromkeys("items products lineitems".split(), ("contents",)),
+    **dict.fromkeys("time timestamp eventtime".split(), ("occurred_at",)),
+}
+
+
+def _form(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
 @lru_cache(maxsize=1024)  # the same slip in every event of a shop
 def _nearest(key: str, names: tuple[str, ...]) -> str | None:
-    return next(iter(difflib.get_close_matches(key, names, n=1, cutoff=0.6)), None)
+    forms = {_form(name): name for name in names}
+    return next((forms[form] for form in difflib.get_close_matches(_form(key), forms, n=1, cutoff=0.6)), None)
+
+
+def _meant(key: str, names: Sequence[str], given: Container[str]) -> str | None:
+    """The field that a key stands for; None where it is in the object itself."""
+    form = _form(key)
+    if form in _OTHER_WORDS and form not in map(_form, names):
+        words = [_form(word) for word in _OTHER_WORDS[form]]
+        return next((name for name in names if _form(name) in words and name not in given), None)
+    return _nearest(key, tuple(names))
 
 
 def shown_name(key: str) -> str:
@@ -74,13 +103,16 @@ def shown_name(key: str) -> str:
     return key if is_plain else "(a key)"
 
 
-def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Problem:
-    """What is wrong with a field that is none of ``names``, which those of ``at`` are."""
+def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str], given: Container[str]) -> Problem:
+    """What is wrong with a field that is none of ``names``, which those of ``at`` are. ``given``: all that stand beside it."""
     shown = shown_name(key)
-    near = _nearest(key, tuple(names)) if shown == key else None
+    near = _meant(key, names, given) if shown == key else None
     hint: tuple[Part, ...] = ("; ", Name(("custom_data", "properties")), " takes fields of your own.")
     if near:
         hint = (", did you mean ", Name((near,)), "?")
+    elif at[1:2] == ("contents",):  # among the event's own properties nothing would be left that says what was bought
+        missing = "id" not in given
+        hint = ("; its id is missing, which says what was bought.",) if missing else (": take it out.",)
     what = f"{shown} is not a field of "
     where: tuple[Part, ...] = (Name(at), ".", what, Name(at)) if at else (what, "an event")
     return Problem.said((*at, shown), "UNKNOWN_FIELD", *where, *hint)
@@ -165,7 +197,7 @@ class FieldReader:
     def known(self, at: tuple[str, ...], given: Mapping[str, Any], names: Sequence[str]) -> None:
         unknown = (key for key in given if key not in names)
         if len(self.problems) < MAX_PROBLEMS:
-            self.problems += [unknown_field(at, str(key), names) for key in islice(unknown, MAX_UNKNOWN)]
+            self.problems += [unknown_field(at, str(key), names, given) for key in islice(unknown, MAX_UNKNOWN)]
 
     def mapping(
         self, at: tuple[str, ...], given: Mapping[str, Any], name: str, *, required: bool = False
