@@ -2250,3 +2250,35 @@ def test_an_escape_of_html_hides_no_address_elsewhere() -> None:
         ("IDENTIFIER_MALFORMED", "event_source_url"),
         ("PERSONAL_DATA", "content_name"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "read"),
+    [
+        ("last_name", "O&#039;Brien", "O'Brien"),
+        ("last_name", "O&#8217;Brien", "O\u2019Brien"),
+        ("first_name", "J&uuml;rgen", "Jürgen"),
+        ("city", "K&amp;ouml;ln", "Köln"),
+        ("street", "1 Main St &amp; 5th", "1 Main St & 5th"),
+        ("company_name", "Bang &amp; Olufsen", "Bang & Olufsen"),
+    ],
+)
+def test_words_of_a_person_that_were_escaped_for_html_are_read_as_they_are(name: str, text: str, read: str) -> None:
+    found = taken(draft(user_data={name: text}))
+    assert getattr(found.event.user_data, name) == read
+    assert [one.message for one in found.warnings] == [
+        f"user_data.{name} holds escapes of HTML, such as &amp; for &. It is read without them."
+    ]
+
+
+def test_an_email_that_was_escaped_for_html_is_the_one_it_is() -> None:
+    found = taken(draft(user_data={"email": "o&#039;brien@example.com"}))
+    assert found.event.user_data.email == Matchable.read("o'brien@example.com")
+
+
+@pytest.mark.parametrize(
+    "text", ["Bang & Olufsen", "A&B; C", "&#52;&#53;", "&#0;&#xD800;&nbsp;", "jane&#64;x", "R&amp"]
+)
+def test_words_that_are_no_escape_of_html_stay(text: str) -> None:
+    found = taken(draft(user_data={"company_name": text}))
+    assert (found.event.user_data.company_name, found.warnings) == (text, ())

@@ -298,6 +298,9 @@ class FieldReader:
         if len(text) > identifiers.MAX_IDENTIFIER:
             self.too_long(path, identifiers.MAX_IDENTIFIER)
             return None
+        if (plain := identifiers.unescaped_words(name, text)) != text:
+            self.mended(path, "holds escapes of HTML, such as &amp; for &. It is read without them.")
+            text = plain
         if (alone := identifiers.without_name(name, text)) is not None:
             text = alone
         text = identifiers.out_of_cookie(name, text) or text

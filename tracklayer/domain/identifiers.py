@@ -151,7 +151,7 @@ def is_ip(value: str) -> bool:
 
 
 # Texts as people and shops write them: neither a digest nor what only stands for a value.
-_EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan|[Nn]/[Aa])\Z)[^\W_].{0,62}")
+_EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan|[Nn]/[Aa])\Z)[^\W_][^&\n]{0,62}")
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
 # Neither a placeholder nor anything around it, nor a character that nobody sees.
 _EVERYDAY_ID = re.compile(
@@ -186,6 +186,23 @@ def is_web_url(value: str) -> bool:
         return bool(urlsplit(value).hostname)
     except ValueError:
         return False
+
+
+_ENTITY = re.compile(r"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+
+
+def unescaped_words(name: str, value: str) -> str:
+    """Words of a person, or the address, as they are where they stand in HTML: ``O'Brien`` for ``O&#039;Brien``. Of entities only
+    letters are read, and the signs that have to be escaped there.
+    """
+    if "&" not in value or (name not in WORDS and name != "email"):
+        return value
+    return _ENTITY.sub(_unescaped, value)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    sign = html.unescape(f"&{found[1]};")
+    return sign if len(sign) == 1 and (sign.isalpha() or sign in "&'\"<>\u2019") else found[0]
 
 
 def unescaped_url(value: str) -> str:
