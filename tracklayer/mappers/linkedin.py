@@ -177,6 +177,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     "504": _TEMPORARY,
 }
 _TOKEN_CODES = {65600: "INVALID_ACCESS_TOKEN", 65601: "REVOKED_ACCESS_TOKEN", 65602: "EXPIRED_ACCESS_TOKEN"}
+_PROPERTIES = frozenset({"acxiom_id", "gaid", "lead_urn", "company_name", "job_title"})  # that LinkedIn has fields for
 _FAULT_OF_AN_EVENT = frozenset({400, 404, 413, 422})  # the whole batch is refused and nothing of it stored
 
 _RULE_OK = RuleVerdict("event_name", True, "has a conversion rule", "event_name")
@@ -224,6 +225,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     value = _conversion_value(event.custom_data, verdicts)
     if value:
         item["conversionValue"] = value
+    verdicts.own_left_out(event.custom_data.properties, "LinkedIn", _PROPERTIES)
     item["eventId"] = event.event_id
     item["user"] = user
     return Mapped(item, tuple(verdicts))

@@ -87,6 +87,10 @@ _PAGE_TYPES = {
     "Search": "searchresults",
 }
 _PAGE_KINDS = frozenset({"home", "product", "category", "searchresults", "cart", "purchase", "other"})
+_PROPERTIES = frozenset(  # that Microsoft has fields for
+    "uetvid idfa gaid referrer_url page_load_id page_title keywords page_type event_value event_category event_label "
+    "ecomm_category".split()
+)
 _WITH_TOTAL = frozenset({"Purchase", "AddToCart", "InitiateCheckout", "AddPaymentInfo"})
 
 MAX_AGE = timedelta(days=7)
@@ -451,6 +455,7 @@ def _custom_data(event: Event, verdicts: Verdicts, *, is_page: bool) -> dict[str
         field = "custom_data.properties.page_type"
         verdicts.left_out("page_type", field, "left out: not one of Microsoft's page types")
         kind = None
+    verdicts.own_left_out(properties, "Microsoft", _PROPERTIES)
     goal_value = read_decimal(properties.get("event_value"))
     if goal_value is None and is_given(properties.get("event_value")):
         verdicts.left_out("event_value", "custom_data.properties.event_value", "left out: not a number")

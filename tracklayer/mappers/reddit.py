@@ -251,6 +251,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if user:
         item["user"] = user
     details = _metadata(event.custom_data, kind["tracking_type"], verdicts)
+    verdicts.own_left_out(event.custom_data.properties, "Reddit")
     item["metadata"] = {"conversion_id": event.event_id, **details}
     return Mapped(item, tuple(verdicts))
 

@@ -472,8 +472,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
         field = "custom_data.properties.delivery_category"
         verdicts.left_out("delivery_category", field, "left out: not in_store, curbside or home_delivery")
         handed_over = None
-    if given.properties.keys() - _PROPERTIES:
-        verdicts.left_out("properties", "custom_data.properties", "left out: Snapchat has no place for own properties")
+    verdicts.own_left_out(given.properties, "Snapchat", _PROPERTIES)
     categories = dict.fromkeys(content.category for content in given.contents if content.category)
     return omit_empty(
         {

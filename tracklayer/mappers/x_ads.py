@@ -355,6 +355,7 @@ def _details(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
         message = "prices left out: without a currency X would count US dollars"
         verdicts.left_out("contents", "custom_data.contents", message)
     description = given.properties.get("description")
+    verdicts.own_left_out(given.properties, "X", ("description",))
     return omit_empty(
         {
             "value": _money(given.value) if has_currency else None,
