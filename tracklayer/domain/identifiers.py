@@ -53,7 +53,7 @@ _BLANK = re.compile(r"\s")
 _ESCAPED = re.compile(r"&(?:amp;)*((?:amp|apos|quot|lt|gt|#0*(?:34|38|39|60|62)|#[xX]0*(?:22|26|27|3[cCeE]));)")
 # What may stand for a value, or be the digest of nothing, is looked at closely: ``normalise`` knows them all.
 _NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|--?)[\"']*\Z|[0-9a-f]{64})(?=[A-Za-z0-9.-]))"
-_NO_NAME = r"(?![A-Za-z_]{3,11}[0-9]?[=:%])"  # of a parameter or a cookie, and no URL: see ``without_name``
+_NO_NAME = r"(?![A-Za-z_]{3,11}+[0-9]?[=:%])"  # of a parameter or a cookie, and no URL: see ``without_name``
 _OPAQUE = re.compile(r"(?!https?:)[!-~]{1,2048}")
 _TTCLID = re.compile(r"(?!https?:)[!-~]{1,1000}")
 _EVERYDAY_OPAQUE = re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[!-~]{{1,2048}}")
@@ -411,9 +411,10 @@ def without_name(name: str, text: str) -> str | None:
     named = _NAMED.get(name)
     if named is None:
         return None
-    found = named.search(unquote(text) if "%" in text else text)
-    if found:
-        return found[1]
+    if "=" in text or ":" in text or "%" in text:
+        found = named.search(unquote(text) if "%" in text else text)
+        if found:
+            return found[1]
     alone = text.strip(_QUOTES).lstrip("?&")
     return None if alone == text.strip() else alone
 
