@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
 
+import tracklayer
 from tests.conftest import NOW
 from tests.factories import Merchant, draft
 from tests.servers import wait_until
@@ -308,3 +311,24 @@ def select_status() -> str:
     with in_transaction():
         ((status,),) = rows("SELECT status FROM deliveries")
     return str(status)
+
+
+# What counts on the time since something came, or since its merchant's rows were asked: when an erasure may be over depends on it.
+COUNT_ON_IT = frozenset(
+    """keyring db.async_session db.lateness db.merchants db.sign_ins schema.mutations services.collect services.group_commit
+    services.identify services.ingest services.intake services.linking web.collector""".split()
+)
+
+
+def test_what_an_erasure_counts_on_counts_while_a_machine_sleeps() -> None:
+    """Linux stops the monotonic clock then: an event that came before would be taken for one that has just come."""
+    root = Path(tracklayer.__file__).parent
+    sources = {".".join(path.relative_to(root).with_suffix("").parts): path.read_text() for path in root.rglob("*.py")}
+    counting = {
+        name
+        for name, source in sources.items()
+        if not name.startswith("cli.")
+        and re.search(r"db\.lateness import|\.asked_at\b|\bcall\.arrived\b|holder_of\(", source)
+    }
+    assert counting <= COUNT_ON_IT
+    assert [name for name in sorted(COUNT_ON_IT) if "monotonic" in sources[name]] == []

@@ -24,6 +24,7 @@ from graphql import build_schema, parse, validate
 
 from tests.browser.installation import Installation, installation
 from tracklayer import schema as schema_package
+from tracklayer.domain.wire import COME_AGAIN
 from tracklayer.mappers import PLATFORMS
 from tracklayer.schema import schema
 
@@ -59,11 +60,16 @@ def skip_without(name: str) -> list[str]:
     return command
 
 
+# Before it arrives: (status, body).
+REFUSALS = {"busy": (503, b""), "slow": (408, b""), "page": (200, b"<h1>Back soon</h1>"), "null": (200, b"null")}
+
+
 @dataclass
 class Road:
     """A server before TrackLayer that loses requests and answers. ``first``: what becomes of the first ones, in turn.
 
-    ``busy``: refused with 503 before it arrives; ``lost``: passed on, and nothing is answered; ``half``: half of the answer is.
+    ``busy`` and ``slow``: refused with 503 or 408 before it arrives; ``page`` and ``null``: somebody else answers 200 before it does.
+    ``lost``: passed on, and nothing is answered; ``half``: half of the answer is; ``cut``: so it is, and nothing says so.
     """
 
     to: str
@@ -79,11 +85,13 @@ class Road:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 road.bodies.append(body)
                 fault = road.first.pop(0) if road.first else "none"
-                if fault == "busy":
-                    self.send_response(503)
+                if fault in REFUSALS:
+                    status, said = REFUSALS[fault]
+                    self.send_response(status)
                     self.send_header("Retry-After", "1")
-                    self.send_header("Content-Length", "0")
+                    self.send_header("Content-Length", str(len(said)))
                     self.end_headers()
+                    self.wfile.write(said)
                     return
                 headers = {name: self.headers[name] for name in ("authorization", "content-type")}
                 answer = httpx.post(f"{road.to}{self.path}", content=body, headers=headers)
@@ -92,9 +100,12 @@ class Road:
                     return
                 self.send_response(answer.status_code)
                 self.send_header("Content-Type", answer.headers["content-type"])
-                self.send_header("Content-Length", str(len(answer.content)))
+                if fault == "cut":
+                    self.send_header("Connection", "close")
+                else:
+                    self.send_header("Content-Length", str(len(answer.content)))
                 self.end_headers()
-                if fault == "half":
+                if fault in ("half", "cut"):
                     self.wfile.write(answer.content[: len(answer.content) // 2])
                     self.close_connection = True
                     return
@@ -127,6 +138,8 @@ class Told:
     fine: subprocess.CompletedProcess[str]
     lost: subprocess.CompletedProcess[str]
     road: Road
+    odd: subprocess.CompletedProcess[str]
+    odd_road: Road
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +150,10 @@ def told(up: Installation) -> dict[str, Told]:
         road = Road(up.address, ["busy", "lost", "half"])
         with road.open() as address:
             lost = run(command, address, up.shop.key, f"order_lost_{name}")
-        return Told(run(command, up.address, up.shop.key, f"order_{name}"), lost, road)
+        odd_road = Road(up.address, ["slow", "page", "null", "cut"])
+        with odd_road.open() as address:
+            odd = run(command, address, up.shop.key, f"order_odd_{name}")
+        return Told(run(command, up.address, up.shop.key, f"order_{name}"), lost, road, odd, odd_road)
 
     commands = {name: command for name in SCRIPTS if (command := interpreter(name)) is not None}
     with ThreadPoolExecutor(len(commands)) as pool:
@@ -181,6 +197,34 @@ def test_an_example_sends_again_what_may_be_lost_and_it_counts_once(
         "query($id: String!) { event(eventId: $id) { timesReceived } }", id=f"order_lost_{name}"
     ).values()
     assert found == {"timesReceived": 3}
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, "typescript", "python-typed", "README"])
+def test_an_example_sends_again_with_every_status_after_which_that_may_help(name: str) -> None:
+    """What TrackLayer itself says so, and what stands before it when TrackLayer is away."""
+    path = (
+        SCRIPTS.get(name)
+        or {
+            "typescript": EXAMPLES / "typescript" / "send-order.ts",
+            "python-typed": EXAMPLES / "python-typed" / "send_order.py",
+            "README": EXAMPLES / "README.md",
+        }[name]
+    )
+    found = re.search(r"408, 429, 500, 502, 503(?:,| and) 504", path.read_text())
+    assert found is not None
+    assert {int(status) for status in re.findall(r"[0-9]+", found[0])} == COME_AGAIN | {500, 502, 504}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_an_example_takes_nothing_for_an_answer_that_is_none(told: dict[str, Told], name: str) -> None:
+    skip_without(name)
+    done, bodies = told[name].odd, told[name].odd_road.bodies
+
+    assert done.returncode == 0, done.stderr
+    first, *rest = [line.rstrip() for line in done.stdout.splitlines()]
+    assert first == f"order_odd_{name} COALESCED"  # half of the first answer came
+    assert sorted(rest) == DELIVERED
+    assert bodies[0] == bodies[1] == bodies[2] == bodies[3] == bodies[4]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

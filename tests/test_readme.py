@@ -73,6 +73,25 @@ def test_the_platforms_table_is_the_platforms() -> None:
     assert rows == [(key, mapper_for(key).title, f"tracklayer/mappers/{key}.md") for key in PLATFORMS]
 
 
+def test_no_line_that_is_pasted_ends_in_a_comment() -> None:
+    """Interactive zsh knows no comments: it would hand the words of one over to the command, or run them."""
+    pages = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("examples/*.md"),
+        *ROOT.glob("deploy/*.md"),
+        *ROOT.glob("tracklayer/web/docs/*.md"),
+    ]
+    found = {
+        (page.name, line)
+        for page in pages
+        for block in re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", page.read_text(), re.M | re.S)
+        for line in block.splitlines()
+        if re.search(r"(?:^|\s)#", line)
+    }
+    assert found == set()
+    assert len(pages) > 20
+
+
 def test_every_link_leads_to_a_file() -> None:
     for name in ("README.md", "CHANGELOG.md"):
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)\)", (ROOT / name).read_text()):

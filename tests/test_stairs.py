@@ -35,7 +35,7 @@ STAIRS: dict[str, frozenset[str]] = {
     "platform_client": frozenset(),
     "kept": frozenset(),
     "recent": frozenset(),
-    "keyring": frozenset(),
+    "keyring": frozenset({"clock"}),
     "buckets": frozenset(),
     "counting": frozenset({"domain"}),
     "turns": frozenset(),
@@ -47,7 +47,7 @@ STAIRS: dict[str, frozenset[str]] = {
     "otel": frozenset({"tracing"}),
     "sandbox": frozenset({"sandbox"}),
     "mappers": frozenset({"mappers", "domain"}),
-    "db": frozenset({"db", "domain", "metrics", "loading"}),
+    "db": frozenset({"db", "domain", "metrics", "loading", "clock"}),
     "runtime": frozenset(
         {
             "settings",
@@ -80,8 +80,8 @@ STAIRS: dict[str, frozenset[str]] = {
             "domain.trouble",
         }
     ),
-    "schema": _DOORS | {"schema", "buckets", "request_id", "tracing"},
-    "web": _DOORS | {"web", "buckets"},
+    "schema": _DOORS | {"clock", "schema", "buckets", "request_id", "tracing"},
+    "web": _DOORS | {"clock", "web", "buckets"},
     "apart": frozenset({"web", "settings"}),
 }
 STAIRS["app"] = frozenset(STAIRS)

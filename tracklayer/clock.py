@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 DRIFT = 5e-4  # seconds a second: no clock of a machine that works runs off faster (NTP slews by as much at most)
@@ -60,7 +61,7 @@ def _elapsed() -> Callable[[], float]:
         time.clock_gettime(boot)
     except (AttributeError, OSError):
         return time.monotonic
-    return lambda: time.clock_gettime(boot)
+    return partial(time.clock_gettime, boot)
 
 
 elapsed = _elapsed()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Generic, Protocol, TypeVar
+
+from tracklayer.clock import elapsed
 
 # A key that another process revoked works here for this long at most; what this process changes counts at once.
 LIFETIME = timedelta(seconds=1)
@@ -20,7 +21,7 @@ class _Holder(Protocol):
     def merchant_id(self) -> int: ...
 
     @property
-    def asked_at(self) -> float: ...  # when its rows were, on the monotonic clock
+    def asked_at(self) -> float: ...  # when its rows were, by ``clock.elapsed``
 
 
 H = TypeVar("H", bound=_Holder)
@@ -51,7 +52,7 @@ class Keyring(Generic[H]):
             return None
         holder = kept[0]
         # The one clock may have been set, and the other stands still with the machine.
-        return holder if time.monotonic() - holder.asked_at < _SECONDS else None
+        return holder if elapsed() - holder.asked_at < _SECONDS else None
 
     def has_held(self, key_hash: bytes) -> bool:
         """Whether it was found before, however long ago: then it is nobody's guess."""

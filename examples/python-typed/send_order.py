@@ -26,7 +26,7 @@ from tracklayer_client import (
 )
 
 ATTEMPTS = 8
-RETRIED = {429, 500, 502, 503, 504}
+RETRIED = {408, 429, 500, 502, 503, 504}
 URL = os.environ.get("API_URL", "http://127.0.0.1:8000") + "/graphql"
 API_KEY = os.environ.get("API_KEY") or sys.exit("set API_KEY to an API key of yours")
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 URL = os.environ.get("API_URL", "http://127.0.0.1:8000") + "/graphql"
 API_KEY = os.environ.get("API_KEY") or sys.exit("set API_KEY to an API key of yours")
 ATTEMPTS = 8
-RETRIED = {429, 500, 502, 503, 504}
+RETRIED = {408, 429, 500, 502, 503, 504}
 
 SEND = """
 mutation SendEvent($input: IngestEventInput!) {
@@ -44,16 +44,17 @@ def ask(query, variables):
         try:
             with urllib.request.urlopen(urllib.request.Request(URL, body, headers), timeout=30) as response:
                 answer = json.load(response)
-            if "errors" not in answer:
+            if isinstance(answer, dict) and "errors" in answer:
+                raise SystemExit(f"refused: {answer['errors']}")
+            if isinstance(answer, dict) and "data" in answer:
                 return answer["data"]
-            raise SystemExit(f"refused: {answer['errors']}")
         except urllib.error.HTTPError as error:
             if error.code not in RETRIED:
                 raise SystemExit(f"status {error.code}: {error.read().decode()}") from None
             after = error.headers.get("retry-after") or ""
             wait = max(wait, int(after) if after.isdecimal() else 0)
         except (OSError, http.client.HTTPException, ValueError):
-            pass  # nobody answered, or half an answer came: it may have been stored, so ask again
+            pass  # nobody answered, or half an answer came, or a proxy's page: it may have been stored, so ask again
         time.sleep(wait + random.random())
     raise SystemExit("TrackLayer does not answer: keep the event, and send it again later")
 

@@ -9,7 +9,7 @@ require 'time'
 ENDPOINT = URI("#{ENV.fetch('API_URL', 'http://127.0.0.1:8000')}/graphql")
 API_KEY = ENV['API_KEY'] || abort('set API_KEY to an API key of yours')
 ATTEMPTS = 8
-RETRIED = [429, 500, 502, 503, 504].freeze
+RETRIED = [408, 429, 500, 502, 503, 504].freeze
 
 SEND = <<~'GRAPHQL'
 mutation SendEvent($input: IngestEventInput!) {
@@ -39,15 +39,15 @@ def ask(query, variables)
       status = response.code.to_i
       if status == 200
         answer = JSON.parse(response.body)
-        return answer['data'] unless answer.key?('errors')
-
-        abort "refused: #{answer['errors']}"
+        abort "refused: #{answer['errors']}" if answer.is_a?(Hash) && answer.key?('errors')
+        return answer['data'] if answer.is_a?(Hash) && answer.key?('data')
+      elsif !RETRIED.include?(status)
+        abort "status #{status}: #{response.body}"
       end
-      abort "status #{status}: #{response.body}" unless RETRIED.include?(status)
       wait = [wait, response['retry-after'].to_i].max
     rescue SystemCallError, IOError, Timeout::Error, SocketError, OpenSSL::SSL::SSLError, JSON::ParserError,
            Net::ProtocolError, Net::HTTPBadResponse
-      # Nobody answered, or half an answer came: it may have been stored, so ask again.
+      # Nobody answered, or half an answer came, or a proxy's page: it may have been stored, so ask again.
     end
     sleep wait + rand
   end

@@ -14,7 +14,7 @@ import type {
 const ENDPOINT = `${process.env.API_URL ?? 'http://127.0.0.1:8000'}/graphql`
 const OPERATIONS = readFileSync(new URL('operations.graphql', import.meta.url), 'utf8')
 const ATTEMPTS = 8
-const RETRIED = [429, 500, 502, 503, 504]
+const RETRIED = [408, 429, 500, 502, 503, 504]
 
 const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000))
 
@@ -24,6 +24,16 @@ function stop(why: string): never {
   process.exit(1)
 }
 if (!process.env.API_KEY) stop('set API_KEY to an API key of yours')
+
+/** What TrackLayer answers has data or errors: half of that, or a proxy's page, is no answer, whatever its status. */
+function answerIn<Result>(text: string): { data: Result; errors?: unknown } | undefined {
+  try {
+    const found = JSON.parse(text)
+    return found?.data || found?.errors ? found : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** The answer's data. What may have been lost on the way is sent again, byte for byte: a repeat of an event is only counted. */
 async function ask<Result, Variables>(operationName: string, variables: Variables): Promise<Result> {
@@ -39,12 +49,10 @@ async function ask<Result, Variables>(operationName: string, variables: Variable
     } catch {
       response = undefined // nobody answered, or half an answer came: it may have been stored, so ask again
     }
-    if (response?.ok) {
-      const answer = JSON.parse(text) as { data: Result; errors?: unknown }
-      if (!answer.errors) return answer.data
-      stop(`refused: ${JSON.stringify(answer.errors)}`)
-    }
-    if (response && !RETRIED.includes(response.status)) stop(`status ${response.status}: ${text}`)
+    const answer = response?.ok ? answerIn<Result>(text) : undefined
+    if (answer?.errors) stop(`refused: ${JSON.stringify(answer.errors)}`)
+    if (answer) return answer.data
+    if (response && !response.ok && !RETRIED.includes(response.status)) stop(`status ${response.status}: ${text}`)
     wait = Math.max(wait, Number(response?.headers.get('retry-after')) || 0)
     await sleep(wait + Math.random())
   }

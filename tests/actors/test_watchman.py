@@ -19,7 +19,7 @@ from aiosmtpd.smtp import SMTP
 from dramatiq.brokers.stub import StubBroker
 from starlette.datastructures import Secret
 
-from tests.factories import Merchant, draft, new_merchant
+from tests.factories import API_KEY_SECRET, Merchant, draft, new_merchant
 from tests.operator_receiver import Receiver
 from tests.posting import post_due
 from tests.servers import RedisServer, fill, free_port, make_read_only, make_room, make_writable, running, wait_until
@@ -28,20 +28,22 @@ from tests.smtp import MailServer
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.redis_broker import PatientBroker
 from tracklayer.actors.watchman import Watchman, lonely
+from tracklayer.cli import main
 from tracklayer.clock import FrozenClock
-from tracklayer.db import alert_mails, connection
+from tracklayer.db import connection
 from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
 from tracklayer.db.heartbeats import beats, forget_old_beats
-from tracklayer.domain.installation import JOBS
+from tracklayer.domain.installation import JOBS, Waiting
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
+from tracklayer.services import watch_operator
 from tracklayer.services.channels import ChannelSet, Wish, remove_channel, set_channel
 from tracklayer.services.destinations import pause_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import update_merchant
-from tracklayer.services.notify import email_alerts
+from tracklayer.services.notify import LEASE, email_alerts, take_next
 from tracklayer.services.tell_operator import Teller
-from tracklayer.services.watch_operator import end_beats, note_refusal
+from tracklayer.services.watch_operator import end_beats, facts_now, note_refusal
 
 WRITTEN = {
     "heartbeats": ("started_at", "beat_at", "ended_at"),
@@ -621,6 +623,53 @@ def test_deliveries_that_nobody_serves_are_told_once_for_all_merchants(
     assert told.bodies[0]["message"].endswith("By platform: Meta 1.")
 
 
+def test_what_becomes_critical_is_told_once_more_and_logged(
+    runtime: Runtime, told: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    teller = Teller(runtime.settings)
+    man(runtime, "api", "worker", "scheduler")
+
+    def goes_on(**waiting: Any) -> None:
+        now = runtime.clock.now()
+        found = Waiting(1, oldest=timedelta(minutes=10), **waiting)
+        watch_operator.look(replace(facts_now({}, now, with_queue=False), waiting=found))
+        watch_operator.tell_due(teller, teller.channels)
+
+    for _ in range(2):
+        goes_on(slow={"Meta": 3})
+    for _ in range(2):
+        goes_on(stalled={"Meta": 500})
+    goes_on(slow={"Meta": 3})
+    goes_on(stalled={"Meta": 7})
+    assert [(body["kind"], body["state"], body["severity"]) for body in told.bodies] == [
+        ("old_queue", "open", "warning"),
+        ("old_queue", "open", "critical"),
+    ]
+    assert told.bodies[0]["id"] == told.bodies[1]["id"]
+    assert told.bodies[1]["title"] == "Deliveries wait at 500 destinations of 1 merchant"
+    assert any("it became critical: Deliveries wait at 500" in record.getMessage() for record in caplog.records)
+
+
+def test_doctor_says_what_the_operators_channels_do_not_take(
+    runtime: Runtime,
+    merchant: Merchant,
+    migrated: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url = Secret(f"http://127.0.0.1:{free_port()}/secret")
+    runtime.settings = replace(runtime.settings, operator_webhook=url)
+    make_old(merchant, runtime)
+    look(man(runtime, "api", "worker", "scheduler"))
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", migrated)
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", API_KEY_SECRET)
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "1 message waits because the webhook does not take them, or may not have" in said
+    assert "(It was not reached: the connection was refused)" in said
+    assert "secret" not in said.partition("1 message waits")[2].partition("\n")[0]
+
+
 def paused(runtime: Runtime, merchant: Merchant) -> None:
     pause_destination(runtime, merchant.merchant_id, "meta")
 
@@ -739,9 +788,8 @@ def test_mails_in_the_hands_of_a_process_that_died_say_nothing_of_the_server(
     update_merchant(runtime, merchant.merchant_id, {"alert_emails": ["ops@shop.example"]})
     runtime.settings = replace(runtime.settings, smtp_url=Secret(f"smtp://127.0.0.1:{free_port()}"))
     Monitor(runtime, merchant, clock).finds()
-    with in_transaction():
-        assert alert_mails.take_next(clock.now()) is not None
-    clock.move(timedelta(minutes=6))
+    assert take_next(runtime) is not None
+    clock.move(LEASE + timedelta(minutes=1))
     assert email_alerts(runtime) == 0
     clock.move(timedelta(minutes=11))
     look(alone)
@@ -914,3 +962,67 @@ def test_no_channel_no_message_but_a_line_in_the_log(runtime: Runtime, caplog: p
 def _rows(sql: str) -> list[tuple[Any, ...]]:
     with in_transaction():
         return rows(sql)
+
+
+def test_a_clock_that_was_set_back_keeps_nothing_from_the_operator(runtime: Runtime, told: Receiver) -> None:
+    """A worker that died then does not live on until that time has come again, and what is over ends."""
+    api, scheduler, worker = man(runtime, "api"), man(runtime, "scheduler"), man(runtime, "worker")
+    turn(api, scheduler, worker)
+    pass_time(-86400)
+    turn(api, scheduler)  # dated back
+    pass_time(60)
+    turn(api, scheduler)
+    assert kinds(told) == [("no_worker", "open")]
+
+    told.status = 503
+    pass_time(-86400)  # also the alert, and each turn
+    man(runtime, "worker")
+    turn(api, scheduler)
+    pass_time(61)
+    worker = man(runtime, "worker")
+    turn(api, scheduler, worker)
+    told.status = 200
+    assert kinds(told) == [("no_worker", "open")]  # that it is over was not taken
+    pass_time(-86400)  # its second try, too
+    turn(api, scheduler, worker)
+    assert kinds(told)[-1] == ("no_worker", "resolved")
+    with in_transaction():
+        assert rows("SELECT count(*) FROM operator_messages WHERE told_at IS NULL") == [(0,)]
+
+
+def test_a_job_that_began_by_a_clock_ahead_counts_as_late_when_it_is(runtime: Runtime, told: Receiver) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    pass_time(600)
+    look(alone)
+    with in_transaction():
+        execute(
+            "UPDATE periodic_jobs SET begun_at = begun_at + interval '1 day', leased_until = clock_timestamp() + interval '1 day'"
+        )
+        execute("DELETE FROM operator_turns")
+    look(alone)
+    with in_transaction():
+        execute("UPDATE periodic_jobs SET begun_at = begun_at - interval '10 minutes'")
+    look(alone)
+    assert ("jobs_late", "open") in kinds(told)
+
+
+def test_a_span_without_an_api_that_ends_in_time_to_come_is_none(runtime: Runtime, told: Receiver) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    with in_transaction():
+        execute(
+            "INSERT INTO api_away (began_at, ended_at) VALUES "
+            "(statement_timestamp() - interval '3 hours', statement_timestamp() - interval '2 hours'), "
+            "(statement_timestamp() - interval '1 hour', statement_timestamp() + interval '1 day')"
+        )
+    turn(alone)
+    with in_transaction():
+        assert rows("SELECT ended_at - began_at FROM api_away") == [(timedelta(hours=1),)]
+
+
+def turn(*watchmen: Watchman) -> None:
+    """As ``look``, whose turn it is."""
+    for watchman in watchmen:
+        watchman.beat()
+    for watchman in watchmen:
+        watchman.look()
+        watchman.tell()

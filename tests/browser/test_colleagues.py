@@ -9,6 +9,7 @@ from playwright.sync_api import Dialog, Locator, Page, Route, expect
 from tests.browser.conftest import Visitors, hold
 from tests.browser.installation import Installation, Shop
 from tests.browser.test_drafts import MEANWHILE, NOT_SAVED, REVOKE, SET, UNKNOWN, questions, save, update
+from tests.browser.test_late import MAKING
 from tests.browser.test_signing_in import is_out, sign_in
 from tests.browser.test_stale import intercept
 from tracklayer.mappers import mapper_for
@@ -297,9 +298,7 @@ def test_a_secret_that_is_shown_once_is_not_lost_without_a_question(visit: Visit
     assert asked == ["confirm"]
 
 
-def test_who_leaves_while_a_secret_is_made_is_asked_as_it_would_be_lost(
-    visit: Visitors, installed: Installation
-) -> None:
+def test_who_leaves_while_a_secret_is_made_is_asked(visit: Visitors, installed: Installation) -> None:
     shop = installed.new_shop("Made slowly")
     page = visit(shop.key)
     asked: list[str] = []
@@ -324,6 +323,6 @@ def test_who_leaves_while_a_secret_is_made_is_asked_as_it_would_be_lost(
     page.evaluate("history.back()")
     while not asked:
         page.wait_for_timeout(20)
-    assert asked == ["A secret is being made. It is shown once, here: if you leave now, nobody ever sees it. Leave?"]
+    assert asked == [MAKING]
     held[0].continue_()
     expect(page.get_by_role("dialog", name="Your new key").locator("code")).to_have_text(re.compile("^tl_"))

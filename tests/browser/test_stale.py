@@ -205,6 +205,52 @@ def test_the_menu_counts_no_alert_that_is_over(visit: Visitors, installed: Insta
     expect(menu).to_have_text("Notifications")
 
 
+def test_an_unknown_count_of_alerts_looks_unknown_and_is_asked_again(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Uncounted")
+    refuse(shop, "Lead")
+    page = visit(shop.key)
+    page.clock.install()
+    is_away = True
+    intercept(page, "OpenAlerts", lambda route: route.fulfill(json=AWAY) if is_away else route.fallback())
+    page.goto("/destinations")
+    menu = page.get_by_role("navigation", name="Screens").get_by_role("link", name="Notifications")
+    unknown = "? open alerts: how many is not known now"
+    expect(menu).to_have_text(f"Notifications{unknown}")
+    is_away = False
+    page.clock.run_for(4000)
+    expect(menu).to_have_text("Notifications1 open alerts")
+
+    # A change alone does not say how many there are.
+    is_away = True
+    page.reload()
+    expect(menu).to_have_text(f"Notifications{unknown}")
+    refuse(shop, "Search")
+    page.clock.run_for(1000)
+    expect(menu).to_have_text(f"Notifications{unknown}")
+    is_away = False
+    page.clock.run_for(4000)
+    expect(menu).to_have_text("Notifications2 open alerts")
+
+
+def test_what_is_not_answered_beside_a_list_is_said_there(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Not answered")
+    alert = refuse(shop, "Lead")
+    page = visit(shop.key)
+    away = page.get_by_role("alert").filter(has_text="Away.")
+    for operation in ("WhoIsTold", "AdviceNow", "Erasures", "EventsKept", "EventsAlike"):
+        intercept(page, operation, lambda route: route.fulfill(json=AWAY))
+    for path in (
+        "/notifications",
+        f"/notifications/{alert}",
+        "/settings",
+        "/events?id=nobody-has-this",
+        "/events/nobody-has-this",
+    ):
+        page.goto(path)
+        expect(away).to_have_count(1)
+        expect(away.get_by_role("button", name="Try again")).to_be_visible()
+
+
 def test_words_are_looked_for_in_a_part_and_that_is_said(page: Page, shop: Shop) -> None:
     page.goto("/deliveries?errorContains=nobody-ever-said-this")
     expect(

@@ -494,6 +494,19 @@ def test_each_wrong_setting_is_named(environ: str, tmp_path: Path, capsys: pytes
     assert "settings.shade: This is not a setting of Meta: it takes pixel_id, access_token" in message
 
 
+def test_a_secret_in_the_place_of_a_settings_name_is_not_printed(
+    environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    merchant = create(capsys)["merchant_id"]
+    secret = "EAAGcanaryTokenValue1234567890abcdef"
+    path = write(tmp_path / "meta.json", {secret: "access_token", "pixel_id": "1234567890"})
+    assert main(["destination", "set", "--merchant", merchant, "--platform", "meta", "--settings", path]) == 1
+    assert main(["preview", "--platform", "meta", "--settings", path, write(tmp_path / "event.json", draft())]) == 1
+    printed = "".join(capsys.readouterr())
+    assert "settings.(a key): This is not a setting of Meta: it takes pixel_id, access_token" in printed
+    assert secret not in printed
+
+
 def test_a_destination_is_set_from_a_file(environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     merchant = create(capsys)["merchant_id"]
     path = write(tmp_path / "meta.json", {"pixel_id": "1234567890", "access_token": "EAAB1234567890abcd"})

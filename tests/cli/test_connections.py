@@ -23,7 +23,9 @@ from tests.factories import Merchant
 from tests.live import PROTOCOL, LiveServer
 from tests.servers import wait_until
 from tracklayer.cli.connections import MAX_HEAD, MAX_PIPELINED, Connection, Socket
+from tracklayer.domain.wire import COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS
 from tracklayer.runtime import Runtime
+from tracklayer.schema.errors import codes
 
 PATIENCE = 20  # seconds, for what happens after a second or two
 
@@ -104,6 +106,23 @@ def test_a_body_that_stops_or_trickles_is_not_waited_for(server: LiveServer, mer
     stopped = opened(server, head(server, merchant, 5000) + b'{"query"')
     assert b" 408 " in answer(stopped).partition(b"\r\n")[0]
     _trickle(opened(server, head(server, merchant, 5000)), b" ")
+
+
+def test_who_was_too_slow_is_told_to_send_it_again(server: LiveServer, merchant: Merchant) -> None:
+    begin, _, body = answer(opened(server, head(server, merchant, 5000) + b'{"query"')).partition(b"\r\n\r\n")
+    assert f"retry-after: {RETRY_AFTER_SECONDS}".encode() in begin.split(b"\r\n")
+    (error,) = json.loads(body)["errors"]
+    assert error["extensions"] == {"code": "TOO_SLOW"}
+    assert error["message"].endswith(" Nothing of it was taken: send the same request again.")
+
+
+def test_a_connection_is_refused_with_codes_of_the_guide() -> None:
+    """Where the same request may pass later, the guide says so, and nowhere else."""
+    of_status = {code.name: code.status for code in codes()}
+    assert set(REFUSED_AS.values()) <= of_status.keys()
+    assert of_status["TOO_SLOW"] == 408
+    for code in codes():
+        assert ("again" in code.what_to_do) == (code.status in COME_AGAIN or code.name == "CHANGED_MEANWHILE"), code
 
 
 def test_a_body_that_comes_slowly_but_steadily_is_waited_for(server: LiveServer, merchant: Merchant) -> None:

@@ -19,7 +19,8 @@ import pytest
 
 from tests.factories import META, Api, Merchant, draft, new_merchant
 from tests.servers import handlers_kept
-from tracklayer.cli import COMMANDS, alerts, main, table
+from tracklayer.cli import COMMANDS, alerts, build_parser, main, table
+from tracklayer.cli.completion import arguments_of, names_of_files
 from tracklayer.clock import FrozenClock, SystemClock
 from tracklayer.db import connection, delivery_search, walks
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -167,6 +168,22 @@ def test_a_key_is_shown_once_and_worth_nothing_once_revoked(
         pytest.param("sign-in", "the link that was made cannot be shown: say it again for another", id="a link"),
         pytest.param("redeliver --all --yes", "0 of 1 deliveries are queued again", id="a redelivery"),
         pytest.param("import FILE", "the file is imported: 0 accepted, 0 coalesced, 1 rejected", id="an import"),
+        pytest.param(
+            "destination set --platform meta --event-name Purchase",
+            "meta is set for merchant 1: there is no need to say it again",
+            id="a destination",
+        ),
+        pytest.param("destination pause --platform meta --json", "meta is paused for merchant 1.", id="a pause"),
+        pytest.param("destination resume --platform meta", "meta is active for merchant 1.", id="a resumption"),
+        pytest.param("destination remove --platform meta", "meta is removed for merchant 1.", id="a removal"),
+        pytest.param("key revoke 1", "the key 1 is revoked", id="a revocation"),
+        pytest.param(
+            "merchant collector --no-enabled",
+            "the collector of merchant 1 is set; `tracklayer merchant collector --merchant 1` shows it",
+            id="a collector",
+        ),
+        pytest.param("alerts acknowledge 1", "the alert is acknowledged", id="an acknowledgement"),
+        pytest.param("alerts snooze 1 --for 1h", "the alert is snoozed", id="a snooze"),
     ],
 )
 def test_what_was_done_is_told_where_it_cannot_be_printed(
@@ -182,6 +199,7 @@ def test_what_was_done_is_told_where_it_cannot_be_printed(
     sandbox_destinations(runtime, merchant.merchant_id, ["meta"])
     ingest_events(runtime, merchant.holder, [draft("order")])
     drop("order")
+    open_alert(runtime, merchant.merchant_id)
     file = tmp_path / "events.jsonl"
     file.write_text("{}")
     with open("/dev/full", "w") as full:  # noqa: PTH123 - as a shell would
@@ -649,6 +667,39 @@ def test_a_shell_gets_what_completes_every_command(shell: str, capsys: pytest.Ca
     assert "rows-per-file" in script
 
 
+@pytest.mark.parametrize(
+    ("shell", "files", "directories"),
+    [
+        pytest.param("bash", "_shtab_compgen_files", "_shtab_compgen_dirs", id="bash"),
+        pytest.param("zsh", ":_files", ":_files -/", id="zsh"),
+        pytest.param("fish", "__fish_complete_path", "__fish_complete_directories", id="fish"),
+    ],
+)
+def test_a_shell_completes_names_of_files_and_directories(
+    shell: str, files: str, directories: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert files in script
+    assert directories in script
+
+
+def test_what_takes_the_name_of_a_file_says_so() -> None:
+    """By what its help calls it, which is what completion goes by."""
+    found = {
+        (action.option_strings or [action.dest])[0]: kind
+        for action in arguments_of(build_parser())
+        if (kind := names_of_files(action)) is not None
+    }
+    assert found == {
+        "--settings": "FILE",
+        "file": "FILE",
+        "--to": "DIRECTORY",
+        "--profile": "FILE",
+        "--sdk-python": "FILE",
+    }
+
+
 COSTLY = ("shtab", "pyarrow", "redis", "dramatiq", "uvicorn", "strawberry", "tracklayer.cli.bench")
 
 
@@ -754,6 +805,22 @@ async def test_since_when_a_destination_is_there_is_told_as_in_the_api(
     (told,) = (await api("{ merchant { destinations { createdAt } } }"))["merchant"]["destinations"]
     (listed,) = ask("destination", "list")["destinations"]
     assert datetime.fromisoformat(listed["created_at"]) == datetime.fromisoformat(told["createdAt"]) == clock.now()
+
+
+def test_an_export_of_a_person_tells_of_what_may_be_somebody_elses(
+    environ: str, runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    merchant = new_merchant(runtime, hashing=False)
+    ingest_events(runtime, merchant.holder, [draft("either", user_data={"phone": "0151 23456789"})])
+    capsys.readouterr()
+    assert main(["person", "export", "--merchant", str(merchant.merchant_id), "--phone", "+49 151 23456789"]) == 0
+    connection.connect(environ)
+    out, err = capsys.readouterr()
+    assert orjson.loads(out) == {"events": [], "browsers": []}
+    assert err == (
+        "1 event may be somebody else's, and is not in it: tracklayer erase --dry-run tells which; name with --event-id what "
+        "is this person's.\n"
+    )
 
 
 async def test_times_are_written_as_in_the_api(

@@ -53,9 +53,11 @@ RANGE = "tied to its merchant by a range of one, int8range(merchant_id, merchant
 TEXT = "tied to its merchant by a text of both, merchant_id || '/' || person, for an index of that: merchant_id has to stand beside it"
 
 EXPLAINED: dict[str, str] = {
+    "ahead.DELIVERIES": ROUND,
+    "ahead.DESTINATIONS": ROUND,
     "advice.advice_counts": COUNT,
     "alert_changes.purge_changes": ROUND,
-    "alert_mails.TAKE_NEXT": ROUND,
+    "alert_mails.NEXT_DUE": ROUND,
     "alert_mails.give_up_lost": ROUND,
     "alert_mails.mail_trouble": COUNT,
     "alert_mails.mails_unsent": COUNT,
@@ -75,7 +77,6 @@ EXPLAINED: dict[str, str] = {
     "delivery_search.place_query": BUILT,
     "delivery_search.waiting_query": BUILT,
     "destinations.LAST_WAITING": ROUND,
-    "destinations.LEAD_BACK": ROUND,
     "destinations.WAITING_DESTINATIONS": ROUND,
     "destinations.count_with_any_setting": COUNT,
     "destinations.count_with_other_settings": COUNT,

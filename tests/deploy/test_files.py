@@ -15,6 +15,7 @@ import yaml
 from tests.deploy.kit import DEPLOY, ENV, KITS, PROGRAM, ROLES, ROOT, compose, fill_in, manifests, pods, units
 from tracklayer import __version__
 from tracklayer.cli import main
+from tracklayer.cli.connections import BODY_SECONDS, HEAD_SECONDS
 from tracklayer.cli.serve import BACKLOG_SECONDS, DRAIN_SECONDS, GRACE_SECONDS, config_of
 from tracklayer.settings import SETTINGS, load_settings
 
@@ -266,3 +267,9 @@ def test_every_command_is_one_of_ours(capsys: pytest.CaptureFixture[str]) -> Non
             main([*start.args, "--help"])
         assert ended.value.code == 0
     capsys.readouterr()
+
+
+def test_the_proxy_waits_for_a_request_as_long_as_the_server_does() -> None:
+    """Else its caller would never hear what the server says of a body that stalls."""
+    found = dict(re.findall(r"(read_header|read_body|idle) ([0-9]+)(?:s|m)\n", (DEPLOY / "Caddyfile").read_text()))
+    assert found == {"read_header": str(HEAD_SECONDS), "read_body": str(BODY_SECONDS), "idle": "2"}

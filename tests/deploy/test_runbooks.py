@@ -33,8 +33,8 @@ def test_a_shell_that_did_as_it_is_told_finds_the_command_and_each_version() -> 
     assert f"\nPATH={PROGRAM.removesuffix('/tracklayer')}:$PATH\n" in first
     folder = PROGRAM.removesuffix("/bin/tracklayer")
     # What the units start is what the upgrade has changed.
-    assert f" {folder}    # what starts from now on is the new one\n" in TEXT
-    assert f"\nln -sfn tracklayer-{__version__} {folder} " in (DEPLOY / "README.md").read_text()
+    assert f"ln -sfn tracklayer-0.2.0 {folder}\n" in TEXT
+    assert f"\nln -sfn tracklayer-{__version__} {folder}\n" in (DEPLOY / "README.md").read_text()
 
 
 def test_nothing_else_is_told_but_settings() -> None:

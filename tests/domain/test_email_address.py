@@ -24,7 +24,7 @@ from tracklayer.domain.email_address import (
     holds_email,
 )
 from tracklayer.domain.normalise import Matchable, hashed
-from tracklayer.domain.person import tokens_of_email, tokens_of_event
+from tracklayer.domain.person import tokens_of_email, tokens_of_event, written_otherwise
 from tracklayer.domain.sha256 import sha256_hex
 
 REPEATABLE = drawn(300)
@@ -130,6 +130,18 @@ def test_an_address_with_a_blank_is_found_as_earlier_versions_stored_it() -> Non
     stored = {"email": sha256_hex("jane . doe@gmail.com")}  # of the text: it was no address
     assert tokens_of_event(stored, {"email": {}}, frozenset()) & tokens_of_email(" Jane . Doe@gmail.com")
     assert tokens_of_email("Jane . Doe@gmail.com") & tokens_of_email("jane.doe@gmail.com")
+
+
+@pytest.mark.parametrize(
+    ("asked", "spellings"),
+    [("jane@example.com", 1), ("janedoe@gmail.com", 2), ("Jane.Doe+x@gmail.com", 6), ("jo.sé+x@gmail.com", 12)],
+)
+def test_an_address_is_looked_for_in_at_most_thirteen_ways_for_each_of_its_spellings(
+    asked: str, spellings: int
+) -> None:
+    tokens = tokens_of_email(asked)
+    assert len(tokens - written_otherwise(email=asked)) == 2 * spellings
+    assert len(tokens) <= 13 * spellings
 
 
 def test_an_address_may_have_254_characters() -> None:

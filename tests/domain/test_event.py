@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.drawing import drawn
 from tests.factories import PURCHASE
-from tracklayer.domain import identifiers
+from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.event import (
     ACTION_SOURCES,
     CONSENT_FIELDS,
@@ -42,6 +42,7 @@ from tracklayer.domain.values import read_decimal, read_instant, write_instant
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 US = frozenset({"US"})
+DE = frozenset({"DE"})
 
 
 def draft(**changes: Any) -> dict[str, Any]:
@@ -1983,6 +1984,59 @@ def test_a_number_is_read_as_its_digits(name: str, value: Any, text: str, warns:
     )
 
 
+@pytest.mark.parametrize("country", ["Atlantis", "A", "\u0420\u043e\u0441\u0441\u0438\u044f", sha256_hex("Atlantis")])
+def test_a_national_phone_beside_a_country_that_cannot_be_read_is_left_out_and_told(country: str) -> None:
+    read = taken(draft(user_data={"phone": "0664 1234567", "phones": ["030 1234567"], "country": country}), DE)
+    for phone in read.event.user_data.all_phones:
+        assert (phone.phone_sha256("e164", "DE"), phone.phone_sha256("digits", None)) == (None, None)
+    told = {one.field[1:]: one.message for one in read.warnings}
+    assert told.keys() == {("country",), ("phone",), ("phones", "0")} - (
+        {("country",)} if len(country) == 64 else set()
+    )
+    assert told[("phone",)].startswith(
+        "user_data.phone must be written with + and the country code, such as +16505550123: the country that came with it cannot be read."
+    )
+
+
+@pytest.mark.parametrize(
+    "country", ["\u00d6sterreich", "\u200bAT", "\uff21\uff34", "AUT", "Autriche", sha256_hex("at")]
+)
+def test_a_national_phone_is_read_in_a_country_in_whatever_spelling(country: str) -> None:
+    read = taken(draft(user_data={"phone": "0664 1234567", "country": country}), DE)
+    assert read.event.user_data.phone is not None
+    assert read.event.user_data.phone.phone_sha256("e164", "DE") == sha256_hex("+436641234567")
+    assert read.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("phone", "country"),
+    [
+        ("050-123-4567", "IL"),
+        ("(555) 123-4567", "US"),
+        ("01234 56789012", "GB"),
+        ("0123-45-678", "JP"),
+        ("345 12345", "IT"),
+    ],
+)
+def test_a_phone_that_no_destination_would_send_is_told(phone: str, country: str) -> None:
+    for defaults in (DE, frozenset({"DE", "FR"}), frozenset({country}), frozenset({country, "DE"}), frozenset()):
+        read = taken(draft(user_data={"phone": phone, "country": country}), defaults)
+        given = read.event.user_data.phone
+        assert given is not None
+        is_sent = any(given.phone_sha256("e164", default) for default in defaults or (None,))
+        assert [one.field for one in read.warnings] == ([] if is_sent else [("user_data", "phone")])
+
+
+@pytest.mark.parametrize(("text", "digits"), [("01234.0", "01234"), ("94107.00", "94107")])
+def test_a_zip_as_tables_write_it_is_told_as_what_it_is(text: str, digits: str) -> None:
+    read = taken(draft(user_data={"zip": text}))
+    assert read.event.user_data.zip == digits
+    assert [one.message for one in read.warnings] == [
+        "user_data.zip is written as tables write a number: it is read as the digits before the point. "
+        "Send it as it is written in an address."
+    ]
+
+
 OWN_IDS = [
     ("event_id", lambda event: event.event_id),
     ("custom_data.order_id", lambda event: event.custom_data.order_id),
@@ -2016,6 +2070,70 @@ def test_a_number_in_the_place_of_an_id_of_the_merchants_own_is_its_digits(
 @pytest.mark.parametrize("value", [True, 1.5, -1, 2.0**60, {"id": 1}, [1], 10**255])
 def test_what_is_no_whole_number_is_no_id_of_the_merchants_own(path: str, _: Any, value: Any) -> None:
     assert refused(draft_with_id(path, value)) == [("INVALID_TYPE", path)]
+
+
+EMPTY_UUID = "00000000-0000-0000-0000-000000000000"
+NO_IDS = [
+    EMPTY_UUID, f"{{{EMPTY_UUID}}}", f"({EMPTY_UUID})", EMPTY_UUID.replace("-", ""), f" {EMPTY_UUID} ", "5.67891E+12", "5,67891E+12",
+    "5E+12", "1.2345678901234567e+18", "#REF!", "#N/A", "#NAME?", "#DIV/0!", "#BEZUG!", "#NV", "########", "#",
+]  # fmt: skip
+NOTHING_BEHIND_WORDS = [
+    "order_undefined", "order-null", "Order #null", "wc_order_undefined", "order:NaN", "order_nan", "shop/order/None", "#undefined",
+    "ORDER_NULL", "order_(null)", "order_[object Object]", "order_{{order.id}}", "order-${id}", "order_%%ORDER_ID%%",
+    f"order_{EMPTY_UUID}", '"order_undefined"',
+]  # fmt: skip
+SOMEBODYS_IDS = [
+    "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "{a504e04f-4f89-11d3-9a0c-0305e82c3301}", "{3F2504E04F8911D39A0C0305E82C3301}", "{1001}",
+    "{ 1001 }", "{{1001}}", "{1001-7}", "${1001}", '{"order":1001}', "12E5", "12E+5", "1.5E+3x", "SKU-NA", "NULL-13", "purchase_1001_null",
+    "1001-undefined", "shop7_null", "00000000-0000-0000-0000-000000000001", "1230000", "#1001", "#A", "undefined_7", "order_undefined_7",
+    "annul", "refined", "Nolan", "order_0", "0" * 31, "ordernull",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("note", ["/", "\\"], ids=["read quickly", "searched"])
+@pytest.mark.parametrize(("path", "found"), OWN_IDS)
+@pytest.mark.parametrize("text", [*NO_IDS, *NOTHING_BEHIND_WORDS])
+def test_what_is_written_for_no_id_is_nobodys_own(
+    text: str, path: str, found: Callable[[Event], str | None], note: str
+) -> None:
+    given = draft_with_id(path, text)
+    given.setdefault("custom_data", {})["properties"] = {"note": note}
+    if path == "event_id":
+        (problem,) = problems_of(given)
+        assert (problem.code, problem.field) == ("REQUIRED", ("event_id",))
+        return
+    read = taken(given)
+    if text in NOTHING_BEHIND_WORDS and ("product" in path or "contents" in path):  # a shop names its products in words
+        assert (found(read.event), read.warnings) == (text, ())
+        return
+    assert [(one.code, ".".join(one.field)) for one in read.warnings] == [("IDENTIFIER_PLACEHOLDER", path)]
+    custom = read.event.custom_data
+    assert (custom.order_id, custom.product_ids, custom.contents) == (None, (), ())
+    assert read.event.user_data.external_id is None
+
+
+@pytest.mark.parametrize("note", ["/", "\\"], ids=["read quickly", "searched"])
+@pytest.mark.parametrize(("path", "found"), OWN_IDS)
+@pytest.mark.parametrize("text", SOMEBODYS_IDS)
+def test_what_looks_like_no_id_and_tells_one_from_others_is_kept(
+    text: str, path: str, found: Callable[[Event], str], note: str
+) -> None:
+    given = draft_with_id(path, text)
+    given.setdefault("custom_data", {})["properties"] = {"note": note}
+    read = taken(given)
+    assert (found(read.event), read.warnings) == (text, ())
+
+
+@pytest.mark.parametrize(
+    "text", ["{0}", "{order}", "{{order}}", "{ order.id }", "{{ 'order' | t }}", "{}", "{$id}", "{1001}", "{'id': 1}"]
+)
+def test_a_template_has_a_name_or_a_place_in_its_braces(text: str) -> None:
+    assert normalise.is_placeholder(text) is ("1" not in text)
+
+
+def test_a_long_id_of_signs_is_looked_at_in_no_time() -> None:
+    read = taken(draft(custom_data={"order_id": "_" * 200_000 + "a", "product_ids": ["{" * 30_000]}))
+    assert len(read.event.custom_data.order_id or "") == 200_001
 
 
 def test_nothing_is_no_id_as_a_number_either() -> None:

@@ -65,7 +65,14 @@ EVERYDAY = st.sampled_from(
         "https://shop.example.com/a%2Fb%20c?x=4111%2D1111%2D1111%2D1111", "4111 1111 1111 1111", "4111111111111111",
     ]
 )  # fmt: skip
-TEXTS = st.one_of(EVERYDAY, st.lists(PIECES, max_size=6).map("".join), st.text(max_size=30))
+NOTHINGS = st.builds(
+    lambda words, sign, nothing, behind: words + sign + nothing + behind,
+    st.sampled_from(["", "order", "Order ", "shop-7", "x-y", "{"]),
+    st.sampled_from([*"-_#:/ (", "_ ", ""]),
+    st.sampled_from(["undefined", "NULL", "nan", "None", "nil", "5.67891E+12", "1e+99", "0" * 32, "{{id}}", "[object Object]", "#REF!", "%7Bid%7D"]),
+    st.sampled_from(["", "", ")", "}", "'", "1", " ", "\u200b", "__"]),
+)  # fmt: skip
+TEXTS = st.one_of(EVERYDAY, NOTHINGS, st.lists(PIECES, max_size=6).map("".join), st.text(max_size=30))
 PARAMETERS = st.lists(
     st.tuples(
         st.sampled_from(
@@ -186,6 +193,13 @@ def test_what_looks_everyday_is_right(name: str, data: Any) -> None:
         assert wanted.is_right(text)
 
 
+@drawn(1000)
+@given(st.one_of(NOTHINGS, TEXTS))
+def test_an_id_that_looks_everyday_is_somebodys(text: str) -> None:
+    assert not (identifiers.is_everyday_id(text) and (text == "0" or normalise.is_one_for_all(text)))
+    assert not (normalise.is_everyday_product(text) and normalise.is_no_id(text))
+
+
 @REPEATABLE
 @given(st.from_regex(identifiers._EVERYDAY_URL, fullmatch=True))
 def test_an_everyday_url_is_a_url(text: str) -> None:
@@ -265,7 +279,7 @@ WRITTEN = st.fixed_dictionaries(
     {},
     optional={
         "event_name": ANYTHING,
-        "event_id": st.one_of(ANYTHING, st.sampled_from(["x" * 255, "x" * 256])),
+        "event_id": st.one_of(ANYTHING, NOTHINGS, st.sampled_from(["x" * 255, "x" * 256])),
         "occurred_at": TIMES,
         "event_source_url": PAGES,
         "user_data": st.dictionaries(
@@ -279,7 +293,7 @@ WRITTEN = st.fixed_dictionaries(
                 "value": ANYTHING,
                 "predicted_ltv": ANYTHING,
                 "currency": ANYTHING,
-                "order_id": ANYTHING,
+                "order_id": st.one_of(ANYTHING, NOTHINGS),
                 "num_items": ANYTHING,
                 "product_ids": st.one_of(ANYTHING, st.lists(ANYTHING, max_size=3)),
                 "unknown": ANYTHING,

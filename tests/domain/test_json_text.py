@@ -74,7 +74,7 @@ def test_what_stands_in_a_string_stays_beside_a_long_number(text: str, padding: 
     ],
 )
 def test_what_is_no_json_is_no_json_with_a_long_number_too(text: str) -> None:
-    with pytest.raises(ValueError, match="no JSON"):
+    with pytest.raises(ValueError, match=r"^line 1|^NaN"):
         read_json(text)
 
 

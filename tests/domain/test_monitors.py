@@ -108,9 +108,10 @@ def rhythm_of(days: int = 28) -> Rhythm:
 
 
 def test_a_rhythm_knows_the_night_and_makes_allowance_for_a_clock_change() -> None:
-    rates = rhythm_of().rates
-    assert [round(rate) for rate in rates[:24]] == [0] * 9 + [30] * 10 + [0] * 5
-    assert rhythm_of().usual == pytest.approx(USUAL_AT_LEAST)
+    rhythm = rhythm_of()
+    assert [round(rate) for rate in rhythm.rates[:24]] == [0] * 8 + [30] * 12 + [0] * 4
+    assert [round(rate) for rate in rhythm.sure[:24]] == [0] * 9 + [30] * 10 + [0] * 5
+    assert rhythm.usual == pytest.approx(USUAL_AT_LEAST)
 
 
 def test_a_week_of_history_and_forty_minutes_with_an_event_are_the_least() -> None:

@@ -167,6 +167,14 @@ def test_a_zip_code_has_no_spaces_and_in_the_us_five_digits(raw: str, country: s
         pytest.param("UK", "gb", id="what people write"),
         pytest.param("USA", "us", id="three letters"),
         pytest.param(" germany", "de", id="a name"),
+        pytest.param("\u00d6sterreich", "at", id="a name in German"),
+        pytest.param("royaume-uni", "gb", id="a name in French"),
+        pytest.param("Nederland", "nl", id="a name in Dutch"),
+        pytest.param("\u65e5\u672c", "jp", id="a name of two signs"),
+        pytest.param("\u200bAT\ufeff", "at", id="marks that nobody sees"),
+        pytest.param("\uff21\uff34", "at", id="full-width letters"),
+        pytest.param("EL", "gr", id="Greece, as the European Union writes it"),
+        pytest.param("XK", "xk", id="Kosovo"),
         pytest.param("Atlantis", None, id="the name of none"),
         pytest.param("ZZ", None, id="assigned to nobody"),
         pytest.param("", None, id="nothing"),
@@ -174,6 +182,22 @@ def test_a_zip_code_has_no_spaces_and_in_the_us_five_digits(raw: str, country: s
 )
 def test_a_country_is_an_assigned_iso_code(raw: str, normal: str | None) -> None:
     assert normalise.country(raw) == normal
+
+
+def test_a_name_in_any_language_is_no_other_countrys_code_or_english_name() -> None:
+    known = {name: code for name, code in normalise._country_names().items() if normalise.country(name) != code}
+    assert known == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "own"),
+    [
+        (None, None), ("", None), ("de", "DE"), ("Germany", "DE"), (normalise.sha256_hex("de"), "DE"), ("EL", "GR"),
+        ("Atlantis", normalise.UNREADABLE), ("A", normalise.UNREADABLE), (normalise.sha256_hex("Atlantis"), normalise.UNREADABLE),
+    ],
+)  # fmt: skip
+def test_a_country_is_absent_known_or_given_and_unreadable(given: str | None, own: str | None) -> None:
+    assert normalise.own_country(given) == own
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def test_requests_of_three_merchants_without_an_answer_to_anybody_open_it() -> N
         pytest.param([(10 + second, 1) for second in range(0, 60, 3)], id="of one merchant, however many"),
         pytest.param([(10 + second, 1 + second % 2) for second in range(60)], id="of two"),
         pytest.param([(10, 1), (320, 2), (630, 3)], id="of three, minutes apart"),
+        pytest.param([(86400, 1), (86400, 2), (10, 3), (20, 3)], id="of two by a clock that has been set back"),
     ],
 )
 def test_fewer_open_nothing(failures: list[tuple[float, int]]) -> None:

@@ -18,7 +18,7 @@ from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat, PhoneNum
 
 from tests.drawing import drawn
 from tracklayer.domain import phone
-from tracklayer.domain.normalise import Matchable
+from tracklayer.domain.normalise import UNREADABLE, Matchable
 from tracklayer.domain.phone import PHONE_RULES, phone_digests, phone_digests_to_keep, phone_digits, phone_e164
 from tracklayer.domain.sha256 import sha256_hex
 
@@ -90,6 +90,23 @@ def test_a_phone_gets_the_digest_of_its_platforms_sheet(
         pytest.param("8 (912) 345-67-89", "RU", "+79123456789", id="a trunk eight"),
         pytest.param("(+44) 20 7946 0958", None, "+442079460958", id="the country code in brackets"),
         pytest.param("Tel.: +44 20 7946 0958", None, "+442079460958", id="a word before it"),
+        pytest.param("Mobil 0171 2345678", "DE", "+491712345678", id="a word for a phone before it"),
+        pytest.param("Tel. Nr.: 0171/2345678", "DE", "+491712345678", id="two words for a phone before it"),
+        pytest.param(
+            "T\u00e9l\u00e9phone (home): 01 42 68 53 00",
+            "FR",
+            "+33142685300",
+            id="words for a phone with accents and brackets",
+        ),
+        pytest.param("M 0171 2345678", "DE", "+491712345678", id="a letter for a phone"),
+        pytest.param("\u260e\ufe0f 0171 2345678", "DE", "+491712345678", id="a picture of a phone"),
+        pytest.param("\u96fb\u8a71: 03-1234-5678", "JP", "+81312345678", id="a Japanese word for a phone"),
+        pytest.param("# (650) 253-0000", "US", "+16502530000", id="a number sign"),
+        pytest.param("Jane +44 20 7946 0958", None, "+442079460958", id="any word before a plus"),
+        pytest.param("0171 2345678 und abends", "DE", "+491712345678", id="a note without a number"),
+        pytest.param("0171 2345678 (Mo-Fr 09:00-18:00)", "DE", "+491712345678", id="hours behind it"),
+        pytest.param('""0171 2345678""', "DE", "+491712345678", id="quotation marks that a table doubled"),
+        pytest.param("0171 2345678; ext. 12", "DE", "+491712345678", id="an extension behind a semicolon"),
         pytest.param("tel:+44-20-7946-0958;ext=12", None, "+442079460958", id="a tel URI with an extension"),
         pytest.param("tel:171-2345678;phone-context=+49", "US", "+491712345678", id="a tel URI that names its country"),
         pytest.param("+44 20 7946 0958x5", None, "+442079460958", id="a short extension"),
@@ -475,7 +492,10 @@ def test_the_digests_of_a_phone_number_are_those_of_each_rule(countries: frozens
     [
         "650-253-XXXX", "0171 234XXXX", "+33 6 12 34 XX XX", "+91 98765 XXXXX", "+49171XXXXXXX", "+49 171 2345 xxx", "+49171234****",
         "0171 234 ****", "415 555 home", "+49 171 unknown", "+44 20 redacted", "212 555 null", "089 1234 Oma", "+49 171 23•• ••78",
-        "0171 23?? ????", "650 253 ##00",
+        "0171 23?? ????", "650 253 ##00", "******5678", "**** *** 45678", "xxxx xx345678", "XXXXX45678", "####345678", "?????345678",
+        "\u2026345678", "...345678", "\u25a0\u25a0\u25a0\u25a0345678", "_____345678", "-----345678", "\uff0a\uff0a\uff0a\uff0a5678", "*7 345678", "Tel. ****345678",
+        "0171 ???? 5678", "0171\u2026345678", "N/A 0171", "none 12345", "Raum 1234, kein Telefon", "siehe Kunde 4711", "Kd-Nr 100234",
+        "K100234", "nope 0171 2345678",
     ],
 )  # fmt: skip
 def test_digits_that_somebody_hid_and_words_are_nobodys_number(text: str, country: str | None) -> None:
@@ -539,6 +559,16 @@ def test_a_persons_own_country_is_asked_first(text: str, own: str, default: str,
         pytest.param("0041 79 123 45 67", "US", "DE", "+41791234567", id="behind 00"),
         pytest.param("1234567", "IE", None, "+3531234567", id="no default country"),
         pytest.param("1234567", "IE", "IE", "+3531234567", id="the same country"),
+        pytest.param("0664 1234567", UNREADABLE, "DE", None, id="a country that nobody can read"),
+        pytest.param("601 234 567", UNREADABLE, "DE", None, id="a country that nobody can read, no trunk prefix"),
+        pytest.param("030 12345678", UNREADABLE, "DE", None, id="a country that nobody can read, a fixed line"),
+        pytest.param("(650) 253-0000", UNREADABLE, "US", None, id="a country that nobody can read, any default"),
+        pytest.param("49 171 2345678", UNREADABLE, "DE", "+491712345678", id="no country, and the default one's code"),
+        pytest.param("0041 79 123 45 67", UNREADABLE, "DE", "+41791234567", id="no country, and 00"),
+        pytest.param("0041 79 123 45 67", UNREADABLE, None, "+41791234567", id="no country, no default, and 00"),
+        pytest.param("+41 79 123 45 67", UNREADABLE, "DE", "+41791234567", id="no country, and a plus"),
+        pytest.param("0664 1234567", UNREADABLE, None, None, id="no country, no default"),
+        pytest.param("0171 2345678", "AQ", "DE", None, id="a country without numbers of its own"),
     ],
 )
 def test_a_number_that_is_none_in_the_persons_country_is_not_guessed_in_another(
@@ -561,3 +591,13 @@ def test_what_is_not_sent_of_a_phone_is_kept_to_find_it_by() -> None:
     for text, own in (("+495550132", "US"), ("555-0132", None), ("0171 2345678", "US"), ("079 123 45 67", "CH")):
         digests = phone_digests(text, frozenset({"DE"}), own)
         assert phone_digests_to_keep(text, frozenset({"DE"}), own) == digests
+
+
+@pytest.mark.parametrize("first", ["+49 171 2345678", "0171 2345678", "030 12345678"])
+@pytest.mark.parametrize(
+    "between",
+    ["; ", ";", " oder ", " or ", " ou ", " y ", " und ", " and ", " eller ", ", privat: ", " (or) ", " / ", " /or "],
+)
+@pytest.mark.parametrize("second", ["+49 30 1234567", "030 1234567", "0171-2345679", "01712345679", "2345 679"])
+def test_of_two_numbers_in_one_text_none_is_guessed(first: str, between: str, second: str) -> None:
+    assert phone_e164(f"{first}{between}{second}", "DE") is None

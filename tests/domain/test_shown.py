@@ -80,6 +80,16 @@ def test_the_address_goes_before_a_cookie() -> None:
     assert found == [Seen("gclid", "New-1", NOW), Seen("sc_click_id", "AbC", NOW)]
 
 
+def test_a_cookie_of_the_click_in_the_address_says_since_when_it_is_known() -> None:
+    address = {"gclid": "Old-1", "wbraid": "Old-2", "gbraid": "New-3"}
+    cookies = {"_gcl_aw": f"GCL.{S}.Old-1", "_gcl_gb": f"GCL.{S}.Old-2", "_gcl_ag": f"2.1.kOld-3$i{S}"}
+    assert seen_in(address, cookies, NOW) == [
+        Seen("gclid", "Old-1", THEN),
+        Seen("wbraid", "Old-2", THEN),
+        Seen("gbraid", "New-3", NOW),
+    ]
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -183,6 +183,62 @@ def test_fbc_is_built_with_the_time_at_which_its_click_was_first_seen() -> None:
     assert given(stitch(event(browser_id=BROWSER), Known(both))) == {"fbc": cookie.value}
 
 
+def cookie_of(click: str, before: timedelta, tail: str = "") -> Signal:
+    """Meta's cookie that says of itself that its click was so long ago."""
+    return signal("fbc", f"fb.1.{int((NOW - before).timestamp() * 1000)}.{click}{tail}", before)
+
+
+@pytest.mark.parametrize("by", ["browser_id", "email"])
+@pytest.mark.parametrize("tail", ["", ".AQ"])
+def test_a_click_that_is_shown_again_is_as_old_as_anything_tells(by: str, tail: str) -> None:
+    again, lately = signal("fbclid", "AbC", HOUR), cookie_of("AbC", 2 * HOUR)
+    own = event(browser_id=BROWSER) if by == "browser_id" else event(email=Matchable.read("x@example.com"))
+
+    def judged(*signals: Signal) -> Stitched:
+        browser = Browser(BROWSER, signals, [replace(person(), first_seen_at=NOW - 200 * DAY)])
+        found = judge_event(own, Known(browser) if by == "browser_id" else Known(browsers=[browser], person=DIGEST))
+        return found._replace(fields=tuple(one for one in found.fields if one.field != "email"))
+
+    for days, is_in_time in ((120, False), (90, True), (10, True)):
+        first = cookie_of("AbC", days * DAY, tail)
+        for signals in ((first, again), (again, first), (first, lately), (lately, again, first)):
+            found = judged(*signals)
+            assert given(found.fields) == ({"fbc": first.value} if is_in_time else {})
+            assert {one.seen_at for one in found.fields} <= {first.first_seen_at}
+    newer = cookie_of("Other", 5 * DAY)
+    assert given(judged(cookie_of("AbC", 10 * DAY), again, newer).fields) == {"fbc": newer.value}
+
+
+def test_a_click_is_known_since_any_of_a_persons_browsers_showed_it() -> None:
+    opened_again = Browser(OTHER, [signal("gclid", "g", HOUR), signal("fbclid", "AbC", HOUR)], [person()])
+    for days, expected in (
+        (10, {"gclid": "g", "fbc": f"fb.1.{int((NOW - 10 * DAY).timestamp() * 1000)}.AbC"}),
+        (91, {}),
+    ):
+        first = Browser(
+            BROWSER, [signal("gclid", "g", days * DAY), signal("fbclid", "AbC", days * DAY)], [person(before=2 * HOUR)]
+        )
+        known = Known(browsers=[first, opened_again], person=DIGEST)
+        assert given(stitch(event(email=Matchable.read("x@example.com")), known)) == expected
+
+
+def test_a_click_that_another_made_in_a_shared_browser_is_not_theirs_who_opens_its_address_again() -> None:
+    people = [person(), person("f" * 64, before=5 * DAY)]
+    browser = Browser(BROWSER, [cookie_of("AbC", 6 * DAY), signal("fbclid", "AbC", 2 * HOUR)], people)
+    found = judge_event(event(email=Matchable.read("x@example.com")), Known(browsers=[browser], person=DIGEST))
+    assert found == Stitched(note=Note.SHARED_BROWSER)
+
+
+def test_an_events_own_click_goes_out_with_the_time_that_is_known_of_it_however_long_ago() -> None:
+    again, first = signal("fbclid", "AbC", HOUR), cookie_of("AbC", 120 * DAY)
+    of_page = replace(event(browser_id=BROWSER), event_source_url="https://shop.example.com/?fbclid=AbC")
+    for own in (event(browser_id=BROWSER, fbclid="AbC"), of_page):
+        for signals in ((first,), (first, again), (again, first)):
+            assert given(stitch(own, Known(Browser(BROWSER, signals)))) == {"fbc": first.value}
+        later = signal("fbc", first.value, timedelta(minutes=-6))
+        assert stitch(own, Known(Browser(BROWSER, [later]))) == ()
+
+
 def test_a_visit_that_is_over_gives_no_session_and_no_address() -> None:
     kinds = ("ga_session_id", "client_ip", "client_user_agent")
     within = Browser(BROWSER, [signal(kind, "1", DAY, timedelta(minutes=30)) for kind in kinds])

@@ -22,6 +22,7 @@ from tests.servers import wait_until
 from tests.services.test_erase import stored
 from tests.sessions import is_waited_for, other_session
 from tracklayer.cli.import_events import Import
+from tracklayer.clock import elapsed
 from tracklayer.db import connection as connections_to
 from tracklayer.db.async_session import AsyncSession, Moment
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows, session
@@ -152,7 +153,7 @@ async def test_a_server_whose_clock_was_set_is_asked_again_what_time_it_is(
 async def test_a_moment_is_told_in_the_servers_own_time_and_never_later(database: str) -> None:
     session = AsyncSession(database, {})
     for ahead in (-5.0, 5.0):
-        moment = Moment(time.monotonic() + ahead)
+        moment = Moment(elapsed() + ahead)
         ((left,),) = await session.execute("SELECT %s::timestamptz - clock_timestamp()", [moment])
         assert left <= timedelta(seconds=ahead)
     session.close()
@@ -160,11 +161,11 @@ async def test_a_moment_is_told_in_the_servers_own_time_and_never_later(database
 
 async def test_a_clock_that_was_set_back_is_known_after_a_few_seconds(database: str) -> None:
     session = AsyncSession(database, {})
-    await session.execute("SELECT %s::timestamptz", [Moment(time.monotonic())])
+    await session.execute("SELECT %s::timestamptz", [Moment(elapsed())])
     assert session._clock is not None
     shown, at = session._clock
     session._clock = shown + timedelta(hours=1), at - 6
-    ((left,),) = await session.execute("SELECT %s::timestamptz - clock_timestamp()", [Moment(time.monotonic() + 5)])
+    ((left,),) = await session.execute("SELECT %s::timestamptz - clock_timestamp()", [Moment(elapsed() + 5)])
     assert left <= timedelta(seconds=5)
     session.close()
 
@@ -195,7 +196,7 @@ def test_what_a_page_showed_and_hung_on_its_way_is_not_kept(
     def call(late: float) -> collect.Call:
         signals = () if forgets else [("gclid", "Cj0", now)]
         consent = "denied" if forgets else None
-        arrived = time.monotonic() - late
+        arrived = elapsed() - late
         return collect.Call(merchant.merchant_id, BROWSER, now, consent, signals, forgets=forgets, arrived=arrived)
 
     with pytest.raises(DatabaseAwayError):
@@ -214,7 +215,7 @@ def test_what_a_page_showed_and_hung_on_its_way_is_not_kept(
 def test_whom_a_backend_named_and_that_hung_on_its_way_is_not_linked(runtime: Runtime, merchant: Merchant) -> None:
     jane = {"email": "jane@example.com"}
     with pytest.raises(DatabaseAwayError):
-        identify(runtime, merchant.holder, BROWSER, jane, time.monotonic() - LATE)
+        identify(runtime, merchant.holder, BROWSER, jane, elapsed() - LATE)
     assert counted("browser_people") == 0
     assert identify(runtime, merchant.holder, BROWSER, jane).is_linked
     assert counted("browser_people") == 1
@@ -254,7 +255,7 @@ def test_an_erasure_waits_for_longer_than_anything_is_on_its_way() -> None:
 
 
 def asked_long_ago(merchant: Merchant, seconds: float = KNOWN_SECONDS + LATE) -> KeyHolder:
-    return replace(merchant.holder, asked_at=time.monotonic() - seconds)
+    return replace(merchant.holder, asked_at=elapsed() - seconds)
 
 
 async def test_what_is_judged_by_what_was_known_long_ago_is_late(runtime: Runtime, merchant: Merchant) -> None:
@@ -281,7 +282,7 @@ def test_what_waited_before_it_was_judged_came_when_its_merchant_was_asked_for(
     ago = timedelta(seconds=6)
     call = service.judge(runtime, asked_long_ago(merchant, ago.total_seconds()), [draft()])
     assert call.now <= now - ago + timedelta(seconds=KNOWN_SECONDS)
-    assert service.judge(runtime, replace(merchant.holder, asked_at=time.monotonic()), [draft()]).now == now
+    assert service.judge(runtime, replace(merchant.holder, asked_at=elapsed()), [draft()]).now == now
 
 
 def test_an_import_that_was_stopped_for_long_goes_on_with_what_is_known_now(

@@ -17,7 +17,7 @@ from tests.drawing import drawn
 from tracklayer import mappers
 from tracklayer.domain.delivery import BatchRejected, DropReason, Outcome, PlatformReply
 from tracklayer.domain.event import ACTION_SOURCES, CONSENT_STATES, MATCHABLE_LISTS, USER_FIELDS, Event
-from tracklayer.domain.normalise import is_nobodys
+from tracklayer.domain.normalise import is_one_for_all
 from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused, Setting, SettingKind
@@ -263,7 +263,7 @@ URLS = (
 )
 # Twelve characters hold no card number, which an event would be refused for.
 texts = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
-event_ids = texts.filter(lambda text: text.strip() and not is_nobodys(text))  # what stands for no id is refused
+event_ids = texts.filter(lambda text: text.strip() and not is_one_for_all(text))  # what stands for no id is refused
 money = st.one_of(
     st.integers(-(10**9), 10**9),
     st.decimals(-(10**6), 10**6, places=3).map(float),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ from tracklayer.services.ingest import ingest_events
 EMAIL = "canary.jane@shop.example"
 EXPORT = """
 mutation($input: ErasePersonInput!) {
-  exportPerson(input: $input) { events browsers complete json userErrors { field code message } }
+  exportPerson(input: $input) { events browsers eventsUncertain complete json userErrors { field code message } }
 }"""
 
 
@@ -38,7 +39,7 @@ async def test_it_is_what_the_command_prints_and_of_nobody_else(
     ingest_events(runtime, new_merchant(runtime, name="Other").holder, [hers("elsewhere")])
     found = (await api(EXPORT, input={"email": EMAIL}))["exportPerson"]
     package = orjson.loads(found.pop("json"))
-    assert found == {"events": 1, "browsers": 0, "complete": True, "userErrors": []}
+    assert found == {"events": 1, "browsers": 0, "eventsUncertain": 0, "complete": True, "userErrors": []}
     assert [event["event_id"] for event in package["events"]] == ["hers"]
     assert package["events"][0]["user_data"]["first_name"] == "Jane"
     printed = b"".join(as_json(export_person(runtime, merchant.merchant_id, Request(email=EMAIL))))
@@ -49,6 +50,22 @@ async def test_it_is_what_the_command_prints_and_of_nobody_else(
     assert (nobody["events"], nobody["complete"]) == (0, True)
     refused = (await api(EXPORT, input={}))["exportPerson"]
     assert ([error["code"] for error in refused["userErrors"]], refused["json"]) == (["REQUIRED"], None)
+
+
+async def test_what_may_be_somebody_elses_is_counted_as_in_the_dry_run_of_an_erasure(
+    api: Api, runtime: Runtime
+) -> None:
+    merchant = new_merchant(runtime, hashing=False)
+    api = replace(api, key=merchant.key)
+    ingest_events(runtime, merchant.holder, [draft("either", user_data={"phone": "0151 23456789"})])
+    asked, dry_run = {"phone": "+49 151 23456789"}, "erasePerson(input: $input, dryRun: true) { eventsUncertain }"
+    found = await api(EXPORT.replace("exportPerson", f"{dry_run} exportPerson"), input=asked)
+    assert found["erasePerson"] == {"eventsUncertain": 1}
+    export = found["exportPerson"]
+    assert (export["events"], export["browsers"], export["eventsUncertain"], export["complete"]) == (0, 0, 1, True)
+    assert orjson.loads(export["json"]) == {"events": [], "browsers": []}
+    named = (await api(EXPORT, input={**asked, "eventIds": ["either"]}))["exportPerson"]
+    assert (named["events"], named["eventsUncertain"]) == (1, 0)
 
 
 async def test_a_part_of_it_is_not_given(api: Api, runtime: Runtime, merchant: Merchant) -> None:

@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -269,6 +270,8 @@ async def both(text: str, variables: dict[str, Any], name: str | None = None) ->
         found = await plan.run(variables, seen)
     except Doubt:
         assert seen.calls == []
+        found = await plan.run_stock(variables, seen)
+        assert _worded(found.data, found.errors) == _worded(stock.data, stock.errors), text
         return "doubt"
     if isinstance(found, ExecutionResult):
         assert _worded(found.data, found.errors) == _worded(stock.data, stock.errors), text
@@ -377,6 +380,27 @@ async def test_what_needs_no_conversion_is_coerced_here_and_all_else_by_the_stoc
 )
 async def test_every_form_of_an_operation_is_answered_alike(text: str, variables: Any, way: str) -> None:
     assert await both(text, variables) == way
+
+
+async def test_wrong_variables_of_a_known_text_are_told_without_validating_it_again(api: Api) -> None:
+    text = "mutation($i: IdentifyInput!) { identify(input: $i) { ok } }"
+    first = await api.post(text, {"i": {"email": "jane@example.com"}})
+    validations = 0
+
+    def seen(frame: FrameType, event: str, called: Any) -> None:
+        nonlocal validations
+        validations += event == "call" and frame.f_code is validate.__code__
+
+    await api.post(text, {"i": {"email": "jane@example.com"}})  # makes its plan
+    sys.setprofile(seen)
+    try:
+        known = await api.post(text, {"i": {"email": "jane@example.com"}})
+    finally:
+        sys.setprofile(None)
+    assert validations == 0
+    assert (known.status_code, known.json()) == (first.status_code, first.json())
+    assert known.json()["errors"][0]["extensions"] == {"code": "BAD_USER_INPUT"}
+    assert "jane" not in known.text
 
 
 async def test_a_mutation_that_fails_further_in_is_not_called_twice() -> None:

@@ -78,6 +78,14 @@ async def test_any_other_encoding_is_refused_in_words(api: Api, encoding: str) -
     assert error["extensions"] == {"code": "BAD_REQUEST"}
 
 
+async def test_encodings_in_two_lines_are_one_list(api: Api) -> None:
+    for first, second, status in (("gzip", "gzip", 415), ("identity", "gzip", 415), ("gzip", None, 200)):
+        headers = [("authorization", f"Bearer {api.key}"), ("content-type", "application/json")]
+        headers += [("content-encoding", given) for given in (first, second) if given]
+        answer = await api.client.post("/graphql", content=gzip.compress(QUERY), headers=headers)
+        assert answer.status_code == status
+
+
 @pytest.mark.parametrize(
     "body",
     [

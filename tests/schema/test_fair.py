@@ -8,23 +8,27 @@ import json
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
+from types import FrameType
 from typing import Any
 
+import anyio.to_thread
 import pytest
 from graphql import GraphQLError
 from starlette.types import Message, Receive, Send
 
-from tests.factories import INGEST_MANY, Api, Merchant, camel, draft, new_merchant
+from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, new_merchant
 from tests.live import LiveServer
 from tests.servers import wait_until
 from tracklayer.clock import SystemClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import ALWAYS, Bodies
-from tracklayer.schema.fair import IN_HAND_OF_ONE, LONG_BODY, ON_LOOP, LongRequests
+from tracklayer.schema.fair import IN_HAND_OF_ONE, LONG_BODY, ON_LOOP, LongRequests, is_long
+from tracklayer.services.ingest import judge_one
 
 CALLERS = 100
 
@@ -166,6 +170,46 @@ async def test_a_long_request_is_answered_as_a_short_one(api: Api) -> None:
     wrong = await api.post("{ nothing }", {"more": padding})
     assert [error["message"] for error in wrong.json()["errors"]] == ["Cannot query field 'nothing' on type 'Query'."]
     assert (await api.post(INGEST_MANY, {"inputs": camel(events), "more": padding}, key="tl_wrong")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("size", "events", "expected"),
+    [(900, 1, False), (16_000, 1, False), (17_000, 1, True), (100_000, 24, True), (100_000, 99, False)],
+)
+def test_one_long_event_is_as_long_as_many_everyday_ones(size: int, events: int, expected: bool) -> None:
+    body = b'{"eventName":"Purchase"},' * events
+    assert is_long(body + b" " * (size - len(body))) is expected
+    assert is_long(body + b" " * LONG_BODY)
+
+
+async def test_who_owes_for_slow_events_is_answered_beside_the_event_loop_until_it_is_paid_back(
+    api: Api, runtime: Runtime, merchant: Merchant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tracklayer.services.intake.ABOUT_SECONDS", 600.0)  # somebody might have to wait
+    intake = api.client._transport.app.door.house.intake  # type: ignore[attr-defined]
+    threads: list[int] = []
+
+    def seen(frame: FrameType, event: str, called: Any) -> None:
+        if event == "call" and frame.f_code is judge_one.__code__:
+            threads.append(threading.get_ident())
+
+    other = Api(api.client, (await anyio.to_thread.run_sync(partial(new_merchant, name="Other"), runtime)).key)
+    threading.setprofile(seen)
+    sys.setprofile(seen)
+    try:
+        await api(INGEST, input=camel(draft("before")))
+        intake.slow.watch(merchant.merchant_id)
+        intake.slow.note(merchant.merchant_id, 60.0)
+        await api(INGEST, input=camel(draft("owing")))
+        await other(INGEST, input=camel(draft("another's")))
+        intake.slow.watched[merchant.merchant_id] = 0.0
+        await api(INGEST, input=camel(draft("paid")))
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    here = threading.get_ident()
+    assert [found == here for found in threads] == [True, False, True, True]
+    assert intake.slow.watched == {}
 
 
 def callers(**job: Any) -> subprocess.Popen[str]:

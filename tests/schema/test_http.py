@@ -59,6 +59,39 @@ async def test_a_body_that_is_no_object_is_told_so(api: Api, body: bytes, accept
         assert error["message"].startswith("The body is no GraphQL request: send an object")
 
 
+@pytest.mark.parametrize(
+    ("body", "place", "why"),
+    [
+        pytest.param(b'{"query":\n "{ x }", "variables":{"a":NaN}}', "line 2, column 28", "NaN and Infinity", id="NaN"),
+        pytest.param(b'{"variables":{"a": -Infinity}}', "line 1, column 21", "NaN and Infinity", id="-Infinity"),
+        pytest.param('{"é":\n"Caf\u00e9 jane"}'.encode("latin-1"), "line 1, column 3", "no UTF-8", id="Latin-1"),
+        pytest.param(b'{"query":"jane\t"}', "line 1, column 15", "a tab as \\t", id="a tab"),
+        pytest.param(b'{"query":"jane"', "line 1, column 16", "unexpected end", id="cut off"),
+        pytest.param(b'{"query":"jane",}', "line 1, column 16", "trailing comma", id="a comma"),
+        pytest.param(
+            b'{"a":"\\ud83d","query":"jane",}', "line 1, column 30", "Expecting property name", id="half a pair"
+        ),
+        pytest.param(b"[" * 5_000, "", "lists within lists", id="deep"),
+    ],
+)
+async def test_of_a_body_that_is_no_json_it_is_told_where_and_why(api: Api, body: bytes, place: str, why: str) -> None:
+    headers = {"authorization": f"Bearer {api.key}", "content-type": "application/json"}
+    answer = await api.client.post("/graphql", content=body, headers=headers)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["extensions"]) == (400, {"code": "BAD_REQUEST"})
+    assert error["message"].startswith(f"The body is not JSON: {place}")
+    assert why in error["message"]
+    assert "jane" not in error["message"]
+
+
+async def test_a_list_of_requests_is_told_what_to_do_instead(api: Api) -> None:
+    headers = {"authorization": f"Bearer {api.key}", "content-type": "application/json"}
+    answer = await api.client.post("/graphql", content=b'[{"query": "{ __typename }"}]', headers=headers)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["extensions"]) == (400, {"code": "BAD_REQUEST"})
+    assert "`ingestEvents` takes up to 1,000 events" in error["message"]
+
+
 async def test_the_answer_has_the_media_type_that_was_asked_for(api: Api) -> None:
     plain = await api.post("{ platforms { title } }", accept="application/json")
     assert plain.headers["content-type"] == "application/json; charset=utf-8"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,6 +15,7 @@ from websockets.typing import Origin
 
 from tests.factories import Merchant
 from tests.live import PROTOCOL, LiveServer, ws_client
+from tracklayer import logs
 from tracklayer.runtime import Runtime
 from tracklayer.schema import schema
 
@@ -37,6 +40,24 @@ def closed_server(runtime: Runtime) -> Iterator[LiveServer]:
     """One without the setting."""
     with LiveServer(runtime) as made:
         yield made
+
+
+@pytest.fixture
+def as_configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What an installation would log from here on."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] != "tracklayer"]
+    levels = {name: logging.getLogger(name).level for name in names}
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stderr", out)
+    monkeypatch.setattr(logs.Log, "handler", None)
+    logs.configure(as_json=False)
+    yield out
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, known in levels.items():
+        logging.getLogger(name).setLevel(known)
 
 
 def preflight(server: LiveServer, origin: str, **headers: str) -> httpx.Response:
@@ -108,6 +129,25 @@ async def test_a_socket_of_another_origin_is_refused_before_it_is_open(server: L
         async with connect(server.ws, subprotocols=[PROTOCOL], origin=Origin(origin)):
             pass
     assert refused.value.response.status_code == 403
+
+
+async def test_the_log_says_which_setting_refused_a_socket_and_nothing_of_what_was_sent(
+    server: LiveServer, as_configured: io.StringIO
+) -> None:
+    with pytest.raises(InvalidStatus):
+        async with connect(
+            server.ws,
+            subprotocols=[PROTOCOL],
+            origin=Origin("https://jane.canary:tl_secret@evil.example"),
+            additional_headers={"host": "canary.example"},
+        ):
+            pass
+    said = as_configured.getvalue()
+    assert said.count("\n") == 1
+    assert "WARNING tracklayer.schema.live: " in said
+    assert "TRACKLAYER_ALLOWED_ORIGINS" in said
+    assert "canary" not in said
+    assert "evil" not in said
 
 
 async def test_without_the_setting_a_page_gets_no_socket(closed_server: LiveServer) -> None:

@@ -19,9 +19,10 @@ import pytest
 
 from tests.factories import INGEST_MANY, Api, Merchant, camel, draft
 from tracklayer.runtime import Runtime
+from tracklayer.schema.bodies import MAX_BODY
 from tracklayer.schema.fair import LONG_BODY
 from tracklayer.schema.limits import BYTES_OF_OBJECT
-from tracklayer.schema.sent import MAX_PARTS, MAX_VALUES, Sent
+from tracklayer.schema.sent import MAX_FIELDS, MAX_PARTS, MAX_VALUES, Sent
 from tracklayer.services.merchants import create_api_key
 
 pytestmark = pytest.mark.anyio
@@ -85,14 +86,15 @@ async def test_a_long_body_that_takes_long_is_read_once_and_not_on_the_event_loo
     assert found == [(_QUICK, "here"), (_THOROUGH, "there")]
 
 
-async def test_what_has_more_values_than_anybody_sends_is_not_read(
-    api: Api, runtime: Runtime, merchant: Merchant
+@pytest.mark.parametrize("many", ["0," * MAX_VALUES, '{"a":1' + ',"b":2' * MAX_FIELDS + "}"], ids=["values", "fields"])
+async def test_what_has_more_values_or_fields_than_anybody_sends_is_not_read(
+    api: Api, runtime: Runtime, merchant: Merchant, many: str
 ) -> None:
     made = await anyio.to_thread.run_sync(
         lambda: create_api_key(runtime, merchant.merchant_id, "admin", ("ingest", "admin"))
     )
     assert isinstance(made, tuple)
-    body = _LONG_NUMBER.replace(_ZEROS, "0," * MAX_VALUES)
+    body = _LONG_NUMBER.replace(_ZEROS, f"{many},")
     with reads(len(body)) as found:
         answer = await api.client.post(
             "/graphql",
@@ -164,17 +166,38 @@ async def test_long_bodies_that_hold_what_nobody_reads_have_to_wait(
     assert short.status_code == 200
 
 
-async def test_a_thousand_events_with_a_hundred_lines_each_cost_nothing(
+async def test_events_of_a_hundred_thousand_fields_have_to_wait(api: Api, runtime: Runtime, merchant: Merchant) -> None:
+    api.client._transport.app.door.house.limits.now = lambda: 0.0  # type: ignore[attr-defined]
+    fields = ",".join(f'"f{n}":1' for n in range(100_000))
+    body = f'{{"query":{json.dumps(INGEST_MANY)},"variables":{{"inputs":[{{{fields}}}]}}}}'
+    codes = [(await _send(api, body)).status_code for _ in range(24)]
+    # Each counts as fifty thousand objects, and ten seconds' worth may be owed.
+    assert codes == [200] * 11 + [429] * 13
+    assert (await api.post("{ __typename }")).status_code == 200
+
+
+async def test_more_bytes_of_an_admin_than_events_may_have_are_paid_for(api: Api, merchant: Merchant) -> None:
+    limits = api.client._transport.app.door.house.limits  # type: ignore[attr-defined]
+    limits.now = lambda: 0.0
+    event = camel(draft(event_name="😀" + "a" * (2 * MAX_BODY)))
+    body = orjson.dumps({"query": INGEST_MANY, "variables": {"inputs": [event]}})
+    assert (await _send(api, body.decode())).json()["data"]["ingestEvents"]["rejected"] == 1
+    paid = limits.bodies.burst - limits.bodies.left(merchant.merchant_id, 0.0)
+    assert paid == (len(body) - MAX_BODY) // BYTES_OF_OBJECT
+
+
+async def test_hundreds_of_events_with_a_hundred_lines_each_cost_nothing(
     api: Api, runtime: Runtime, merchant: Merchant
 ) -> None:
     limits = api.client._transport.app.door.house.limits  # type: ignore[attr-defined]
     lines = [{"id": f"s{n}", "quantity": 1} for n in range(100)]
-    events = [camel(draft(f"order_{n}", custom_data={"contents": lines})) for n in range(1000)]
+    events = [camel(draft(f"order_{n}", custom_data={"contents": lines})) for n in range(400)]
     asked = {"query": INGEST_MANY, "variables": {"inputs": events}}
     made = await anyio.to_thread.run_sync(create_api_key, runtime, merchant.merchant_id, "shop", ("ingest",))
     assert isinstance(made, tuple)
     answer = await _send(Api(api.client, made[1]), orjson.dumps(asked).decode())
-    assert answer.json()["data"]["ingestEvents"]["accepted"] == 1000
+    assert answer.json()["data"] is not None, answer.text
+    assert answer.json()["data"]["ingestEvents"]["accepted"] == 400
     assert limits.bodies.left(merchant.merchant_id, 0.0) == limits.bodies.burst
 
 

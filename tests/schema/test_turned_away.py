@@ -252,7 +252,9 @@ async def test_with_a_revoked_key_the_events_count_that_are_sent_and_no_reading(
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     packed = {**headers, "Content-Encoding": "gzip"}
     whole = json.dumps(batch).encode()
+    none = json.dumps({**batch, "variables": {"inputs": []}}).encode()
     for content, given in (
+        (none, headers),
         (whole, headers),
         (whole, headers),  # the same again
         (gzip.compress(json.dumps({**batch, "operationName": None}).encode()), packed),
@@ -484,6 +486,8 @@ async def test_process_writes_down_what_it_counted_before_it_ends(runtime: Runti
         ("{" + " ".join(f"a{n}: ingestEvents(inputs: $a) {{ x }}" for n in range(9)), {"a": [{}] * 900}, 2000),
         ('mutation ingestEvents { a(b: "ingestEvents(inputs: $a)") # ingestEvents(inputs: $a)', {"a": [{}] * 3}, 0),
         ("{ ingestEvents(inputs: $a) { x }", [{}] * 3, 1),
+        ("{ ingestEvents(inputs: $a) { x } ingestEvent(input: $b) { x }", {"a": []}, 1),
+        ("{ ingestEvents(inputs: [ ]) { x } ingestEvent(input: $b) { x }", {}, 1),
     ],
 )
 @pytest.mark.parametrize("scopes", [("ingest",), ("read",)])

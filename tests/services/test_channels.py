@@ -640,6 +640,35 @@ def test_snoozed_nothing_is_told_and_then_once_if_it_is_still_open(
     assert types(receiver) == ["alert.reminder", "alert.resolved"]
 
 
+def test_what_is_told_later_is_told_as_it_is_then_and_sent_again_as_it_was_sent(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds(severity=Severity.WARNING, message="3 deliveries wait.")
+    post_due(posting)
+    snooze_alert(posting, merchant.merchant_id, 1, clock.now() + timedelta(hours=8))
+    monitor.finds(after=4 * 3600, message="400 deliveries wait.")
+    monitor.finds(after=4 * 3600, message="800 deliveries wait.")
+    receiver.plan = [500]
+    post_due(posting)
+    monitor.finds(after=15, message="801 deliveries wait.")
+    post_due(posting)
+    resolve_it(monitor)
+    post_due(posting)
+    monitor.finds(after=15, message="5 deliveries wait.")
+    monitor.finds(after=300, message="50 deliveries wait.")  # it stays: it is told again
+    post_due(posting)
+    said = [(got.json["type"], got.json["data"]["alert"]["message"]) for got in receiver.got]
+    assert [one for one in said if one[0] != "alert.resolved"] == [
+        ("alert.opened", "3 deliveries wait."),
+        ("alert.reminder", "800 deliveries wait."),
+        ("alert.reminder", "800 deliveries wait."),
+        ("alert.opened", "50 deliveries wait."),
+    ]
+    assert receiver.got[1].body == receiver.got[2].body
+    assert receiver.got[1].json["data"]["alert"]["severity"] == "critical"
+
+
 def test_what_ends_while_it_is_snoozed_is_told_only_to_those_who_know_of_it(
     posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
 ) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import random
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -221,6 +221,12 @@ def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenCl
             execute("DELETE FROM tombstones")
 
 
+def in_base64(digest: str) -> list[str]:
+    raw = bytes.fromhex(digest)
+    padded = [encode(raw).decode() for encode in (b64encode, urlsafe_b64encode)]
+    return [*padded, *(text.rstrip("=") for text in padded)]
+
+
 @pytest.mark.parametrize("hashing", [True, False])
 @pytest.mark.parametrize("asked", ["0151 23456789", "+49 151 23456789", "0049 151 23456789"])
 def test_the_text_of_a_phones_digest_is_found_however_the_number_is_asked_for(
@@ -229,11 +235,7 @@ def test_the_text_of_a_phones_digest_is_found_however_the_number_is_asked_for(
     merchant = new_merchant(runtime, hashing=hashing)
     set_destination(runtime, merchant.merchant_id, "meta", {**META, "default_country": "DE"}, None)
     digests = [normalise.sha256_hex(number) for number in ("4915123456789", "+4915123456789")]
-    texts = [
-        text
-        for one in digests
-        for text in (f"sha256:{one}", f"0X{one.upper()}", b64encode(bytes.fromhex(one)).decode())
-    ]
+    texts = [text for one in digests for text in (f"sha256:{one}", f"0X{one.upper()}", *in_base64(one))]
     other = f"sha256:{normalise.sha256_hex('4915123456780')}"
     send(runtime, merchant, of("his", None, phone=other), *(of(f"hers{n}", None, phone=t) for n, t in enumerate(texts)))
     clock.move(timedelta(minutes=1))
@@ -354,6 +356,32 @@ def test_what_is_kept_as_a_text_is_found_in_every_form_of_an_address(
     send(runtime, merchant, *(of(f"new{number}", text) for number, text in enumerate(texts)))
     with in_transaction():
         assert rows("SELECT event_id FROM events WHERE event_id LIKE 'new%%' AND user_data::text <> '{}'") == []
+
+
+@pytest.mark.parametrize("hashing", [True, False])
+@pytest.mark.parametrize("asked", ["canaryroe@gmail.com", "Canary.Roe+x@gmail.com", "canary.roe@GoogleMail.com"])
+def test_what_is_kept_as_a_text_is_found_in_whatever_spelling_a_gmail_address_is_asked_for(
+    runtime: Runtime, clock: FrozenClock, asked: str, hashing: bool
+) -> None:
+    merchant, texts = new_merchant(runtime, hashing=hashing), set[str]()
+    as_asked = [asked.lower(), asked.lower().replace("+x", "")]
+    for one in ("canaryroe@gmail.com", "canaryroe@googlemail.com", *as_asked):
+        digest = normalise.sha256_hex(one)
+        texts |= {hashlib.new(name, one.encode()).hexdigest() for name in ("md5", "sha1")}
+        texts |= {digest, f"sha256:{digest}", f"0x{digest}", *in_base64(digest)}
+        texts |= {one.replace("@", "%40"), quote(one, safe=""), '"{}"@{}'.format(*one.split("@"))}
+    hers = {f"hers{number}": text for number, text in enumerate(sorted(texts))}
+    neighbours = ["canaryroes@gmail.com", "canary.roe@shop.example", "canaryroe+x@shop.example"]
+    his = {f"his{number}": text.replace("@", "%40") for number, text in enumerate(neighbours)}
+    send(runtime, merchant, *(of(event_id, text) for event_id, text in {**hers, **his}.items()))
+    clock.move(timedelta(minutes=1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=asked)))
+    assert stored(merchant) == sorted(his)
+    assert len(done.identifiers) < 20
+    send(runtime, merchant, *(of(f"new-{event_id}", text) for event_id, text in {**hers, **his}.items()))
+    with in_transaction():
+        found = rows("SELECT event_id FROM events WHERE event_id LIKE 'new%%' AND user_data::text <> '{}' ORDER BY 1")
+    assert [event_id for (event_id,) in found] == [f"new-{event_id}" for event_id in sorted(his)]
 
 
 @pytest.mark.parametrize("old", ["jose\u0301@shop.example", "j@xn--mnchen-3ya.example", "j@münchen.example"])
@@ -1312,6 +1340,8 @@ UNSEEN_GUESTS = (
     "\u200b",
     "\ufeff \u200b",
     "'guest'",
+    "00000000-0000-0000-0000-000000000000",
+    "5.67891E+12",
     *(normalise.sha256_hex(word) for word in ("guest", "Guest", "GUEST", "n/a", "N/A")),
     normalise.sha256_hex("guest").upper(),
     f"\u200b{normalise.sha256_hex('guest')}.AQ",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 
 from tests.factories import Merchant, draft, new_merchant
 from tests.sessions import other_session
+from tracklayer.clock import elapsed
 from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, rows
 from tracklayer.db.merchants import KeyHolder
@@ -21,7 +23,7 @@ from tracklayer.db.sessions import Limits
 from tracklayer.runtime import Runtime
 from tracklayer.services.group_commit import BATCH_BYTES
 from tracklayer.services.ingest import Accepted, Coalesced, Rejected
-from tracklayer.services.intake import LONG_BATCH, LOOK_EVENTS, MAX_WAITING, Intake
+from tracklayer.services.intake import LONG_BATCH, MAX_WAITING, SLOW_OWES_MOST_SECONDS, Intake
 from tracklayer.services.waiting_room import TURN_EVENTS, OverloadedError
 
 
@@ -235,10 +237,69 @@ async def test_a_turn_of_judging_ends_when_its_time_is_up(
     ticks.cancel()
     assert [len(found) for found in outcomes] == [*sizes, sizes[0]]
     in_order = list(dict.fromkeys(judged))
-    assert max(Counter(found for found, _ in in_order).values()) == LOOK_EVENTS
-    first = [event_id.partition("_")[0] for _, event_id in in_order[: 4 * LOOK_EVENTS]]
-    assert Counter(first)["other"] == 2 * LOOK_EVENTS
+    assert max(Counter(found for found, _ in in_order).values()) == 1
+    first = [event_id.partition("_")[0] for _, event_id in in_order[:8]]
+    assert Counter(first)["other"] == 4
     assert [event_id for _, event_id in in_order if event_id[0] == "0"] == [f"0_{n}" for n in range(sizes[0])]
+
+
+class Slow(dict[str, Any]):
+    """An event that takes twenty milliseconds to judge; ``judged``: the ids of those that were."""
+
+    judged: list[str]
+
+    def keys(self) -> Any:
+        self.judged.append(self["event_id"])
+        ends = time.thread_time() + 0.02
+        while time.thread_time() < ends:
+            pass
+        return super().keys()
+
+
+async def test_between_slow_events_others_have_their_turn_and_whose_events_are_slow_owes(
+    intake: Intake, holder: KeyHolder, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[str] = []
+    monkeypatch.setattr(Slow, "judged", judged, raising=False)
+    rounds: dict[int, int] = {}  # slow events that were judged -> rounds of the loop until the next one was
+
+    async def ticking() -> None:
+        while True:
+            rounds[len(judged)] = rounds.get(len(judged), 0) + 1
+            await asyncio.sleep(0)
+
+    ticks = asyncio.create_task(ticking())
+    other = new_merchant(runtime, name="Other").holder
+    calls = [
+        intake.ingest(holder, [Slow(draft("a")), Slow(draft("b"))]),
+        intake.ingest(holder, [Slow(draft("c"))]),
+        intake.ingest(other, [draft(f"quick_{n}") for n in range(TURN_EVENTS - 1)]),
+        intake.ingest(holder, [Slow(draft("d"))]),
+    ]
+    tasks = [asyncio.create_task(call) for call in calls]
+    outcomes = await asyncio.gather(*tasks)
+    ticks.cancel()
+    assert [len(found) for found in outcomes] == [2, 1, TURN_EVENTS - 1, 1]
+    assert judged == ["a", "b", "c", "d"]
+    # The first only seems slow. Behind the others the loop goes round for as long as it takes to answer somebody.
+    assert min(rounds[2], rounds[3]) > 20
+    assert [intake.slow.owes(merchant.merchant_id) for merchant in (holder, other)] == [True, False]
+
+
+async def test_whose_events_are_quick_again_is_forgotten_and_nobody_owes_for_long(
+    intake: Intake, holder: KeyHolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = intake.slow
+    slow.watch(holder.merchant_id)
+    assert not slow.owes(holder.merchant_id)
+    await intake.ingest(holder, [draft("quick")])
+    assert slow.watched == {}
+    slow.watch(holder.merchant_id)
+    assert slow.note(holder.merchant_id, 1_000.0)
+    assert slow.watched[holder.merchant_id] <= elapsed() + SLOW_OWES_MOST_SECONDS
+    monkeypatch.setattr("tracklayer.services.intake.SLOW_WATCHED_SECONDS", -60.0)
+    slow.watch(holder.merchant_id + 1)
+    assert list(slow.watched) == [holder.merchant_id + 1]
 
 
 async def test_a_long_call_of_which_a_part_was_lost_is_not_acknowledged_and_can_be_sent_again(

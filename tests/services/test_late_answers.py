@@ -11,20 +11,37 @@ from typing import Any
 
 import pytest
 
-from tests.factories import Merchant, draft, new_merchant
+from tests.factories import META, Merchant, draft, new_merchant
 from tests.services.test_deliver import accepted, fault, ingest, mend, requests, row
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.delivery_search import DeliverySearch
-from tracklayer.domain.delivery import BatchRejected, NotBuilt, Rejected, Verdict, may_be_doubled
+from tracklayer.domain.delivery import IN_VAIN, BatchRejected, NotBuilt, Rejected, Verdict, may_be_doubled
 from tracklayer.domain.retry import MAX_ATTEMPTS
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
 from tracklayer.services.deliver import LeaseLostError, deliver_due
-from tracklayer.services.deliver_together import Answered, begin_together, deliver, settle_alone, settle_together, take
-from tracklayer.services.destinations import pause_destination, resume_destination
+from tracklayer.services.deliver_together import (
+    Answered,
+    Errand,
+    begin_together,
+    deliver,
+    settle_alone,
+    settle_together,
+    take,
+)
+from tracklayer.services.destinations import (
+    Changed,
+    pause_destination,
+    remove_destination,
+    resume_destination,
+    set_destination,
+)
+from tracklayer.services.erase import Begun, Request, erase_person
+from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.platform_requests import Batch, Item, ask
 from tracklayer.services.redeliver import redeliver_matching
@@ -371,4 +388,192 @@ def test_the_last_attempt_may_be_answered_late_too(
     )
     assert accepted(sandbox) == {"order_1": MAX_ATTEMPTS}
     assert risk(found)
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+def its_destination_is_removed(runtime: Runtime, merchant: Merchant) -> None:
+    remove_destination(runtime, merchant.merchant_id, "meta")
+
+
+def its_destination_asks_for_consent(runtime: Runtime, merchant: Merchant) -> None:
+    settings = {**META, "require_consent": "always"}
+    assert isinstance(set_destination(runtime, merchant.merchant_id, "meta", settings, None), Changed)
+
+
+def it_grows_too_old(runtime: Runtime, merchant: Merchant) -> None:
+    """By the time alone."""
+
+
+# What ends a delivery while its first answer is on its way -> the reason it is dropped for.
+ENDS: list[tuple[Callable[[Runtime, Merchant], None], str]] = [
+    (its_destination_is_removed, "destination_removed"),
+    (its_destination_asks_for_consent, "invalid_field"),
+    (it_grows_too_old, "event_too_old"),
+]
+
+
+@pytest.mark.parametrize(
+    ("end", "reason", "is_redelivered"),
+    [(*one, False) for one in ENDS] + [(*one, True) for one in ENDS if one[1] not in IN_VAIN],
+)
+def test_whatever_it_was_dropped_for_a_late_acknowledgement_counts(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    end: Callable[[Runtime, Merchant], None],
+    reason: str,
+    is_redelivered: bool,
+) -> None:
+    """The platform has it: nothing of it goes out again, and nothing says any more that it was dropped."""
+    merchant_id = merchant.merchant_id
+    happened_at = clock.now() - (timedelta(days=7) - timedelta(minutes=4) if reason == "event_too_old" else timedelta())
+    ingest(runtime, merchant, draft(occurred_at=happened_at.isoformat()))
+    one = Sender(runtime, merchant, GONE)
+    one.go()
+    clock.move(timedelta(minutes=2))
+    assert sweep(runtime).taken_back == 1
+    end(runtime, merchant)
+    clock.move(timedelta(minutes=6))
+    sweep(runtime)
+    while deliver_due(runtime, worker, merchant_id, "meta"):
+        pass
+    found = row(merchant)
+    assert (found.status, found.drop_reason, outcomes(found)) == ("dropped", reason, ["unknown"])
+    if is_redelivered:
+        assert isinstance(set_destination(runtime, merchant_id, "meta", META, None), Changed)
+        assert redeliver_matching(runtime, merchant_id, DeliverySearch()).requeued == 1
+    one.settle()
+    found = row(merchant)
+    assert (found.status, found.attempts, outcomes(found)) == ("delivered", 1, ["acknowledged"])
+    assert (found.drop_reason, found.last_error, found.error_code) == (None, None, None)
+    assert counted() == {"acknowledged": 1}
+    with in_transaction():
+        assert rows("SELECT sum(delivered)::int, sum(dropped)::int FROM minutes WHERE platform <> ''") == [(1, 0)]
+    if not is_redelivered:
+        set_destination(runtime, merchant_id, "meta", META, None)
+    assert redeliver_matching(runtime, merchant_id, DeliverySearch()).requeued == 0
+    assert accepted(sandbox) == {"order_1": 1}
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+@pytest.mark.parametrize("reason", ["erased", "suppressed"])
+def test_what_was_dropped_for_an_erasure_stays_so_whatever_is_answered_late(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, reason: str
+) -> None:
+    ingest(runtime, merchant, draft())
+    one = Sender(runtime, merchant, GONE)
+    one.go()
+    clock.move(timedelta(minutes=3))
+    assert sweep(runtime).taken_back == 1
+    changes = Changes()
+    with in_transaction():  # as an erasure leaves it for the moment until it is deleted
+        execute(
+            "UPDATE deliveries SET status = 'dropped', drop_reason = %s, due_at = NULL, next_retry_at = NULL, finished_at = %s",
+            (reason, clock.now()),
+        )
+        changes.drop(merchant.merchant_id, "meta", row(merchant).received_at, reason, clock.now())
+        changes.write()
+    before = row(merchant)
+    one.settle()
+    assert row(merchant) == before
+    assert not check_invariants(clock.now())
+
+
+def others_deliver(runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock) -> None:
+    """What a worker that stands still for ten minutes has in its hands."""
+    for _ in range(10):
+        clock.move(timedelta(minutes=1))
+        sweep(runtime)
+        while deliver_due(runtime, worker, merchant.merchant_id, "meta"):
+            pass
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_a_worker_that_stood_still_before_it_sent_does_not_send_what_others_delivered(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, is_together: bool
+) -> None:
+    """Its process was stopped, or its machine slept, after it had noted that it sends: its session lives, its lease ran out."""
+    ingest(runtime, merchant, draft())
+    one = Sender(runtime, merchant, worker)
+    errands: list[Errand] = []
+    if is_together:
+        errands, _ = take(runtime, worker, [(merchant.merchant_id, "meta")])
+        begin_together(runtime, errands)
+    else:
+        one.claim()
+        one.begin()
+    others_deliver(runtime, merchant, worker, clock)
+    before = row(merchant)
+    assert (before.status, outcomes(before), accepted(sandbox)) == (
+        "delivered",
+        ["unknown", "acknowledged"],
+        {"order_1": 1},
+    )
+    one.settle()
+    assert [deliver(runtime, errand) for errand in errands] == [None] * len(errands)
+    assert (row(merchant), accepted(sandbox)) == (before, {"order_1": 1})
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+def test_a_worker_that_stood_still_between_two_requests_does_not_send_the_second(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    """The first was refused as a whole, and its halves go out one by one."""
+    ingest(runtime, merchant, draft("a"), draft("b"))
+    one = Sender(runtime, merchant, worker)
+    one.claim()
+    assert one.batch is not None
+    one.todo = deque([item] for item in one.todo[0])
+    one.begin()
+    others_deliver(runtime, merchant, worker, clock)
+    one.settle()
+    assert accepted(sandbox) == {"a": 1, "b": 1}
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+def test_a_worker_that_stood_still_does_not_send_who_was_erased_meanwhile(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    errands, _ = take(runtime, worker, [(merchant.merchant_id, "meta")])
+    begin_together(runtime, errands)
+    clock.move(timedelta(minutes=3))
+    assert sweep(runtime).taken_back == 1
+    begun = erase_person(runtime, merchant.merchant_id, Request(event_ids=("order_1",)), {"key": "test"}, suppress=True)
+    assert isinstance(begun, Begun)
+    for _ in range(90):
+        continue_erasures(runtime, 30)
+        clock.move(timedelta(seconds=1))
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events") == [(0,)]
+        assert rows("SELECT count(*) FROM erasures WHERE receipt IS NOT NULL") == [(1,)]
+    assert [deliver(runtime, errand) for errand in errands] == [None]
+    assert accepted(sandbox) == {}
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_a_worker_that_stood_still_for_less_than_its_lease_sends(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, is_together: bool
+) -> None:
+    """It notes anew that it does, so that its lease lasts as long as the request may take."""
+    ingest(runtime, merchant, draft())
+    one = Sender(runtime, merchant, worker)
+    errands: list[Errand] = []
+    if is_together:
+        errands, _ = take(runtime, worker, [(merchant.merchant_id, "meta")])
+        begin_together(runtime, errands)
+    else:
+        one.claim()
+        one.begin()
+    sent_at = clock.move(timedelta(seconds=100))
+    assert sweep(runtime).taken_back == 0
+    one.settle()
+    answered = [found for errand in errands if (found := deliver(runtime, errand)) is not None]
+    assert not settle_together(runtime, answered)
+    after = row(merchant)
+    assert (after.status, after.attempts, outcomes(after)) == ("delivered", 1, ["acknowledged"])
+    assert (after.last_attempt_at, accepted(sandbox)) == (sent_at, {"order_1": 1})
     nothing_more_goes_out(runtime, worker, merchant, sandbox)

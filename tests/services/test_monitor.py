@@ -599,6 +599,22 @@ def test_a_shop_that_goes_quiet_by_day_is_told_and_one_that_sleeps_is_not(scene:
     assert scene.alerts()[0] == ("tracking_stopped", False)
 
 
+@pytest.mark.parametrize(("sends", "told_at"), [("= 2", 4), ("BETWEEN 11 AND 12", 13)])
+def test_a_shop_that_sends_in_a_few_hours_of_the_day_is_told_the_next_day(
+    scene: Scene, sends: str, told_at: int
+) -> None:
+    midnight = scene.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    where = f"extract(hour FROM minute AT TIME ZONE 'UTC') {sends} AND extract(minute FROM minute)::int %% 3 = 0"
+    scene.history("", midnight - timedelta(days=28), midnight, where, accepted=1)
+    scene.clock.move(midnight - scene.clock.now())
+    assert learn_baselines(scene.runtime) == 1
+    for _ in range(told_at):
+        assert scene.alerts() == []
+        scene.clock.move(timedelta(hours=1))
+        scene.watch.look()
+    assert scene.alerts() == [("tracking_stopped", True)]
+
+
 def test_what_is_refused_for_bad_fields_does_not_pass_for_life(scene: Scene) -> None:
     now = scene.clock.now().replace(second=0, microsecond=0)
     scene.history("", now - timedelta(days=8), now, accepted=5)

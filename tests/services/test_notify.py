@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from email.message import EmailMessage
@@ -168,6 +171,69 @@ def test_what_becomes_critical_before_its_mail_went_out_is_one_mail(
     assert subjects(smtp) == [OPENED]
 
 
+def test_what_comes_back_as_critical_while_its_end_waits_is_mailed_as_that(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer
+) -> None:
+    monitor.finds(severity=Severity.WARNING)
+    email_alerts(mailing)
+    smtp.refuse_data = "451 come back later"
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    email_alerts(mailing)
+    smtp.refuse_data = None
+    monitor.finds(after=15)
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == ["Meta is down - Jane's <Shop>", OPENED]
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    email_alerts(mailing)
+    assert subjects(smtp)[2:] == [RESOLVED]
+
+
+def test_a_cause_is_told_once_and_an_acknowledgement_holds_for_those_that_were_told(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant, clock: FrozenClock
+) -> None:
+    def finds(cause: str) -> None:
+        now = clock.move(timedelta(seconds=15))
+        monitor.looks(
+            Finding(AlertKind.PLATFORM_DOWN, "meta", Severity.CRITICAL, cause, "It is.", now, {"cause": cause})
+        )
+        email_alerts(mailing)
+
+    for cause in ("credentials_refused", "refused", "credentials_refused", "refused"):
+        finds(cause)
+    assert [subject.split()[1] for subject in subjects(smtp)] == ["credentials_refused", "refused"]
+    acknowledge_alert(mailing, shop.merchant_id, 1)
+    finds("credentials_refused")
+    with in_transaction():
+        assert rows("SELECT acknowledged_at IS NOT NULL FROM alerts") == [(True,)]
+    finds("unmappable")
+    assert [subject.split()[1] for subject in subjects(smtp)[2:]] == ["unmappable"]
+    with in_transaction():
+        assert rows("SELECT acknowledged_at IS NOT NULL FROM alerts") == [(False,)]
+
+
+def test_what_is_refused_at_the_door_is_told_once_a_code_and_field_also_after_it_became_critical(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, clock: FrozenClock
+) -> None:
+    def finds(severity: Severity, code: str, *others: str) -> None:
+        now = clock.move(timedelta(seconds=15))
+        causes = [{"code": one, "field": "value", "share": 0.5} for one in (code, *others)]
+        details = {"leading": {"code": code, "field": "value"}, "causes": causes}
+        monitor.looks(Finding(AlertKind.EVENTS_REJECTED, None, severity, code, "It is.", now, details))
+        email_alerts(mailing)
+
+    finds(Severity.WARNING, "A", "B")
+    finds(Severity.WARNING, "C")
+    finds(Severity.CRITICAL, "B")
+    for code in "ABCABC":
+        finds(Severity.CRITICAL, code)
+    assert [subject.split(" - ")[0] for subject in subjects(smtp)] == ["A", "C", "[Critical] B"]
+    for code in "DEFGHI":
+        finds(Severity.CRITICAL, code)
+    assert [subject.split(" - ")[0] for subject in subjects(smtp)[3:]] == [f"[Critical] {code}" for code in "DEFG"]
+
+
 @pytest.mark.parametrize("asleep", [False, True])
 def test_what_becomes_critical_where_somebody_knows_it_is_not_mailed(
     mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant, clock: FrozenClock, asleep: bool
@@ -273,9 +339,45 @@ def test_an_address_that_was_taken_away_gets_nothing_more(
     mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant
 ) -> None:
     monitor.finds()
-    update_merchant(mailing, shop.merchant_id, {"alert_emails": [BOSS]})
+    update_merchant(mailing, shop.merchant_id, {"alert_emails": []})
     assert email_alerts(mailing) == 0
     assert [status for _, status, _, _ in statuses()] == ["cancelled"]
+
+
+def test_an_address_that_is_added_is_told_of_what_is_open_and_of_its_end(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant
+) -> None:
+    smtp.refuse_recipient = {OPS: "550 no such user"}
+    monitor.finds()
+    assert email_alerts(mailing) == 0
+    smtp.refuse_recipient = {}
+    update_merchant(mailing, shop.merchant_id, {"alert_emails": [BOSS]})
+    assert email_alerts(mailing) == 1
+    update_merchant(mailing, shop.merchant_id, {"alert_emails": []})
+    update_merchant(mailing, shop.merchant_id, {"alert_emails": [BOSS]})
+    assert email_alerts(mailing) == 0  # it knows
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    assert email_alerts(mailing) == 1
+    assert [(recipient, message["Subject"]) for recipient, message in smtp.mails] == [(BOSS, OPENED), (BOSS, RESOLVED)]
+    update_merchant(mailing, shop.merchant_id, {"alert_emails": [OPS, BOSS]})
+    assert email_alerts(mailing) == 0  # it is over
+
+
+def test_an_address_that_is_added_hears_of_what_is_snoozed_later_and_of_what_somebody_knows_never(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, shop: Merchant, clock: FrozenClock
+) -> None:
+    monitor.finds()
+    email_alerts(mailing)
+    snooze_alert(mailing, shop.merchant_id, 1, clock.now() + timedelta(hours=8))
+    update_merchant(mailing, shop.merchant_id, {"alert_emails": [BOSS]})
+    assert email_alerts(mailing) == 0
+    clock.move(timedelta(hours=8))
+    assert email_alerts(mailing) == 1
+    acknowledge_alert(mailing, shop.merchant_id, 1)
+    update_merchant(mailing, shop.merchant_id, {"alert_emails": [OPS, BOSS, "new@shop.example"]})
+    assert email_alerts(mailing) == 0
+    assert [recipient for recipient, _ in smtp.mails] == [OPS, BOSS]
 
 
 def test_a_server_that_is_away_is_tried_again_with_longer_pauses(
@@ -577,3 +679,142 @@ def test_what_comes_back_while_it_is_snoozed_waits_for_the_end_of_that(
     clock.move(timedelta(hours=7))
     assert email_alerts(mailing) == 1
     assert subjects(smtp) == [OPENED, OPENED]
+
+
+class Hesitating:
+    """A mail server that takes its time for the answer to an address, and then says no for now, or to a message."""
+
+    def __init__(self, smtp: MailServer, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+        self.reached, self.goes_on = threading.Event(), threading.Event()
+        answer: Any = getattr(smtp, f"handle_{place}")
+
+        async def hesitate(*given: Any) -> str:
+            if self.goes_on.is_set():
+                return str(await answer(*given))
+            self.reached.set()
+            await asyncio.to_thread(self.goes_on.wait, 20)
+            return "451 greylisted" if place == "RCPT" else str(await answer(*given))
+
+        monkeypatch.setattr(smtp, f"handle_{place}", hesitate)
+
+
+@contextmanager
+def in_hand(mailing: Runtime, hesitating: Hesitating) -> Iterator[None]:
+    """The block happens while the server has yet to answer to a mail."""
+    with ThreadPoolExecutor(1) as thread:
+        run = thread.submit(email_alerts, mailing)
+        assert hesitating.reached.wait(20)
+        yield
+        hesitating.goes_on.set()
+        run.result(20)
+
+
+def test_snoozed_while_its_mail_is_in_hand_it_waits_for_the_end_of_that(
+    mailing: Runtime,
+    monitor: Monitor,
+    smtp: MailServer,
+    shop: Merchant,
+    clock: FrozenClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monitor.finds()
+    with in_hand(mailing, Hesitating(smtp, monkeypatch, "RCPT")):
+        snooze_alert(mailing, shop.merchant_id, 1, clock.now() + timedelta(hours=8))
+    clock.move(timedelta(hours=7))
+    assert email_alerts(mailing) == 0
+    clock.move(timedelta(hours=1))
+    assert email_alerts(mailing) == 1
+    assert [status for _, status, _, _ in statuses()] == ["cancelled", "sent"]
+
+
+def test_critical_while_its_mail_is_in_hand_it_is_one_mail_more_or_one_at_all(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor.finds(severity=Severity.WARNING)
+    with in_hand(mailing, Hesitating(smtp, monkeypatch, "RCPT")):
+        monitor.finds(after=15)
+        assert email_alerts(mailing) == 0
+    clock.move(timedelta(minutes=5))
+    email_alerts(mailing)
+    assert subjects(smtp) == [OPENED]
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    email_alerts(mailing)
+    monitor.finds(after=3600, severity=Severity.WARNING)
+    with in_hand(mailing, Hesitating(smtp, monkeypatch, "DATA")):
+        monitor.finds(after=15)
+        assert email_alerts(mailing) == 0
+    email_alerts(mailing)
+    assert subjects(smtp)[1:] == [RESOLVED, "Meta is down - Jane's <Shop>", OPENED]
+
+
+def test_back_while_its_end_is_in_hand_and_never_told_there_is_nothing_to_tell(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor.finds()
+    email_alerts(mailing)
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    with in_hand(mailing, Hesitating(smtp, monkeypatch, "RCPT")):
+        monitor.finds(after=15)
+    for _ in range(10):
+        monitor.finds(after=60)
+        assert email_alerts(mailing) == 0
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == [OPENED, RESOLVED]
+
+
+def test_an_end_is_mailed_after_its_opening_whoever_sends_them(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor.finds()
+    with in_hand(mailing, Hesitating(smtp, monkeypatch, "DATA")):
+        monitor.looks(after=15)
+        monitor.looks(after=15)
+        assert email_alerts(mailing) == 0
+    email_alerts(mailing)
+    assert subjects(smtp) == [OPENED, RESOLVED]
+
+
+def test_a_server_that_takes_long_to_answer_has_taken_it_and_holds_up_no_other_mail(
+    mailing: Runtime, smtp: MailServer, shop: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "PATIENCE_SECONDS", 0.2)
+    answer, goes_on = smtp.handle_DATA, threading.Event()
+
+    async def slow(server: SMTP, session: Any, envelope: Any) -> str:
+        if OPS in envelope.rcpt_tos:
+            await asyncio.to_thread(goes_on.wait, 20)
+        return await answer(server, session, envelope)
+
+    monkeypatch.setattr(smtp, "handle_DATA", slow)
+    update_merchant(mailing, shop.merchant_id, {"alert_emails": [OPS, BOSS]})
+    Monitor(mailing, shop, clock).finds()
+    assert email_alerts(mailing) == 1
+    assert statuses() == [("open", "sending", 1, None), ("open", "sent", 1, None)]
+    clock.move(LEASE + timedelta(minutes=1))
+    assert email_alerts(mailing) == 0
+    goes_on.set()
+    wait_until(lambda: statuses()[0][1] == "sent", "the late answer")
+    assert sorted(recipient for recipient, _ in smtp.mails) == [BOSS, OPS]
+
+
+def test_a_server_that_is_silent_about_all_gets_no_more_than_a_few(
+    mailing: Runtime,
+    smtp: MailServer,
+    clock: FrozenClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(notify, "PATIENCE_SECONDS", 0.05)
+    hesitating = Hesitating(smtp, monkeypatch, "DATA")
+    addresses = [f"canary{n}@shop.example" for n in range(notify.AT_ONCE + 3)]
+    Monitor(mailing, merchant_with(mailing, *addresses), clock).finds()
+    assert email_alerts(mailing) == 0
+    assert [status for _, status, _, _ in statuses()] == ["sending"] * notify.AT_ONCE + ["waiting"] * 3
+    hesitating.goes_on.set()
+    wait_until(lambda: [one[1] for one in statuses()].count("sent") == notify.AT_ONCE, "the late answers")
+    wait_until(lambda: email_alerts(mailing) == 0 and statuses()[-1][1] == "sent", "the others")
+    assert "canary" not in "".join(record.getMessage() for record in caplog.records if "tracklayer" in record.name)

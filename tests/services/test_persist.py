@@ -17,6 +17,7 @@ from tracklayer.db.events import EventRow, events_by_id
 from tracklayer.db.storing import run_statement, to_store
 from tracklayer.domain.event import Event
 from tracklayer.domain.event_contacts import contacts_in
+from tracklayer.domain.person import maybe, tokens_of_event, tokens_of_phone
 from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.mappers import mapper_for
@@ -340,6 +341,17 @@ def test_a_phone_that_is_none_in_the_persons_country_is_kept_and_not_sent() -> N
     before = row_of(read(draft(user_data={"phone": "555-0132"})), countries=german)  # as versions read it that guessed
     again = read(draft(user_data={"phone": "555 0132", "country": "US"}))
     assert ("user_data", "phone") not in differences(before, again, SEALER, german)
+
+
+@HASHING
+def test_a_national_phone_beside_a_country_that_cannot_be_read_is_kept_and_not_sent(hashing: bool) -> None:
+    event, german = read(draft(user_data={"phone": "0664 1234567", "country": "Atlantis"})), frozenset({"DE"})
+    phone = to_event(row_of(event, hashing=hashing, countries=german), SEALER).user_data.phone
+    assert phone is not None
+    assert [phone.phone_sha256(rule, one) for rule in ("digits", "e164") for one in ("DE", None)] == [None] * 4
+    asked = tokens_of_phone("+49 664 1234567", german)  # as which versions before sent it
+    record = record_of(event, hashing=hashing, countries=german)
+    assert tokens_of_event(record["user_data"], record["digests"], german) & (asked | maybe(asked))
 
 
 def test_a_national_phone_is_kept_for_every_country_of_the_merchants_destinations() -> None:

@@ -14,6 +14,7 @@ from tests.conftest import NOW
 from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db import (
+    ahead,
     channels,
     delivery_search,
     enrichments,
@@ -87,6 +88,7 @@ def test_a_claim_reads_what_is_due_of_its_own_queue_and_events_by_id(
     spared = {
         "spared": db_leases.SPARED_ATTEMPTS,
         "rested": clock.now(),
+        "coming": clock.now(),
         "last_call": clock.now(),
         "since": clock.now(),
     }
@@ -108,6 +110,7 @@ def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock:
         "duration": 1,
         "said": "{}",
         "bounds": list(LATENCY_BOUNDS),
+        "left_alone": ["erased", "suppressed"],
     }
     for sql, params in (
         (db_settling.SETTLE_DELIVERED, {**queue, **acknowledged}),
@@ -496,3 +499,14 @@ def test_ids_of_events_are_compared_by_their_bytes_wherever_they_are_a_key(datab
         name for name, _ in found
     }
     assert {collation for _, collation in found} == {"C"}
+
+
+def test_deliveries_that_lie_ahead_are_found_by_the_index_that_they_are_claimed_by(
+    stranger: Merchant, clock: FrozenClock
+) -> None:
+    now = clock.now()
+    params = {"merchants": [stranger.merchant_id], "platforms": ["meta"], "now": now, "limit": 10}
+    found = scans(ahead.DELIVERIES, {**params, "first": now + timedelta(hours=1), "retry": now + timedelta(hours=1)})
+    assert set(found) == {"deliveries_due", "events_pkey", "none"}  # and what was found, by its place
+    assert "due_at >" in found["deliveries_due"]
+    assert found["events_pkey"].count("=") == found["deliveries_due"].count("= ") == 2

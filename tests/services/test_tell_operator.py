@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiosmtpd.smtp import SMTP
 from starlette.datastructures import Secret
 
 from tests.operator_receiver import Receiver
 from tests.servers import free_port
-from tests.smtp import MailServer
+from tests.smtp import END, EndlessServer, MailServer
 from tracklayer.services.tell_operator import Notice, NotToldError, Teller
 from tracklayer.settings import load_settings
 
@@ -94,17 +96,6 @@ def test_a_mail_server_that_answers_drop_by_drop_is_cut_off(first: bytes) -> Non
                 assert not thread.is_alive(), "the session goes on"
 
 
-def test_webhook_and_mail_are_told_apart_from_each_other() -> None:
-    those = teller(
-        operator_webhook=Secret("http://127.0.0.1:9/"),
-        operator_email=("a@example.com", "b@example.com"),
-        smtp_url=Secret("smtp://127.0.0.1:9"),
-    )
-    webhook, mail = those.groups
-    assert (webhook, [name.split(":")[0] for name in mail]) == (["webhook"], ["email", "email"])
-    assert [*webhook, *mail] == those.channels
-
-
 def test_a_login_in_the_address_goes_along() -> None:
     with Receiver() as receiver:
         url = receiver.url.replace("http://", "http://jane:p%40ss@")
@@ -124,3 +115,41 @@ def test_mail_goes_as_before() -> None:
         those = Teller(replace(load_settings({}), operator_email=("a@example.com",), smtp_url=Secret(server.url)))
         those.tell(those.channels[0], NOTICE)
     assert [recipient for recipient, _ in server.mails] == ["a@example.com"]
+
+
+def test_a_mail_server_that_takes_its_time_for_a_whole_mail_has_taken_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with MailServer() as server:
+        answer = server.handle_DATA
+
+        async def slow(smtp: SMTP, session: Any, envelope: Any) -> str:
+            await asyncio.sleep(1)
+            return await answer(smtp, session, envelope)
+
+        monkeypatch.setattr(server, "handle_DATA", slow)
+        those = teller(operator_email=("a@example.com",), smtp_url=Secret(server.url))
+        those.tell(those.channels[0], NOTICE)
+        assert [recipient for recipient, _ in server.mails] == ["a@example.com"]
+
+
+def test_a_mail_that_may_have_arrived_is_not_told_and_comes_again_as_the_same() -> None:
+    with MailServer() as server:
+
+        def cut(smtp: SMTP) -> None:
+            transport: Any = smtp.transport
+            transport.abort()
+
+        server.on_taken = cut
+        those = teller(operator_email=("a@example.com",), smtp_url=Secret(server.url))
+        assert fault_of(lambda: those.tell(those.channels[0], NOTICE)).reason.startswith("it may have arrived: ")
+        server.on_taken = lambda smtp: None
+        those.tell(those.channels[0], NOTICE)
+        those.tell(those.channels[0], replace(NOTICE, severity="warning"))
+    first, again, other = [message["Message-ID"] for _, message in server.mails]
+    assert first == again != other
+
+
+def test_a_mail_server_that_never_answers_to_a_whole_mail_is_cut_off() -> None:
+    with EndlessServer(END) as server:
+        settings = replace(load_settings({}), operator_email=("a@example.com",), smtp_url=Secret(server.url))
+        those = Teller(settings, seconds=0.5, answer_seconds=0.2)
+        assert fault_of(lambda: those.tell(those.channels[0], NOTICE)).reason == "it may have arrived: TooSlow"

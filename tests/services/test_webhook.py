@@ -146,8 +146,8 @@ def test_a_name_that_is_not_known_is_said_so(receiver: Receiver) -> None:
     assert answer == Answer(None, "It was not reached: its name is not known.")
 
 
-def certificate(folder: Path, name: str) -> Path:
-    """A certificate for a name that signs itself, with its key, in one file."""
+def certificate(folder: Path, name: str, begins: int = -1, ends: int = 1) -> Path:
+    """A certificate for a name that signs itself, with its key, in one file. ``begins``, ``ends``: days from now."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -157,8 +157,8 @@ def certificate(folder: Path, name: str) -> Path:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now + timedelta(days=begins))
+        .not_valid_after(now + timedelta(days=ends))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -184,10 +184,29 @@ def test_tls_is_for_the_name_and_not_for_the_address(tmp_path: Path) -> None:
         other = f"https://other.example:{receiver.port}/hook"
         refused = Answer(None, "It was not reached: its certificate is not valid for this name.")
         assert post(other, b"{}", {}, trusted, allow_private=True, resolve=resolve) == refused
-        assert post(url, b"{}", {}, trusted_certificates(), allow_private=True, resolve=resolve) == refused
+        unknown = Answer(None, "It was not reached: its certificate is self-signed, and not trusted here.")
+        assert post(url, b"{}", {}, trusted_certificates(), allow_private=True, resolve=resolve) == unknown
         plain = f"http://{NAME}:{receiver.port}/hook"
         assert post(plain, b"{}", {}, trusted, allow_private=True, resolve=resolve).error is not None
     with Receiver() as receiver:
         url = f"https://{NAME}:{receiver.port}/hook"
         answer = post(url, b"{}", {}, trusted, allow_private=True, resolve=resolve)
         assert answer == Answer(None, "It was not reached: it does not speak TLS there.")
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "wrong"),
+    [(-9, -1, "has expired"), (1, 9, "is not valid yet: a clock is wrong, there or here")],
+    ids=["expired", "not yet"],
+)
+def test_a_certificate_is_said_to_be_what_it_is(tmp_path: Path, begins: int, ends: int, wrong: str) -> None:
+    def resolve(host: str, port: int, seconds: float) -> Sequence[str]:
+        return ["127.0.0.1"]
+
+    path = certificate(tmp_path, NAME, begins, ends)
+    trusted = ssl.create_default_context(cafile=str(path))
+    with Receiver(certificate=path) as receiver:
+        answer = post(f"https://{NAME}:{receiver.port}/hook", b"{}", {}, trusted, allow_private=True, resolve=resolve)
+        assert answer == Answer(None, f"It was not reached: its certificate {wrong}.")
+        by_address = post(f"{receiver.url}/hook", b"{}", {}, trusted, allow_private=True)
+        assert by_address.error is not None

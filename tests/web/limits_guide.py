@@ -16,7 +16,14 @@ from tracklayer.domain import event, event_fields, identifiers, personal, retry,
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS
 from tracklayer.schema import MAX_TEXT, MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
 from tracklayer.schema.fair import LONG_BODY
-from tracklayer.schema.sent import EVERYDAY_PART, MAX_PARTS, MAX_VALUES, STREAM_VALUES
+from tracklayer.schema.sent import (
+    EVERYDAY_FIELDS,
+    EVERYDAY_PART,
+    MAX_FIELDS,
+    MAX_PARTS,
+    MAX_VALUES,
+    STREAM_VALUES,
+)
 from tracklayer.services import (
     access_package,
     alert,
@@ -84,6 +91,7 @@ def tables() -> list[str]:
                 ("body of a request with a key", _bytes(bodies.MAX_BODY), "413 `TOO_LARGE`"),
                 ("body with a key of scope `ADMIN`", _bytes(bodies.MAX_ADMIN_BODY), "413 `TOO_LARGE`"),
                 ("values of a body", f"{MAX_VALUES:,}", "413 `TOO_LARGE`"),
+                ("fields of a body, which are its colons", f"{MAX_FIELDS:,}", "413 `TOO_LARGE`"),
                 (
                     "objects and lists of a body; with a key of scope `ADMIN` only its values count",
                     f"{MAX_PARTS:,}",
@@ -145,8 +153,10 @@ def tables() -> list[str]:
                 ),
                 (
                     f"bodies of more than {_bytes(LONG_BODY)}, as objects in a budget as large, beside the one of reading",
-                    f"of an operation that takes events in and uses all its variables nothing; of any other 1 for {limits.BYTES_OF_OBJECT} "
-                    f"bytes; for {limits.PARTS_OF_OBJECT} objects or lists beyond one in {EVERYDAY_PART} bytes 1 more",
+                    f"of an operation that takes events in and uses all its variables nothing up to {_bytes(bodies.MAX_BODY)}; beyond "
+                    f"that, and of any other operation, 1 for {limits.BYTES_OF_OBJECT} bytes; for {limits.PARTS_OF_OBJECT} objects or "
+                    f"lists beyond one in {EVERYDAY_PART} bytes 1 more, and for {limits.PARTS_OF_OBJECT} fields beyond "
+                    f"{EVERYDAY_FIELDS} of each object and list",
                     "429 `RATE_LIMITED`",
                 ),
                 (

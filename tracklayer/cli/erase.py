@@ -96,34 +96,34 @@ def _print_done(done: ErasureRow, *, as_json: bool) -> None:
         return
     events, deliveries = done.counts.get("events", 0), done.counts.get("deliveries", 0)
     if uncertain := done.counts.get("uncertain", 0):
-        print(f"{_some(uncertain, 'event')} may be somebody else's, and stayed: a dry run tells which.")
-    print(f"Erased: {_some(events, 'event')} with {_some(deliveries, 'delivery')}. The receipt:\n\n{done.receipt}")
+        print(f"{some(uncertain, 'event')} may be somebody else's, and stayed: a dry run tells which.")
+    print(f"Erased: {some(events, 'event')} with {some(deliveries, 'delivery')}. The receipt:\n\n{done.receipt}")
 
 
 def _would_go(counted: Counted) -> str:
     """A dry run's result, in sentences."""
     lines = [
-        f"{_some(counted.events, 'event')} with {_some(counted.deliveries, 'delivery')} would be erased, and "
-        f"{_some(counted.browsers - counted.shared, 'browser')} forgotten."
+        f"{some(counted.events, 'event')} with {some(counted.deliveries, 'delivery')} would be erased, and "
+        f"{some(counted.browsers - counted.shared, 'browser')} forgotten."
     ]
     if counted.shared:
         lines.append(
-            f"{_some(counted.shared, 'browser')} that others were seen with too would stay, and only lose the link."
+            f"{some(counted.shared, 'browser')} that others were seen with too would stay, and only lose the link."
         )
     kinds = {"email": counted.emails, "phone": counted.phones, "external id": counted.external_ids}
     if max(kinds.values()) > 1:
-        several = ", ".join(_some(count, kind) for kind, count in kinds.items() if count)
+        several = ", ".join(some(count, kind) for kind, count in kinds.items() if count)
         lines.append(f"These events have {several}, all different: is that one person?")
     if counted.uncertain:
         lines.append(
-            f"{_some(counted.uncertain, 'event')} would stay, as {'it' if counted.uncertain == 1 else 'they'} may be somebody "
+            f"{some(counted.uncertain, 'event')} would stay, as {'it' if counted.uncertain == 1 else 'they'} may be somebody "
             "else's: a phone that reads in two ways, or another person in the browser that you named. Look, and name with "
             f"--event-id what is this person's: {', '.join(counted.uncertain_ids)}"
         )
     return "\n".join(lines)
 
 
-def _some(count: int, noun: str) -> str:
+def some(count: int, noun: str) -> str:
     """``1 browser``, ``2 deliveries``."""
     several = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else several}"

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from tracklayer.cli.arguments import add_json, add_merchant, instant_of, moment, number, span_of, the_merchant
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.process import CommandError, print_json, runtime_of
+from tracklayer.cli.process import CommandError, print_json, printing, runtime_of
 from tracklayer.cli.shapes import delivery_json
 from tracklayer.cli.table import text_of
 from tracklayer.db.connection import ReadTimeoutError
@@ -144,12 +144,14 @@ def run(args: argparse.Namespace) -> int:
                     f"cannot write into {args.to}: {error.strerror or error}; the files that are there are whole, and the "
                     "same command goes on"
                 ) from None
-    if args.json:
-        print_json({**asdict(state), **_told(state), "directory": str(args.to)})
-    else:
-        files = f"{state.files:,} file{'' if state.files == 1 else 's'}"
-        until = text_of(datetime.fromisoformat(state.until))
-        print(f"{state.rows:,} {_SUBJECTS[args.kind]} received before {until} UTC are in {files} of {args.to}")
+    files = f"{state.files:,} file{'' if state.files == 1 else 's'}"
+    until = text_of(datetime.fromisoformat(state.until))
+    done = f"{state.rows:,} {_SUBJECTS[args.kind]} received before {until} UTC are in {files} of {args.to}"
+    with printing(done, is_kept=True):
+        if args.json:
+            print_json({**asdict(state), **_told(state), "directory": str(args.to)})
+        else:
+            print(done)
     return 0
 
 

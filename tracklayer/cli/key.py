@@ -96,8 +96,9 @@ def run_revoke(args: argparse.Namespace) -> int:
         raise CommandError(
             f"merchant {merchant_id} has no key {quoted(args.key)}: `tracklayer key list --merchant {merchant_id}` shows them"
         )
-    if args.json:
-        print_json({"api_key": key_json(row)})
-    else:
-        print(f"The key {row.key_id} ({row.prefix}…) is revoked.")
+    with printing(f"the key {row.key_id} is revoked", is_kept=True):
+        if args.json:
+            print_json({"api_key": key_json(row)})
+        else:
+            print(f"The key {row.key_id} ({row.prefix}…) is revoked.")
     return 0

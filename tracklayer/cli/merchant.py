@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import nullcontext
 
 from tracklayer.cli.arguments import add_json, add_merchant, add_page, place_after, the_merchant
 from tracklayer.cli.beside import settings_beside
@@ -180,13 +181,21 @@ def run_collector(args: argparse.Namespace) -> int:
         tag = snippet(
             address_of(found, address[1], address[0]), row.public_key, consent_required=found.consent_required
         )
-    if args.json:
-        print_json({"merchant_id": str(merchant_id), **found.stored(), "public_key": row.public_key, "snippet": tag})
-        return 0
+    done = f"the collector of merchant {merchant_id} is set; `tracklayer merchant collector --merchant {merchant_id}` shows it"
+    with printing(done, is_kept=True) if changes else nullcontext():
+        if args.json:
+            print_json(
+                {"merchant_id": str(merchant_id), **found.stored(), "public_key": row.public_key, "snippet": tag}
+            )
+        else:
+            _print_collector(found, tag)
+    return 0
+
+
+def _print_collector(found: Collector, tag: str | None) -> None:
     print(f"{'enabled' if found.enabled else 'not enabled'}, for pages of {', '.join(found.origins) or 'nobody'}")
     print(
         f"cookie on {found.cookie_domain or 'the exact host'}, {'after' if found.consent_required else 'without'} consent"
     )
     if tag is not None:
         print(f"\n{tag}")
-    return 0

@@ -6,9 +6,9 @@ import argparse
 import sys
 
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.erase import check_merchant, request, who
+from tracklayer.cli.erase import check_merchant, request, some, who
 from tracklayer.cli.process import merchant_id_of, refused, runtime_of
-from tracklayer.services.access_package import as_json, check_export, export_person
+from tracklayer.services.access_package import Package, as_json, check_export, export_person
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,14 +20,21 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Printed as it is found: however much there is, little of it is in memory."""
+    """Printed as it is found: however much there is, little of it is in memory. What may be somebody else's is told on stderr."""
     asked, merchant_id = request(args), merchant_id_of(args.merchant)
     with runtime_of(settings_beside()) as runtime:
         check_merchant(merchant_id, args.merchant)
         problems = check_export(runtime, merchant_id, asked)
         if problems:
             raise refused(problems, named=True)
-        for piece in as_json(export_person(runtime, merchant_id, asked)):
+        found = Package()
+        for piece in as_json(export_person(runtime, merchant_id, asked, found)):
             sys.stdout.write(piece.decode())
         sys.stdout.flush()
+    if found.uncertain:
+        print(
+            f"{some(found.uncertain, 'event')} may be somebody else's, and {'is' if found.uncertain == 1 else 'are'} not in it: "
+            "tracklayer erase --dry-run tells which; name with --event-id what is this person's.",
+            file=sys.stderr,
+        )
     return 0

@@ -16,8 +16,7 @@ from tracklayer.domain.delivery import DestinationState, LoggedAttempt, may_rede
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.health import next_try
 from tracklayer.runtime import Runtime
-from tracklayer.services.alert import alert_url
-from tracklayer.services.channels import told_of
+from tracklayer.services.channels import alert_url, told_of
 from tracklayer.services.check import Checked
 from tracklayer.services.credentials import shown_settings
 from tracklayer.services.explain import Explained, explain_delivery

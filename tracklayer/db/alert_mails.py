@@ -9,16 +9,18 @@ from datetime import datetime, timedelta
 import orjson
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.domain.alert import Heard
 
 SENDER_DIED = "SenderDied"  # says nothing of the server
 LOST_LATELY = timedelta(hours=1)
 # Of one alert's addresses the server may take one and refuse another, which is a wrong address.
 BESIDE = timedelta(minutes=1)
+AHEAD = timedelta(minutes=1)  # of a mail that was sent later nobody can know: a clock has been set back since
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One e-mail in hand. ``recipient`` has no place in a log."""
+    """One e-mail in hand. ``recipient`` has no place in a log. ``attempts``: this one counts. ``reminds``: of what they know."""
 
     merchant_id: int
     mail_id: int
@@ -28,6 +30,7 @@ class Mail:
     recipient: str
     due_at: datetime
     attempts: int
+    reminds: bool = False
 
 
 def cancel_waiting(merchant_id: int, alert_id: int, now: datetime) -> set[tuple[str, str]]:
@@ -49,14 +52,17 @@ def waiting(merchant_id: int, alert_id: int) -> set[str]:
     return {row[0] for row in found}
 
 
-def told(merchant_id: int, alert_id: int) -> dict[str, str]:
-    """Recipient -> the state of the alert that they were told last, or are being told, or may have been told."""
+def heard(merchant_id: int, alert_id: int) -> dict[str, Heard]:
+    """What each recipient was told of an alert, or is being told, or may have been told."""
     found = rows(
-        "SELECT DISTINCT ON (recipient) recipient, state FROM alert_mails WHERE merchant_id = %s AND alert_id = %s "
-        "AND status IN ('sending', 'sent', 'unknown') ORDER BY recipient, mail_id DESC",
+        "SELECT recipient, state, severity FROM alert_mails WHERE merchant_id = %s AND alert_id = %s "
+        "AND status IN ('sending', 'sent', 'unknown') ORDER BY mail_id",
         (merchant_id, alert_id),
     )
-    return {row[0]: row[1] for row in found}
+    known: dict[str, Heard] = {}
+    for recipient, state, severity in found:
+        known[recipient] = Heard.after(known.get(recipient), state, severity)
+    return known
 
 
 def recipients(merchant_id: int) -> list[str]:
@@ -65,56 +71,90 @@ def recipients(merchant_id: int) -> list[str]:
     return list(dict.fromkeys(found[0][0])) if found else []
 
 
-def insert_mails(
-    merchant_id: int, alert_id: int, change_id: int, state: str, due: Sequence[tuple[str, datetime]]
-) -> None:
-    """One mail for each (recipient, when it is due)."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A mail to be written. ``reminds``: it goes out even where its recipient knows all of it."""
+
+    recipient: str
+    at: datetime
+    reminds: bool = False
+
+
+def insert_mails(merchant_id: int, alert_id: int, change_id: int, state: str, due: Sequence[Due]) -> None:
+    """One mail each."""
     if due:
-        records = [{"recipient": recipient, "due_at": at} for recipient, at in due]
+        records = [{"recipient": one.recipient, "due_at": one.at, "reminds": one.reminds} for one in due]
         execute(
-            "INSERT INTO alert_mails (merchant_id, alert_id, change_id, state, recipient, due_at, next_attempt_at) "
-            "SELECT %s, %s, %s, %s, recipient, due_at, due_at "
-            "FROM json_to_recordset(%s::json) AS x(recipient text, due_at timestamptz) ON CONFLICT DO NOTHING",
+            "INSERT INTO alert_mails (merchant_id, alert_id, change_id, state, recipient, due_at, next_attempt_at, reminds) "
+            "SELECT %s, %s, %s, %s, recipient, due_at, due_at, reminds "
+            "FROM json_to_recordset(%s::json) AS x(recipient text, due_at timestamptz, reminds boolean) "
+            "ON CONFLICT DO NOTHING",
             (merchant_id, alert_id, change_id, state, orjson.dumps(records).decode()),
         )
 
 
-# Relevant: the alert is still in the state that the mail tells of, nobody has acknowledged it, and the address is
-# still one of the merchant's.
-TAKE_NEXT = """
-WITH due AS (
-    SELECT merchant_id, mail_id FROM alert_mails WHERE status = 'waiting' AND next_attempt_at <= %(now)s
-    ORDER BY next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED
-), judged AS (
-    SELECT d.merchant_id, d.mail_id,
-           a.acknowledged_at IS NULL AND (a.resolved_at IS NULL) = (m.state = 'open')
-           AND m.recipient = ANY(o.alert_emails) AS relevant
-    FROM due d
-    JOIN alert_mails m ON m.merchant_id = d.merchant_id AND m.mail_id = d.mail_id
-    JOIN alerts a ON a.merchant_id = m.merchant_id AND a.alert_id = m.alert_id
-    JOIN merchants o ON o.merchant_id = m.merchant_id
-)
-UPDATE alert_mails m
-SET status = CASE WHEN j.relevant THEN 'sending' ELSE 'cancelled' END,
-    leased_at = CASE WHEN j.relevant THEN %(now)s::timestamptz END,
-    finished_at = CASE WHEN j.relevant THEN NULL ELSE %(now)s::timestamptz END,
-    attempts = m.attempts + CASE WHEN j.relevant THEN 1 ELSE 0 END
-FROM judged j WHERE m.merchant_id = j.merchant_id AND m.mail_id = j.mail_id
-RETURNING m.status, m.merchant_id, m.mail_id, m.alert_id, m.change_id, m.state, m.recipient, m.due_at, m.attempts
+# One alert's mails to one address go out in order: the next one waits until it is known what became of the one in hand.
+_IN_HAND = """
+EXISTS (SELECT 1 FROM alert_mails e WHERE e.merchant_id = m.merchant_id AND e.alert_id = m.alert_id
+    AND e.recipient = m.recipient AND e.status = 'sending')"""
+NEXT_DUE = f"""
+SELECT merchant_id, mail_id, alert_id, change_id, state, recipient, due_at, attempts + 1, reminds FROM alert_mails m
+WHERE status = 'waiting' AND next_attempt_at <= %s AND NOT {_IN_HAND} ORDER BY next_attempt_at, mail_id LIMIT 1
 """
 
 
-def take_next(now: datetime) -> Mail | None:
-    """The longest due mail, leased to the caller, who alone may send it; None where nothing is due.
+def next_due(now: datetime) -> Mail | None:
+    """The longest due mail that may be taken; None where there is none. Any number of processes may find the same one."""
+    found = rows(NEXT_DUE, (now,))
+    return Mail(*found[0]) if found else None
 
-    What nobody needs to be told any more is cancelled on the way.
+
+def lease(mail: Mail, severity: str, now: datetime) -> bool:
+    """Gives it to the caller, who alone may send it; False where it went to somebody else. Needs ``lock_alerts``.
+
+    ``severity``: of the alert, as it is told now.
     """
-    while True:
-        found = rows(TAKE_NEXT, {"now": now})  # type: ignore[arg-type]
-        if not found:
-            return None
-        if found[0][0] == "sending":
-            return Mail(*found[0][1:])
+    changed = execute(
+        "UPDATE alert_mails m SET status = 'sending', leased_at = %s, attempts = %s, severity = %s "
+        f"WHERE merchant_id = %s AND mail_id = %s AND status = 'waiting' AND attempts = %s AND NOT {_IN_HAND}",
+        (
+            now,
+            mail.attempts,
+            severity if mail.state == "open" else None,
+            mail.merchant_id,
+            mail.mail_id,
+            mail.attempts - 1,
+        ),
+    )
+    return changed > 0
+
+
+def cancel(mail: Mail, now: datetime) -> None:
+    """Takes back one that waits, since nobody needs it."""
+    execute(
+        "UPDATE alert_mails SET status = 'cancelled', finished_at = %s "
+        "WHERE merchant_id = %s AND mail_id = %s AND status = 'waiting'",
+        (now, mail.merchant_id, mail.mail_id),
+    )
+
+
+def has_newer(mail: Mail) -> bool:
+    """Whether its recipient was, or is to be, told something of the alert that was written later."""
+    return bool(
+        rows(
+            "SELECT 1 FROM alert_mails WHERE merchant_id = %s AND alert_id = %s AND recipient = %s AND mail_id > %s "
+            "AND status <> 'cancelled' LIMIT 1",
+            (mail.merchant_id, mail.alert_id, mail.recipient, mail.mail_id),
+        )
+    )
+
+
+def hold(mail: Mail, until: datetime) -> None:
+    """The server has it and takes its time: its sender's lease begins then."""
+    execute(
+        "UPDATE alert_mails SET leased_at = %s WHERE merchant_id = %s AND mail_id = %s AND attempts = %s AND status = 'sending'",
+        (until, mail.merchant_id, mail.mail_id, mail.attempts),
+    )
 
 
 def finish(mail: Mail, status: str, now: datetime, error: str | None = None) -> None:
@@ -183,7 +223,8 @@ def mails_unsent(now: datetime, within: timedelta) -> MailTrouble | None:
     if not trouble.failing and not trouble.lost:
         return None
     last_sent = rows(
-        "SELECT max(finished_at) FROM alert_mails WHERE due_at >= %s AND status = 'sent'", (now - timedelta(hours=25),)
+        "SELECT max(finished_at) FROM alert_mails WHERE due_at >= %s AND status = 'sent' AND finished_at <= %s",
+        (now - timedelta(hours=25), now + AHEAD),
     )[0][0]
     if last_sent is not None:
         if last_sent >= now - within:

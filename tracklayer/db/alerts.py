@@ -265,56 +265,51 @@ def see_alert(merchant_id: int, alert_id: int, finding: Finding, now: datetime) 
     )
 
 
+# Causes as they stand in details: of a destination one word, of what is refused at the door a code and field each.
+_CAUSES = """
+coalesce(jsonb_path_query_array({0}, '$.cause') || jsonb_path_query_array({0}, '$.leading')
+    || jsonb_path_query_array({0}, '$.causes[*]'), '[]')"""
+_TOLD_CAUSES = "(coalesce(told -> 'causes', '[]') || " + _CAUSES.format("(told -> 'details')") + ")"
+_AGAIN = "coalesce((told ->> 'again')::int, 0)"
 _KEEP_TOLD = (
-    "UPDATE alerts SET told = "
-    "jsonb_build_object('severity', severity, 'title', title, 'message', message, 'details', details)"
+    "UPDATE alerts SET told = jsonb_build_object('severity', severity, 'title', title, 'message', message, "
+    f"'details', details, 'causes', {_TOLD_CAUSES}, 'again', {_AGAIN})"
 )
 
 
 def keep_told(merchant_id: int, alert_id: int) -> None:
-    """What is known of it now is what its end tells, too."""
-    execute(f"{_KEEP_TOLD} WHERE merchant_id = %s AND alert_id = %s", (merchant_id, alert_id))
+    """What is known of it now, as it opens, is what its end tells, too.
+
+    One that opens again with a cause that it had before its end is told with it anew, unless somebody has taken note of it.
+    """
+    execute(
+        f"{_KEEP_TOLD} || CASE WHEN acknowledged_at IS NULL THEN '{{\"causes\": [], \"again\": 0}}' ELSE '{{}}' END::jsonb "
+        "WHERE merchant_id = %s AND alert_id = %s",
+        (merchant_id, alert_id),
+    )
 
 
-def keep_graver(merchant_id: int, alert_id: int) -> bool:
-    """The same of one that became critical; False where that was told before."""
-    changed = execute(
+def keep_graver(merchant_id: int, alert_id: int) -> None:
+    """The same of one that became critical, unless it was told so before."""
+    execute(
         f"{_KEEP_TOLD} WHERE merchant_id = %s AND alert_id = %s AND told ->> 'severity' IS DISTINCT FROM %s",
         (merchant_id, alert_id, Severity.CRITICAL),
     )
-    return changed > 0
 
 
-def keep_cause(merchant_id: int, alert_id: int) -> bool:
-    """The same of one that has another cause than it was told with; False where that cause was told before, too.
+MOST_TOLD_AGAIN = 5  # times of one alert, for another cause
 
-    Whoever had taken note of it knew of the other one: it is nobody's again.
+
+def keep_cause(merchant_id: int, alert_id: int, name: str) -> bool:
+    """The same of one whose details have under ``name`` a cause that it was never told with; False where it was.
+
+    Whoever had taken note of it knew of others: it is nobody's again.
     """
     changed = execute(
-        f"{_KEEP_TOLD} || jsonb_build_object('causes', coalesce(told -> 'causes', '[]') || (details -> 'cause')), "
-        "acknowledged_at = NULL WHERE merchant_id = %s AND alert_id = %s "
-        "AND told #> '{details,cause}' IS DISTINCT FROM details -> 'cause' "
-        "AND NOT coalesce(told -> 'causes', '[]') @> (details -> 'cause')",
-        (merchant_id, alert_id),
-    )
-    return changed > 0
-
-
-MOST_TOLD_AGAIN = 5
-
-
-def keep_leading(merchant_id: int, alert_id: int) -> bool:
-    """As ``keep_cause``, of one that was told without the ``leading`` cause (code and field) of its details.
-
-    At most ``MOST_TOLD_AGAIN`` times an alert.
-    """
-    changed = execute(
-        f"{_KEEP_TOLD} || jsonb_build_object('causes', coalesce(told -> 'causes', '[]') || (details -> 'leading')), "
-        "acknowledged_at = NULL WHERE merchant_id = %s AND alert_id = %s "
-        "AND NOT coalesce(told #> '{details,causes}', '[]') @> jsonb_build_array(details -> 'leading') "
-        "AND NOT coalesce(told -> 'causes', '[]') @> jsonb_build_array(details -> 'leading') "
-        "AND jsonb_array_length(coalesce(told -> 'causes', '[]')) < %s",
-        (merchant_id, alert_id, MOST_TOLD_AGAIN),
+        f"{_KEEP_TOLD} || jsonb_build_object('again', {_AGAIN} + 1), acknowledged_at = NULL "
+        f"WHERE merchant_id = %s AND alert_id = %s AND NOT {_TOLD_CAUSES} @> jsonb_build_array(details -> %s) "
+        f"AND {_AGAIN} < %s",
+        (merchant_id, alert_id, name, MOST_TOLD_AGAIN),
     )
     return changed > 0
 

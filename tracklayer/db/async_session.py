@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import select
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ import psycopg2
 import psycopg2.extensions
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
 
+from tracklayer.clock import elapsed
 from tracklayer.db import sessions
 from tracklayer.db.connect_faults import sentence_of
 from tracklayer.db.sessions import (
@@ -40,7 +40,7 @@ _NO_LIMIT = 3600.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An instant by this host's monotonic clock: as an argument it becomes what the server's clock shows then.
+    """An instant by ``clock.elapsed`` of this host: as an argument it becomes what the server's clock shows then.
 
     Never later than that, and earlier by at most what the server's last answer was on its way.
     """
@@ -69,7 +69,7 @@ class AsyncSession:
         self._lock_ms = lock_ms
         self._answer_seconds = limits.answer_seconds or _NO_LIMIT
         self._wire: _Wire | None = None
-        self._rests_until = 0.0  # on the monotonic clock
+        self._rests_until = 0.0  # by ``clock.elapsed``
         self._refused: BaseException | None = None
         self._opening: asyncio.Task[_Wire] | None = None
         self._peer: Any = None
@@ -86,12 +86,12 @@ class AsyncSession:
         is_timed = any(type(param) is Moment for param in params)
         if lock_ms is not None:  # in one message, and so in one transaction: no way to the server is added
             sql = f"SET LOCAL lock_timeout = {lock_ms}; {sql}"
-        began = time.monotonic()
+        began = elapsed()
         try:
             wire = await self._connected()
             if is_timed:
                 params = await self._in_its_time(wire, params)
-            began = time.monotonic()
+            began = elapsed()
             try:
                 return await self._run(wire, sql, params)
             except psycopg2.Error as error:
@@ -108,7 +108,7 @@ class AsyncSession:
             if self._wire is not None and sessions.is_lost(error):
                 log.warning("the session for taking in events is of no more use (%s)", _words(error))
             # Where the time for its lock was all that it may have, the session's times are as they should be.
-            had_its_time = sessions.is_locked(error) and (time.monotonic() - began) * 1000 >= own_lock_ms
+            had_its_time = sessions.is_locked(error) and (elapsed() - began) * 1000 >= own_lock_ms
             is_spent = sessions.is_lost(error) or (sessions.is_out_of_time(error) and not had_its_time)
             if isinstance(error, TimeoutError) or self._is_closed() or is_spent:
                 self.close()
@@ -120,9 +120,9 @@ class AsyncSession:
             raise
 
     async def _in_its_time(self, wire: _Wire, params: Sequence[Any]) -> list[Any]:
-        if self._clock is None or time.monotonic() - self._clock[1] > CLOCK_SECONDS:
+        if self._clock is None or elapsed() - self._clock[1] > CLOCK_SECONDS:
             ((shown,),) = await self._run(wire, "SELECT clock_timestamp()")
-            self._clock = shown, time.monotonic()
+            self._clock = shown, elapsed()
         shown, at = self._clock
         return [shown + timedelta(seconds=one.at - at) if type(one) is Moment else one for one in params]
 
@@ -159,7 +159,7 @@ class AsyncSession:
                 self._take(opened)
         if self._wire is None:
             if self._opening is None:
-                if time.monotonic() < self._rests_until:
+                if elapsed() < self._rests_until:
                     raise DatabaseAwayError() from self._refused
                 circuit_of(self._url).admit()
                 self._opening = self._begin_opening()
@@ -216,7 +216,7 @@ class AsyncSession:
             wire.close()
             # What is refused twice would be refused again at once: a session for each batch must not come of it.
             if self._refused is not None:
-                self._rests_until = time.monotonic() + REST_SECONDS
+                self._rests_until = elapsed() + REST_SECONDS
             self._refused = error
             raise
         self._refused = None

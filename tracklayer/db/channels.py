@@ -39,7 +39,10 @@ class ChannelRow:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is told to one channel. ``data``: JSON text. ``id``: the same however often it is sent."""
+    """What is told to one channel. ``data``: JSON text. ``id``: the same however often it is sent. ``attempts``: before this one.
+
+    ``state``: of the alert that it tells of, if any.
+    """
 
     merchant_id: int
     message_id: int
@@ -49,6 +52,8 @@ class Message:
     due_at: datetime
     attempts: int
     uid: str | None
+    alert_id: int | None
+    state: str | None
 
     @property
     def id(self) -> str:
@@ -196,6 +201,14 @@ def insert_message(
     )
 
 
+def write_message(message: Message, data: str) -> None:
+    """From now on it tells this."""
+    execute(
+        "UPDATE channel_messages SET data = %s WHERE merchant_id = %s AND message_id = %s",
+        (data, message.merchant_id, message.message_id),
+    )
+
+
 def told(merchant_id: int, alert_id: int) -> dict[int, str]:
     """Channel -> the state of an alert that it was told last, is being told, or may have been told."""
     found = rows(
@@ -242,7 +255,7 @@ m.merchant_id = %(merchant)s AND m.channel_id = %(channel)s AND m.status = 'wait
       AND e.channel_id = m.channel_id AND e.message_id < m.message_id AND e.status = 'waiting')
 """
 _NEXT_MESSAGE = f"""
-SELECT message_id, type, data, created_at, due_at, attempts, uid FROM channel_messages m
+SELECT message_id, type, data, created_at, due_at, attempts, uid, alert_id, state FROM channel_messages m
 WHERE {_SENDABLE} AND next_attempt_at <= %(now)s ORDER BY next_attempt_at, message_id LIMIT 1
 """
 _SCHEDULE = f"""

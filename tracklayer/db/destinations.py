@@ -239,26 +239,6 @@ def end_turn(merchant_id: int, platform: str, ends_at: datetime) -> None:
     )
 
 
-# Whoever has one in hand writes it anew.
-LEAD_BACK = """
-UPDATE destinations SET resume_at = least(resume_at, %(now)s), failing_since = least(failing_since, %(now)s),
-    recovering_since = least(recovering_since, %(now)s),
-    turn_ends_at = CASE WHEN turn_ends_at <= %(longest)s THEN turn_ends_at END
-WHERE (merchant_id, platform) IN (
-    SELECT merchant_id, platform FROM destinations
-    WHERE resume_at > %(longest)s OR recovering_since > %(longest)s OR turn_ends_at > %(longest)s OR failing_since > %(latest)s
-    LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-"""
-
-
-def lead_back(now: datetime, latest: datetime, longest: datetime, limit: int) -> int:
-    """Of destinations that say that they fail since later than ``latest``, or rest beyond ``longest``: from now on they do
-    neither for longer than now. How many.
-    """
-    params: Any = {"now": now, "latest": latest, "longest": longest, "limit": limit}
-    return execute(LEAD_BACK, params)
-
-
 def put_probe_off(merchant_id: int, platform: str, until: datetime) -> None:
     """Of what waits at a held destination nothing may be risked as its probe: nobody looks before."""
     execute(

@@ -22,7 +22,8 @@ class ErasureRow:
     """``wanted``, ``after``: sealed. ``identifiers``: [kind, cut off keyed hash]. ``counts``: table -> rows deleted.
 
     ``platforms``: platform -> {deliveries, attempted, delivered, first_at, last_at}, of the deliveries deleted. ``stage``: what
-    it is at, since ``staged_at``. ``scanned``: events that were looked at. ``failures``: of its next step, in a row. ``lap``: of
+    it is at, since ``staged_at``. ``looks_until``: what came until then was there when it was asked for, as far as arrivals tell:
+    ``requested_at``, or the latest arrival that was stored then, by a clock that was ahead. ``scanned``: events that were looked at. ``failures``: of its next step, in a row. ``lap``: of
     the merchant's walk, in which it joined that; with ``after`` the place, and ``looked`` the count, at which it did.
     """
 
@@ -36,6 +37,7 @@ class ErasureRow:
     requested_at: datetime
     next_at: datetime
     staged_at: datetime
+    looks_until: datetime
     after: bytes | None = None
     scanned: int = 0
     counts: dict[str, int] = field(default_factory=dict)
@@ -62,12 +64,15 @@ class WalkRow:
 WALKING = ("walk", "settling")  # stages of erasures that look at events, all of a merchant together
 
 COLUMNS = (
-    "merchant_id, erasure_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at, after, "
-    "scanned, counts, platforms, finished_at, receipt, failures, failing_since, lap, looked"
+    "merchant_id, erasure_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at, "
+    "greatest(requested_at, looks_until), after, scanned, counts, platforms, finished_at, receipt, failures, failing_since, lap, looked"
 )
-INSERT = """
-INSERT INTO erasures (merchant_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at)
-VALUES (%s, %s, %s, '', %s, %s, %s, %s, %s) RETURNING erasure_id
+# Whatever was committed before the request goes, also what came by a clock that has been set back since.
+_NEWEST = "(SELECT max(received_at) FROM events WHERE merchant_id = %(merchant)s)"
+INSERT = f"""
+INSERT INTO erasures (merchant_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at, looks_until)
+VALUES (%(merchant)s, %(by)s, %(identifiers)s, '', %(suppress)s, %(stage)s, %(now)s, %(now)s, %(now)s,
+    greatest(%(now)s, {_NEWEST})) RETURNING erasure_id, looks_until
 """
 
 
@@ -80,17 +85,15 @@ def insert_erasure(
     now: datetime,
 ) -> ErasureRow:
     """A new one, without what is looked for: the caller seals it for its id, and saves it."""
-    given = (
-        merchant_id,
-        orjson.dumps(requested_by).decode(),
-        orjson.dumps(identifiers).decode(),
-        suppress,
-        stage,
-        now,
-        now,
-        now,
-    )
-    erasure_id = rows(INSERT, given)[0][0]
+    given: Any = {
+        "merchant": merchant_id,
+        "by": orjson.dumps(requested_by).decode(),
+        "identifiers": orjson.dumps(identifiers).decode(),
+        "suppress": suppress,
+        "stage": stage,
+        "now": now,
+    }
+    ((erasure_id, looks_until),) = rows(INSERT, given)
     return ErasureRow(
         merchant_id,
         erasure_id,
@@ -102,6 +105,7 @@ def insert_erasure(
         now,
         now,
         now,
+        looks_until,
     )
 
 
@@ -307,6 +311,14 @@ def open_alike(merchant_id: int, identifiers: Sequence[Sequence[str]], suppress:
     return [_read(row) for row in found]
 
 
+ASK_AGAIN = f"""
+UPDATE erasures SET requested_at = greatest(requested_at, %(now)s), looks_until = greatest(looks_until, %(now)s, {_NEWEST})
+WHERE merchant_id = %(merchant)s AND erasure_id IN (SELECT erasure_id FROM erasures
+    WHERE merchant_id = %(merchant)s AND erasure_id = %(erasure)s AND finished_at IS NULL
+    AND (stage = 'ids' OR stage = 'walk' AND lap IS NULL) AND wanted = %(wanted)s FOR NO KEY UPDATE SKIP LOCKED)
+"""
+
+
 def ask_again(row: ErasureRow, now: datetime) -> bool:
     """Has one look at what came until now as well; False where it has begun to look, and so may have passed over some of it, or
     where somebody has it in hand and may begin.
@@ -315,14 +327,8 @@ def ask_again(row: ErasureRow, now: datetime) -> bool:
     less.
     """
     row.requested_at = max(row.requested_at, now)
-    return bool(
-        execute(
-            "UPDATE erasures SET requested_at = greatest(requested_at, %s) WHERE merchant_id = %s AND erasure_id IN (SELECT erasure_id FROM erasures "
-            "WHERE merchant_id = %s AND erasure_id = %s AND finished_at IS NULL "
-            "AND (stage = 'ids' OR stage = 'walk' AND lap IS NULL) AND wanted = %s FOR NO KEY UPDATE SKIP LOCKED)",
-            (now, row.merchant_id, row.merchant_id, row.erasure_id, row.wanted),
-        )
-    )
+    given: Any = {"merchant": row.merchant_id, "erasure": row.erasure_id, "wanted": row.wanted, "now": now}
+    return bool(execute(ASK_AGAIN, given))
 
 
 SAVE = """
@@ -426,7 +432,7 @@ def give_up_lost_erasures(key_ids: Collection[bytes], now: datetime) -> None:
 
 def _read(found: Sequence[Any]) -> ErasureRow:
     values = list(found)
-    values[4], values[10] = _bytes(values[4]), _bytes(values[10])
+    values[4], values[11] = _bytes(values[4]), _bytes(values[11])
     return ErasureRow(*values)
 
 

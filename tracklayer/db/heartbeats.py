@@ -11,6 +11,7 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import counted_in
 from tracklayer.db.leases import is_alive
+from tracklayer.db.schedule import LONGEST, is_leased
 from tracklayer.domain.installation import Beat, JobFacts, Queues, Waiting
 
 KEPT = timedelta(days=1)  # the rows of those that are gone; of each role the last one stays
@@ -124,6 +125,11 @@ def forget_old_beats() -> int:
     )
 
 
+def forget_coming_away(after: datetime) -> None:
+    """A span that ends then was written down by a clock that was ahead: in it events may well come in."""
+    execute("DELETE FROM api_away WHERE ended_at > %s", (after,))
+
+
 API_AWAY = "SELECT began_at, ended_at FROM api_away WHERE ended_at > %s ORDER BY began_at DESC LIMIT %s"
 LAST_OF_API = f"SELECT clock_timestamp() - beat_at FROM ({_LAST_OF_API}) AS last"
 
@@ -142,10 +148,11 @@ def api_away(since: datetime, now: datetime) -> list[tuple[datetime, datetime]]:
 
 def job_facts(names: Iterable[str]) -> dict[str, JobFacts]:
     """Of the jobs that were ever fired."""
+    params: Any = {"names": list(names), **LONGEST}
     found = rows(
-        "SELECT name, clock_timestamp() - begun_at, coalesce(leased_until > clock_timestamp(), false) FROM periodic_jobs "
-        "WHERE name = ANY(%s)",
-        (list(names),),
+        f"SELECT name, clock_timestamp() - begun_at, coalesce({is_leased('clock_timestamp()')}, false) "
+        "FROM periodic_jobs WHERE name = ANY(%(names)s)",
+        params,
     )
     return {row[0]: JobFacts(row[1], row[2]) for row in found}
 

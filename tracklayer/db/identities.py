@@ -198,7 +198,8 @@ WITH given AS (
         AND (SELECT count(*) FROM seen) > 0
     ORDER BY merchant_id, browser_id, kind, value
     ON CONFLICT (merchant_id, browser_id, kind, value) DO UPDATE
-        SET last_seen_at = greatest(browser_signals.last_seen_at, excluded.last_seen_at)
+        SET last_seen_at = greatest(browser_signals.last_seen_at, excluded.last_seen_at),
+            first_seen_at = least(browser_signals.first_seen_at, excluded.first_seen_at)
     RETURNING merchant_id, browser_id, kind, value
 ), old AS (
 DELETE FROM browser_signals s USING (
@@ -220,7 +221,7 @@ SELECT merchant_id, browser_id, consent, is_new FROM seen
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Of one browser's call: a signal, or, with ``kind`` of None, only that it was there. ``consent``: granted, denied or None.
-    ``since``: when it was first seen, where that was before; it counts once, when the signal is new here. ``only_known``: of a
+    ``since``: when it was first seen, where that was before; the earliest that was ever said counts. ``only_known``: of a
     browser that is not known nothing is noted.
     """
 

@@ -5,9 +5,9 @@ An erasure counts on it: after ``services.erase.ON_ITS_WAY`` nothing comes in an
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta
 
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import database, rows
 from tracklayer.db.sessions import CLOCK_SECONDS, Session
 
@@ -17,8 +17,8 @@ KNOWN_SECONDS = 2.0
 
 
 def arrival(asked_at: float) -> float:
-    """When what comes now counts as come, on the monotonic clock; ``asked_at``: when its merchant's rows were asked."""
-    return min(time.monotonic(), asked_at + KNOWN_SECONDS)
+    """When what comes now counts as come, by ``clock.elapsed``; ``asked_at``: when its merchant's rows were asked."""
+    return min(elapsed(), asked_at + KNOWN_SECONDS)
 
 
 def begin_storing(seconds: float) -> datetime:
@@ -26,10 +26,10 @@ def begin_storing(seconds: float) -> datetime:
 
     The time that this question and its answer take is part of ``seconds``.
     """
-    ends = time.monotonic() + seconds
+    ends = elapsed() + seconds
     limit = "SELECT clock_timestamp(), set_config('idle_in_transaction_session_timeout', '5000', true)"
     found: datetime = rows(limit)[0][0]
-    return found + timedelta(seconds=ends - time.monotonic())
+    return found + timedelta(seconds=ends - elapsed())
 
 
 def end_storing(until: datetime) -> None:
@@ -38,13 +38,13 @@ def end_storing(until: datetime) -> None:
 
 
 def server_time(at: float, *, anew: bool = False) -> datetime:
-    """What the server's clock shows when the monotonic one of this host shows ``at``: never later than that, and earlier by what
+    """What the server's clock shows when ``clock.elapsed`` of this host is ``at``: never later than that, and earlier by what
     its last answer was on its way. One more way to the server every few seconds. Needs a session.
     """
     own: Session = database.connection()
-    if anew or own.clock is None or time.monotonic() - own.clock[1] > CLOCK_SECONDS:
+    if anew or own.clock is None or elapsed() - own.clock[1] > CLOCK_SECONDS:
         shown = rows("SELECT clock_timestamp()")[0][0]
-        own.clock = shown, time.monotonic()
+        own.clock = shown, elapsed()
     shown, then = own.clock
     found: datetime = shown + timedelta(seconds=at - then)
     return found

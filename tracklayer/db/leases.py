@@ -41,7 +41,7 @@ CLAIM_DUE = f"""
 WITH due AS MATERIALIZED (
     SELECT event_id, attempts, received_at, due_at, window_ends_at FROM deliveries
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND due_at <= %(now)s AND due_at >= %(since)s AND {UNCLAIMED}
-      AND (attempts < %(spared)s OR last_attempt_at <= %(rested)s OR window_ends_at <= %(last_call)s)
+      AND (attempts < %(spared)s OR last_attempt_at NOT BETWEEN %(rested)s AND %(coming)s OR window_ends_at <= %(last_call)s)
     ORDER BY due_at LIMIT %(limit)s
 ), claim AS (
     INSERT INTO claims (merchant_id, platform, worker, claimed_at, lease_ends_at, event_ids)
@@ -104,6 +104,7 @@ def claim_due(
         "lease": now + LEASE,
         "spared": MAX_ATTEMPTS if spare is None else SPARED_ATTEMPTS,
         "rested": now - (spare or timedelta()),
+        "coming": now + timedelta(minutes=1),  # an attempt after that was made by a clock that has been set back
         "last_call": now + LAST_CHANCE,
         "since": since or "-infinity",
     }

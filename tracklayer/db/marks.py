@@ -29,12 +29,18 @@ def add_tombstones(merchant_id: int, marks: Mapping[bytes, datetime]) -> None:
         )
 
 
-def add_suppressions(merchant_id: int, marks: Sequence[bytes], now: datetime, of_mark: bytes | None = None) -> int:
-    """How many were new. ``of_mark``: the mark of the person whose browsers these are of; they are lifted with it."""
-    return execute(
+def add_suppressions(merchant_id: int, marks: Sequence[bytes], now: datetime, of_mark: bytes | None = None) -> None:
+    """``of_mark``: the mark of the person whose browsers these are of; they are lifted with it."""
+    execute(
         "INSERT INTO suppressions (merchant_id, mark, since, of_mark) "
         "SELECT %s, mark, %s, %s FROM unnest(%s::bytea[]) AS x(mark) ON CONFLICT DO NOTHING",
         (merchant_id, now, of_mark, sorted(marks)),
+    )
+    # By a clock that was ahead, one that is there began later than now: that would read as if the person had been let back since.
+    execute(
+        "UPDATE suppressions SET since = %s WHERE merchant_id = %s AND mark IN (SELECT mark FROM suppressions "
+        "WHERE merchant_id = %s AND mark = ANY(%s::bytea[]) AND since > %s ORDER BY mark FOR NO KEY UPDATE)",
+        (now, merchant_id, merchant_id, sorted(marks), now),
     )
 
 

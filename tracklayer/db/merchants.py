@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.models import ApiKeyRow, MerchantRow
 
@@ -177,7 +177,7 @@ def revoke_api_key(merchant_id: int, key_id: int, now: datetime) -> ApiKeyRow | 
 class KeyHolder:
     """Whose key it is, and what ingest needs to know of that merchant.
 
-    ``asked_at``: when the rows were asked, or a moment before, on the monotonic clock. ``session``: the hash of the one that a
+    ``asked_at``: when the rows were asked, or a moment before, by ``clock.elapsed``. ``session``: the hash of the one that a
     person signed in to; None where the key itself came. ``is_marked``: people of this merchant were erased, so ingest looks
     whether an event is one of theirs.
     """
@@ -210,7 +210,7 @@ HOLDER = (
 
 
 def holder_of(row: Sequence[Any], asked_at: float, session: bytes | None = None) -> KeyHolder:
-    """``row`` begins with ``HOLDER``. ``asked_at``: before the statement that found it, on the monotonic clock."""
+    """``row`` begins with ``HOLDER``. ``asked_at``: before the statement that found it, by ``clock.elapsed``."""
     merchant_id, key_id, scopes, hash_user_data, countries, is_marked = row[:6]
     return KeyHolder(
         merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries), asked_at, session, is_marked
@@ -219,7 +219,7 @@ def holder_of(row: Sequence[Any], asked_at: float, session: bytes | None = None)
 
 def key_holder(key_hash: bytes, now: datetime) -> tuple[KeyHolder, bool] | None:
     """(the merchant of a key that is not revoked, whether it is time to note that it is used)."""
-    asked_at = time.monotonic()
+    asked_at = elapsed()
     found = rows(
         f"SELECT {HOLDER}, k.last_used_at "
         "FROM api_keys k JOIN merchants m USING (merchant_id) WHERE k.key_hash = %s AND k.revoked_at IS NULL",
@@ -272,7 +272,7 @@ def living_keys(keys: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
 
 def merchant_holder(merchant_id: int) -> KeyHolder | None:
     """What ingest needs to know of a merchant, for a caller who needs no key: the operator's commands."""
-    asked_at = time.monotonic()
+    asked_at = elapsed()
     found = rows(
         "SELECT hash_user_data, ARRAY(SELECT DISTINCT default_country FROM destinations d "
         "WHERE d.merchant_id = m.merchant_id AND d.default_country IS NOT NULL AND d.removed_at IS NULL), m.marked "

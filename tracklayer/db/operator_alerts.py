@@ -18,7 +18,8 @@ OPEN = """
 INSERT INTO operator_alerts AS a (alert_id, kind, severity, title, message, opened_at, seen_at)
 VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp())
 ON CONFLICT (kind) WHERE resolved_at IS NULL DO UPDATE SET seen_at = clock_timestamp(), title = excluded.title,
-    message = excluded.message, severity = excluded.severity WHERE a.seen_at < clock_timestamp() - %s
+    message = excluded.message, severity = excluded.severity
+    WHERE a.seen_at < clock_timestamp() - %s OR a.severity <> excluded.severity
 RETURNING xmax = 0
 """
 
@@ -61,10 +62,10 @@ def note_told(alert_id: str, trouble: Trouble, channels: Sequence[str]) -> bool:
         (alert_id, trouble.kind, trouble.severity.value, trouble.title, trouble.message, trouble.since),
     )
     execute(
-        "INSERT INTO operator_messages (alert_id, state, channel, next_attempt_at, told_at) "
-        "SELECT %s, 'open', channel, clock_timestamp(), clock_timestamp() FROM unnest(%s::text[]) AS channel "
+        "INSERT INTO operator_messages (alert_id, state, channel, next_attempt_at, told_at, severity) "
+        "SELECT %s, 'open', channel, clock_timestamp(), clock_timestamp(), %s FROM unnest(%s::text[]) AS channel "
         "ON CONFLICT DO NOTHING",
-        (alert_id, list(channels)),
+        (alert_id, trouble.severity.value, list(channels)),
     )
     return is_new > 0
 
@@ -114,6 +115,12 @@ class Message:
     until: datetime | None
 
 
+# Told as a warning, and critical since: the same message goes out once more.
+TELL_GRAVER = """
+UPDATE operator_messages m SET told_at = NULL, attempts = 0, next_attempt_at = clock_timestamp()
+FROM operator_alerts a WHERE a.alert_id = m.alert_id AND a.resolved_at IS NULL AND a.severity = 'critical'
+  AND m.state = 'open' AND m.told_at IS NOT NULL AND m.severity <> 'critical' AND m.channel = ANY(%(channels)s)
+"""
 # What is open is told by every channel there is; that it is over, where it was to be told that it is there.
 ADD = """
 INSERT INTO operator_messages (alert_id, state, channel, next_attempt_at)
@@ -142,7 +149,7 @@ RETURNING m.alert_id, m.state, m.channel, m.attempts, a.kind, a.severity, a.titl
 def add_messages(channels: Sequence[str], late: timedelta) -> int:
     """What is to be told by these channels and was not on the list; of what was over longer ago than ``late``, nothing."""
     params: Any = {"channels": list(channels), "late": late}
-    return execute(ADD, params)
+    return execute(TELL_GRAVER, params) + execute(ADD, params)
 
 
 def take_message(channels: Sequence[str], lease: timedelta, late: timedelta) -> Message | None:
@@ -154,37 +161,54 @@ def take_message(channels: Sequence[str], lease: timedelta, late: timedelta) -> 
 
 def message_told(message: Message) -> None:
     execute(
-        "UPDATE operator_messages SET told_at = clock_timestamp(), leased_until = NULL "
+        "UPDATE operator_messages SET told_at = clock_timestamp(), leased_until = NULL, severity = %s, last_error = NULL "
         "WHERE alert_id = %s AND state = %s AND channel = %s",
-        (message.alert_id, message.state, message.channel),
+        (message.severity, message.alert_id, message.state, message.channel),
     )
 
 
-def message_failed(message: Message, pause: timedelta) -> None:
-    """It is tried again after a pause."""
+def message_failed(message: Message, pause: timedelta, error: str) -> None:
+    """It is tried again after a pause. ``error``: why, without any address."""
     execute(
-        "UPDATE operator_messages SET next_attempt_at = clock_timestamp() + %s, leased_until = NULL "
+        "UPDATE operator_messages SET next_attempt_at = clock_timestamp() + %s, leased_until = NULL, last_error = %s "
         "WHERE alert_id = %s AND state = %s AND channel = %s",
-        (pause, message.alert_id, message.state, message.channel),
+        (pause, error, message.alert_id, message.state, message.channel),
     )
+
+
+UNTOLD = """
+SELECT m.channel, count(*), (array_agg(m.last_error ORDER BY m.next_attempt_at DESC))[1]
+FROM operator_messages m JOIN operator_alerts a USING (alert_id)
+WHERE m.told_at IS NULL AND m.last_error IS NOT NULL AND (m.state = 'resolved') = (a.resolved_at IS NOT NULL)
+  AND (a.resolved_at IS NULL OR a.resolved_at > clock_timestamp() - %s)
+GROUP BY m.channel ORDER BY m.channel
+"""
+
+
+def untold(late: timedelta) -> list[tuple[str, int, str]]:
+    """(channel, how many messages wait because it did not take them, or may not have, the last error)."""
+    return [(row[0], row[1], row[2]) for row in rows(UNTOLD, (late,))]
 
 
 def forget_old_alerts() -> int:
     return execute("DELETE FROM operator_alerts WHERE resolved_at < clock_timestamp() - %s", (KEPT,))
 
 
+# A turn that ends later than one that begins now was taken by a clock that has been set back since.
+_IS_TAKEN = "t.taken_until > clock_timestamp() AND t.taken_until <= clock_timestamp() + %(length)s"
+TAKE_TURN = f"""
+INSERT INTO operator_turns AS t (name, taken_until) VALUES (%(name)s, clock_timestamp() + %(length)s)
+ON CONFLICT (name) DO UPDATE SET taken_until = excluded.taken_until WHERE NOT ({_IS_TAKEN})
+RETURNING 1
+"""
+
+
 def take_turn(name: str, length: timedelta) -> bool:
     """True for one caller, who has so long until it is another's turn. Looking first writes nothing."""
-    if rows("SELECT 1 FROM operator_turns WHERE name = %s AND taken_until > clock_timestamp()", (name,)):
+    params: Any = {"name": name, "length": length}
+    if rows(f"SELECT 1 FROM operator_turns t WHERE name = %(name)s AND {_IS_TAKEN}", params):
         return False
-    return bool(
-        rows(
-            "INSERT INTO operator_turns AS t (name, taken_until) VALUES (%s, clock_timestamp() + %s) "
-            "ON CONFLICT (name) DO UPDATE SET taken_until = excluded.taken_until WHERE t.taken_until <= clock_timestamp() "
-            "RETURNING 1",
-            (name, length),
-        )
-    )
+    return bool(rows(TAKE_TURN, params))
 
 
 def set_turn(name: str, length: timedelta) -> None:

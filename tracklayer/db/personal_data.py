@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import execute, rows
@@ -67,6 +67,12 @@ def events_after(merchant_id: int, after: Place, until: Place, limit: int) -> li
         "limit": limit,
     }
     return [Looked(*row) for row in rows(PAGE, params)]
+
+
+def behind_all(merchant_id: int) -> Place:
+    """Behind all of a merchant's events that are stored, also of those that came by a clock that was ahead."""
+    newest = rows("SELECT max(received_at) FROM events WHERE merchant_id = %s", (merchant_id,))[0][0]
+    return (newest or datetime.min.replace(tzinfo=UTC)) + timedelta.resolution, ""
 
 
 def still_there(merchant_id: int, event_ids: Sequence[str]) -> list[str]:

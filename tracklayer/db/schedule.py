@@ -48,8 +48,18 @@ def take_due_jobs(intervals: Mapping[str, timedelta], now: datetime) -> list[str
     return [name for name, missed in found if missed < TELL_ALL or missed % TELL_ALL == 0]
 
 
+LONGEST = {
+    "longest": LEASE + timedelta(minutes=1)
+}  # a lease that ends later was given by a clock that has been set back
+
+
+def is_leased(now: str) -> str:
+    """The SQL condition that a job's lease has not ended at that instant. Whoever uses it gives ``LONGEST``, too."""
+    return f"(leased_until > {now} AND leased_until <= {now} + %(longest)s)"
+
+
 # Its lease has not ended, and its worker's session still holds the lock on the worker's number.
-BUSY = f"(leased_until > %(now)s AND {is_alive('worker')})"
+BUSY = f"({is_leased('%(now)s::timestamptz')} AND {is_alive('worker')})"
 BEGIN = f"""
 UPDATE periodic_jobs SET begun_for = next_run_at, missed = 0, run = run + 1, worker = %(worker)s, begun_at = %(now)s,
     leased_until = %(until)s
@@ -63,7 +73,7 @@ def begin_job(name: str, worker: int, now: datetime) -> int | None:
 
     Any number may call it at once. ``worker``: the number whose lock this process holds.
     """
-    params: Any = {"name": name, "worker": worker, "now": now, "until": now + LEASE}
+    params: Any = {"name": name, "worker": worker, "now": now, "until": now + LEASE, **LONGEST}
     found = rows(BEGIN, params)
     return int(found[0][0]) if found else None
 
@@ -107,7 +117,7 @@ class Job:
 
 def jobs_by_name(now: datetime) -> dict[str, Job]:
     """The jobs that were ever fired."""
-    params: Any = {"now": now}
+    params: Any = {"now": now, **LONGEST}
     found = rows(
         f"SELECT name, next_run_at, begun_for IS DISTINCT FROM next_run_at, missed, {BUSY} IS TRUE FROM periodic_jobs",
         params,

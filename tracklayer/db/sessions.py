@@ -196,8 +196,8 @@ class Session(PsycopgConnection):
     """A connection that is watched. ``answer_seconds``: how long its server may be silent; None: for ever.
 
     ``used_at``: on the monotonic clock. ``is_spent``: not to be used again. ``is_cut``: by us, since its server was silent.
-    ``url``: what it was opened with. ``peer``: its server's address. ``clock``: what its server's showed, and the monotonic
-    one when that answer was here.
+    ``url``: what it was opened with. ``peer``: its server's address. ``clock``: what its server's showed, and
+    ``clock.elapsed`` when that answer was here.
     """
 
     url: str = ""

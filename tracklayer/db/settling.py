@@ -17,7 +17,14 @@ from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.db.leases import KEEP_IN_LEASE, Lease
 from tracklayer.db.queues import lock_queue
 from tracklayer.db.refused_names import IS_FIRST
-from tracklayer.domain.delivery import UNMAPPABLE, AttemptOutcome, DeliveryStatus, LoggedAttempt, Settlement
+from tracklayer.domain.delivery import (
+    LEFT_ALONE,
+    UNMAPPABLE,
+    AttemptOutcome,
+    DeliveryStatus,
+    LoggedAttempt,
+    Settlement,
+)
 from tracklayer.domain.retry import MOST_MS
 
 # The same rows as those with ``due_at`` (the table's check), said so that no index of waiting rows fits: the planner must
@@ -184,6 +191,7 @@ def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str
         "status": delivered.http_status,
         "duration": duration_ms(delivered, now),
         "said": JsonLiteral(delivered.said),
+        "left_alone": list(LEFT_ALONE),
         "log": LOG_LENGTH,
         "bounds": list(LATENCY_BOUNDS),
     }
@@ -194,7 +202,8 @@ def duration_ms(delivered: Delivered, now: datetime) -> int:
     return min(MOST_MS, max(0, round((now - delivered.started_at) / timedelta(milliseconds=1))))
 
 
-# The attempt was taken for one without an answer, and the delivery may have been sent again, dropped or delivered since.
+# The attempt was taken for one without an answer, and the delivery may have been sent again, dropped or delivered since. Whatever
+# it was dropped for, the platform has it; but for whom was erased since nothing is written any more.
 SETTLE_LATE = f"""
 WITH before AS (
     SELECT event_id, status AS was, drop_reason, entry.*
@@ -208,11 +217,13 @@ WITH before AS (
         WHERE entry ->> 'outcome' = 'unknown' AND (entry ->> 'at')::timestamptz = %(started)s
         ORDER BY place DESC LIMIT 1) AS entry
     WHERE merchant_id = %(merchant)s AND platform = %(platform)s AND event_id = ANY(%(ids)s)
-      AND (status <> 'dropped' OR drop_reason IN ('retries_exhausted', 'window_expired'))
+      AND (drop_reason IS NULL OR drop_reason <> ALL(%(left_alone)s))
     FOR UPDATE OF deliveries
 ), done AS (
     UPDATE deliveries d
     SET status = 'delivered', attempts = greatest(attempts, 1), due_at = NULL, next_retry_at = NULL, drop_reason = NULL,
+        drop_field = NULL, last_error = CASE WHEN b.was <> 'dropped' THEN d.last_error END,
+        error_code = CASE WHEN b.was <> 'dropped' THEN d.error_code END,
         last_attempt_at = greatest(last_attempt_at, %(started)s),
         delivered_at = coalesce(d.delivered_at, %(now)s),
         finished_at = CASE WHEN b.was = 'delivered' THEN d.finished_at ELSE %(now)s END,

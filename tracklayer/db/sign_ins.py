@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.merchants import HOLDER, LAST_USED_GRAIN, KeyHolder, holder_of
 
@@ -34,7 +34,7 @@ def end_session(session_hash: bytes) -> None:
 
 def session_holder(session_hash: bytes, now: datetime) -> tuple[KeyHolder, bool] | None:
     """(who signed in, whether it is time to note that they were seen), where the session lives and its key does."""
-    asked_at = time.monotonic()
+    asked_at = elapsed()
     found = rows(
         f"SELECT {HOLDER}, s.last_seen_at FROM sessions s JOIN api_keys k USING (merchant_id, key_id) "
         "JOIN merchants m USING (merchant_id) "

@@ -82,6 +82,25 @@ class Finding:
         return Subject(self.kind, self.platform, self.event_name)
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What somebody was told of an alert. ``state``: the last. ``as_critical``: so they were told since its last end."""
+
+    state: str
+    as_critical: bool
+
+    @classmethod
+    def after(cls, before: Heard | None, state: str, severity: str | None) -> Heard:
+        """The same after one more message."""
+        knew = before is not None and before.state == "open" and before.as_critical
+        return cls(state, state == "open" and (knew or severity == Severity.CRITICAL))
+
+
+def is_news(heard: Heard | None, severity: str) -> bool:
+    """Whether somebody learns anything from being told that an alert is open."""
+    return heard is None or heard.state != "open" or (severity == Severity.CRITICAL and not heard.as_critical)
+
+
 def began_at(opened_at: datetime, *details: Mapping[str, Any] | None) -> datetime:
     """Since when what an alert tells of held: the earliest that its details, now and when it was told, say; or its opening."""
     since = since_told(*details)

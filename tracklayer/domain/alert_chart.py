@@ -158,7 +158,7 @@ def sums(span: ChartRange, counted: Mapping[int, int], now: datetime) -> list[fl
 
 def usual_sums(span: ChartRange, rhythm: Rhythm) -> list[float | None]:
     """How many events each step usually has, by the hours of the week."""
-    return [round(rhythm.expected(at, at + span.step) * rhythm.events, 2) for at in span.times]
+    return [round(rhythm.usually(at, at + span.step) * rhythm.events, 2) for at in span.times]
 
 
 def level(span: ChartRange, value: float | None) -> list[float | None] | None:

@@ -38,6 +38,7 @@ from urllib.parse import unquote
 from tracklayer.domain.card_names import ID, PHONE, TEXT, card_name, kind_by_name
 from tracklayer.domain.card_number import BEGINS, FEWEST, MOST, is_card_number, is_grouped, is_printed, without_known
 from tracklayer.domain.phone import phone_e164
+from tracklayer.domain.problem import shown_name
 
 _LEAST = 10 ** (FEWEST - 1)
 _MOST_OF_NAME = 255  # characters: a longer one says nothing, and is not kept in memory
@@ -257,10 +258,10 @@ def _find(value: Any, name: str, depth: int) -> tuple[str, ...] | None:
             inner_name = text if len(text) <= _MOST_OF_NAME else ""
             kind = card_name(inner_name)
             if kind and _could_be(kind, inner, depth):
-                return (text if sum(map(str.isdigit, text)) <= _MOST_DIGITS_SHOWN else "(a key)",)
+                return (_shown(text),)
             found = _find(inner, inner_name, depth - 1)
             if found is not None:
-                return (text, *found)
+                return (_shown(text), *found)
     elif isinstance(value, Sequence):
         for index, inner in enumerate(value):
             found = _find(inner, name, depth - 1)
@@ -271,7 +272,16 @@ def _find(value: Any, name: str, depth: int) -> tuple[str, ...] | None:
     return None
 
 
-_MOST_DIGITS_SHOWN = 6  # of a name: one that holds more may be the number itself
+_BETWEEN_WORDS = re.compile(r"[ .()\[\]_-]+")
+
+
+def _shown(key: str) -> str:
+    """Its ``shown_name``; but as it is where it is made of words of any script, as names of cards are: no address and no token is."""
+    is_short = len(key) <= 64 and sum(map(str.isdigit, key)) <= 3
+    is_words = is_short and all(not word or word.isalpha() or word.isdigit() for word in _BETWEEN_WORDS.split(key))
+    return key if is_words else shown_name(key)
+
+
 _EXPONENT = re.compile(r"\s*[+-]?(?:[0-9]{1,20}\.?[0-9]{0,20}|\.[0-9]{1,20})[eE][+-]?[0-9]{1,2}\s*", re.ASCII)
 
 

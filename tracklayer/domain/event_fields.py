@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -33,7 +33,7 @@ from tracklayer.domain.event_contacts import PERSON_WITHOUT_CONTACT
 from tracklayer.domain.event_names import is_refund
 from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.personal import without_personal_properties
-from tracklayer.domain.problem import Choice, Name, Part, Problem
+from tracklayer.domain.problem import Choice, Name, Part, Problem, shown_name
 from tracklayer.domain.text import bare, is_blank, without_invisible
 from tracklayer.domain.values import (
     NUMBERS,
@@ -53,6 +53,8 @@ _MOST_JUDGED = 4 * MAX_PROPERTIES  # characters of properties: of larger ones no
 # What PostgreSQL cannot store, what breaks a log line, and half a character.
 UNUSABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _OWN_IDS = ("event_id", "order_id", "id")  # the merchant's own, which many a shop keeps as numbers
+# The end of a sentence that begins with the name of an id.
+NO_ID = "is what programs write where they have no id, or tables where one is too long for them"
 # Of texts that people read: a product may be called N/A or Nil, and a category Other or 0.
 PRINTED_FOR_NOTHING = frozenset({"null", "undefined", "NaN", "None", "[object Object]"})
 
@@ -95,12 +97,6 @@ def _meant(key: str, names: Sequence[str], given: Container[str]) -> str | None:
         words = [_form(word) for word in _OTHER_WORDS[form]]
         return next((name for name in names if _form(name) in words and name not in given), None)
     return _nearest(key, tuple(names))
-
-
-def shown_name(key: str) -> str:
-    """A key is the caller's text: one that is no plain word could be anything, a value in the wrong place too."""
-    is_plain = re.fullmatch(r"[A-Za-z_][A-Za-z_0-9]{0,63}", key) and sum(map(str.isdigit, key)) < 4
-    return key if is_plain else "(a key)"
 
 
 def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str], given: Container[str]) -> Problem:
@@ -189,8 +185,8 @@ class FieldReader:
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
         self.left_out.append(path)
 
-    def absent(self, path: tuple[str, ...]) -> None:
-        rest = " stands for no value, or is the digest of one. The event is taken without it."
+    def absent(self, path: tuple[str, ...], what: str = "stands for no value, or is the digest of one") -> None:
+        rest = f" {what}. The event is taken without it."
         self.gone.append(path)
         self.warnings.append(Problem.said(path, "IDENTIFIER_PLACEHOLDER", Name(path), rest))
 
@@ -314,12 +310,16 @@ class FieldReader:
             if len(text.strip()) > 64:  # the tail of a builder is no part of it
                 text = digest
         elif identifiers.stands_for_none(name, text):
-            self.absent(path)
+            if name == "external_id":
+                self.absent(path, NO_ID)
+            else:
+                self.absent(path)
             return None
         if name == "browser_id":
             text = text.strip()  # compared with others, by who stitches and who erases
         if name == "zip" and (digits := identifiers.zip_of_table(text)) is not None:
-            self.read_as_digits(path)
+            rest = " is written as tables write a number: it is read as the digits before the point. Send it as it is written in an address."
+            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
             return digits
         if alone is not None:
             self.mended(path, "was copied with its name or quotation marks. It is read without them.")
@@ -391,12 +391,14 @@ class FieldReader:
             return tuple([Matchable.read(text) for _, text in found]) or None
         return tuple(found) or None
 
-    def named(self, draft: Mapping[str, Any], name: str, most: int, why_not: str) -> str | None:
+    def named(
+        self, draft: Mapping[str, Any], name: str, most: int, is_none: Callable[[str], bool], why_not: str
+    ) -> str | None:
         """What every event must have, where it is no text that programs write who have none. ``why_not``: of such a one, the end of
         a sentence. Digits are what they say: somebody counts from 0.
         """
         text = self.text((), draft, name, most, required=True)
-        if text is None or text.strip().isdigit() or not normalise.is_nobodys(text):
+        if text is None or text.strip() == "0" or not is_none(text):
             return text
         self.problem((name,), "REQUIRED", why_not)
         return None
@@ -473,10 +475,12 @@ class FieldReader:
         none, since an order needs no id as an event does.
         """
         text = self.text(at, given, name)
-        if text is not None and normalise.is_nobodys(text):
-            self.absent((*at, name))
+        if text is None:
             return None
-        return text if text is None else bare(text)
+        if text.strip() == "0" or normalise.is_one_for_all(text):
+            self.absent((*at, name), NO_ID)
+            return None
+        return bare(text)
 
     def words(self, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> str | None:
         """A text for people to read; None, with a warning, for what a program printed where it had none."""
@@ -492,9 +496,9 @@ class FieldReader:
         text = self.text_of(path, value)
         if text is None:
             return None
-        if not text.strip().isdigit() and normalise.is_nobodys(text):  # catalogues begin with 0, too
+        if normalise.is_no_id(text):
             if len(self.warnings) < MAX_PROBLEMS:
-                self.absent(path)
+                self.absent(path, NO_ID)
             return None
         return bare(text)
 

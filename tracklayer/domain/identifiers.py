@@ -153,10 +153,10 @@ def is_ip(value: str) -> bool:
 # Texts as people and shops write them: neither a digest nor what only stands for a value.
 _EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan|[Nn]/[Aa])\Z)[^\W_][^&\n]{0,62}")
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
-# Neither a placeholder nor anything around it, nor a character that nobody sees.
+# Neither a placeholder nor anything around it, nor a character that nobody sees: see ``normalise.ENDS_OF_NOTHING``.
 _EVERYDAY_ID = re.compile(
-    r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|undefined undefined|null null)[\"']*\Z))"
-    r"[A-Za-z0-9](?:[ -~]{0,61}[!-~])?"
+    r"(?!(?i:nan|nil|n/a|0)\Z)[A-Za-z0-9](?:[ -~]{0,61}[A-Za-z0-9])?"
+    r"(?<!(?i:ined|null|none|alse|ject|[-_#:/ (]nan|e\+[0-9][0-9]|0000))"
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch
@@ -445,6 +445,8 @@ def stands_for_none(name: str, text: str) -> bool:
     """Whether a text in this field of ``user_data`` is what somebody writes who has no value."""
     if name in WORDS:
         return normalise.is_placeholder(text)
+    if name == "external_id":
+        return text.strip() == "0" or normalise.is_one_for_all(text)
     if normalise.is_nobodys(text):
         return True
     if name == "ga_client_id":  # GA1.1.1.null is one

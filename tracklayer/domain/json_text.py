@@ -33,20 +33,34 @@ _EXPONENT = re.compile(rb"[eE][+-]?\d{3}")  # beyond a double, however short the
 _BEFORE_EXPONENT = b"0123456789.-"
 _BYTES_OF_ONE = 64  # where more numbers than one in so many bytes are uncommon, to be called for all of them costs less
 _WITHOUT_TURNS = 128 * 1024  # characters that are read before another thread has a turn; a function of Python's is one
+_CONSTANT = re.compile(r".?(?:NaN|-?Infinity)", re.DOTALL)
+# As orjson says what is wrong: of texts, and of what is JSON all the same.
+_CONTROL = "unexpected control character"
+_READ_THOROUGHLY = (
+    "no low surrogate",
+    "unexpected low surrogate",
+    "number is infinity",
+    "UTF-8 byte order mark",
+    "depth",
+)
 _TAKEN_OUT = b"NaN"  # which JSON does not have, and Python's reader calls somebody for
 
 
 class NotAtOnceError(ValueError):
-    """The text is no JSON, or is some that only the thorough reader reads. ``holds_long``: it is, and holds a long number."""
+    """The text is no JSON, or is some that only the thorough reader reads. ``holds_long``: it is, and holds a long number.
+    ``said``, ``at``: else what the quick reader said of it, and of which character.
+    """
 
-    def __init__(self, *, holds_long: bool) -> None:
+    def __init__(self, *, holds_long: bool, said: str = "", at: int = 0) -> None:
         super().__init__("no JSON")
         self.holds_long = holds_long
+        self.said = said
+        self.at = at
 
 
 def read_json(text: bytes | str) -> Any:
-    """The value; a number that no int of 64 bits and no double keeps is an int or a Decimal. Raises ValueError, which does not
-    quote the text, for what is no JSON.
+    """The value; a number that no int of 64 bits and no double keeps is an int or a Decimal. Raises ValueError, which says
+    where and why, and does not quote the text, for what is no JSON.
     """
     try:
         return read_at_once(text)
@@ -58,8 +72,8 @@ def read_at_once(text: bytes | str) -> Any:
     """As ``read_json``, of everyday texts. Raises NotAtOnceError for any other."""
     try:
         value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise NotAtOnceError(holds_long=False) from None
+    except orjson.JSONDecodeError as error:
+        raise NotAtOnceError(holds_long=False, said=error.msg, at=error.pos) from None
     if _holds_long_number(text.encode() if isinstance(text, str) else text):
         raise NotAtOnceError(holds_long=True)
     return value
@@ -67,6 +81,7 @@ def read_at_once(text: bytes | str) -> Any:
 
 def read_thoroughly(text: bytes | str, why: NotAtOnceError) -> Any:
     """As ``read_json``, of what ``read_at_once`` does not read: it takes a few times as long."""
+    sent = text
     try:
         if isinstance(text, bytes):
             text = text.decode(json.detect_encoding(text), "surrogatepass")
@@ -91,8 +106,34 @@ def read_thoroughly(text: bytes | str, why: NotAtOnceError) -> Any:
         if len(text) <= _WITHOUT_TURNS:
             return json.loads(text, parse_constant=taken_out)
         return json.loads(text, parse_float=_fraction, parse_int=_integer, parse_constant=taken_out)
-    except (ValueError, RecursionError):
-        raise ValueError("no JSON") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(_why(sent, why, error)) from None
+
+
+def _why(text: bytes | str, why: NotAtOnceError, error: Exception) -> str:
+    """Where and why a text is no JSON. The words are of the readers, which quote nothing of it."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"{_place(text[: error.start])}: a byte that is no UTF-8. Send UTF-8"
+    whole = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    if why.said and not why.said.startswith(_READ_THOROUGHLY):
+        place, said = why.at, why.said
+    elif isinstance(error, json.JSONDecodeError):
+        if error.doc != whole:  # numbers were taken out of it
+            return f"line {error.lineno}: {error.msg}"
+        place, said = error.pos, error.msg
+    else:
+        return "NaN, Infinity, or more lists within lists than anybody reads"
+    if _CONSTANT.match(whole, max(0, place - 1)):
+        said = "NaN and Infinity are no JSON. Leave the field out"
+    elif said.startswith(_CONTROL):
+        said = "a control character in a text. Write a tab as \\t, the end of a line as \\n"
+    return f"{_place(whole[:place])}: {said}"
+
+
+def _place(before: bytes | str) -> str:
+    if isinstance(before, bytes):
+        before = before.decode("utf-8", "replace")
+    return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
 
 
 def write_with_instants(value: Any, option: int = 0, other: Callable[[Any], Any] | None = None) -> bytes:

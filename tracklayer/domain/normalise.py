@@ -7,11 +7,13 @@ e-mail addresses and phones live in ``email_address.py`` and ``phone.py`` and ar
 
 from __future__ import annotations
 
+import gettext
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache, lru_cache
+from itertools import product
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -33,7 +35,7 @@ from tracklayer.domain.phone import phone_digits as phone_digits
 from tracklayer.domain.phone import phone_e164 as phone_e164
 from tracklayer.domain.phone import phone_of as phone_of
 from tracklayer.domain.sha256 import sha256_hex as sha256_hex
-from tracklayer.domain.text import with_ascii_digits, with_few_marks, without_invisible
+from tracklayer.domain.text import bare, with_ascii_digits, with_few_marks, without_invisible
 
 Rule = Callable[[str], str | None]
 
@@ -70,7 +72,17 @@ _NOTHINGS = frozenset(
 )
 # Spellings that no person and no id has.
 _PLACEHOLDERS = frozenset("null undefined NaN None nil false False 0 - NULL nan N/A n/a N/a n/A".split())
-_TEMPLATE = re.compile(r"\[object [A-Za-z]+\]|\{\{?[^{}]*\}?\}|%%[^%]*%%|\$\{[^{}]*\}|<[%?][^<>]*[%?]>|__[A-Z_]+__")
+# In its braces stands a name, or the digit of a place. What is no name was filled in: {1001}, a UUID as C# writes it, JSON.
+_FILLED_IN = r"[0-9][^{}\s]|[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}"
+_IN_BRACES = rf"\$?\{{(?!\s*[\"'])\{{?(?!\s*(?:{_FILLED_IN}))[^{{}}]*\}}?\}}"
+_TEMPLATE = re.compile(rf"\[object [A-Za-z]+\]|{_IN_BRACES}|%%[^%]*%%|<[%?][^<>]*[%?]>|__[A-Z_]+__")
+# The empty UUID of C#; a long number as Excel shows it, without its last digits; Excel's errors, and a cell that is too narrow.
+_NO_UUID = r"[{(]?0{8}(?:-?0{4}){3}-?0{12}[)}]?"
+_NO_ID = re.compile(rf"{_NO_UUID}|[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{{2}}|#(?:[^\W\d_]|[¡¿/0])+[!?]|#N/[A-Z]|#NV|#+")
+# Behind words alone: ``order_undefined``. Of what has a digit in front, such as ``1001-null``, that tells it from others.
+_PRINTED = r"(?ai:\(?(?:undefined|null|nan|none)\)?)"
+_NOTHING_BEHIND = re.compile(rf"\D*[-_#:/] ?(?:{_PRINTED}|{_NO_UUID}|{_TEMPLATE.pattern})")
+_LONGEST_ID = 255  # characters: a longer one was not made of a word and nothing
 
 
 def is_placeholder(value: str) -> bool:
@@ -88,6 +100,40 @@ def is_nobodys(value: str) -> bool:
     return "%" in text and (is_placeholder(once := unquote(text)) or ("%" in once and is_placeholder(unquote(once))))
 
 
+def is_no_id(value: str) -> bool:
+    """As ``is_nobodys``, of the ids of products: what tables and C# write in the place of one is none either. 0 is, as somebody
+    counts from it.
+    """
+    if value.strip() == "0":
+        return False
+    return is_nobodys(value) or _NO_ID.fullmatch(bare(value).strip("\"'")) is not None
+
+
+def is_one_for_all(value: str) -> bool:
+    """As ``is_no_id``, of the ids of events, orders and people: words with nothing behind them tell no two apart."""
+    if is_no_id(value):
+        return True
+    text = bare(value).strip("\"'")
+    return len(text) <= _LONGEST_ID and _NOTHING_BEHIND.fullmatch(text) is not None
+
+
+def _in_any_case(text: str) -> list[str]:
+    return ["".join(letters) for letters in product(*({letter.lower(), letter.upper()} for letter in text))]
+
+
+# The last four characters of what ``is_one_for_all`` finds in a text that ends in a letter or digit: others need no closer look.
+ENDS_OF_NOTHING = frozenset(
+    end
+    for text in (
+        *[nothing[-4:] for nothing in _NOTHINGS if nothing[-1].isalnum()],
+        *[f"{sign}nan" for sign in "-_#:/ ("],
+        *[f"e+{power:02}" for power in range(100)],
+        "0000",
+    )
+    for end in _in_any_case(text)
+)
+
+
 def is_everyday_product(value: str) -> bool:
     """An id of a product as most write it: nothing around it, and nobody's neither as it stands nor decoded. Others may be."""
     return (
@@ -95,7 +141,7 @@ def is_everyday_product(value: str) -> bool:
         and value[:1].isalnum()
         and value[-1:].isalnum()
         and "%" not in value
-        and value.lower() not in _NOTHINGS
+        and value[-4:] not in ENDS_OF_NOTHING
     )
 
 
@@ -146,7 +192,7 @@ class Matchable(NamedTuple):
 
     ``digests`` made at ingest hold the ``basic`` rule and those of the others that differ from it; a phone read in a
     country is kept under ``rule:COUNTRY``. ``as_given`` is a digest its sender made: it serves every rule. ``country``
-    (ISO alpha-2, upper case) is the person's own: a national phone that is valid there is read there, whatever a
+    (``own_country``) is the person's own: a national phone that is valid there is read there, whatever a
     destination's default, and one that is none there is not guessed (``phone_of``).
     """
 
@@ -255,9 +301,28 @@ def zip_code(value: str, country_code: str | None = None) -> str | None:
 
 
 def country(value: str) -> str | None:
-    """ISO 3166-1 alpha-2, lower case, also of an alpha-3 code or an English name; None for anything else."""
-    text = value.strip().lower()
-    return text if text in _countries() else _country_words().get(" ".join(text.split()))
+    """ISO 3166-1 alpha-2, lower case, also of an alpha-3 code or a name in English or a language of ``_LANGUAGES``; None for anything
+    else. Without what nobody sees, and full-width letters as any others.
+    """
+    text = value if value.isascii() else unicodedata.normalize("NFKC", with_few_marks(without_invisible(value)))
+    text = text.strip().lower()
+    if text in _countries():
+        return text
+    text = " ".join(text.split())
+    return _country_words().get(text) or (_country_names().get(text) if len(text) > 2 or not text.isascii() else None)
+
+
+# In place of a country's code, as the phone library has it: one was given, and nobody can tell which.
+UNREADABLE = "ZZ"
+
+
+@lru_cache(maxsize=512)  # at most 1 MiB of texts of 2,048 characters
+def own_country(given: str | None) -> str | None:
+    """The country that a person gives, as two capitals, also of its SHA-256; ``UNREADABLE``, or None where none is given."""
+    if not given:
+        return None
+    code = country(given) or _countries_by_digest().get(digest_in(given) or "")
+    return code.upper() if code else UNREADABLE
 
 
 def state_in(country_code: str | None) -> Rule:
@@ -343,7 +408,14 @@ _OTHERS_IN_ASCII = {
 
 @cache
 def _countries() -> frozenset[str]:
-    return frozenset(found.alpha_2.lower() for found in pycountry.countries)
+    return frozenset(found.alpha_2.lower() for found in pycountry.countries) | {
+        "xk"
+    }  # Kosovo: not in the standard, and in use
+
+
+@cache
+def _countries_by_digest() -> dict[str, str]:
+    return {sha256_hex(code): code for code in _countries()}
 
 
 # As English speakers write them, where the standard has another name.
@@ -354,6 +426,8 @@ _USUAL_NAMES = {
     **dict.fromkeys(("turkey", "turkiye"), "tr"),
     **dict.fromkeys(("vatican", "vatican city"), "va"),
     **dict.fromkeys(("dr congo", "democratic republic of the congo"), "cd"),
+    **dict.fromkeys(("xkx", "kosovo"), "xk"),
+    "el": "gr",  # as the European Union writes it
     "russia": "ru",
     "ivory coast": "ci",
     "burma": "mm",
@@ -387,6 +461,23 @@ def _country_words() -> dict[str, str]:
             if word:
                 words.setdefault(str(word).lower(), found.alpha_2.lower())
     return words
+
+
+_LANGUAGES = "de fr es it nl pt pl sv da fi nb cs hu ro tr ru ja".split()
+
+
+@cache
+def _country_names() -> dict[str, str]:
+    """By name in these languages, in lower case: the alpha-2 code in lower case, where it is one country's name in all of them. Takes
+    70 ms, once, where no code and no English name is given.
+    """
+    found: dict[str, set[str]] = {}
+    for language in _LANGUAGES:
+        translated = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, [language], fallback=True).gettext
+        for one in pycountry.countries:
+            for name in {one.name, getattr(one, "common_name", one.name)}:
+                found.setdefault(translated(name).lower(), set()).add(one.alpha_2.lower())
+    return {name: codes.pop() for name, codes in found.items() if len(codes) == 1}
 
 
 @cache

@@ -117,7 +117,7 @@ def judge_failure(
         return health
     if merchant_failing_since is not None and started_at - merchant_failing_since > MEMORY:
         return health  # it fails for longer than the others do, so for something of its own
-    failing = {one: at for one, at in health.failing.items() if now - at <= MEMORY}
+    failing = {one: at for one, at in health.failing.items() if abs(now - at) <= MEMORY}  # either way: clocks are set
     since = min(health.failing_since or started_at, started_at) if failing else started_at
     if len(failing) < MERCHANTS or merchant_id in failing:
         at = failing.get(merchant_id)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -63,9 +63,8 @@ def tokens_of_event(
 
 
 def country_of(user_data: Mapping[str, Any]) -> str | None:
-    """The country that a stored event's person gives, as two capitals."""
-    country = normalise.country(user_data["country"]) if user_data.get("country") else None
-    return country.upper() if country else None
+    """The country that a stored event's person gives, as ``normalise.own_country`` reads it."""
+    return normalise.own_country(user_data.get("country"))
 
 
 def browser_of(user_data: Mapping[str, Any]) -> str | None:
@@ -204,38 +203,38 @@ def _rule(name: str) -> str:
 
 def tokens_of_email(value: str) -> set[str]:
     """Of an address, or a SHA-256 of one in its usual form."""
-    return _of_kinds(_digests_of_email(value)) | written_otherwise(email=value)
+    digests = _digests_of_email(value)
+    return {f"{kind}:{digest}" for kind in ("email", "email_given") for digest in digests} | written_otherwise(
+        email=value
+    )
 
 
 def _digests_of_email(value: str) -> set[str]:
     digest = digest_in(value)
     if digest is not None:
         return {digest}
-    digests = {_of_text(value)}  # as versions stored it that took no address with a blank inside
-    for spelling in _spellings(value):
-        found = normalise.email_digests(spelling)
-        digests |= {found[rule] for rule in TELLING["email"] if found.get(rule)}
-        digests.add(_of_text(spelling.replace("@", "%40")))  # as a form sent it: kept as a text that is no address
-    return digests | set(map(sha256_hex, _every_spelling(value)))
-
-
-def _spellings(value: str) -> list[str]:
-    basic = normalise.email(value) or ""
-    local, _, domain = basic.partition("@")
-    return [f"{local}@{other}" for other in _GMAIL] if domain in _GMAIL else [basic]
+    # As a text, too: as versions stored it that took no address with a blank inside.
+    return {_of_text(value), *map(sha256_hex, _every_spelling(value))}
 
 
 def _every_spelling(value: str) -> set[str]:
-    """With letters composed and decomposed, and the host as people write it and as DNS does: also where both are so."""
-    found = set(_spellings(value))
+    """In which an address is looked for: all that is made of one is made of each of these. None of what is no address.
+
+    At Gmail as it was asked for, without its tag, and without dots too, on both domains; and of each with letters composed and
+    decomposed, and the host as people write it and as DNS does, also where both are so.
+    """
+    basic = normalise.email(value)
+    if basic is None:
+        return set()
+    local, _, domain = basic.partition("@")
+    found = {basic}
+    if domain in _GMAIL:
+        untagged = local.partition("+")[0]
+        found |= {f"{one}@{host}" for one in (local, untagged, untagged.replace(".", "")) if one for host in _GMAIL}
     for spelling in tuple(found):
         for other in other_spellings(spelling).values():
             found |= {other, *other_spellings(other).values()}
     return found
-
-
-def _of_kinds(digests: Iterable[str]) -> set[str]:
-    return {f"{kind}:{digest}" for kind in ("email", "email_given") for digest in digests}
 
 
 def written_otherwise(
@@ -243,21 +242,20 @@ def written_otherwise(
 ) -> set[str]:
     """What an email or phone is known by that was sent as no platform takes it: it is kept as the text that it is.
 
-    A digest with ``sha256:`` or ``0x`` before it, or in base64, which others than hexadecimal digits are; an address with its part
-    before the @ in quotes, or percent-encoded; MD5 and SHA-1 of an address. ``countries``: in which a phone without a country
-    code is read.
+    A digest with ``sha256:`` or ``0x`` before it, or in base64, for URLs or not, which others than hexadecimal digits are; an address
+    with its part before the @ in quotes, or percent-encoded; MD5 and SHA-1 of an address. ``countries``: in which a phone without
+    a country code is read.
     """
     found: set[str] = set()
     if email is not None:
         texts = {text for digest in _digests_of_email(email) for text in _as_text(digest)}
-        for spelling in _every_spelling(email) if digest_in(email) is None else ():
+        for spelling in _every_spelling(email):
             local, at, domain = spelling.rpartition("@")
             texts |= {f'"{local}"{at}{domain}', spelling.replace("@", "%40"), quote(spelling, safe="")}
             texts |= {
                 hashlib.new(name, spelling.encode(), usedforsecurity=False).hexdigest() for name in ("md5", "sha1")
             }
-        texts -= {spelling.replace("@", "%40") for spelling in _spellings(email)}  # these are among its digests
-        found |= _of_kinds(map(_of_text, texts))
+        found |= {f"email:{_of_text(text)}" for text in texts}
     if phone is not None and (digest := digest_in(phone)) is not None:
         found |= {f"phone:{_of_text(text)}" for text in _as_text(digest)}
     elif phone is not None:
@@ -268,8 +266,9 @@ def written_otherwise(
     return found
 
 
-def _as_text(digest: str) -> tuple[str, ...]:
-    return f"sha256:{digest}", f"0x{digest}", b64encode(bytes.fromhex(digest)).decode()
+def _as_text(digest: str) -> set[str]:
+    in_base64 = {encode(bytes.fromhex(digest)).decode() for encode in (b64encode, urlsafe_b64encode)}
+    return {f"sha256:{digest}", f"0x{digest}", *in_base64, *(text.rstrip("=") for text in in_base64)}
 
 
 def tokens_of_phone(value: str, countries: frozenset[str]) -> set[str]:

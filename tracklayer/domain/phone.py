@@ -95,6 +95,7 @@ _Type = phonenumbers.PhoneNumberType
 _Result = phonenumbers.ValidationResult
 _FEWEST_WITH_AREA = 8  # digits: fewer may go on in letters, as 1-800-FLOWERS does
 _LONGEST_EXTENSION = 6  # digits: more behind a slash are a second number, and which of both counts nobody can tell
+_OTHER_NUMBER = re.compile(rf"(?:[0-9][ ()/.+-]*){{{_LONGEST_EXTENSION + 1}}}")
 _MOST_DIGITS = 40  # with exit codes and extensions: of more no reading is a number
 _MOST_SLASHES = 4  # a text with more is no number
 _MOST_CUTS = 2  # at slashes, from the end: of an extension of more parts nobody can tell
@@ -106,7 +107,21 @@ _LETTER = re.compile(r"[^\W\d_]")
 # A note begins with a letter behind a sign or blank, or is an extension.
 _NOTED = re.compile(rf"(?P<number>(?:[^\w]*[0-9]){{{_FEWEST_WITH_AREA},}})(?:[^\w]+[^\W\d_]|x|ext).*", re.IGNORECASE)
 # Digits that somebody hid: what is left of them, or letters read as digits, are somebody else's number.
-_MASKED = re.compile(r"\*|[xX]{2}|[xX](?:[^\w]*[xX]){2}|(?<=[0-9])[?_]|[0-9][^\w]*#[^\w]*#")
+_MASKED = re.compile(r"\*|[xX]{2}|[xX](?:[^\w]*[xX]){2}|[0-9][^\w]*[?_]|#[^\w]*#")
+_HIDDEN = re.compile("[\u2022\u25cf\u25cb\u25e6\u25a0\u25aa\u2588\u2591\u2592\u2026]")  # dots, blocks, an ellipsis
+# What people write in front of a number: one sign of a kind, and a word for a phone. Of other words, and of rows of signs, nobody
+# can tell whether what follows is a whole number, or one of a phone.
+_WORDS_FOR_PHONE = (
+    "tel telnr telefon telefonnummer telef telefono teléfono telephone téléphone telefone telefoon tlf puh "
+    "mob mobil mobile mobilnummer mobiltelefon móvil movil mobiel handy handynummer cell cellular cellulare celular cel gsm portable hp "
+    "phone phonenumber fon fono ph nr no num nummer number numero número numéro n° office home work büro privat private festnetz rufnummer "
+    "fax whatsapp wa sms contact kontakt call callto тел телефон моб мобильный 電話 電話番号 电话 手机 携帯 전화 휴대폰 هاتف جوال "
+    "τηλ τηλέφωνο κινητό טלפון"
+)
+_IN_FRONT = re.compile(
+    rf"(?!.*([^\w\s/\"'])\s*\1)[^\w?]*(?:(?:{'|'.join(map(re.escape, _WORDS_FOR_PHONE.split()))}|[hmpt](?=\W))(?![^\W\d_])[^\w?]*){{0,3}}",
+    re.IGNORECASE | re.DOTALL,
+)
 _AS_A_FLOAT = re.compile(r"(\+?[0-9]{6,15})\.0{1,2}")  # as tables write a number
 # A free number in words, as 1-800-FLOWERS: letters elsewhere are no digits.
 _IN_WORDS = re.compile(r"(?:\+?1)?[^\w]*8(?:00|33|44|55|66|77|88)(?:[^\w]*[A-Z0-9]){7,}")
@@ -133,7 +148,7 @@ def _parsed_e164(text: str, default_country: str | None) -> str | None:
     assigned) decides between readings: ranges open faster than tables are updated, and a platform shrugs at a number
     it cannot match, but a wrong reading is somebody else's number.
     """
-    if "\u2022" in text or "\u25cf" in text:  # digits that somebody hid
+    if _HIDDEN.search(text):
         return None
     text = _plain(text)
     if "phone-context=" in text:  # of RFC 3966: the library reads it
@@ -247,21 +262,29 @@ def _plain(text: str) -> str:
 
 
 def _number_in(text: str) -> str:
-    """From the ``+`` or the first digit on, without what is noted behind it; "" where letters leave no number sure.
+    """From the ``+`` or the first digit on, without what is noted behind it; "" where letters in front or behind, or a second
+    number, leave none sure.
 
     Letters that stand for digits in a free number, as in 1-800-FLOWERS, are left to the library.
     """
     begin = _BEGINNING.search(text)
     if begin is None:
         return ""
-    text = text[begin.start() :].partition(";")[0]  # parameters of a tel: URI
-    if _MASKED.search(text):
+    if _MASKED.search(text) or (begin[0] != "+" and not _IN_FRONT.fullmatch(text, 0, begin.start())):
+        return ""
+    text, _, parameters = text[begin.start() :].partition(";")  # of a tel: URI
+    if _holds_a_number(parameters):
         return ""
     if not _LETTER.search(text):
         return text
     if noted := _NOTED.fullmatch(text):
-        return noted["number"]
+        return "" if _holds_a_number(text[noted.end("number") :]) else noted["number"]
     return text if _IN_WORDS.fullmatch(text) else ""
+
+
+def _holds_a_number(text: str) -> bool:
+    """Whether more digits than an extension has stand in it, with nothing between that no number has: hours are none."""
+    return _OTHER_NUMBER.search(text) is not None
 
 
 @lru_cache(maxsize=1024)  # what is read with ``+`` is asked for each country and each exit code
@@ -431,7 +454,7 @@ def phone_of(value: str, default_country: str | None, own_country: str | None) -
     """As ``phone_e164``, of a person whose ``own_country`` is known: a number that is valid there is read there.
 
     One that is none there is read in the default country where it is written for abroad, with a country code or by that country's
-    trunk prefix, which people of the own one do not write. Else it may lack its area code, or be a wrong one, and what it reads as would be somebody else's.
+    trunk prefix, which people of the own one do not write: of an own country that nobody can read, with a country code alone. Else it may lack its area code, or be a wrong one, and what it reads as would be somebody else's.
     """
     if own_country is None or value.lstrip()[:1] == "+":
         return phone_e164(value, default_country)
@@ -470,8 +493,8 @@ def _may_begin_with(trunk: str, country: str) -> bool:
     the 0 in Italy, it is a part of the number.
     """
     plan = PhoneMetadata.metadata_for_region(country)
-    if plan is None:
-        return False
+    if plan is None:  # of a country that nobody can read, or without phones of its own
+        return True
     fixed = phonenumbers.example_number_for_type(country, _Type.FIXED_LINE)
     is_part = fixed is not None and phonenumbers.national_significant_number(fixed).startswith(trunk)
     return (plan.national_prefix or "").startswith(trunk) or (trunk == "0" and is_part)

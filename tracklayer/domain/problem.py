@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,10 +24,21 @@ class Choice(NamedTuple):
 
 Part = str | Name | Choice
 
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]{0,63}")
+
+
+def shown_name(key: str, digits: int = 3) -> str:
+    """As a key that a caller made stands in a path or a sentence: one that is no plain word could be anything, a value in the
+    wrong place too. ``digits``: that a name of its kind may have.
+    """
+    is_plain = _PLAIN_NAME.fullmatch(key) and sum(map(str.isdigit, key)) <= digits
+    return key if is_plain else "(a key)"
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, where, and what to do. ``field`` is a snake_case path; ``message`` never quotes a value.
+    """What is wrong, where, and what to do. ``field`` is a snake_case path; ``message`` never quotes a value, and in both of them
+    a key that the caller made is its ``shown_name``.
 
     ``code``: one of ``CODES``. ``message``: in the spelling of the data model. ``parts``: the same sentence, where it
     names fields or choices.

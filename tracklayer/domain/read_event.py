@@ -48,17 +48,17 @@ from tracklayer.domain.event_fields import (
     FIRST_YEAR,
     MAX_PROBLEMS,
     MAX_UNKNOWN,
+    NO_ID,
     PRINTED_FOR_NOTHING,
     UNUSABLE,
     FieldReader,
     digits_of,
-    shown_name,
 )
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.identifiers import is_plain_url
-from tracklayer.domain.normalise import Matchable, is_everyday_product, is_plain_digest
+from tracklayer.domain.normalise import ENDS_OF_NOTHING, Matchable, is_everyday_product, is_plain_digest
 from tracklayer.domain.personal import MAX_URL, without_personal_url
-from tracklayer.domain.problem import Name, Problem
+from tracklayer.domain.problem import Name, Problem, shown_name
 from tracklayer.domain.text import is_blank
 from tracklayer.domain.values import as_list, is_nothing, read_decimal
 
@@ -67,7 +67,7 @@ _BACKSLASH, _DELETE = ord("\\"), 0x7F  # looked for in bytes as numbers: five ti
 _CARD_DATA = "This looks like payment card data. TrackLayer never takes it: remove it and send the event again."
 
 
-_NO_EVENT_ID = "is what programs write where they have no id: all events with it would be counted as one"
+_NO_EVENT_ID = f"{NO_ID}: all events with it would be counted as one"
 _NO_NAME = "is what programs write where they have no name: what happened is not said, and no platform could count it"
 
 
@@ -245,11 +245,18 @@ def _read(
         and 0 < len(name) <= MAX_EVENT_NAME
         and (name[0] in _BEGINS_AN_ID or identifiers.is_everyday_id(name))
     ):
-        name = reader.named(draft, "event_name", MAX_EVENT_NAME, _NO_NAME)
+        name = reader.named(draft, "event_name", MAX_EVENT_NAME, normalise.is_nobodys, _NO_NAME)
     reader.event_name = name
     event_id = draft.get("event_id")
-    if not (clean and type(event_id) is str and 0 < len(event_id) <= MAX_EVENT_ID and event_id[0] in _BEGINS_AN_ID):
-        event_id = reader.named(draft, "event_id", MAX_EVENT_ID, _NO_EVENT_ID)
+    if not (
+        clean
+        and type(event_id) is str
+        and 0 < len(event_id) <= MAX_EVENT_ID
+        and event_id[0] in _BEGINS_AN_ID
+        and event_id[-1] in _ENDS_AN_ID
+        and event_id[-4:] not in ENDS_OF_NOTHING
+    ):
+        event_id = reader.named(draft, "event_id", MAX_EVENT_ID, normalise.is_one_for_all, _NO_EVENT_ID)
     occurred_at = _everyday_instant(draft.get("occurred_at"), now) if clean else None
     if occurred_at is None:
         occurred_at = reader.instant((), draft, "occurred_at", now)
@@ -287,6 +294,8 @@ def _read(
 
 # No placeholder, and nothing blank, begins with one of these: see ``normalise.is_nobodys``.
 _BEGINS_AN_ID = frozenset("ABCDEGHIJKLMOPQRSTVWXYZabcdeghijklmopqrstvwxyz123456789")
+# Nor does one end so, and words with one behind them, but for ``ENDS_OF_NOTHING``: see ``normalise.is_one_for_all``.
+_ENDS_AN_ID = _BEGINS_AN_ID | frozenset("FNUfnu0")
 
 
 def _everyday_instant(value: Any, now: datetime) -> datetime | None:
@@ -389,8 +398,7 @@ def _read_user_data(
 
 def _read_phones(reader: FieldReader, values: dict[str, Any], default_countries: frozenset[str]) -> None:
     """Puts Matchables in the place of the texts: of both fields, since a phone may be read in the person's country."""
-    country = normalise.country(values["country"]) if "country" in values else None
-    country = country.upper() if country else None
+    country = normalise.own_country(values.get("country"))
     if type(values.get("phone")) is str:
         values["phone"] = _read_phone(reader, ("user_data", "phone"), values["phone"], default_countries, country)
     if "phones" in values:
@@ -406,7 +414,8 @@ def _read_phone(
     reader: FieldReader, path: tuple[str, ...], text: str, default_countries: frozenset[str], country: str | None
 ) -> Matchable:
     if not _is_usable_phone(text, default_countries, country):
-        reader.warn(path, "must be written with + and the country code, such as +16505550123")
+        why = ": the country that came with it cannot be read" if country == normalise.UNREADABLE else ""
+        reader.warn(path, f"must be written with + and the country code, such as +16505550123{why}")
     return Matchable.read(text, country)
 
 
@@ -422,9 +431,13 @@ _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:
-    if text[0] == "+" and normalise.phone_e164(text):
+    """Whether a destination would send it; one without a default country does what it would in the person's own."""
+    if (text[0] == "+" and normalise.phone_e164(text)) or normalise.is_sha256(text):
         return True
-    return normalise.is_sha256(text) or bool(normalise.phone_digests(text, default_countries, country))
+    digests = normalise.phone_digests(text, default_countries, country)
+    if not default_countries or "e164" in digests:
+        return bool(digests)
+    return any(f"e164:{default}" in digests for default in default_countries)
 
 
 def _read_custom_data(reader: FieldReader, draft: Mapping[str, Any]) -> CustomData:

@@ -88,15 +88,18 @@ class Seen(NamedTuple):
 
 
 def seen_in(parameters: Mapping[str, Any], cookies: Mapping[str, Any], now: datetime) -> list[Seen]:
-    """One identifier of a kind at most: what stands in the address goes before a cookie. What is not of the known form is
-    left out.
+    """One identifier of a kind at most: what stands in the address goes before a cookie, and a cookie of the very same click
+    says since when it is known. What is not of the known form is left out.
     """
     found: dict[str, Seen] = {}
     for sent, forms in ((parameters, PARAMETERS), (cookies, COOKIES)):
         for name, raw in sent.items():
             form = forms.get(name)
-            if form is not None and form.kind not in found and (seen := _read(form, raw, now)) is not None:
-                found.setdefault(seen.kind, seen)
+            if form is None or (seen := _read(form, raw, now)) is None:
+                continue
+            known = found.setdefault(seen.kind, seen)
+            if seen.value == known.value and seen.since < known.since:
+                found[seen.kind] = seen
     session = max((read for name, raw in cookies.items() if (read := _session(name, raw))), default=None, key=int)
     if session is not None:
         found["ga_session_id"] = Seen("ga_session_id", session, now)

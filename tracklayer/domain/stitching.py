@@ -107,6 +107,7 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
     ("fbc", "fbclid"),
     ("client_ip", "client_user_agent"),
 )
+_CLICKS = frozenset(name for name, kind in KINDS.items() if kind.window is not None)
 _PLACES = {kind: place for place, kind in enumerate(KINDS)}
 _GROUP_OF = {kind: group for group in _GROUPS for kind in group}
 
@@ -203,9 +204,53 @@ def judge_event(event: Event, known: Known, *, names_browser: bool | None = None
     """What ``stitch`` gives, with a note. ``names_browser``: whether ``browser_of`` it is one, where that is known."""
     if event.consent.ad_user_data == "denied":
         return Stitched(note=Note.CONSENT_DENIED)
+    known = _first_told(known)
     if browser_of(event.user_data) is not None if names_browser is None else names_browser:
         return _by_browser(event, known.browser)
     return _by_person(event, known)
+
+
+def _first_told(known: Known) -> Known:
+    """The same, each click as of when it is first known by any telling of it, and in the first of Meta's cookies that hold it.
+
+    An address that is opened again shows its click as if it were new; a cookie, or another browser, may know it for longer.
+    """
+    browsers = known.browsers if known.browser is None else (known.browser, *known.browsers)
+    first: dict[tuple[str, str], datetime] = {}
+    cookies: dict[tuple[str, str], Signal] = {}
+    is_told_twice = False
+    for browser in browsers:
+        for signal in browser.signals:
+            if signal.kind not in _CLICKS:
+                continue
+            click, at = _click_of(signal), signal.first_seen_at
+            is_told_twice = is_told_twice or click in first
+            first[click] = min(at, first.get(click, at))
+            if signal.kind == "fbc" and at <= cookies.get(click, signal).first_seen_at:
+                cookies[click] = signal
+    if not is_told_twice:
+        return known
+
+    def told(browser: Browser) -> Browser:
+        signals = []
+        for signal in browser.signals:
+            if signal.kind in _CLICKS:
+                click = _click_of(signal)
+                value = cookies[click].value if signal.kind == "fbc" else signal.value
+                signal = signal._replace(value=value, first_seen_at=first[click])
+            signals.append(signal)
+        return browser._replace(signals=signals)
+
+    return known._replace(
+        browser=known.browser and told(known.browser), browsers=[told(browser) for browser in known.browsers]
+    )
+
+
+def _click_of(signal: Signal) -> tuple[str, str]:
+    """The click that a signal tells: that of Meta's cookie is its click id, with the tail of a builder or without."""
+    if signal.kind != "fbc":
+        return signal.kind, signal.value
+    return "fbclid", "".join(signal.value.split(".")[3:4])
 
 
 def browser_of(user_data: UserData) -> str | None:
@@ -404,8 +449,8 @@ def _build_fbc(newest: dict[str, Signal]) -> bool:
     cookie = newest.get("fbc")
     if click is None:
         return False
-    # The cookie says when the page itself first saw the same click, which may be before we did.
-    if cookie is not None and (_is_of_click(cookie, click.value) or _age(cookie) > _age(click)):
+    # Meta's own cookie of the same click is sent as it is.
+    if cookie is not None and (_click_of(cookie) == _click_of(click) or _age(cookie) > _age(click)):
         return False
     newest["fbc"] = click._replace(kind="fbc", value=fbc_of(click.value, click.first_seen_at))
     return True
@@ -419,27 +464,21 @@ def fbc_of(fbclid: str, first_seen_at: datetime) -> str:
 
 
 def _own_click(event: Event, click: str | None, shown: Sequence[Showing], source: str) -> tuple[Enriched, ...]:
-    """Where an event brings Meta's click id alone: since when that very ``click`` is known, as Meta's cookie or we saw it."""
+    """Where an event brings Meta's click id alone: since when that very ``click`` is known, as Meta's cookie or we saw it. However
+    long ago: the click is the event's own and goes out, and another time would be made up.
+    """
     own = event.user_data.fbc
     if click is None or (own is not None and _is_usable("fbc", own)):
         return ()
     for kind in ("fbc", "fbclid"):
         for signal, browser in shown:
-            if signal.kind != kind or not _is_of_click(signal, click):
+            if signal.kind != kind or _click_of(signal) != ("fbclid", click):
                 continue
-            if _is_in_time(event.occurred_at, signal, KINDS[kind]):
+            if signal.first_seen_at <= event.occurred_at + SOON:
                 value = signal.value if kind == "fbc" else fbc_of(click, signal.first_seen_at)
                 by = browser.browser_id if source == EMAIL else None
                 return (Enriched("fbc", value, source, signal.first_seen_at, by),)
     return ()
-
-
-def _is_of_click(signal: Signal, click: str) -> bool:
-    """Whether it is Meta's click id itself, or a cookie of it, with the tail of a builder or without."""
-    if signal.kind == "fbclid":
-        return signal.value == click
-    of_cookie = "".join(signal.value.split(".", 3)[3:])
-    return of_cookie == click or of_cookie.startswith(f"{click}.")
 
 
 def _of_late(event: Event, browser: Browser) -> list[Person]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 RETRY_AFTER_SECONDS = 2  # told to whoever is to come again
+COME_AGAIN = frozenset({408, 429, 503})  # statuses with which nothing was taken, and the same request may pass later
+# Of a connection that is refused before anybody has read what it wants: the code beside the status.
+REFUSED_AS = {400: "BAD_REQUEST", 408: "TOO_SLOW", 431: "TOO_LARGE", 503: "OVERLOADED"}
 STRANGER_BODY = 16 * 1024  # bytes, of whoever sends no key
 STREAM_BODY = 64 * 1024  # of what is answered by a stream: it may be there for hours
 ADMITTED = "tracklayer.admitted"  # in a socket's scope: what the server is told once it is known who speaks

@@ -19,6 +19,7 @@ from tracklayer.domain.event import UNNAMED, Content, CustomData, Event, UserDat
 from tracklayer.domain.event_contacts import contacts_in
 from tracklayer.domain.identifiers import is_everyday_url, web_url
 from tracklayer.domain.personal import without_personal_properties, without_personal_url
+from tracklayer.domain.problem import shown_name
 from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.mappers.base import CONSENT_FIELD, KEEPS_PLAIN, Mapped, Mapper, Refused, RuleVerdict, Settings, Verdicts
 
@@ -103,7 +104,8 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
         kept, taken = without_personal_properties(custom.properties)
         if taken:
             said += [
-                _taken(f"custom_data.properties.{name}", "a part of it" if name in kept else "it") for name in taken
+                _taken(f"custom_data.properties.{shown_name(name)}", "a part of it" if name in kept else "it")
+                for name in taken
             ]
             changes["custom_data"] = custom = made_of(CustomData, {**vars(custom), "properties": kept})
     currency = settings.get("default_currency")

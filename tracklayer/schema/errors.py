@@ -60,6 +60,12 @@ TOO_LARGE = _code(
     "Send fewer events at once; with a key, 4 MiB. In a query, use variables.",
     413,
 )
+TOO_SLOW = _code(
+    "TOO_SLOW",
+    "The request did not come in the time that it may take; nothing of it was taken.",
+    "Send the same request again.",
+    408,
+)
 PARSE_FAILED = _code(
     "GRAPHQL_PARSE_FAILED", "The query is not GraphQL, or has more than 5,000 tokens.", "Correct the query.", 400
 )

@@ -1,7 +1,7 @@
 """Long requests, so that nobody waits behind them: in a thread of their own, merchants in turn.
 
 A call of a thousand events keeps the interpreter busy for a tenth of a second, from parsing its body to writing its
-answer. On the event loop everybody else would wait for every stretch of it. From a thread the interpreter goes back to
+answer; so does a single one whose texts fill a hundred kilobytes. On the event loop everybody else would wait for every stretch of it. From a thread the interpreter goes back to
 the loop within half a millisecond, whatever the stretch; and where many long requests wait, each merchant's come in turn.
 Where no short request came of late, a few long ones are answered on the loop all the same, and faster.
 """
@@ -20,6 +20,7 @@ from starlette.types import Message, Receive, Send
 from tracklayer.services.waiting_room import Lines
 
 LONG_BODY = 128 * 1024  # bytes: a hundred events are read in some milliseconds, and in a thread take half as long again
+FEW_EVENTS, LONG_EVENT = 16 * 1024, 4 * 1024  # bytes: from so many on, and of one event on average
 ON_LOOP = 4  # at once, where nobody is about who would have to wait: a thread costs them a fifth of their pace
 IN_HAND = 8  # at once; while one waits for the database another is read
 IN_HAND_OF_ONE = 2  # merchant
@@ -30,6 +31,12 @@ COLLECT_OBJECTS = 500_000
 
 Answer = Callable[[Receive, Send], Awaitable[None]]  # of a request whose body was read
 Renew = Callable[[], Awaitable[object]]  # what is known of who asks: it may be long ago
+
+
+def is_long(body: bytes) -> bool:
+    """Whether somebody would have to wait behind it, as far as its length tells: many events, or long ones."""
+    size = len(body)
+    return size > FEW_EVENTS and (size > LONG_BODY or size > LONG_EVENT * body.count(b'"eventName"'))
 
 
 class LongRequests:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -44,7 +44,7 @@ from tracklayer.schema.compiled.source import Doubt
 from tracklayer.schema.context import Context, House, address_of, is_free, may, told_cost
 from tracklayer.schema.cost import MAX_COST
 from tracklayer.schema.errors import masked
-from tracklayer.schema.fair import LONG_BODY, LongRequests, Renew
+from tracklayer.schema.fair import LONG_BODY, LongRequests, Renew, is_long
 from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import LiveDoor
@@ -57,6 +57,10 @@ from tracklayer.tracing import OPERATION
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
 UNKNOWN_ENCODING = "A body may be compressed with gzip or deflate, as its Content-Encoding says, or not at all."
 NO_REQUEST = 'The body is no GraphQL request: send an object, {"query": ..., "variables": {...}}.'
+NO_LIST = (
+    "A body is one request, and no list of them: send each by itself. `ingestEvents` takes up to 1,000 events in one, and a document "
+    "may hold several fields."
+)
 NOT_JSON = "Send JSON: Content-Type: application/json."
 DAMAGED = "The body is not what its Content-Encoding says, or ends too soon."
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -219,19 +223,21 @@ class GraphQLDoor(LiveDoor):
             return
         limits = self.house.limits
         limits.admit_body(holder)
-        limits.count_body(holder, refuse_many(sent.body, may_have_many="admin" in holder.scopes), 0)
+        size = len(sent.body)
+        beyond = max(0, size - MAX_BODY)  # an ADMIN key's, which events do not need
+        limits.count_body(holder, refuse_many(sent.body, may_have_many="admin" in holder.scopes), beyond)
         try:
             await self._in_turn(holder, sent, answer, renew, receive, send)
         finally:
             if sent.is_read and not only_takes_in(sent.known):
-                limits.count_body(holder, 0, len(sent.body))
+                limits.count_body(holder, 0, size - beyond)
 
     async def _in_turn(
         self, holder: KeyHolder, sent: Sent, answer: Any, renew: Renew, receive: Receive, send: Send
     ) -> None:
         """Where nobody has to wait behind it."""
-        if len(sent.body) > LONG_BODY or not sent.is_easy(LONG_BODY):
-            merchant_id = holder.merchant_id
+        slow, merchant_id = self.house.intake.slow, holder.merchant_id
+        if is_long(sent.body) or (slow.watched and slow.owes(merchant_id)) or not sent.is_easy(LONG_BODY):
             try:
                 if not self.house.intake.has_short_about and await self._long.answer_here(
                     merchant_id, partial(answer, is_here=True), receive, send
@@ -341,9 +347,14 @@ class GraphQLDoor(LiveDoor):
         context.cost = cost
         try:
             with context.reading(only_reads=plan.only_reads):
-                found = await plan.run(variables or {}, context)
-        except Doubt:
-            return None
+                try:
+                    found = await plan.run(variables or {}, context)
+                except Doubt:
+                    limits.admit_text(holder)
+                    limits.count_text(holder, query, 0)
+                    found = await plan.run_stock(variables or {}, context)
+        except GraphQLError as error:
+            return {"errors": [masked(error).formatted]}
         tells_cost = TELL_COST in headers
         if not isinstance(found, dict):
             return _worded(found, context if tells_cost else None)
@@ -382,11 +393,9 @@ class GraphQLDoor(LiveDoor):
         try:
             found = data.read() if isinstance(data, Sent) else read_json(data)
         except ValueError as error:
-            raise HTTPException(400, "The body is not JSON.") from error
-        if not isinstance(data, str) and not isinstance(
-            found, dict | list
-        ):  # of a list Strawberry says that it is none
-            raise HTTPException(400, NO_REQUEST)
+            raise HTTPException(400, f"The body is not JSON: {error}.") from error
+        if not isinstance(data, str) and not isinstance(found, dict):
+            raise HTTPException(400, NO_LIST if isinstance(found, list) else NO_REQUEST)
         return found
 
     def encode_json(self, data: object) -> bytes:
@@ -489,13 +498,15 @@ def _headers_of(status: int, extensions: Iterable[Mapping[str, Any]]) -> dict[st
     return {"www-authenticate": "Bearer"} if status == 401 else {}
 
 
-def _first_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """``accept`` in lower case: it is looked into for media types."""
+def _first_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """``accept`` in lower case: it is looked into for media types. Encodings in several lines are one list (RFC 9110, 5.3)."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         found.setdefault(name, value)
     if b"accept" in found:
         found[b"accept"] = found[b"accept"].lower()
+    if b"content-encoding" in found:
+        found[b"content-encoding"] = b", ".join(value for name, value in headers if name == b"content-encoding")
     return found
 
 

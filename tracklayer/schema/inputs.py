@@ -424,7 +424,7 @@ def _kind_of(field: Any) -> Any:
 
 
 @strawberry.input(description="A browser and whoever uses it.")
-class IdentifyInput:
+class IdentifyInput(Drafted):
     browser_id: str = _needed("The value of TrackLayer's own first-party cookie.")
     user_data: UserDataInput = _needed(
         "Who it is: an email, a phone, or both. Whatever else it holds is judged, and not kept."

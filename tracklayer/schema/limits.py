@@ -27,8 +27,10 @@ TEXT_COST = 600  # of any: some milliseconds, however short it is
 CHARACTER_COST = 2
 CHECK_COST = 4  # of two fields with each other (``cost.Measured``)
 # What it costs to read a long body that is out of the ordinary, in objects of a budget of its own.
-PARTS_OF_OBJECT = 2  # objects and lists beyond what everyday bodies have
-BYTES_OF_OBJECT = 40  # of a body that does not only take events in, or brings what its operation does not use
+PARTS_OF_OBJECT = 2  # objects, lists and fields beyond what everyday bodies have
+BYTES_OF_OBJECT = (
+    40  # beyond what events may have, or of a body that does not only take events in, or brings what nobody uses
+)
 # Look-ups of keys that this process has not seen, a second: what those who guess may cost the database.
 UNKNOWN_KEYS, ALL_UNKNOWN_KEYS = 50, 500  # from one address, and from all
 
@@ -76,11 +78,11 @@ class Limits:
             return
         left = self.bodies.left(holder.merchant_id, self.now())
         if left < 0:
-            what = "This merchant has sent too many long bodies that do more than take events in, or hold what nobody reads"
+            what = "This merchant has sent too many long bodies that are longer than events need, do more than take them in, or hold what nobody reads"
             raise _limited(what, -left / self.bodies.rate)
 
     def count_body(self, holder: KeyHolder, parts: int, size: int) -> None:
-        """A long body: ``parts`` beyond everyday ones, and ``size`` bytes of one that does not only take events in."""
+        """A long body: ``parts`` and fields beyond everyday ones, and ``size`` bytes that are not events alone."""
         cost = parts // PARTS_OF_OBJECT + size // BYTES_OF_OBJECT
         if cost:
             self.bodies.charge(holder.merchant_id, cost, self.now())

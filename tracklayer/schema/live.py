@@ -6,6 +6,7 @@ Both end without a word of farewell when the process does: a ``complete`` would 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -35,6 +36,8 @@ from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
 from tracklayer.schema.errors import masked
 from tracklayer.schema.sent import Sent, room_of_open, takes_events_in
 from tracklayer.schema.turned_away import count_answer
+
+log = logging.getLogger(__name__)
 
 INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
 TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back
@@ -234,6 +237,16 @@ class LiveDoor(GraphQL[Context, None]):
         )
         self._closing = closing
         self.bodies = Bodies()
+
+    def is_websocket_origin_allowed(self, request: Any, origin: str) -> bool:
+        """Of a page on another origin; whoever is refused is told of in the log, and nothing of what was sent."""
+        is_allowed: bool = super().is_websocket_origin_allowed(request, origin)
+        if not is_allowed:
+            log.warning(
+                "a WebSocket was refused (403): the Origin that came with it is neither that of TRACKLAYER_PUBLIC_URL nor named in "
+                "TRACKLAYER_ALLOWED_ORIGINS; add it there if a page of yours is to connect"
+            )
+        return is_allowed
 
     async def on_ws_connect(self, context: Context) -> UnsetType:
         """Refuses a connection without a good key or session: closing code 4403."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -12,6 +11,7 @@ import strawberry
 from graphql import GraphQLError
 from strawberry import ID, Info
 
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import in_transaction, run_for_merchant
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.merchants import KeyHolder
@@ -142,12 +142,12 @@ class Mutation:
     ) -> IdentifyPayload:
         context = context_of(info)
         holder = context.caller
-        user_data = to_draft(input.user_data)
+        given = to_draft(input)
         found = await run_for_merchant(
-            partial(_identify, context.runtime, holder, time.monotonic()),
+            partial(_identify, context.runtime, holder, elapsed()),
             holder.merchant_id,
-            str(input.browser_id),
-            user_data,
+            given["browser_id"],
+            given["user_data"],
         )
         return IdentifyPayload(ok=found.is_linked, user_errors=user_errors(found.problems))
 
@@ -284,10 +284,13 @@ class Mutation:
         verb = partial(package_of, context.runtime)
         found = await run_for_merchant(verb, context.caller.merchant_id, _request(input))
         if isinstance(found, list):
-            return ExportPersonPayload(events=0, browsers=0, complete=True, json=None, user_errors=user_errors(found))
+            return ExportPersonPayload(
+                events=0, browsers=0, events_uncertain=0, complete=True, json=None, user_errors=user_errors(found)
+            )
         return ExportPersonPayload(
             events=found.events,
             browsers=found.browsers,
+            events_uncertain=found.uncertain,
             complete=found.json is not None,
             json=found.json,
             user_errors=[],

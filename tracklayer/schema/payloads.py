@@ -300,6 +300,11 @@ class ExportPersonPayload:
     browsers: int = strawberry.field(
         metadata=ADMIN, description="Browsers that were found, those that others use as well among them."
     )
+    events_uncertain: int = strawberry.field(
+        metadata=ADMIN,
+        description="Events that are not in it, as they may be somebody else's: a dry run of `erasePerson` names them, and those "
+        "that are named in `eventIds` are in it.",
+    )
     complete: bool = strawberry.field(
         metadata=ADMIN,
         description="Whether that is all. False: `json` is null, and `tracklayer person export` gives it, however much it is.",

@@ -17,7 +17,11 @@ MAX_PARTS = (
     250_000  # objects and lists of a body without ADMIN: a thousand events with a hundred lines each have half as many
 )
 LONG_TO_READ = 16 * 1024  # bytes: from here on Python's collector waits while a body is read
+MAX_FIELDS = 500_000  # of a body: a thousand events with a hundred long lines each have fewer; a million take seconds
 EVERYDAY_PART = 20  # bytes: of everyday bodies no object and no list is shorter, on average
+EVERYDAY_FIELDS = (
+    20  # of everyday bodies no object and no list has more, on average: thousands in one take twice as long
+)
 STREAM_VALUES = 16_000  # of a message of a WebSocket, and of a body that is answered by a stream: 64 KiB of everyday events have fewer
 # What an operation that stays open holds, in bytes: of a character, of a value in Python, and of a token of a parsed document.
 _OF_CHARACTER, _OF_VALUE, _OF_TOKEN = 4, 128, 600
@@ -122,17 +126,22 @@ def _without_collecting(body: bytes) -> Iterator[None]:
 
 
 def refuse_many(body: bytes, *, may_have_many: bool) -> int:
-    """How many objects and lists a body has beyond what everyday ones of its length have. Raises GraphQLError for one with more
-    values than anybody sends. ``may_have_many``: it came with a key of scope ADMIN.
+    """How many objects and lists, and fields, a body has beyond what everyday ones of its length have. Raises GraphQLError for
+    one with more of them, or of values, than anybody sends. ``may_have_many``: it came with a key of scope ADMIN.
     """
     parts = body.count(b"[") + body.count(b"{")
+    fields = body.count(b":")  # and those in texts, of which everyday ones have a few
     if body.count(b",") + parts > MAX_VALUES:
-        message = f"The body may hold {MAX_VALUES:,} values. Send fewer events at once."
-        raise errors.refused(message, errors.TOO_LARGE)
+        raise _too_many(f"{MAX_VALUES:,} values")
+    if fields > MAX_FIELDS:
+        raise _too_many(f"{MAX_FIELDS:,} fields")
     if parts > MAX_PARTS and not may_have_many:
-        message = f"The body may hold {MAX_PARTS:,} objects and lists. Send fewer events at once."
-        raise errors.refused(message, errors.TOO_LARGE)
-    return max(0, parts - len(body) // EVERYDAY_PART)
+        raise _too_many(f"{MAX_PARTS:,} objects and lists")
+    return max(0, parts - len(body) // EVERYDAY_PART) + max(0, fields - EVERYDAY_FIELDS * parts)
+
+
+def _too_many(most: str) -> Exception:
+    return errors.refused(f"The body may hold {most}. Send fewer events at once.", errors.TOO_LARGE)
 
 
 def only_takes_in(request: Any) -> bool:

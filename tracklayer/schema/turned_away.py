@@ -28,10 +28,11 @@ from tracklayer.services.alone import tell_fault
 from tracklayer.services.merchants import hash_of_key
 
 _SENDS = b"ingestEvent"  # and ingestEvents
-# A field of a document, and the variable that an ``ingestEvents`` takes its list from; the first group: it is no field.
+# A field of a document, and the variable that an ``ingestEvents`` takes its list from, or an empty list; the first group: it is
+# no field.
 _CALL = re.compile(
     r"(\b(?:mutation|query|subscription|fragment|on)\s++|\.\.\.\s*+|[$@])?"
-    r"\bingestEvent(s?)\b(?!\s*:)(?:\s*\(\s*inputs\s*:\s*\$(\w+))?"
+    r"\bingestEvent(s?)\b(?!\s*:)(?:\s*\(\s*inputs\s*:\s*(?:\$(\w+)|(\[\s*\])))?"
 )
 # Texts and comments; what does not end is one, too: else each quotation mark would be looked behind to the end of them all.
 _TEXTS = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?|"(?:[^"\\\n]|\\.)*+"?|#[^\n]*', re.DOTALL)
@@ -224,14 +225,14 @@ def _events_in(sent: Sent | None, code: str, *, may_send: bool) -> int:
         return int(may_send)
     variables = request.get("variables")
     count = 0
-    for no_field, many, name in _CALL.findall(_TEXTS.sub(" ", query[:_LOOKED_AT])):
+    for no_field, many, name, is_empty in _CALL.findall(_TEXTS.sub(" ", query[:_LOOKED_AT])):
         if not no_field:
             listed = variables.get(name) if many and isinstance(variables, dict) else None
-            count += _most_in(listed) if isinstance(listed, list) else 1
+            count += _most_in(listed) if isinstance(listed, list) else not is_empty
     if not count:
         return int(may_send and code == errors.BAD_REQUEST)
     return min(count, MOST) if may_send else 1
 
 
 def _most_in(listed: list[Any]) -> int:
-    return sum(isinstance(event, dict) for event in listed[:MOST_OF_CALL]) or 1
+    return sum(isinstance(event, dict) for event in listed[:MOST_OF_CALL]) or bool(listed)

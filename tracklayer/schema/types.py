@@ -68,8 +68,7 @@ from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
 from tracklayer.schema.standing import DestinationStanding, standing_node
 from tracklayer.services.advise import advice_of_settings
-from tracklayer.services.alert import alert_url
-from tracklayer.services.channels import told_of
+from tracklayer.services.channels import alert_url, told_of
 from tracklayer.services.credentials import merchant_settings, settings_to_map, shown_settings
 from tracklayer.services.destinations import demands
 from tracklayer.services.explain import Explained, docs_path, explain_delivery

@@ -37,11 +37,14 @@ _SEALED = Problem(
 
 @dataclass
 class Package:
-    """``json``: as ``as_json`` puts it; None: there is more than one answer holds, and ``events`` and ``browsers`` are of a part."""
+    """``uncertain``: events that are not in it, as they may be somebody else's. ``json``: as ``as_json`` puts it; None: there is
+    more than one answer holds, and the counts are of a part.
+    """
 
     events: int = 0
     browsers: int = 0
     json: str | None = None
+    uncertain: int = 0
 
 
 class TooLongError(Exception):
@@ -60,19 +63,9 @@ def package_of(
     problems = check_export(runtime, merchant_id, request)
     if problems:
         return problems
-    found = Package()
-
-    def counted() -> Iterator[Part]:
-        for kind, part in export_person(runtime, merchant_id, request, ends=time.monotonic() + seconds):
-            if kind == "event":
-                found.events += 1
-            else:
-                found.browsers += 1
-            yield kind, part
-
-    pieces, size = list[bytes](), 0
+    found, pieces, size = Package(), list[bytes](), 0
     try:
-        for piece in as_json(counted()):
+        for piece in as_json(export_person(runtime, merchant_id, request, found, ends=time.monotonic() + seconds)):
             pieces.append(piece)
             size += len(piece)
             if size > most:
@@ -85,22 +78,28 @@ def package_of(
     return found
 
 
-def export_person(runtime: Runtime, merchant_id: int, request: Request, ends: float = math.inf) -> Iterator[Part]:
+def export_person(
+    runtime: Runtime, merchant_id: int, request: Request, counted: Package | None = None, ends: float = math.inf
+) -> Iterator[Part]:
     """Piece by piece, the events in the order in which they came. Sealed fields are opened. Raises SealError.
 
-    ``ends``: by the monotonic clock; raises TooLongError where it is past that before all were looked at.
+    ``counted``: is told how many there are, as they come, and how many are uncertain; of a dry run it is the same number. ``ends``: by the monotonic clock; raises TooLongError where it is past that before all were looked at.
     """
 
     def on_time() -> None:
         if time.monotonic() > ends:
             raise TooLongError
 
+    counted = counted or Package()
     countries = erase.countries_of(merchant_id)
     wanted = Wanted(tokens_of(request, countries), list(request.event_ids))
     for page in erase.look(runtime, merchant_id, wanted):
         with bounded_read():
             found = list(_events(runtime, merchant_id, [one.event_id for one in page.theirs]))
-        yield from found
+        counted.uncertain += len(page.uncertain)
+        for part in found:
+            counted.events += 1
+            yield part
         if not page.is_last:
             on_time()
     with bounded_read():
@@ -110,9 +109,11 @@ def export_person(runtime: Runtime, merchant_id: int, request: Request, ends: fl
         on_time()
         with bounded_read():
             browser = _browser(merchant_id, browser_id)
+        counted.browsers += 1
         yield "browser", browser  # whoever reads may be slow: meanwhile no transaction is open
     for browser_id in sorted(linked.shared):
         # What others may have shown with it is theirs.
+        counted.browsers += 1
         yield "browser", {"browser_id": browser_id, "shared_with_others": True}
 
 

@@ -14,11 +14,22 @@ from datetime import datetime, timedelta
 from tracklayer import metrics
 from tracklayer.db import alert_changes, alert_mails
 from tracklayer.db import alerts as db
+from tracklayer.db.alert_mails import Due
 from tracklayer.db.connection import after_commit, in_transaction
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.alert import AHEAD, REOPEN_WITHIN, AlertKind, Finding, Known, Severity, Step, Subject, next_step
+from tracklayer.domain.alert import (
+    AHEAD,
+    REOPEN_WITHIN,
+    AlertKind,
+    Finding,
+    Known,
+    Severity,
+    Step,
+    Subject,
+    is_news,
+    next_step,
+)
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY
-from tracklayer.domain.node_id import node_id
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
@@ -138,21 +149,16 @@ def snooze_alert(
 
 def _remind(runtime: Runtime, row: AlertRow, at: datetime | None, now: datetime) -> None:
     """Takes back what was to be told of an open alert, and writes down when it is told again; None: not at all."""
-    url = alert_url(runtime.settings.public_url, row.merchant_id, row.alert_id)
+    url = channels.alert_url(runtime.settings.public_url, row.merchant_id, row.alert_id)
     channels.note_snooze(row, url, at, now)
     if runtime.settings.smtp_url is None:
         return
     alert_mails.cancel_waiting(row.merchant_id, row.alert_id, now)
     if at is not None:
-        due = [(recipient, at) for recipient in alert_mails.recipients(row.merchant_id)]
+        due = [Due(recipient, at, reminds=True) for recipient in alert_mails.recipients(row.merchant_id)]
         # A number as a change has, and no change: whoever follows the alerts has been told that it is open.
         number = alert_changes.next_number()
         alert_mails.insert_mails(row.merchant_id, row.alert_id, number, "open", due)
-
-
-def alert_url(public_url: str, merchant_id: int, alert_id: int) -> str:
-    """An alert's own page, which everything that tells of it links to."""
-    return f"{public_url}/notifications/{node_id('Alert', merchant_id, alert_id)}"
 
 
 def _steps(
@@ -190,6 +196,7 @@ def _take(
             assert finding is not None
             db.see_alert(merchant_id, known.alert_id, finding, now)
             is_other = _has_another_cause(merchant_id, known.alert_id, finding)
+            is_graver = finding.severity is Severity.CRITICAL and known.severity is not Severity.CRITICAL
             if step is Step.REOPEN:
                 db.keep_told(merchant_id, known.alert_id)
                 _note(runtime, merchant_id, known.alert_id, "open", now)
@@ -199,7 +206,7 @@ def _take(
                 _remind(runtime, row, max(now, row.snoozed_until or now), now)
             if step is Step.REOPEN:
                 return known.alert_id
-            if finding.severity is Severity.CRITICAL and known.severity is not Severity.CRITICAL:
+            if is_graver:
                 _note_graver(runtime, merchant_id, known.alert_id, now)
     return None
 
@@ -207,8 +214,8 @@ def _take(
 def _has_another_cause(merchant_id: int, alert_id: int, finding: Finding) -> bool:
     """Whether somebody must act on what nobody was told of yet, though the alert is open already; from now on it is told."""
     if finding.details.get("cause") in WANTS_SOMEBODY:
-        return db.keep_cause(merchant_id, alert_id)
-    return "leading" in finding.details and db.keep_leading(merchant_id, alert_id)
+        return db.keep_cause(merchant_id, alert_id, "cause")
+    return "leading" in finding.details and db.keep_cause(merchant_id, alert_id, "leading")
 
 
 def _count(kind: AlertKind, change: str) -> None:
@@ -216,18 +223,32 @@ def _count(kind: AlertKind, change: str) -> None:
 
 
 def _note_graver(runtime: Runtime, merchant_id: int, alert_id: int, now: datetime) -> None:
-    """Tells that it became critical: channels that want such ones only, and once, however often it falls back, by e-mail.
+    """Tells that it became critical: channels that want such ones only, and by e-mail whoever does not know it yet.
 
     Who is about to be told of it anyway, now or when it is not snoozed any more, is told then.
     """
-    is_first = db.keep_graver(merchant_id, alert_id)
+    db.keep_graver(merchant_id, alert_id)
     row = _note_channels(runtime, merchant_id, alert_id, "open", now)
     is_asleep = row.snoozed_until is not None and row.snoozed_until > now
-    if runtime.settings.smtp_url is None or not is_first or is_asleep or row.acknowledged_at is not None:
+    if not is_asleep:
+        _mail_news(runtime, row, alert_mails.recipients(merchant_id), now)
+
+
+def tell_added(runtime: Runtime, merchant_id: int, added: Collection[str], now: datetime) -> None:
+    """Writes down that new addresses are told of what is open. Needs ``lock_alerts``."""
+    for row in db.open_alerts(merchant_id) if added else ():
+        _mail_news(runtime, row, added, max(now, row.snoozed_until or now))
+
+
+def _mail_news(runtime: Runtime, row: AlertRow, recipients: Collection[str], at: datetime) -> None:
+    """Writes down the e-mails to those of these who do not know that an alert is open, or how bad it is, and are not to be told anyway."""
+    if runtime.settings.smtp_url is None or row.acknowledged_at is not None:
         return
-    waiting = alert_mails.waiting(merchant_id, alert_id)
-    due = [(recipient, now) for recipient in alert_mails.recipients(merchant_id) if recipient not in waiting]
-    alert_mails.insert_mails(merchant_id, alert_id, alert_changes.next_number(), "open", due)
+    heard = alert_mails.heard(row.merchant_id, row.alert_id)
+    waiting = alert_mails.waiting(row.merchant_id, row.alert_id)
+    due = [Due(one, at) for one in recipients if one not in waiting and is_news(heard.get(one), row.severity)]
+    if due:
+        alert_mails.insert_mails(row.merchant_id, row.alert_id, alert_changes.next_number(), "open", due)
 
 
 def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: datetime) -> None:
@@ -237,29 +258,30 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
     of it. Whoever was told neither, nor is any more, gets nothing.
     """
     change_id = alert_changes.insert_change(merchant_id, alert_id, state, now)
-    snoozed_until = _note_channels(runtime, merchant_id, alert_id, state, now).snoozed_until
-    is_asleep = snoozed_until is not None and snoozed_until > now
+    row = _note_channels(runtime, merchant_id, alert_id, state, now)
     if runtime.settings.smtp_url is None:
         return
+    asleep_until = row.snoozed_until if row.snoozed_until is not None and row.snoozed_until > now else None
     taken_back = alert_mails.cancel_waiting(merchant_id, alert_id, now)
-    told = alert_mails.told(merchant_id, alert_id)
+    heard = alert_mails.heard(merchant_id, alert_id)
     due = []
     for recipient in alert_mails.recipients(merchant_id):
-        last = told.get(recipient)
-        if state == "open" and last != "open":
-            at = now if last is None else now + channels.TELL_AGAIN_AFTER
-            due.append((recipient, max(at, snoozed_until or at)))
-        elif state == "open" and is_asleep and snoozed_until is not None:
-            due.append((recipient, snoozed_until))  # the reminder, which was taken back above
-        elif state == "resolved" and (
-            last == "open" or (last is None and (recipient, "open") in taken_back and not is_asleep)
+        known = heard.get(recipient)
+        if state == "open":
+            at = now + channels.TELL_AGAIN_AFTER if known is not None and known.state == "resolved" else now
+            if asleep_until is not None:  # it is the reminder, too, which was taken back above
+                due.append(Due(recipient, max(at, asleep_until), reminds=True))
+            elif is_news(known, row.severity):
+                due.append(Due(recipient, at))
+        elif (known is not None and known.state == "open") or (
+            known is None and (recipient, "open") in taken_back and asleep_until is None
         ):
-            due.append((recipient, now))
+            due.append(Due(recipient, now))
     alert_mails.insert_mails(merchant_id, alert_id, change_id, state, due)
 
 
 def _note_channels(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: datetime) -> AlertRow:
     """Writes down what the channels are to be told; the alert."""
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
-    channels.note_alert(row, alert_url(runtime.settings.public_url, merchant_id, alert_id), state, now)
+    channels.note_alert(row, channels.alert_url(runtime.settings.public_url, merchant_id, alert_id), state, now)
     return row

@@ -19,7 +19,8 @@ import httpx
 import orjson
 
 from tracklayer.db import channels as db
-from tracklayer.db.channels import ChannelRow
+from tracklayer.db.alerts import alerts_by_id
+from tracklayer.db.channels import ChannelRow, Taken
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import lock_merchant
 from tracklayer.db.models import AlertRow
@@ -343,6 +344,26 @@ def note_snooze(row: AlertRow, url: str, remind_at: datetime | None, now: dateti
             db.insert_message(channel, "alert.reminder", data, now, remind_at, (row.alert_id, "open"))
 
 
+def data_when_due(public_url: str, taken: Taken) -> Taken:
+    """A message that tells that an alert is open, in the words of now where it waited to be due, not in those of when it was
+    written down. Needs the transaction in which it was taken; once it may have been sent, it stays as it is.
+    """
+    message = taken.message
+    if (
+        message.attempts > 0
+        or message.alert_id is None
+        or message.state != "open"
+        or message.due_at <= message.created_at
+    ):
+        return taken
+    row = alerts_by_id(message.merchant_id, [message.alert_id]).get(message.alert_id)
+    if row is None or row.resolved_at is not None:
+        return taken
+    data = alert_data(row, alert_url(public_url, row.merchant_id, row.alert_id))
+    db.write_message(message, data)
+    return replace(taken, message=replace(message, data=data))
+
+
 def note_event(merchant_id: int, topic: EventTopic, data: Mapping[str, Any], now: datetime) -> None:
     """Writes down an event for the channels that name its topic. Needs a transaction: the one of what happened."""
     if not db.has_channels(merchant_id, [topic.value]):
@@ -380,6 +401,11 @@ def note_state(
         "at": now,
     }
     note_event(merchant_id, EventTopic.HELD if after is held else EventTopic.RESUMED, data, now)
+
+
+def alert_url(public_url: str, merchant_id: int, alert_id: int) -> str:
+    """An alert's own page, which everything that tells of it links to."""
+    return f"{public_url}/notifications/{node_id('Alert', merchant_id, alert_id)}"
 
 
 def told_of(row: AlertRow) -> dict[str, Any]:

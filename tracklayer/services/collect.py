@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import (
     DatabaseAwayError,
     LockedOutError,
@@ -56,7 +56,7 @@ class OverloadedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Whom a public key names. ``asked_at``: when the rows were asked, or a moment before, on the monotonic clock. ``lifetime``: of
+    """Whom a public key names. ``asked_at``: when the rows were asked, or a moment before, by ``clock.elapsed``. ``lifetime``: of
     the cookie. ``is_marked``: people of this merchant were erased.
     """
 
@@ -86,13 +86,13 @@ class Directory:
         return len(self._known) + len(self._unknown)
 
     def recall(self, public_key: str, now: float) -> Named | None:
-        """Where it was looked up just now. ``now``: on the monotonic clock."""
+        """Where it was looked up just now. ``now``: by ``clock.elapsed``."""
         kept = self._known.get(public_key)
         return kept if kept is not None and now - kept.asked_at < KNOWN_SECONDS else None
 
     async def find(self, public_key: str) -> Named | None:
         """None: it names nobody. Raises DatabaseAwayError, OverloadedError."""
-        now = time.monotonic()
+        now = elapsed()
         found = self.recall(public_key, now)
         if found is not None or now - self._unknown.get(public_key, float("-inf")) < UNKNOWN_SECONDS:
             return found
@@ -118,7 +118,7 @@ class Directory:
                     for key in keys:
                         _fail(self._asked.pop(key), DatabaseAwayError())
                     continue
-                now = time.monotonic()
+                now = elapsed()
                 for key in keys:
                     named = found.get(key)
                     self._keep(key, named, now)
@@ -139,7 +139,7 @@ class Directory:
 
 
 def _looked_up(runtime: Runtime, public_keys: Sequence[str]) -> dict[str, Named]:
-    asked_at = time.monotonic()
+    asked_at = elapsed()
     found = {
         key: Named(merchant_id, lifetime_of(retention_days), Collector.read(collector), asked_at, is_marked)
         for key, (merchant_id, retention_days, collector, is_marked) in collectors_of(public_keys).items()
@@ -164,7 +164,7 @@ class Outcome(Enum):
 class Call:
     """Of one browser. ``signals``: (kind, value, since when). ``forgets``: its user refused, and all of it goes. ``mark``: by which
     it is known whether it was erased, where its merchant has erased people. ``only_known``: nothing is kept of a browser that is
-    not known. ``arrived``: on the monotonic clock.
+    not known. ``arrived``: by ``clock.elapsed``.
     """
 
     merchant_id: int
@@ -176,7 +176,7 @@ class Call:
     mark: bytes | None = None
     only_known: bool = False
     done: asyncio.Future[Outcome] | None = field(default=None, repr=False)
-    arrived: float = field(default_factory=time.monotonic)
+    arrived: float = field(default_factory=elapsed)
 
 
 class Collection:
@@ -189,11 +189,11 @@ class Collection:
         self._answer_seconds = answer_seconds
         self._waiting: list[Call] = []
         self._task: asyncio.Task[None] | None = None
-        self._began: float | None = None  # the batch in hand, on the monotonic clock
+        self._began: float | None = None  # the batch in hand, by ``clock.elapsed``
         # Whoever waits, or did so a moment ago, and until when: one timer for all of them.
         self._asked: deque[tuple[float, asyncio.Future[Outcome]]] = deque()
         self._late: asyncio.TimerHandle | None = None
-        self._locked: dict[int, float] = {}  # merchant id -> until when it is refused, on the monotonic clock
+        self._locked: dict[int, float] = {}  # merchant id -> until when it is refused, by ``clock.elapsed``
         self._told_at = float("-inf")
 
     def __len__(self) -> int:
@@ -203,7 +203,7 @@ class Collection:
         """Returns when it is committed, with what became of it. Raises DatabaseAwayError where that is not so, or takes too
         long: what becomes of it is then unknown; OverloadedError.
         """
-        now = time.monotonic()
+        now = elapsed()
         if self._began is not None and now - self._began > self._answer_seconds:
             raise DatabaseAwayError  # others wait already, in vain so far
         if self._locked and now < self._locked.get(call.merchant_id, 0.0):
@@ -223,7 +223,7 @@ class Collection:
 
     def _tell_late(self) -> None:
         """Tells whoever has waited for long enough, and comes again when the next one will have."""
-        now = time.monotonic()
+        now = elapsed()
         asked = self._asked
         while asked and (asked[0][1].done() or asked[0][0] <= now):
             _fail(asked.popleft()[1], DatabaseAwayError())
@@ -238,7 +238,7 @@ class Collection:
                 del self._waiting[:BATCH]
                 if not batch:
                     continue
-                self._began = time.monotonic()
+                self._began = elapsed()
                 if not await self._store(batch, LOCK_MS):
                     for call in self._waiting:
                         _fail(call.done, DatabaseAwayError())
@@ -281,13 +281,13 @@ class Collection:
         return locked < MOST_LOCKED
 
     def _refuse(self, merchant_id: int) -> None:
-        now = time.monotonic()
+        now = elapsed()
         self._locked = {known: until for known, until in self._locked.items() if until > now}
         self._locked[merchant_id] = now + LOCKED_SECONDS
 
     def _tell(self, error: Exception) -> None:
         """Never what was to be stored."""
-        now = time.monotonic()
+        now = elapsed()
         if now - self._told_at >= TELL_SECONDS:
             self._told_at = now
             log.warning("what browsers showed could not be stored (%s)", type(error).__name__)
@@ -310,12 +310,12 @@ def store(calls: Sequence[Call], lock_ms: int) -> list[Outcome]:
     Raises DatabaseAwayError where it is not in the database ``LATE_SECONDS`` after the first of them arrived: then nothing is, as
     an erasure may have finished meanwhile that took one of these browsers for gone.
     """
-    ends = min((call.arrived for call in calls), default=time.monotonic()) + LATE_SECONDS
+    ends = min((call.arrived for call in calls), default=elapsed()) + LATE_SECONDS
     with session():
         try:
             return _store_until(calls, lock_ms, server_time(ends))
         except DatabaseAwayError as error:
-            if code_of(error) != TOO_LATE or time.monotonic() > ends:
+            if code_of(error) != TOO_LATE or elapsed() > ends:
                 raise
             # By a clock that was set meanwhile.
             return _store_until(calls, lock_ms, server_time(ends, anew=True))

@@ -115,6 +115,9 @@ BUSY_PAUSES = (0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, until a queue that othe
 WRITE_PAUSES = (0.1, 5.0)  # seconds, first and longest, until an answer is written again that the database did not take
 WRITE_FOR = timedelta(hours=1)  # so long it is kept in hand
 RENEW_AFTER = LEASE / 4  # that the lease of what is kept was renewed last
+NOTED_FOR = (
+    LEASE / 8
+)  # that a request was noted as about to leave: with its tokens it may take three quarters of a lease
 KEPT_LOCK_MS = 50  # that a try of what is kept waits for a lock: there may be many to try, of many merchants
 UNWRITTEN = Unknown("TrackLayer could not write the platform's answer: its operator has the trace")
 CANNOT_OPEN = "TrackLayer cannot open its settings with the secret keys it has"
@@ -350,6 +353,8 @@ def send_all(
 ) -> None:
     """Sends and settles request by request. ``answered``: what the first one, which has been sent, came to."""
     while todo:
+        if answered is None:
+            sent_at = noted_anew(runtime, batch, todo, sent_at)
         items = todo.popleft()
         if not items:  # late answers have settled them
             sent_at = begin(runtime, batch, [], todo)
@@ -413,6 +418,16 @@ def begin(
     if batch.steps is not None and unsent:
         batch.steps.unsent(unsent)
     return begun_at
+
+
+def noted_anew(runtime: Runtime, batch: Batch, todo: deque[list[Item]], sent_at: datetime) -> datetime:
+    """When it was noted that the next request is about to leave: now, where that was a while ago.
+
+    So a worker that stood still in between (its process was stopped, its machine slept) learns whether it may still send: others may
+    have delivered it, or erased whose it is. Raises LeaseLostError and RowsHeldError, as ``begin``.
+    """
+    is_fresh = abs(runtime.clock.now() - sent_at) <= NOTED_FOR
+    return sent_at if is_fresh or not (todo and todo[0]) else begin(runtime, batch, [], todo)
 
 
 def leave_out(todo: deque[list[Item]], leaving: Collection[str]) -> None:

@@ -36,6 +36,7 @@ from tracklayer.services.deliver import (
     batch_of,
     begin,
     leave_out,
+    noted_anew,
     patiently,
     prepare,
     send_all,
@@ -226,6 +227,7 @@ def deliver(runtime: Runtime, errand: Errand) -> Answered | None:
             errand.batch, errand.unsent, errand.todo = prepare(runtime, batch, errand.to_stitch, now)
         batch, todo = errand.batch, errand.todo
         sent_at = errand.sent_at or begin(runtime, batch, errand.unsent, todo)
+        sent_at = noted_anew(runtime, batch, todo, sent_at)
         verdict = ask(runtime, batch, todo[0]) if todo and todo[0] else None
         if isinstance(verdict, list) and len(todo) == 1 and all(map(_is_plain, verdict)):
             health = batch.destination.health

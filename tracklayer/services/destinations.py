@@ -19,7 +19,7 @@ from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import DestinationState, Health
 from tracklayer.domain.event import MAX_EVENT_NAME
 from tracklayer.domain.health import release
-from tracklayer.domain.problem import Problem
+from tracklayer.domain.problem import Problem, shown_name
 from tracklayer.domain.text import is_storable_json, wrong_with_name
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapper, Setting
@@ -157,9 +157,11 @@ def check_settings(mapper: Mapper, settings: Mapping[str, Any]) -> list[Problem]
     for name in settings:
         if name not in known:
             near = difflib.get_close_matches(str(name)[:64], known, n=1, cutoff=0.6)
+            # What is like no setting may be a token in the place of its name, and such nearly always hold a digit.
+            shown = shown_name(str(name), digits=3 if near else 0)
             hint = f", did you mean {near[0]}?" if near else f": it takes {', '.join(known)}."
             message = f"This is not a setting of {mapper.title}{hint}"
-            problems.append(Problem(("settings", str(name)[:64]), "UNKNOWN_FIELD", message))
+            problems.append(Problem(("settings", shown), "UNKNOWN_FIELD", message))
     for setting in mapper.settings:
         problem = _check(setting, settings.get(setting.name))
         if problem:

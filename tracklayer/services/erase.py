@@ -247,7 +247,9 @@ def _is_of_many(value: str, *, is_word: bool) -> bool:
     digest = normalise.digest_in(text)
     if digest is not None:
         return digest in normalise.digests_of_nothing() or digest in _DIGESTS_OF_EVERYBODYS
-    return normalise.is_nobodys(text) or (is_word and text.strip("\"'").lower() in EVERYBODYS)
+    if is_word and (normalise.is_no_id(text) or text.strip("\"'").lower() in EVERYBODYS):
+        return True
+    return normalise.is_nobodys(text)
 
 
 def tokens_of(request: Request, countries: frozenset[str]) -> frozenset[str]:
@@ -339,7 +341,9 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
         named = personal_data.looked_at(merchant_id, wanted.event_ids) if wanted.event_ids else []
     wanted.bring(tale_of(one, countries) for one in named)
     yield Page(named, [], is_last=not wanted.tokens)
-    until, seen, before = (runtime.clock.now() + SETTLE, ""), {one.event_id for one in named}, set[str]()
+    seen, before = {one.event_id for one in named}, set[str]()
+    with bounded_read():
+        until = max((runtime.clock.now() + SETTLE, ""), personal_data.behind_all(merchant_id))
     while wanted.tokens:
         after = (BEGINNING, "")
         while True:

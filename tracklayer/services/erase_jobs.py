@@ -225,7 +225,7 @@ class Walker:
             return Whose.ANOTHERS
         if self.row.stage == "walk":
             return whose
-        is_meant = is_back or self.row.suppress or at <= self.row.requested_at
+        is_meant = is_back or self.row.suppress or at <= self.row.looks_until
         return whose if whose is Whose.THEIRS and is_meant else Whose.ANOTHERS
 
     def is_later(self, at: datetime) -> bool:
@@ -234,7 +234,7 @@ class Walker:
 
 
 def _left_alone_at(row: ErasureRow) -> datetime:
-    return row.requested_at + SETTLE  # from then on every process does
+    return row.looks_until + SETTLE  # from then on every process does
 
 
 @dataclass
@@ -289,6 +289,7 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
     event of theirs is not told to each of many.
     """
     those, may_begin = db.walkers(walk.row.merchant_id, now, is_lost=walk.is_lost)
+    behind_all = personal_data.behind_all(walk.row.merchant_id)
     begun = {_sought(row) for row in those if row.lap is not None and not walk.is_lost}
     waiting = {row.erasure_id for row in those if row.lap is None and row.stage == "walk"}
     for row in those:
@@ -315,7 +316,7 @@ def _gather(runtime: Runtime, walk: Walk, now: datetime) -> None:
         if row.failures:
             row.failures, row.failing_since = 0, None
             walk.changed[row.erasure_id] = row
-        walk.walkers.append(Walker(row, wanted, joined, *_stretch(row, wanted)))
+        walk.walkers.append(Walker(row, wanted, joined, *_stretch(row, wanted, behind_all)))
 
 
 def _sought(row: ErasureRow) -> tuple[bytes, bool]:
@@ -331,13 +332,16 @@ def _set_aside(runtime: Runtime, row: ErasureRow, error: Exception, now: datetim
     row.failures, row.failing_since = row.failures + 1, row.failing_since or now
 
 
-def _stretch(row: ErasureRow, wanted: Wanted) -> tuple[Place, Place]:
-    """Which events one has to look at: behind the first place, up to the second."""
+def _stretch(row: ErasureRow, wanted: Wanted, behind_all: Place) -> tuple[Place, Place]:
+    """Which events one has to look at: behind the first place, up to the second. ``behind_all``: of what is stored by now.
+
+    What was on its way may have come by a clock that was ahead of all that was stored at the request.
+    """
     if row.stage == "settling":
-        return (row.requested_at - ON_ITS_WAY, ""), (row.staged_at + SETTLE, "")
+        return (row.requested_at - ON_ITS_WAY, ""), max((row.staged_at + SETTLE, ""), behind_all)
     # From then on all that comes is known to be the person's: browsers that were found on the way are known later.
-    settled_at = (row.staged_at if wanted.is_again else row.requested_at) + SETTLE
-    return (BEGINNING, ""), (settled_at if row.suppress else row.requested_at + timedelta.resolution, "")
+    settled_at = max(row.staged_at if wanted.is_again else row.looks_until, row.looks_until) + SETTLE
+    return (BEGINNING, ""), (settled_at if row.suppress else row.looks_until + timedelta.resolution, "")
 
 
 def _look(runtime: Runtime, walk: Walk, since: Place, until: Place, now: datetime) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 
 from tracklayer import metrics
+from tracklayer.clock import elapsed
 from tracklayer.db.async_session import AsyncSession, Moment
 from tracklayer.db.connection import DatabaseAwayError, LockedOutError
 from tracklayer.db.sessions import TOO_LATE, code_of, is_in_the_way
@@ -74,20 +75,20 @@ class Flusher:
         self._known = known
         self._session = AsyncSession(runtime.database_url, STATEMENTS, lock_ms=LOCK_MS)
         self._waiting: Lines[Waiting] = Lines()
-        self._locked: dict[int, float] = {}  # merchant id -> when it is tried again, on the monotonic clock
+        self._locked: dict[int, float] = {}  # merchant id -> when it is tried again, by ``clock.elapsed``
         self._tries_at = 0.0  # when any of them is
         self._renewed_at = 0.0
         self._late: asyncio.TimerHandle | None = None
         self.events = 0  # that wait for it, or are being judged
         self.is_stuck = False  # the batch in hand takes too long
-        self.away_at: float | None = None  # when the last batch could not be stored, on the monotonic clock
+        self.away_at: float | None = None  # when the last batch could not be stored, by ``clock.elapsed``
 
     def refusal(self, merchant_id: int) -> DatabaseAwayError | None:
         """Why what comes now is not stored."""
         if self.is_stuck:
             return DatabaseAwayError()
         tries_at = self._locked.get(merchant_id)
-        if tries_at is not None and time.monotonic() < max(tries_at, self._tries_at):
+        if tries_at is not None and elapsed() < max(tries_at, self._tries_at):
             return LockedOutError()
         return None
 
@@ -117,7 +118,7 @@ class Flusher:
             while self._waiting:
                 batch = self._take_batch()
                 self._expect(batch, SILENT_SECONDS)
-                gives_up = time.monotonic() + PATIENCE_SECONDS
+                gives_up = elapsed() + PATIENCE_SECONDS
                 is_try = all(waiting.call.merchant.merchant_id in self._locked for waiting, _ in batch)
                 try:
                     locked = await self._store(batch, APART_LOCK_MS if is_try else None)
@@ -145,7 +146,7 @@ class Flusher:
 
     def _give_up_waiting(self, batch: Sequence[Part]) -> None:
         """Tells all who wait that the database is away. What is in hand goes on, and may be stored all the same."""
-        self.is_stuck, self.away_at = True, time.monotonic()
+        self.is_stuck, self.away_at = True, elapsed()
         _tell([*(waiting for waiting, _ in batch), *self._waiting.all()], DatabaseAwayError())
 
     def _take_batch(self) -> list[Part]:
@@ -167,7 +168,7 @@ class Flusher:
             while left and line and size < BATCH_BYTES:
                 waiting = line[0]
                 begin, count = waiting.taken, len(waiting.call.items)
-                is_late = time.monotonic() > waiting.call.arrived + LATE_SECONDS
+                is_late = elapsed() > waiting.call.arrived + LATE_SECONDS
                 if is_late:
                     _tell([waiting], LateError())
                 if is_late or (waiting.done.done() and (begin or not waiting.done.cancelled())):
@@ -243,10 +244,10 @@ class Flusher:
         each merchant alone; one that is locked out waits for its rows while nobody else waits for anything. Where they are
         counters, another session has some of its own: it is had meanwhile, and nobody waits for it.
 
-        ``gives_up``: when no further try is made, on the monotonic clock.
+        ``gives_up``: when no further try is made, by ``clock.elapsed``.
         """
         while (error := await self._store_nothing()) is not None:
-            if time.monotonic() > gives_up or not _is_locked(error):
+            if elapsed() > gives_up or not _is_locked(error):
                 self._fail(batch, error)
                 return
             await asyncio.sleep(PAUSE_SECONDS)  # it may have failed at once
@@ -261,16 +262,16 @@ class Flusher:
             if found:
                 locked[merchant_id] = found
             if not self.is_stuck:  # the database answers
-                self._expect(batch, min(SILENT_SECONDS, max(0.0, gives_up + APART_SECONDS - time.monotonic())))
+                self._expect(batch, min(SILENT_SECONDS, max(0.0, gives_up + APART_SECONDS - elapsed())))
         if locked.keys() - self._locked.keys():
             self._renew()
-        while time.monotonic() < gives_up and self._waiting.merchants() <= locked.keys():
+        while elapsed() < gives_up and self._waiting.merchants() <= locked.keys():
             unknown = [merchant_id for merchant_id in locked if merchant_id not in self._locked]
             if not unknown:
                 break
             lock_ms = APART_LOCK_MS if len(unknown) > 1 else None
             for merchant_id in unknown:
-                if time.monotonic() > gives_up or not self._waiting.merchants() <= locked.keys():
+                if elapsed() > gives_up or not self._waiting.merchants() <= locked.keys():
                     break
                 locked[merchant_id] = await self._store(locked[merchant_id], lock_ms)
             locked = {merchant_id: own for merchant_id, own in locked.items() if own}
@@ -288,14 +289,14 @@ class Flusher:
         return None
 
     def _renew(self) -> None:
-        now = time.monotonic()
+        now = elapsed()
         if now - self._renewed_at > RENEW_SECONDS:
             self._renewed_at = now
             self._session.renew()
 
     def _lock_out(self, merchant_id: int, batch: Sequence[Part]) -> None:
         """Tells a merchant's callers that its rows are locked, and for a while whoever comes."""
-        now = time.monotonic()
+        now = elapsed()
         is_new = merchant_id not in self._locked
         if is_new:
             log.warning(
@@ -320,7 +321,7 @@ class Flusher:
 
     def _fail(self, batch: Sequence[Part], error: Exception) -> None:
         if isinstance(error, DatabaseAwayError):
-            self.away_at = time.monotonic()
+            self.away_at = elapsed()
         _tell((waiting for waiting, _ in batch), error)
 
 

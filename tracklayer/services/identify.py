@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tracklayer.clock import elapsed
 from tracklayer.db import identities as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.lateness import arrival, begin_storing, end_storing
@@ -72,9 +72,9 @@ def identify(
     """Links a browser with an email, a phone, or both. ``user_data`` is judged as that of an event; safe to call again.
 
     A key that may only send is not told that a person is left alone: it hears that they are linked. ``arrived``: when the call
-    did, on the monotonic clock. Raises DatabaseAwayError where it is not in the database ``LATE_SECONDS`` later: then nothing is.
+    did, by ``clock.elapsed``. Raises DatabaseAwayError where it is not in the database ``LATE_SECONDS`` later: then nothing is.
     """
-    arrived = min(arrival(merchant.asked_at), time.monotonic() if arrived is None else arrived)
+    arrived = min(arrival(merchant.asked_at), elapsed() if arrived is None else arrived)
     now = runtime.clock.now()
     browser_id, given = browser_id.strip(), user_data.get("browser_id")
     problems = [] if FORMATS["browser_id"].is_right(browser_id) else [_BAD_BROWSER]
@@ -105,7 +105,7 @@ def identify(
             tokens |= tokens_of_event({"external_id": person.external_id}, None, frozenset())
         marks = marker_of(runtime).marks(merchant.merchant_id, {*tokens, of_browser(browser_id)})
     with in_transaction():
-        until = begin_storing(arrived + LATE_SECONDS - time.monotonic())
+        until = begin_storing(arrived + LATE_SECONDS - elapsed())
         if marks and is_any_suppressed(merchant.merchant_id, marks):
             # Whoever may only send could ask of anybody whether they were erased.
             return Identified(False, (_SUPPRESSED, *warnings)) if merchant.may_read else Identified(True, warnings)

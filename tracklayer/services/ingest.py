@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,6 +12,7 @@ from typing import Any
 import orjson
 
 from tracklayer import metrics
+from tracklayer.clock import elapsed
 from tracklayer.db import storing as db
 from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import in_transaction
@@ -96,7 +96,7 @@ def ingest_events(runtime: Runtime, merchant: KeyHolder, drafts: Sequence[Any]) 
     """
     call = judge(runtime, merchant, drafts)
     with in_transaction():
-        until = begin_storing(call.arrived + LATE_SECONDS - time.monotonic())
+        until = begin_storing(call.arrived + LATE_SECONDS - elapsed())
         steps = store([call], runtime.settings.retry_window, until)
         try:
             statement, arguments = next(steps)
@@ -142,7 +142,7 @@ Sale = tuple[str, str]  # event name, currency
 class Call:
     """The events of one caller, judged. ``outcomes``: the refused ones already, None for those that are stored.
 
-    ``now``: when they arrived, and ``arrived`` the same by the monotonic clock. Both are earlier where their merchant was asked for
+    ``now``: when they arrived, and ``arrived`` the same by ``clock.elapsed``. Both are earlier where their merchant was asked for
     long ago: see ``lateness.KNOWN_SECONDS``.
     """
 
@@ -154,7 +154,7 @@ class Call:
     forgone: dict[Sale, Decimal] = field(default_factory=dict)  # what the refused sales are worth, each counted once
     size: int = 0  # bytes of JSON of those that are stored
     stored_in: Store | None = None  # the commit, where events are traced
-    arrived: float = field(default_factory=time.monotonic)
+    arrived: float = field(default_factory=elapsed)
     hour: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -7,8 +7,8 @@ and one connection a process: two would only make smaller batches. Long calls ha
 for their commits.
 
 Merchants take turns, in being judged and in every batch (``group_commit``); a long call is judged and stored in parts. So
-nobody stands behind more of another's events than a turn and a batch hold, however many of them wait, and whatever an event
-costs.
+nobody stands behind more of another's events than a turn and a batch hold, however many of them wait. An event that takes
+long has a turn to itself, and its merchant passes its turns until the others had theirs (``Slow``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from typing import Any
 
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import in_transaction, run_in_db_thread
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
@@ -52,7 +53,12 @@ ABOUT_SECONDS = 0.3  # how long after the last short call one more is expected
 TURN_SECONDS = 0.008
 # Of long calls, where short ones are about: those wait for many turns until they are answered.
 TURN_SECONDS_BESIDE_SHORT = 0.001
-LOOK_EVENTS = 2  # from one look at the clock to the next
+SLOW_SECONDS = 0.001  # of judging one event, beyond which it is slow: one with a hundred long lines takes half of it
+SLOW_PASSES = 2  # times what a slow event took, no other one is judged on the loop
+# Times what it took beyond that, its merchant's next requests are answered in a thread: two parts in a hundred.
+SLOW_OWES = 50
+SLOW_OWES_MOST_SECONDS = 10.0
+SLOW_WATCHED_SECONDS = 60.0  # after which one that sent nothing since is forgotten
 STEP_EVENTS = 8  # of a call from another thread, judged between two looks around: half a millisecond
 STEP_ASIDE_SECONDS = 0.004  # where short calls are about: a long one is slowed down, and never stopped
 LATELY_SECONDS = 5.0  # how long after a batch that could not be stored this process counts as one that cannot store
@@ -71,33 +77,74 @@ OUTCOMES = {
 
 
 class _Turn:
-    """What is judged before others have their turn: so many events, and for so long; whatever an event costs."""
+    """What is judged before others have their turn: so many events, and for so long."""
 
-    __slots__ = ("_ends", "_events", "is_over")
+    __slots__ = ("_ends", "_events", "_looked", "is_over")
 
     def __init__(self, seconds: float) -> None:
         self.is_over = False
         self._events = 0
-        self._ends = time.monotonic() + seconds
+        self._looked = elapsed()
+        self._ends = self._looked + seconds
 
-    def count(self) -> None:
-        """One event more."""
+    def count(self) -> bool:
+        """One event more. Whether it seems to have taken long."""
         self._events += 1
-        if self._events >= TURN_EVENTS or (self._events % LOOK_EVENTS == 0 and time.monotonic() >= self._ends):
+        now = elapsed()
+        took, self._looked = now - self._looked, now
+        if now >= self._ends or self._events >= TURN_EVENTS:
             self.is_over = True
+        return took > SLOW_SECONDS
+
+
+class Slow:
+    """The merchants whose events take long to judge. Such an event has a turn to itself, and behind it all of them pass their
+    turns for twice as long as it took: others have the loop meanwhile, and several of its rounds on end.
+
+    Who only seems slow, by a clock that runs on while another thread is at work, is watched: what its next event takes of
+    the processor is measured. A merchant is forgotten once it owes nothing and sends what is quick.
+    """
+
+    def __init__(self) -> None:
+        self.watched: dict[int, float] = {}  # merchant id -> until when it owes, by ``clock.elapsed``
+        self.passes_until = 0.0  # when the next of them has a turn
+
+    def owes(self, merchant_id: int) -> bool:
+        """Whether it had so much of the loop that nobody is to wait there for its next request."""
+        return merchant_id in self.watched and self.watched[merchant_id] > elapsed()
+
+    def watch(self, merchant_id: int) -> None:
+        now = elapsed()
+        self.watched = {known: at for known, at in self.watched.items() if now - at < SLOW_WATCHED_SECONDS}
+        self.watched[merchant_id] = now
+
+    def note(self, merchant_id: int, took: float) -> bool:
+        """Whether an event of one that is watched was slow. ``took``: of the processor, in seconds."""
+        now = elapsed()
+        owed_until = max(now, self.watched[merchant_id])
+        if took > SLOW_SECONDS:
+            owed_until += SLOW_OWES * (took - SLOW_SECONDS)
+            self.watched[merchant_id] = min(owed_until, now + SLOW_OWES_MOST_SECONDS)
+            self.passes_until = now + SLOW_PASSES * took
+            return True
+        if owed_until == now:
+            del self.watched[merchant_id]
+        return False
 
 
 class _Judge:
     """Judges the calls that came for one flusher, some events in a turn of the loop and the rest when others had theirs.
 
-    ``seconds``: what the next turn may take.
+    ``seconds``: what the next turn may take. ``slow``: whose events take long.
     """
 
-    def __init__(self, runtime: Runtime, flusher: Flusher, seconds: Callable[[], float]) -> None:
+    def __init__(self, runtime: Runtime, flusher: Flusher, seconds: Callable[[], float], slow: Slow) -> None:
         self._runtime = runtime
         self._flusher = flusher
         self._seconds = seconds
+        self._slow = slow
         self._arrived: Lines[Waiting] = Lines()
+        self._pause: asyncio.TimerHandle | None = None  # until those go on who pass their turns: nobody else waits
 
     @property
     def is_busy(self) -> bool:
@@ -106,12 +153,22 @@ class _Judge:
     def add(self, waiting: Waiting) -> None:
         if not self._arrived:
             asyncio.get_running_loop().call_soon(self._judge_arrived)
+        elif self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+            asyncio.get_running_loop().call_soon(self._judge_arrived)
         self._arrived.add(waiting.call.merchant.merchant_id, waiting)
 
     def _judge_arrived(self) -> None:
-        turn = _Turn(self._seconds())
+        self._pause = None
+        turn, rest = _Turn(self._seconds()), 0.0
         while self._arrived and not turn.is_over:
-            line = self._arrived.next()
+            only = None
+            if self._slow.watched and (rest := self._slow.passes_until - elapsed()) > 0:
+                only = next((whose for whose in self._arrived.merchants() if not self._slow.owes(whose)), None)
+                if only is None:
+                    break
+            line = self._arrived.next(only)
             waiting = line[0]
             if not self._judge(waiting, turn):
                 if len(waiting.drafts) >= TURN_EVENTS:
@@ -121,7 +178,11 @@ class _Judge:
             if not line:
                 self._arrived.leave(waiting.call.merchant.merchant_id)
         if self._arrived:
-            asyncio.get_running_loop().call_soon(self._judge_arrived)
+            loop = asyncio.get_running_loop()
+            if turn.is_over:
+                loop.call_soon(self._judge_arrived)
+            else:
+                self._pause = loop.call_later(rest, self._judge_arrived)
         self._flusher.start()
 
     def _judge(self, waiting: Waiting, turn: _Turn) -> bool:
@@ -130,10 +191,19 @@ class _Judge:
         if waiting.done.done():  # its caller is gone, and nothing of it was stored
             self._flusher.leave(call.merchant.merchant_id, len(drafts))
             return True
+        merchant_id = call.merchant.merchant_id
+        is_watched = merchant_id in self._slow.watched
         try:
             for place in range(len(call.items), len(drafts)):
+                began = time.thread_time() if is_watched else 0.0
                 judge_one(self._runtime, call, drafts[place])
-                turn.count()
+                seems_slow = turn.count()
+                if is_watched:
+                    turn.is_over |= self._slow.note(merchant_id, time.thread_time() - began)
+                    is_watched = merchant_id in self._slow.watched
+                elif seems_slow:
+                    self._slow.watch(merchant_id)
+                    is_watched = True
                 if turn.is_over and place + 1 < len(drafts):
                     return False
         except Exception as error:  # noqa: BLE001 - it is this caller's alone
@@ -156,11 +226,12 @@ class Intake:
         known = KnownLinks()
         self._short = Flusher(runtime, wake, self._let_go, lambda: SHORT_BATCH, known=known)
         self._long = Flusher(runtime, wake, self._let_go, self._most_of_long, self._pause_of_long, known)
-        self._judge_short = _Judge(runtime, self._short, lambda: TURN_SECONDS)
-        self._judge_long = _Judge(runtime, self._long, self._turn_of_long)
+        self.slow = Slow()
+        self._judge_short = _Judge(runtime, self._short, lambda: TURN_SECONDS, self.slow)
+        self._judge_long = _Judge(runtime, self._long, self._turn_of_long, self.slow)
         self._events: dict[int, int] = {}  # merchant id -> how many wait, judged or not
         self._all_events = 0
-        self._last_short = 0.0  # when a short call came, on the monotonic clock
+        self._last_short = 0.0  # when a short call came, by ``clock.elapsed``
         self._notes: dict[tuple[int, str], Difference] = {}
         self._left_out = 0  # notes that found no room
         self._noting: asyncio.Task[None] | None = None
@@ -168,12 +239,12 @@ class Intake:
     @property
     def has_short_about(self) -> bool:
         """Whether short calls came of late: one more is expected."""
-        return time.monotonic() - self._last_short < ABOUT_SECONDS
+        return elapsed() - self._last_short < ABOUT_SECONDS
 
     @property
     def was_away(self) -> bool:
         """Whether the database took nothing when it was last asked to, a moment ago."""
-        lately = time.monotonic() - LATELY_SECONDS
+        lately = elapsed() - LATELY_SECONDS
         return any(one.away_at is not None and one.away_at > lately for one in (self._short, self._long))
 
     @property
@@ -205,7 +276,7 @@ class Intake:
         flusher = self._short if is_short else self._long
         waiting = self._admit(Call(merchant, self._runtime.clock.now()), drafts, len(drafts), flusher)
         if is_short:
-            self._last_short = time.monotonic()
+            self._last_short = elapsed()
         (self._judge_short if is_short else self._judge_long).add(waiting)
         await _stored(waiting)
         outcomes = outcomes_of(self._runtime, waiting.call)

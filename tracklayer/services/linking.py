@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from tracklayer.clock import elapsed
 from tracklayer.db.identities import Link, link_record
 from tracklayer.domain import normalise
 from tracklayer.domain.event import Event, UserData
@@ -65,8 +65,8 @@ class Named(NamedTuple):
 
 @dataclass(slots=True)
 class Together:
-    """A browser and the people that an event brings together, if any. ``record``: the event as it is stored. ``arrived``: on the
-    monotonic clock. What it says is made when somebody asks: mostly it is known.
+    """A browser and the people that an event brings together, if any. ``record``: the event as it is stored. ``arrived``: by
+    ``clock.elapsed``. What it says is made when somebody asks: mostly it is known.
     """
 
     event: Event
@@ -137,11 +137,11 @@ class KnownLinks:
         self._most = most
         self._young: dict[int, datetime] = {}
         self._old: dict[int, datetime] = {}
-        self._turned_at = time.monotonic()
+        self._turned_at = elapsed()
 
     def has(self, one: Together, epoch: int) -> bool:
         """Whether it need not be stored: whoever asked the database would find it, and write nothing."""
-        now = time.monotonic()
+        now = elapsed()
         if now - one.arrived > PROMPT_SECONDS:
             return False
         self._turn(now)

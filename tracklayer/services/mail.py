@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import selectors
 import smtplib
 import socket
 import ssl
@@ -18,9 +19,13 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tracklayer.domain.certificate import wrong_with_certificate
+
 TIMEOUT_SECONDS = 10  # of each step: who takes longer is in trouble, and the thread is wanted elsewhere
 # Of all steps up to the message itself, of the message, and of the farewell: a server that sends a line now and then ends none.
 WHOLE_SECONDS = 30.0
+# Of the answer to a whole message, which it may look for viruses first: RFC 5321, 4.5.3.2.6, says ten minutes.
+ANSWER_SECONDS = 600.0
 NOT_NOW = 421  # the server ends the session, whatever it was asked
 PORTS = {"smtp": 587, "smtps": 465}
 
@@ -47,6 +52,10 @@ class RefusedError(MailError):
 
 class FateUnknownError(MailError):
     """The server had the message in its hands when the connection was lost: it may have gone out."""
+
+
+class NoAnswerYetError(MailError):
+    """The server has the message in its hands and takes its time: whoever waits for its answer is told of it."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +87,21 @@ class Mailer:
     """A session with the server, opened with the first message and kept for the next. For one thread; any may ``cut``.
 
     ``timeout_seconds``: of each step. ``seconds``: of all steps up to the message itself, and of the message.
+    ``answer_seconds``: of the answer to a whole message.
     """
 
     def __init__(
-        self, server: SmtpServer, timeout_seconds: int = TIMEOUT_SECONDS, seconds: float = WHOLE_SECONDS
+        self,
+        server: SmtpServer,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        seconds: float = WHOLE_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._server = server
         self._timeout = timeout_seconds
         self._seconds = seconds
+        self._answer_seconds = answer_seconds
+        self._has_left = False
         self._session: smtplib.SMTP | None = None
         self._wire: socket.socket | None = None
         self._is_cut = False
@@ -97,6 +113,11 @@ class Mailer:
         if wire is not None:
             with contextlib.suppress(OSError):
                 wire.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the server has all of a message: from now on it is its turn."""
+        return self._has_left
 
     def _opened(self, connection: socket.socket) -> None:
         """Kept apart, since TLS puts another object in the place of a socket: this means the connection itself."""
@@ -115,19 +136,24 @@ class Mailer:
 
     def open(self) -> None:
         """The session: connected, encrypted and logged in, as for a message. Raises NotSentError."""
-        with self._in_time():
+        with self._in_time(self._seconds):
             self._open()
 
-    def send(self, message: EmailMessage, recipient: str) -> None:
+    def send(
+        self, message: EmailMessage, recipient: str, late: Callable[[MailError | None], None] | None = None
+    ) -> None:
         """Hands the message over: when this returns, the server has taken it.
 
-        Raises NotSentError, NotThisOneError, RefusedError or FateUnknownError.
+        Raises NotSentError, NotThisOneError, RefusedError or FateUnknownError. ``late``: where the answer to the message is not
+        there within a step's time, raises NoAnswerYetError, and goes on with the next message in another session, while a
+        thread waits for the answer and calls this with what went wrong; None: it was taken.
         """
         unicode_needed = not recipient.isascii()
         text = message.as_bytes(policy=policy.SMTPUTF8 if unicode_needed else policy.SMTP)
         options = ("SMTPUTF8", "BODY=8BITMIME") if unicode_needed else ()
         is_used = self._session is not None
-        with self._in_time():
+        self._has_left = False
+        with self._in_time(self._seconds):
             try:
                 session = self._announce(recipient, options)
             except NotThisOneError:
@@ -139,13 +165,44 @@ class Mailer:
                 session = self._announce(recipient, options)
         if self._is_cut:  # at the last moment: it is still certain
             raise NotSentError(self._given_up(TimeoutError()))
-        with self._in_time():
+        with self._in_time(self._seconds):
             self._hand_over(session, text)
+        if late is None:
+            self._read_answer(session, self._answer_seconds)
+        elif self._answers(session):
+            self._read_answer(session, self._seconds)
+        else:
+            self._leave(session, late)
+            raise NoAnswerYetError("NoAnswerYet")
+
+    def _leave(self, session: smtplib.SMTP, late: Callable[[MailError | None], None]) -> None:
+        """To a thread of its own; this one has no session any more."""
+        other = Mailer(self._server, self._timeout, self._seconds, self._answer_seconds)
+        other._session, other._wire = session, self._wire
+        self._session = self._wire = None
+
+        def wait() -> None:
+            error: MailError | None = None
+            with other:
+                try:
+                    other._read_answer(session, self._answer_seconds)
+                except MailError as found:
+                    error = found
+            late(error)
+
+        threading.Thread(target=wait, name="late answer", daemon=True).start()
+
+    def _answers(self, session: smtplib.SMTP) -> bool:
+        """Whether the server begins its answer within a step's time."""
+        assert session.sock is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(session.sock, selectors.EVENT_READ)
+            return bool(selector.select(self._timeout))
 
     @contextlib.contextmanager
-    def _in_time(self) -> Iterator[None]:
+    def _in_time(self, seconds: float) -> Iterator[None]:
         """What is done in it fails when it takes too long, and so does all that is done with this mailer afterwards."""
-        timer = threading.Timer(self._seconds, self.cut)
+        timer = threading.Timer(seconds, self.cut)
         timer.daemon = True
         timer.start()
         try:
@@ -180,7 +237,18 @@ class Mailer:
     def _hand_over(self, session: smtplib.SMTP, text: bytes) -> None:
         try:
             session.send(_ended(text))
-            code, _ = session.getreply()
+        except (OSError, smtplib.SMTPException) as error:
+            raise FateUnknownError(self._given_up(error)) from None
+        self._has_left = True
+
+    def _read_answer(self, session: smtplib.SMTP, seconds: float) -> None:
+        """What the server makes of a whole message."""
+        assert session.sock is not None
+        try:
+            with self._in_time(seconds):
+                session.sock.settimeout(seconds)
+                code, _ = session.getreply()
+                session.sock.settimeout(self._timeout)
         except (OSError, smtplib.SMTPException) as error:
             raise FateUnknownError(self._given_up(error)) from None
         if 400 <= code < 600:
@@ -238,7 +306,7 @@ class Mailer:
         session, self._session = self._session, None
         if session is not None:
             try:
-                with self._in_time():
+                with self._in_time(self._seconds):
                     session.quit()
             except (OSError, smtplib.SMTPException):
                 session.close()
@@ -275,7 +343,9 @@ def _ended(text: bytes) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """The error's class and code. Never its words: a server likes to quote addresses."""
+    """The error's class and code, or what is wrong with a certificate. Never its words: a server likes to quote addresses."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate {wrong_with_certificate(error.verify_code)}"
     code = getattr(error, "smtp_code", None)
     return f"{type(error).__name__}{f' {code}' if code else ''}"
 

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db import merchants as db
+from tracklayer.db.alert_mails import recipients
+from tracklayer.db.alerts import lock_alerts
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.models import ApiKeyRow, MerchantRow
@@ -20,6 +22,7 @@ from tracklayer.domain.problem import Name, Problem
 from tracklayer.domain.text import wrong_with_name
 from tracklayer.mappers.base import CONSENT_RULES, wrong_with_currency, wrong_with_page_url
 from tracklayer.runtime import Runtime
+from tracklayer.services.alert import tell_added
 from tracklayer.services.marks import marker_of
 
 SCOPES = ("ingest", "read", "admin")
@@ -67,7 +70,7 @@ def ensure_default_merchant(runtime: Runtime) -> tuple[int, str | None]:
 def update_merchant(runtime: Runtime, merchant_id: int, changes: dict[str, Any]) -> MerchantRow | list[Problem]:
     """Changes ``name``, ``retention_days``, ``hash_user_data``, ``alert_emails``, ``default_currency``,
     ``default_page_url``, ``require_consent``, ``collector`` (of it what ``domain.collector.changed`` takes); what is missing
-    stays, and of the defaults None or empty text removes one.
+    stays, and of the defaults None or empty text removes one. Addresses that are new are told of the alerts that are open.
     """
     changes = {name: None if value == "" and name in DEFAULTS else value for name, value in changes.items()}
     problems = check_merchant(changes)
@@ -76,13 +79,20 @@ def update_merchant(runtime: Runtime, merchant_id: int, changes: dict[str, Any])
     if "name" in changes:
         changes = {**changes, "name": changes["name"].strip()}
     collector = changes.pop("collector", None)
+    now = runtime.clock.now()
     with holders_change(runtime, merchant_id), in_transaction():
+        addresses: list[str] = []
+        if "alert_emails" in changes:
+            lock_alerts(merchant_id)
+            addresses = recipients(merchant_id)
         if collector is not None:
-            found = _collector(merchant_id, collector, runtime.clock.now())
+            found = _collector(merchant_id, collector, now)
             if isinstance(found, list):
                 return found
             changes |= found
         row = db.update_merchant(merchant_id, changes)
+        if row is not None and "alert_emails" in changes:
+            tell_added(runtime, merchant_id, set(row.alert_emails).difference(addresses), now)
     if row is None:
         return [_NOT_FOUND]
     return row

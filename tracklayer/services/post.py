@@ -36,7 +36,7 @@ from tracklayer.domain.retry import doubling
 from tracklayer.runtime import Runtime, trusted_certificates
 from tracklayer.sealing import SealError
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.channels import Sealed, open_channel
+from tracklayer.services.channels import Sealed, data_when_due, open_channel
 from tracklayer.services.slack import slack_body, takes_blocks
 from tracklayer.services.transport import USER_AGENT
 from tracklayer.services.webhook import Answer, post
@@ -86,8 +86,9 @@ class InHand:
                 passed = Passed([*hosts, *self._silent] if failing else hosts, failing)
             with in_transaction():
                 taken = db.take_next(runtime.clock.now(), LEASE, passed)
-            if taken is None:
-                return None
+                if taken is None:
+                    return None
+                taken = data_when_due(runtime.settings.public_url, taken)
             with self._changed:
                 self._begun += 1
                 seat = Seat(taken, taken.channel.failures > 0 or taken.channel.host in self._silent)
@@ -241,7 +242,7 @@ def _put_off(runtime: Runtime, taken: Taken, answer: Answer) -> None:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a message says. ``data``: what it tells, as it was then."""
+    """What a message says. ``data``: what it tells, as it was when it was due."""
 
     id: str
     type: str

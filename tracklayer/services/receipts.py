@@ -61,7 +61,7 @@ def write_receipt(runtime: Runtime, row: ErasureRow) -> str:
         "requested_by": first.requested_by,
         "requested_at": _instant(first.requested_at),
         "requested_again": [{"by": one.requested_by, "at": _instant(one.requested_at)} for one in again],
-        "looked_until": _instant(row.requested_at),
+        "looked_until": _instant(row.looks_until),
         "finished_at": _instant(row.finished_at),
         "identifiers": [{"kind": kind, "keyed_hash": cut} for kind, cut in row.identifiers],
         "suppressed": row.suppress,

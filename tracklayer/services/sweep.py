@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tracklayer import metrics
-from tracklayer.clock import UNBELIEVABLE
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import leases as db_leases
 from tracklayer.db import queues as db_queues
@@ -21,10 +20,10 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.counters import Changes
 from tracklayer.db.leases import LEASE
 from tracklayer.domain.delivery import DeliveryStatus
-from tracklayer.domain.health import LONGEST_WISH
 from tracklayer.domain.retry import judge_lost_claim
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import alone, is_everybodys, tell_fault
+from tracklayer.services.lead_back import lead_back
 from tracklayer.services.outage import see_to_platforms, to_wake
 from tracklayer.services.platform_requests import retry_policy
 from tracklayer.turns import LOOK_BACK_SECONDS
@@ -38,8 +37,6 @@ SWEEP_QUEUES = 200  # that one sweep drops from
 SWEEP_SECONDS = 10  # that it drops for at most: what is left is taken up by the next one
 DUE_DESTINATIONS = 3000  # with something waiting, looked at by one sweep: 100,000 have their turn within a minute
 REMOVED = 300  # destinations that were removed, looked at by one sweep
-LED_BACK = 1000  # destinations, by one sweep
-AHEAD_LOOK, AHEAD_EVERY = "what lies ahead", timedelta(minutes=1)
 EXPIRED_ROUND, REMOVED_ROUND, DUE_ROUND = "expired", "removed", "waiting"
 DEAR_LOOK = "a dear look"
 DEAR = 10_000  # entries that a look passes over to no end: some ten milliseconds, and more each second
@@ -85,7 +82,7 @@ def sweep(runtime: Runtime) -> Swept:
                 dropped += gone
     runtime.tally.add_many("deliveries", DeliveryStatus.DROPPED.value, dropped)
     with alone(runtime, "looking for what a clock that was set back left ahead"):
-        _lead_back(now)
+        lead_back(runtime, now)
     with alone(runtime, "looking for what is due"):
         wake = _with_work(now)
     with alone(runtime, "looking at platforms that are down"):
@@ -112,21 +109,6 @@ def _queues_to_drop_from(now: datetime) -> tuple[list[tuple[int, str]], list[tup
         removed, last = db_queues.removed_queues(behind, REMOVED)
         _go_on_behind(REMOVED_ROUND, behind, last)
         return expired, removed
-
-
-def _lead_back(now: datetime) -> None:
-    """Once a minute: a destination rests for no longer than it may, nor does it fail since a time that has not come.
-
-    PostgreSQL's clock was set back since that was written: until then nothing would be sent, nor told.
-    """
-    with in_transaction():
-        looked = db_schedule.place_of(AHEAD_LOOK)
-        if looked is not None and timedelta() <= now - datetime.fromisoformat(looked) < AHEAD_EVERY:
-            return
-        db_schedule.set_place(AHEAD_LOOK, now.isoformat())
-        latest = now + UNBELIEVABLE
-        if led := db_destinations.lead_back(now, latest, latest + LONGEST_WISH, LED_BACK):
-            log.warning("the clock was set back: %s destinations rest no longer than until now", led)
 
 
 def _with_work(now: datetime) -> list[tuple[int, str]]:

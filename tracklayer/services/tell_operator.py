@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email import policy
@@ -33,7 +34,10 @@ from tracklayer.settings import Settings
 log = logging.getLogger(__name__)
 
 SECONDS = 10.0  # for one message or ping, whatever the other side does: others wait, and its lease must not run out
+SENDING = timedelta(seconds=60)  # that others leave a message to whoever sends it, which is over in a quarter of that
+LONGEST_PAUSE = timedelta(minutes=5)  # before one that was not taken is tried again
 STEP_SECONDS = 5  # of a session with the mail server
+ANSWER_SECONDS = 30.0  # besides, of its answer to a whole mail: a message's lease is longer than all of it
 CUT_SECONDS = 1.0  # until a session that was cut is known to be over
 WEBHOOK = "webhook"
 
@@ -48,7 +52,7 @@ class NotToldError(Exception):
 
 @dataclass(frozen=True)
 class Notice:
-    """One message, whatever the channel. ``id``: of the trouble, the same for its opening and its end.
+    """One message, whatever the channel. ``id``: of the trouble, the same for its opening, when it became critical, and its end.
 
     ``state``: ``open`` or ``resolved``.
     """
@@ -64,10 +68,13 @@ class Notice:
 
 
 class Teller:
-    """The channels that the settings name. Any thread may call. ``seconds``: that one message, or ping, may take."""
+    """The channels that the settings name. Any thread may call. ``seconds``: that one message, or ping, may take.
 
-    def __init__(self, settings: Settings, seconds: float = SECONDS) -> None:
-        self._seconds = seconds
+    ``answer_seconds``: besides, the mail server's answer to a whole mail.
+    """
+
+    def __init__(self, settings: Settings, seconds: float = SECONDS, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self._seconds, self._answer_seconds = seconds, answer_seconds
         self._public_url = settings.public_url
         self._webhook = str(settings.operator_webhook) if settings.operator_webhook is not None else None
         self._ping = str(settings.heartbeat_url) if settings.heartbeat_url is not None else None
@@ -85,13 +92,6 @@ class Teller:
     @property
     def channels(self) -> list[str]:
         return list(self._channels)
-
-    @property
-    def groups(self) -> list[list[str]]:
-        """The channels, by the server that they stand or fall with: each group is to be told by a thread of its own."""
-        webhook = [name for name in self._channels if name == WEBHOOK]
-        mail = [name for name in self._channels if name != WEBHOOK]
-        return [group for group in (webhook, mail) if group]
 
     @property
     def pings(self) -> bool:
@@ -140,8 +140,8 @@ class Teller:
         message = compose(notice, self._public_url, self._server.sender, address)
         try:
             self._send(self._server, message, address)
-        except FateUnknownError:
-            return  # it may have arrived, and the server had it in its hands
+        except FateUnknownError as error:  # better twice, under the same Message-ID, than not at all
+            raise NotToldError(f"it may have arrived: {error.reason}") from None
         except RefusedError as error:
             log.error("the mail server refuses one of TRACKLAYER_OPERATOR_EMAIL for good (%s)", error.reason)
         except MailError as error:
@@ -149,7 +149,7 @@ class Teller:
 
     def _send(self, server: SmtpServer, message: EmailMessage, address: str) -> None:
         """Raises MailError, and NotToldError where not even that is known in time."""
-        mailer = Mailer(server, STEP_SECONDS)
+        mailer = Mailer(server, STEP_SECONDS, self._seconds, self._answer_seconds)
         fate: Future[None] = Future()
 
         def run() -> None:
@@ -163,11 +163,14 @@ class Teller:
 
         # Looking up a name knows no limit in time, and a server that sends a byte now and then ends no step.
         threading.Thread(target=run, name="operator's mail", daemon=True).start()
-        for seconds in (self._seconds, CUT_SECONDS):
-            try:
-                return fate.result(seconds)
-            except FutureTimeoutError:
-                mailer.cut()
+        with suppress(FutureTimeoutError):
+            return fate.result(self._seconds)
+        with suppress(FutureTimeoutError):
+            if mailer.has_left:
+                return fate.result(self._answer_seconds)
+        mailer.cut()
+        with suppress(FutureTimeoutError):
+            return fate.result(CUT_SECONDS)
         raise NotToldError(f"no answer within {self._seconds:g} seconds")
 
 
@@ -189,7 +192,8 @@ def compose(notice: Notice, public_url: str, sender: str, address: str) -> Email
     message["To"] = address
     message["Date"] = format_datetime(datetime.now(UTC))
     host = _host(public_url)
-    message["Message-ID"] = f"<operator.{notice.id}.{notice.state}@{host}>"
+    # One that became critical is news, and no copy of the mail before.
+    message["Message-ID"] = f"<operator.{notice.id}.{notice.state}.{notice.severity}@{host}>"
     message["References"] = f"<operator.{notice.id}@{host}>"
     message["Auto-Submitted"] = "auto-generated"
     foot = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +15,7 @@ import jwt
 import oauthlib.oauth1
 import orjson
 
-from tracklayer.clock import Clock, SystemClock
+from tracklayer.clock import Clock, SystemClock, elapsed
 from tracklayer.domain.delivery import (
     NO_ANSWER_IN_TIME,
     BearerToken,
@@ -87,18 +86,18 @@ def send(
     clock = cache.clock
     if not isinstance(auth, RefreshedToken | ServiceAccount):
         return _call(http, clock, platform, request, sandbox_url)
-    ends = time.monotonic() + ALL_PATIENCE * (http.timeout.read or 0)
+    ends = elapsed() + ALL_PATIENCE * (http.timeout.read or 0)
     key = _key(auth)
     try:
         token = cache.get(key, lambda: _fetch(http, clock, platform, auth, sandbox_url))
-        if time.monotonic() > ends:
+        if elapsed() > ends:
             return NotSent("a token took too long to get")
         reply = _call(http, clock, platform, request, sandbox_url, token)
         # Where that took long, the refusal is the answer: nobody may still be sending when the lease has run out.
-        if isinstance(reply, PlatformReply) and reply.status == 401 and time.monotonic() < ends:
+        if isinstance(reply, PlatformReply) and reply.status == 401 and elapsed() < ends:
             cache.forget(key, token)
             token = cache.get(key, lambda: _fetch(http, clock, platform, auth, sandbox_url))
-            if time.monotonic() < ends:
+            if elapsed() < ends:
                 reply = _call(http, clock, platform, request, sandbox_url, token)
     except _TokenFailedError as failed:
         return failed.reply

@@ -48,8 +48,9 @@ from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.destinations import invented_destinations
 from tracklayer.services.keys import look_at_keys
+from tracklayer.services.lead_back import EVERY, lead_watch_back
 from tracklayer.services.soundness import real_destinations
-from tracklayer.services.tell_operator import Notice, NotToldError, Teller
+from tracklayer.services.tell_operator import LONGEST_PAUSE, SENDING, Notice, NotToldError, Teller
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +64,14 @@ TURN = timedelta(seconds=5)  # of the look: whoever has it may die with it
 CALM = timedelta(seconds=20)
 QUEUE_TURN = timedelta(seconds=15)  # it goes over all destinations that have something waiting
 QUEUE_SECONDS = 3.0  # for the look at what waits
-SENDING = timedelta(seconds=60)  # a message is over, taken or not, in a quarter of that
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
+FIRST_PAUSE = timedelta(seconds=5)
 LATE = timedelta(days=1)  # what was over longer ago is no news
 MESSAGES = 20  # of one look
 PING = timedelta(seconds=60)
 PING_AGAIN = timedelta(seconds=15)  # after one that failed
 HOUR = 3600.0
 MOST_HELD = 20_000  # destinations that are counted
-CLAIM_SECONDS = 60  # that others leave it to who sends a message, which is over in a quarter of that
+CLAIM_SECONDS = 60  # that others leave it to who sends a message, which is over in two thirds of that
 TELLING_SECONDS = 12.0  # a message is over by then, taken or not
 SEEN_SECONDS = 30  # since somebody found the database away: whoever still lives asks again within ten
 KEPT_SECONDS = 7 * 24 * 3600  # that an outage stands on the board: the longest of which anybody wants to hear the end
@@ -146,16 +146,22 @@ def _titled(by_platform: Mapping[str, int]) -> dict[str, int]:
 def look(facts: Facts) -> None:
     """Opens alerts for what is wrong, and ends those of what is over. Any number may call it at once."""
     found = judge(facts)
-    opened = []
+    opened, graver = [], []
     with in_transaction():
+        warned_of = {trouble.kind for trouble in db.open_troubles() if not trouble.is_critical}
         for trouble in sorted(found, key=lambda trouble: trouble.kind):
             if db.open_alert(secrets.token_hex(8), trouble):
                 opened.append(trouble)
+            elif trouble.is_critical and trouble.kind in warned_of:
+                graver.append(trouble)
         over = db.resolve_unseen(CALM, undecided(facts) | {trouble.kind for trouble in found})
     for trouble in opened:
         metrics.OPERATOR_ALERTS.labels(_bare(trouble.kind), "opened").inc()
         more = {"kind": "trouble_opened", "trouble": trouble.kind, "severity": trouble.severity.value}
         log.error("%s. %s", trouble.title, trouble.message, extra=more)
+    for trouble in graver:
+        more = {"kind": "trouble_critical", "trouble": trouble.kind, "severity": trouble.severity.value}
+        log.error("it became critical: %s. %s", trouble.title, trouble.message, extra=more)
     for kind in over:
         metrics.OPERATOR_ALERTS.labels(_bare(kind), "resolved").inc()
         log.warning("it is over: %s", kind, extra={"kind": "trouble_over", "trouble": kind, "alike": kind})
@@ -215,7 +221,7 @@ def tell_due(teller: Teller, channels: Sequence[str]) -> int:
             teller.tell(message.channel, notice)
         except NotToldError as error:
             with in_transaction():
-                db.message_failed(message, _pause(message.number))
+                db.message_failed(message, _pause(message.number), error.reason)
             if message.number in (1, 5) or message.number % 50 == 0:
                 log.warning(
                     "the operator's %s takes no message (%s); it is tried again",
@@ -270,6 +276,17 @@ def take_queue_look() -> bool:
     """Whether this look is one at what waits, too. Raises DatabaseAwayError."""
     with in_transaction():
         return db.take_turn("queue", QUEUE_TURN)
+
+
+def lead_back() -> None:
+    """Once a minute over all processes: by a clock that was ahead nobody counts as living, nor is anything told later.
+
+    Raises DatabaseAwayError.
+    """
+    with in_transaction():
+        is_turn = db.take_turn("lead back", EVERY)
+    if is_turn:
+        lead_watch_back()
 
 
 def forget_the_old() -> None:
@@ -435,7 +452,7 @@ class Alone:
         self._ended: dict[str, Trouble] = {}  # id -> what is over, and yet to be noted
         self._tell_at: dict[tuple[str, str], float] = {}  # id and channel -> when it is to be told next
         self._failures: dict[tuple[str, str], int] = {}
-        self._telling: dict[int, threading.Thread] = {}  # by the place of their group
+        self._telling: dict[str, threading.Thread] = {}  # by channel
 
     @property
     def seconds(self) -> float:
@@ -466,13 +483,13 @@ class Alone:
         return found
 
     def _tell_apart(self, message_id: str, found: Trouble) -> None:
-        """By a thread for each group of channels, so that one that hangs holds up no other, nor the next look for long."""
-        for place, channels in enumerate(self._teller.groups):
-            at_it = self._telling.get(place)
+        """By a thread for each channel, so that one that hangs holds up no other, nor the next look for long."""
+        for channel in self._teller.channels:
+            at_it = self._telling.get(channel)
             if at_it is None or not at_it.is_alive():
-                run = partial(self._tell, message_id, found, channels)
-                self._telling[place] = threading.Thread(target=run, name="operator's messages", daemon=True)
-                self._telling[place].start()
+                run = partial(self._tell, message_id, found, channel)
+                self._telling[channel] = threading.Thread(target=run, name="operator's messages", daemon=True)
+                self._telling[channel].start()
         ends = time.monotonic() + TELLING_SECONDS
         for thread in self._telling.values():
             thread.join(max(0.0, ends - time.monotonic()))
@@ -493,32 +510,31 @@ class Alone:
     def _name(self, what: str) -> str:
         return f"operator:{self._place}:{what}"
 
-    def _tell(self, message_id: str, found: Trouble, channels: Sequence[str]) -> None:
-        for channel in channels:
-            of_it = message_id, channel
-            claim = f"operator:{message_id}:{channel}"
-            if self._tell_at.get(of_it, 0.0) > time.monotonic() or not self._board.claim(claim, CLAIM_SECONDS):
-                continue
-            notice = Notice(
-                message_id,
-                found.kind,
-                found.severity.value,
-                "open",
-                found.title,
-                f"{found.message} {_REPEATS}",
-                found.since,
-            )
-            try:
-                self._teller.tell(channel, notice)
-            except NotToldError as error:
-                failures = self._failures[of_it] = self._failures.get(of_it, 0) + 1
-                self._tell_at[of_it] = time.monotonic() + _pause(failures).total_seconds()
-                if failures == 1:
-                    log.warning("the operator's %s takes no message (%s)", channel.split(":")[0], error.reason)
-                continue
-            self._board.put(claim, self._me, int(HOUR))
-            self._failures.pop(of_it, None)
-            self._tell_at[of_it] = time.monotonic() + HOUR
+    def _tell(self, message_id: str, found: Trouble, channel: str) -> None:
+        of_it = message_id, channel
+        claim = f"operator:{message_id}:{channel}"
+        if self._tell_at.get(of_it, 0.0) > time.monotonic() or not self._board.claim(claim, CLAIM_SECONDS):
+            return
+        notice = Notice(
+            message_id,
+            found.kind,
+            found.severity.value,
+            "open",
+            found.title,
+            f"{found.message} {_REPEATS}",
+            found.since,
+        )
+        try:
+            self._teller.tell(channel, notice)
+        except NotToldError as error:
+            failures = self._failures[of_it] = self._failures.get(of_it, 0) + 1
+            self._tell_at[of_it] = time.monotonic() + _pause(failures).total_seconds()
+            if failures == 1:
+                log.warning("the operator's %s takes no message (%s)", channel.split(":")[0], error.reason)
+            return
+        self._board.put(claim, self._me, int(HOUR))
+        self._failures.pop(of_it, None)
+        self._tell_at[of_it] = time.monotonic() + HOUR
 
     def is_back(self) -> None:
         """The database serves: that it does is told once, by whoever sends next. Raises DatabaseAwayError.

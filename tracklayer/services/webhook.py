@@ -21,6 +21,7 @@ import httpcore
 import httpx
 
 from tracklayer.domain.address import is_loopback, is_public
+from tracklayer.domain.certificate import wrong_with_certificate
 from tracklayer.domain.waits import retry_after
 
 SECONDS = 10.0  # of all: looking the name up, connecting, TLS, sending, and the answer's first line
@@ -264,7 +265,7 @@ def _why(error: Exception) -> str:
     """The kind of error only: its words quote names."""
     cause = error.__cause__ or error.__context__
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return "its certificate is not valid for this name"
+        return f"its certificate {wrong_with_certificate(cause.verify_code)}"
     if isinstance(cause, ssl.SSLError):
         return "it does not speak TLS there"
     if isinstance(cause, ConnectionRefusedError):

@@ -19,7 +19,6 @@ import ipaddress
 import logging
 import math
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,6 +28,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from tracklayer.buckets import Buckets
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.lateness import arrival
 from tracklayer.domain.address import networks
@@ -139,7 +139,7 @@ class CollectorDoor:
     """Of one process, on its event loop. ``now``: seconds, for the limits. ``answer_seconds``: that a call waits for its commit."""
 
     def __init__(
-        self, runtime: Runtime, now: Callable[[], float] = time.monotonic, answer_seconds: float = ANSWER_SECONDS
+        self, runtime: Runtime, now: Callable[[], float] = elapsed, answer_seconds: float = ANSWER_SECONDS
     ) -> None:
         self.directory, self.collection = Directory(runtime), Collection(answer_seconds)
         self._runtime = runtime
@@ -205,7 +205,7 @@ class CollectorDoor:
         """Raises RefusedError where it names nobody who collects."""
         if not isinstance(public_key, str) or not is_public_key(public_key):
             raise RefusedError(404)
-        named = self.directory.recall(public_key, time.monotonic()) or await self.directory.find(public_key)
+        named = self.directory.recall(public_key, elapsed()) or await self.directory.find(public_key)
         if named is None or not named.collector.enabled:
             raise RefusedError(404)
         return named

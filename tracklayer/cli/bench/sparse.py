@@ -21,6 +21,7 @@ from tracklayer.cli.bench.ground import Child, Ground
 from tracklayer.cli.bench.ingest import purchase
 from tracklayer.cli.bench.roles import Crowd, Installation, installation, wait_for
 from tracklayer.cli.process import CommandError
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import in_transaction, rows, session
 from tracklayer.db.lateness import begin_storing
 from tracklayer.db.merchants import KeyHolder, merchant_holder
@@ -61,7 +62,7 @@ class Town:
         for _ in range(count):
             self.serial += 1
             event = purchase(write_instant(self.place.runtime.clock.now()), f"town_{self.serial:015d}")
-            holder = replace(self.holders[self.serial % len(self.holders)], asked_at=time.monotonic())
+            holder = replace(self.holders[self.serial % len(self.holders)], asked_at=elapsed())
             calls.append(judge(self.place.runtime, holder, [event]))
         with in_transaction():
             steps = store(calls, self.place.runtime.settings.retry_window, begin_storing(LATE_SECONDS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -110,7 +111,7 @@ ENOUGH_OF_AN_HOUR = 10  # minutes with an event that an hour of the day has on a
 WEEK_HOURS = 168
 EDGE = 0.5  # an hour next to one with less than this share of it may begin later or end earlier
 USUAL_AT_LEAST = math.log(1000)  # one silence in a thousand of random arrivals is longer
-HOUR = timedelta(hours=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 # And so may one next to an hour that is open for a part only: that has fewer minutes by this many, and borders on one with less
 # than ``CLOSED`` of it. Not where it goes on rising behind it, to more than it has by ``LEVEL``: that is how a day begins slowly.
 A_PART, CLOSED, LEVEL = USUAL_AT_LEAST, 0.1, 0.85
@@ -126,35 +127,57 @@ class Rhythm:
     Minutes with an event are counted rather than events, so that a burst is one sign of life and not a thousand.
     ``usual``: how many such minutes its longest usual silence swallowed; see ``learn_rhythm``. ``events``: how many
     such a minute has on average. ``away``: spans, none of which overlap, in which nothing could come in, whatever was sent.
+    ``sure``: as ``rates``, without what may come in the hour before or after instead; empty: nothing may. ``clumps``: how
+    many such minutes of a day come or stay away together.
     """
 
     rates: tuple[float, ...]
     usual: float = USUAL_AT_LEAST
     events: float = 1.0
     away: tuple[Away, ...] = ()
+    sure: tuple[float, ...] = ()
+    clumps: float = 1.0
+
+    def usually(self, start: datetime, end: datetime) -> float:
+        """Minutes with an event that ``start`` to ``end`` has where all comes at its usual hour."""
+        return _summed(self.rates, start, end)
 
     def expected(self, start: datetime, end: datetime) -> float:
-        """Minutes with an event that ``start`` to ``end`` usually has, without what falls into ``away``."""
-        total = self._usually(start, end)
+        """Minutes with an event that ``start`` to ``end`` has at least, though all may come an hour sooner or later.
+
+        That is what is ``sure`` in each hour, or all of the hours that lie inside with an hour to spare, whichever is more:
+        what moves from one hour to the next is not gone. Of the latter, what comes or stays away together counts as one, as
+        with a batch that is left out now and then. What may have fallen into ``away`` is left out.
+        """
+        return max(self._hour_by_hour(start, end), self._inside(start + HOUR, end - HOUR) / self.clumps)
+
+    def _hour_by_hour(self, start: datetime, end: datetime) -> float:
+        sure = self.sure or self.rates
+        total = _summed(sure, start, end)
         for began, ended in self.away:
             if began < end and ended > start:
-                total -= self._usually(max(start, began), min(end, ended))
+                total -= _summed(sure, max(start, began), min(end, ended))
         return max(0.0, total)
+
+    def _inside(self, start: datetime, end: datetime) -> float:
+        """Of whole hours alone: in which part of an hour its events come is not known."""
+        start, end = _hour(start + HOUR - timedelta.resolution), _hour(end)
+        if start >= end:
+            return 0.0
+        total = self.usually(start, end)
+        lost: defaultdict[datetime, float] = defaultdict(
+            float
+        )  # hour -> minutes that were away, of it and of those beside it
+        for began, ended in self.away:
+            hour = max(start, _hour(began - HOUR))
+            while hour < min(end, ended + HOUR):
+                lost[hour] += _overlap(hour - HOUR, hour + 2 * HOUR, [(began, ended)]) / MINUTE
+                hour += HOUR
+        return total - sum(min(self.rates[hour_of_week(hour)], minutes) for hour, minutes in lost.items())
 
     def away_for(self, start: datetime, end: datetime) -> timedelta:
         """How much of ``start`` to ``end`` falls into ``away``."""
         return _overlap(start, end, self.away)
-
-    def _usually(self, start: datetime, end: datetime) -> float:
-        weeks, rest = divmod(end - start, timedelta(days=7))
-        total = weeks * sum(self.rates)
-        at, end = start, start + rest
-        place = hour_of_week(at)
-        while at < end:
-            following = min(end, at.replace(minute=0, second=0, microsecond=0) + HOUR)
-            total += self.rates[place] * ((following - at) / HOUR)
-            at, place = following, (place + 1) % WEEK_HOURS
-        return total
 
     def silence(self, expected: float) -> timedelta | None:
         """How long a silence lasts on average that swallows so many minutes; None where it never sends."""
@@ -181,6 +204,22 @@ def hour_of_week(at: datetime) -> int:
     return at.weekday() * 24 + at.hour
 
 
+def _hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+def _summed(rates: Sequence[float], start: datetime, end: datetime) -> float:
+    weeks, rest = divmod(end - start, timedelta(days=7))
+    total = weeks * sum(rates)
+    at, end = start, start + rest
+    place = hour_of_week(at)
+    while at < end:
+        following = min(end, _hour(at) + HOUR)
+        total += rates[place] * ((following - at) / HOUR)
+        at, place = following, (place + 1) % WEEK_HOURS
+    return total
+
+
 def learn_rhythm(
     hours: Mapping[datetime, int],
     gaps: Sequence[tuple[datetime, datetime]],
@@ -193,8 +232,8 @@ def learn_rhythm(
 
     ``since`` (the first event, or four weeks ago) to ``until``: whole hours, of which those after the last event are
     left out: a silence that goes on is judged, and nothing is learned from it. An hour of the week is estimated from its
-    own few weeks, drawn towards day times hour, and taken as the least of itself and its neighbours: so that a clock
-    change, and a shop that closes a little earlier, alarm nobody. The longest but one silence is the usual one, the
+    own few weeks, drawn towards day times hour; sure of it is, at an edge, the least of itself and its neighbours: so that a
+    clock change, and a shop that closes a little earlier, alarm nobody. The longest but one silence is the usual one, the
     longest may have been an outage: unless it is no more than ``longest_within`` times as long. Nothing is learned from
     what was ``away``.
     """
@@ -202,7 +241,7 @@ def learn_rhythm(
     if until - since < ENOUGH_DAYS or sum(hours.values()) < ENOUGH_MINUTES:
         return None
     found, weeks = [0.0] * WEEK_HOURS, [0.0] * WEEK_HOURS
-    at = since.replace(minute=0, second=0, microsecond=0)
+    at = _hour(since)
     while at < until:
         place = hour_of_week(at)
         found[place] += hours.get(at, 0)
@@ -214,13 +253,34 @@ def learn_rhythm(
     by_hour = _by_hour(own, (until - since) / timedelta(days=1))
     prior = [by_hour[place % 24] * by_day[place // 24] for place in range(WEEK_HOURS)]
     drawn = [_drawn(prior[place], found[place], weeks[place]) for place in range(WEEK_HOURS)]
-    rates = tuple(min(60.0, _edged(drawn, prior, place)) for place in range(WEEK_HOURS))
-    rhythm = Rhythm(rates, away=tuple(away))
+    rates = tuple(min(60.0, rate) for rate in drawn)
+    sure = tuple(min(60.0, _edged(drawn, prior, place)) for place in range(WEEK_HOURS))
+    clumps = _clumps(hours, own, since, until, away)
+    rhythm = Rhythm(rates, away=tuple(away), sure=sure, clumps=clumps)
     swallowed = sorted(rhythm.expected(start, end) for start, end in gaps)
     usual = max(USUAL_AT_LEAST, swallowed[-2] if len(swallowed) > 1 else 0.0)
     if swallowed and usual < swallowed[-1] <= longest_within * usual:
         usual = swallowed[-1]
-    return Rhythm(rates, usual)
+    return Rhythm(rates, usual, sure=sure, clumps=clumps)
+
+
+def _clumps(
+    hours: Mapping[datetime, int], own: Sequence[float], since: datetime, until: datetime, away: Sequence[Away]
+) -> float:
+    """How much more than by chance a day differs from the same day of other weeks: Pearson's chi-square by its degrees of
+
+    freedom (the dispersion of quasi-Poisson models; McCullagh and Nelder 1989, "Generalized Linear Models", 4.5).
+    """
+    usual: defaultdict[date, float] = defaultdict(float)
+    found: defaultdict[date, int] = defaultdict(int)
+    at = _hour(since)
+    while at < until:
+        usual[at.date()] += own[hour_of_week(at)] * (1.0 - _overlap(at, at + HOUR, away) / HOUR)
+        found[at.date()] += hours.get(at, 0)
+        at += HOUR
+    days = [day for day in usual if usual[day]]
+    free = len(days) - len({day.weekday() for day in days})
+    return max(1.0, sum((found[day] - usual[day]) ** 2 / usual[day] for day in days) / max(1, free))
 
 
 def _overlap(start: datetime, end: datetime, away: Sequence[Away]) -> timedelta:

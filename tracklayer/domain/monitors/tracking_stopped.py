@@ -178,14 +178,13 @@ def told_at_the_earliest(
 
     An event that comes meanwhile makes that later, and never sooner.
     """
-    missing = times * rhythm.usual - rhythm.expected(last_event_at, now)
-    at = now
-    while missing > 0 and at < now + within:
+    needed, at = times * rhythm.usual, now
+    while at < now + within and (missing := needed - rhythm.expected(last_event_at, at)) > 0:
         following = min(now + within, at.replace(minute=0, second=0, microsecond=0) + HOUR)
-        swallowed = rhythm.expected(at, following)
-        if swallowed > missing:
-            following = at + (following - at) * (missing / swallowed)
-        missing -= swallowed
+        if rhythm.expected(last_event_at, following) >= needed:
+            swallowed = rhythm.expected(at, following)  # bit by bit; what else is expected by then is so at once
+            at += (following - at) * min(1.0, missing / swallowed if swallowed else 1.0)
+            break
         at = following
     return min(now + within, max(at, last_event_at + LEAST_SILENCE))
 

@@ -33,15 +33,19 @@ from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, MOST_NAME
 
 
 def rhythm_of(learned: dict[str, Any], away: Sequence[Away] = ()) -> Rhythm:
-    """From what ``rhythm_json`` made, or an older version without ``events``."""
-    return Rhythm(tuple(learned["rates"]), learned["usual"], learned.get("events", 1.0), tuple(away))
+    """From what ``rhythm_json`` made, or an older version without ``events`` or ``all``."""
+    sure = tuple(learned["rates"])
+    rates = tuple(learned.get("all", sure))
+    return Rhythm(rates, learned["usual"], learned.get("events", 1.0), tuple(away), sure, learned.get("clumps", 1.0))
 
 
 def rhythm_json(rhythm: Rhythm, until: datetime) -> dict[str, Any]:
     """``until``: the end of the last hour with an event that it was learned from."""
     return {
         "until": until.isoformat(),
-        "rates": [round(rate, 4) for rate in rhythm.rates],
+        "rates": [round(rate, 4) for rate in rhythm.sure or rhythm.rates],  # an older version expects all of these
+        "all": [round(rate, 4) for rate in rhythm.rates],
+        "clumps": round(rhythm.clumps, 3),
         "usual": round(rhythm.usual, 3),
         "events": round(rhythm.events, 2),
     }

@@ -70,8 +70,8 @@ const changed = <T extends object>({ base, draft, theirs }: Three<T>) =>
 
 const clashing = <T extends object>(held: Three<T>) => changed(held).filter((name) => !isSame(held.theirs[name], held.base[name]))
 
-/** A draft of the values that are shown; each field for itself. */
-export function useDraft<T extends object>(shown: T): Draft<T> {
+/** A draft of the values that are shown; each field for itself. `form`: as of `useUnsaved`. */
+export function useDraft<T extends object>(shown: T, form?: string): Draft<T> {
   const held = useRef<Three<T>>({ base: shown, draft: shown, theirs: shown, sent: {}, typed: shown })
   const seen = useRef(shown)
   const [, setTurn] = useState(0)
@@ -85,7 +85,7 @@ export function useDraft<T extends object>(shown: T): Draft<T> {
   }
   const { draft } = held.current
   const names = changed(held.current)
-  useUnsaved(names.length > 0)
+  useUnsaved(names.length > 0, undefined, form)
   return {
     draft,
     set: (part) => become(take({ ...held.current, draft: { ...held.current.draft, ...part } }, held.current.theirs)),

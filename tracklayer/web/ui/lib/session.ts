@@ -3,7 +3,7 @@
 import { signal } from '@preact/signals'
 
 import { learnClock } from './time'
-import { giveUp, isUnsaved, mayLeave } from './unsaved'
+import { giveUpAll, isUnsaved, mayLeave } from './unsaved'
 import { within } from './within'
 
 export type Scope = 'INGEST' | 'READ' | 'ADMIN'
@@ -44,7 +44,7 @@ function decide(): void {
 /** Nobody is here, and nothing of theirs stays. */
 function leave(why: string | null): void {
   decide()
-  giveUp()
+  giveUpAll()
   kept.value = null
   whyOut.value = why
   session.value = null
@@ -106,7 +106,7 @@ function take({ ok, status, text }: Told): string | null {
     const before = session.peek()?.merchant.id ?? kept.peek()
     // What this tab shows and was about to change is another merchant's.
     if (before && before !== answer.merchant.id) {
-      giveUp()
+      giveUpAll()
       location.reload()
     }
     session.value = { merchant: answer.merchant, scopes: answer.scopes }

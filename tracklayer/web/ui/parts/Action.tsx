@@ -5,11 +5,9 @@ import { hush, say } from '../lib/announce'
 import { ApiError } from '../lib/api'
 import { keepFocus, partOf } from '../lib/focus'
 import { may, type Scope } from '../lib/session'
-import { useUnsaved } from '../lib/unsaved'
 
 /** A button that does something: busy meanwhile, and a fault is said. Without the scope it is off and says which it needs.
- * Whoever pressed it stays on it, also where it is off then: `disabled` would take the focus away.
- * `asks`: what is asked before one leaves while it is busy, where its answer would be lost by that. */
+ * Whoever pressed it stays on it, also where it is off then: `disabled` would take the focus away. */
 export function Action({
   scope,
   run,
@@ -17,7 +15,6 @@ export function Action({
   kind = '',
   disabled = false,
   title,
-  asks,
 }: {
   scope?: Scope
   run: () => Promise<void> | void
@@ -25,10 +22,8 @@ export function Action({
   kind?: '' | 'main' | 'danger' | 'plain'
   disabled?: boolean
   title?: string
-  asks?: string
 }) {
   const [isBusy, setBusy] = useState(false)
-  useUnsaved(isBusy && asks !== undefined, asks)
   const busy = useRef(false) // a second press may come before this is drawn
   const lacks = scope !== undefined && !may(scope)
   return (

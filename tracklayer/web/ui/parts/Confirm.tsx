@@ -4,39 +4,25 @@ import './form.css'
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 
-import type { Scope } from '../lib/session'
-import { Action } from './Action'
-import { Dialog } from './Dialog'
+import { Dialog, type Deed } from './Dialog'
 
-/** Says first what will happen, then does it. `word`: what must be typed before. `asks`: as of an Action. It stays open where
- * `run` throws. */
+/** Says first what will happen, then does it. `word`: what must be typed before. */
 export function Confirm({
   title,
-  verb,
-  run,
   close,
   children,
-  scope = 'ADMIN',
-  kind = 'main',
   word,
-  disabled = false,
-  asks,
+  ...deed
 }: {
   title: string
-  verb: string
-  run: () => Promise<void> | void
   close: () => void
   children: ComponentChildren
-  scope?: Scope
-  kind?: 'main' | 'danger'
   word?: string
-  disabled?: boolean
-  asks?: string
-}) {
+} & Deed) {
   const [typed, setTyped] = useState('')
   const isTyped = word === undefined || folded(typed) === folded(word)
   return (
-    <Dialog title={title} close={close}>
+    <Dialog title={title} close={close} deed={{ ...deed, disabled: deed.disabled || !isTyped }}>
       {children}
       {word !== undefined && (
         <label class="typed">
@@ -51,14 +37,6 @@ export function Confirm({
           />
         </label>
       )}
-      <div class="actions dialog-foot">
-        <Action scope={scope} kind={kind} disabled={disabled || !isTyped} run={run} asks={asks}>
-          {verb}
-        </Action>
-        <button type="button" onClick={close}>
-          Cancel
-        </button>
-      </div>
     </Dialog>
   )
 }

@@ -1,10 +1,24 @@
+import './form.css'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 
 import { said } from '../lib/announce'
 import { keepFocus, partOf } from '../lib/focus'
-import { kept } from '../lib/session'
+import { useHere } from '../lib/here'
+import { kept, type Scope } from '../lib/session'
 import { mayLose, useUnsaved } from '../lib/unsaved'
+import { Action } from './Action'
+
+/** What a dialog does, by a button at its foot. It closes then, if it is still there: by then one may have left it, and be in another
+ * one. It stays open where `run` throws or gives false. `asks`: what is asked before it is left while that goes on. */
+export interface Deed {
+  verb: string
+  run: (isHere: () => boolean) => Promise<boolean | void>
+  scope?: Scope
+  kind?: 'main' | 'danger'
+  disabled?: boolean
+  asks?: string | undefined
+}
 
 /** A question above the screen. Escape and the close button call `close`; focus goes back to where it was.
  * `isUnsaved`: there is something in it that would be lost, such as what was typed, and it is asked before, as `asks` says. */
@@ -15,6 +29,7 @@ export function Dialog({
   wide = false,
   isUnsaved = false,
   asks,
+  deed,
 }: {
   title: string
   close: () => void
@@ -22,8 +37,11 @@ export function Dialog({
   wide?: boolean
   isUnsaved?: boolean
   asks?: string
+  deed?: Deed
 }) {
   const box = useRef<HTMLDialogElement>(null)
+  const doing = useRef<string | undefined>(undefined) // what is asked while the deed goes on
+  const isHere = useHere()
   useUnsaved(isUnsaved, asks)
   useEffect(() => {
     const before = document.activeElement
@@ -42,8 +60,12 @@ export function Dialog({
     if (isKept) box.current?.close()
     else box.current?.showModal()
   }, [isKept])
+  const cancel = () => {
+    if (doing.current === undefined || mayLose(doing.current)) close()
+  }
   const leave = () => {
-    if (!isUnsaved || mayLose(asks)) close()
+    if (doing.current !== undefined || !isUnsaved) cancel()
+    else if (mayLose(asks)) close()
   }
   return (
     <dialog
@@ -68,6 +90,29 @@ export function Dialog({
         </button>
       </div>
       {children}
+      {deed && (
+        <div class="actions dialog-foot">
+          <Action
+            scope={deed.scope ?? 'ADMIN'}
+            kind={deed.kind ?? 'main'}
+            disabled={deed.disabled ?? false}
+            run={async () => {
+              doing.current = deed.asks
+              try {
+                const isDone = await deed.run(isHere)
+                if (isDone !== false && isHere()) close()
+              } finally {
+                doing.current = undefined
+              }
+            }}
+          >
+            {deed.verb}
+          </Action>
+          <button type="button" onClick={cancel}>
+            Cancel
+          </button>
+        </div>
+      )}
       <Heard />
     </dialog>
   )

@@ -22,26 +22,34 @@ export function Fresh({ page, what = 'row' }: { page: Pick<Paged<unknown>, 'fres
   )
 }
 
-/** To the next page and back to the newest. */
-export function Pager({ page }: { page: Paged<unknown> }) {
-  const isLater = param('after') !== null
+/** To the next page and back to the newest. `by`: the parameter of the address that holds where a page begins. */
+export function Pager({
+  page,
+  by = 'after',
+  label = 'Pages',
+}: {
+  page: Pick<Paged<unknown>, 'rows' | 'pageInfo'>
+  by?: string
+  label?: string
+}) {
+  const isLater = param(by) !== null
   const next = page.pageInfo?.hasNextPage ? page.pageInfo.endCursor : null
   if (!isLater && !next) return null
   const until = page.pageInfo?.searchedUntil
   return (
-    <nav class="pager" aria-label="Pages">
+    <nav class="pager" aria-label={label}>
       {until && (
         <span role="status">
           Looked back to <Time at={until} exact />: {page.rows.length ? 'no more of it fits' : 'none of it fits'}.
         </span>
       )}
       {isLater && (
-        <a class="button" href={withParams({ after: null })}>
+        <a class="button" href={withParams({ [by]: null })}>
           Newest
         </a>
       )}
       {next && (
-        <a class="button" href={withParams({ after: next })} rel="next">
+        <a class="button" href={withParams({ [by]: next })} rel="next">
           {until ? 'Look further back' : 'Older'}
         </a>
       )}

@@ -6,13 +6,14 @@ import { useEffect, useState } from 'preact/hooks'
 import { said, say } from '../lib/announce'
 import { count } from '../lib/format'
 import { goTo, shortcuts, useKeys } from '../lib/keys'
-import { isLive, openAlerts } from '../lib/live'
+import { isLive, isUncounted, openAlerts } from '../lib/live'
 import { arrivals, path, scrollToPlace } from '../lib/router'
 import { may, session, signOut } from '../lib/session'
 import { setTheme, theme, type Theme } from '../lib/theme'
 import { behind, duration, now, setZone, zone, zoneName } from '../lib/time'
 import { Dialog } from './Dialog'
 import { Notice } from './Notice'
+import { Secrets } from './Once'
 
 const screens: [string, string, string][] = [
   ['/', 'Home', 'h'],
@@ -75,6 +76,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       </main>
       <Said />
       {isHelp && <Keys close={() => setHelp(false)} />}
+      <Secrets />
     </>
   )
 }
@@ -101,13 +103,15 @@ function WrongClock() {
 }
 
 function OpenCount() {
-  const open = openAlerts.value
-  if (!open?.length) return null
-  const told = open.length >= 100 ? '100 or more' : count(open.length)
+  const open = openAlerts.value?.length ?? 0
+  const isUnsure = isUncounted.value
+  if (!open && !isUnsure) return null
+  const live = isLive.value ? 'Open alerts, live' : 'Open alerts; the live connection is being made again'
   return (
-    <span class="open-count" title={isLive.value ? 'Open alerts, live' : 'Open alerts; the live connection is being made again'}>
-      {open.length >= 100 ? '100+' : told}
-      <span class="unseen"> open alerts</span>
+    <span class="open-count" title={isUnsure ? 'How many alerts are open is not known now; it is asked again in a moment' : live}>
+      {open > 0 && (open >= 100 ? '100+' : count(open))}
+      {isUnsure && '?'}
+      <span class="unseen"> open alerts{isUnsure && ': how many is not known now'}</span>
     </span>
   )
 }

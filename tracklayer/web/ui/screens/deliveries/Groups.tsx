@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks'
 
-import { moment, useAsk, usePage } from '../../lib/ask'
+import { moment, useAsk, usePage, type Asked } from '../../lib/ask'
 import { count, words } from '../../lib/format'
 import { eventHref } from '../../lib/links'
 import { titleOf, type Platform } from '../../lib/platforms'
@@ -79,15 +79,15 @@ export function Groups({
   const data = page.data as DeliveryGroupsQuery | null
   const present = new Set(data ? pick(data).nodes.map((card) => card.id) : [])
   const destinations = new Map(data?.merchant.destinations.map((one) => [one.platform, one]))
-  const { inAll, isAsking } = useDropped(filter, page.rows.some((card) => card.groups.some((one) => one.dropReason && !one.isExact)))
+  const dropped = useDropped(filter, page.rows.some((card) => card.groups.some((one) => one.dropReason && !one.isExact)))
   const seen = all ? page.rows : page.rows.slice(0, AT_FIRST)
   const isUnneeded = Boolean(filter.status?.length) && filter.status!.every((status) => status === 'DELIVERED')
-  const isSettled = isUnneeded || page.error !== null || (!page.isStale && !isAsking)
+  const isSettled = isUnneeded || page.error !== null || (!page.isStale && !dropped.isAsking)
   useEffect(() => settle(isSettled), [isSettled])
   if (isUnneeded) return null
   return (
     <Section title="What happened, the worst first" actions={page.fresh > 0 && <Fresh page={page} what="group" />}>
-      <ErrorNotice error={page.error} again={page.again} />
+      <ErrorNotice error={page.error ?? dropped.error} again={page.error ? page.again : dropped.again} />
       {!data && !page.error && <Loading />}
       {data && !page.isStale && !page.rows.length && (
         <Empty title={nothing(filter)}>
@@ -105,7 +105,7 @@ export function Groups({
             filter={filter}
             isGone={!page.isStale && !present.has(card.id)}
             destination={destinations.get(card.groups[0]!.platform)}
-            inAll={inAll}
+            inAll={dropped.inAll}
             redeliver={redeliver}
           />
         ))}
@@ -136,13 +136,15 @@ const DAYS = 30
 const ANSWERED_BY_LEDGER = new Set(['platform', 'status', 'dropReason', 'receivedSince', 'receivedUntil', 'errorCode', 'held'])
 
 /** How many were dropped, by the ledger, which counts to the end: of the time of arrival that is asked for, or of a month. */
-function useDropped(filter: DeliveryFilter, isWanted: boolean): { inAll: Dropped | null; isAsking: boolean } {
+function useDropped(filter: DeliveryFilter, isWanted: boolean): Pick<Asked<unknown>, 'error' | 'again'> & { inAll: Dropped | null; isAsking: boolean } {
   const when = isWanted && Object.keys(filter).every((name) => ANSWERED_BY_LEDGER.has(name))
   const hour = Math.floor(moment.value / 3_600_000 + 1) * 3_600_000
   const until = filter.receivedUntil ?? new Date(hour).toISOString()
   const since = filter.receivedSince ?? new Date(Date.parse(until) - DAYS * 86_400_000).toISOString()
-  const { data, error } = useAsk(DroppedByReason, { since, until }, { every: LEDGER_EVERY_MS, when })
-  if (!data || !when) return { inAll: null, isAsking: when && !error }
+  const asked = useAsk(DroppedByReason, { since, until }, { every: LEDGER_EVERY_MS, when })
+  const { data, again } = asked
+  const error = when ? asked.error : null
+  if (!data || !when) return { inAll: null, isAsking: when && !error, error, again }
   const inAll = {
     when: filter.receivedSince ? 'of events that arrived in these days' : `of events that arrived in ${DAYS} days`,
     of: (platforms: Platform[], reason: string) =>
@@ -150,7 +152,7 @@ function useDropped(filter: DeliveryFilter, isWanted: boolean): { inAll: Dropped
         .filter((row) => row.platform && platforms.includes(row.platform))
         .reduce((sum, row) => sum + Number((row.dropReasons as Record<string, number>)[reason.toLowerCase()] ?? 0), 0),
   }
-  return { inAll, isAsking: false }
+  return { inAll, isAsking: false, error, again }
 }
 
 function toneOf(group: Group): string {

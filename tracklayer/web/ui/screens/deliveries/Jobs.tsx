@@ -6,6 +6,7 @@ import { useAsk } from '../../lib/ask'
 import { count, counted } from '../../lib/format'
 import { titleOf } from '../../lib/platforms'
 import { param, withParams } from '../../lib/router'
+import { Pager } from '../../parts/List'
 import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
 import { Facts, Section } from '../../parts/Page'
 import { Mark } from '../../parts/Status'
@@ -154,18 +155,7 @@ export function RecentJobs({ turn }: { turn: number }) {
     <Section title="Redeliveries in the background">
       <ErrorNotice error={asked.error} again={asked.again} />
       <JobTable jobs={found.nodes} isStale={asked.isStale} />
-      <nav class="pager" aria-label="Pages of redeliveries">
-        {after !== null && (
-          <a class="button" href={withParams({ jobsAfter: null })}>
-            Newest
-          </a>
-        )}
-        {found.pageInfo.hasNextPage && (
-          <a class="button" href={withParams({ jobsAfter: found.pageInfo.endCursor })}>
-            Older
-          </a>
-        )}
-      </nav>
+      <Pager page={{ rows: found.nodes, pageInfo: found.pageInfo }} by="jobsAfter" label="Pages of redeliveries" />
     </Section>
   )
 }

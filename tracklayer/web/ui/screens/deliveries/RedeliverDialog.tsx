@@ -114,6 +114,7 @@ function DuplicateRisk({ wish }: { wish: Wish }) {
   return (
     <div class="risk">
       <h3>Could something count twice?</h3>
+      <ErrorNotice error={asked.error} again={asked.again} />
       {wish.ids === null && asked.data && (
         <p>
           {unanswered.length === 0

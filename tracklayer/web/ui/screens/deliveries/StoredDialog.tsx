@@ -7,6 +7,7 @@ import { say } from '../../lib/announce'
 import { ask, ApiError } from '../../lib/api'
 import { useAsk } from '../../lib/ask'
 import { count, counted } from '../../lib/format'
+import { useHere } from '../../lib/here'
 import { factsOf, KEYS, titleOf, type Platform } from '../../lib/platforms'
 import { go, withParams } from '../../lib/router'
 import { clock } from '../../lib/time'
@@ -32,6 +33,7 @@ export function StoredDialog({ given, close, done }: { given: string; close: () 
   const [found, setFound] = useState<{ outcome: OutcomeFragment; platform: Platform; filter: EventFilter } | null>(null)
   const [error, setError] = useState<ApiError | null>(null)
   const [isBusy, setBusy] = useState(false)
+  const isHere = useHere()
 
   const there = asked.data?.merchant.destinations ?? []
   const destination = there.find((one) => one.platform === platform)
@@ -76,9 +78,11 @@ export function StoredDialog({ given, close, done }: { given: string; close: () 
       say(problem.message, { isBad: true })
       return
     }
-    close()
-    if (deliverStored.job)
-      go(withParams({ job: deliverStored.job.id, of: found.outcome.complete ? String(found.outcome.matched) : null, stored: null }))
+    if (isHere()) {
+      close()
+      const of = found.outcome.complete ? String(found.outcome.matched) : null
+      if (deliverStored.job) go(withParams({ job: deliverStored.job.id, of, stored: null }))
+    }
     say(
       deliverStored.job
         ? `${counted(deliverStored.requeued, 'delivery', 'deliveries')} made; the rest follows in the background.`

@@ -26,7 +26,7 @@ import {
 } from './destinations.gql'
 import './destinations.css'
 import { DryRun } from './DryRun'
-import { missingOf, nextStep, settingsOf, type Destination, type PlatformForm } from './form'
+import { draftOf, missingOf, nextStep, settingsOf, type Destination, type PlatformForm } from './form'
 import { useForms } from './forms'
 import { Forecast, LastDelivered, releaseWords, Waiting, windowWords } from './Pace'
 import { SettingsForm } from './SettingsForm'
@@ -92,8 +92,8 @@ function Parts({ form, destination, again }: { form: PlatformForm; destination: 
         <div role="alert">
           <Notice tone="warn">
             <p>
-              {form.title} was removed meanwhile, by somebody else or in another tab: nothing is sent to it any more. To set it up
-              again, give it the settings below and save.
+              {form.title} was removed meanwhile: nothing is sent to it any more. To set it up again, give it the settings below
+              and save.
             </p>
           </Notice>
         </div>
@@ -130,7 +130,6 @@ function Standing({ form, destination, again }: { form: PlatformForm; destinatio
 
   const done = ({ destination: changed, userErrors: found }: Answered, words: string) => {
     setTroubles(found)
-    setQuestion(null)
     // What is refused may be gone, and with it the place where troubles are shown: it is said in any case.
     const [wrong] = found
     say(wrong?.code === 'NOT_FOUND' ? `${title} was removed meanwhile.` : (wrong?.message ?? words), { isBad: wrong !== undefined })
@@ -271,16 +270,15 @@ function End({ form, destination, again }: { form: PlatformForm; destination: De
             kind="danger"
             word={title}
             close={() => setAsked(false)}
-            run={async () => {
+            run={async (isHere) => {
               const { removeDestination } = await ask(RemoveDestination, { platform: form.platform })
               setTroubles(removeDestination.userErrors)
-              setAsked(false)
-              if (!removeDestination.userErrors.length) {
-                say(`${title} is removed.`)
-                giveUp() // of settings of what is gone
-                go('/destinations')
-              }
               again()
+              if (removeDestination.userErrors.length) return
+              say(`${title} is removed.`)
+              if (!isHere()) return // whoever left the question is somewhere else, or goes on here
+              giveUp(draftOf(form.platform)) // settings of what is gone
+              go('/destinations')
             }}
           >
             <ul>

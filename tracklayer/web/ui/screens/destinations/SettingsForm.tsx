@@ -16,7 +16,7 @@ import { Section } from '../../parts/Page'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
 import { Destinations, SetDestination, type SetDestinationMutation } from './destinations.gql'
 import { EventNames } from './EventNames'
-import { changesOf, doubledKeys, fieldsOf, settingsOf, storedOf, type Destination, type Field, type Fields, type PlatformForm } from './form'
+import { changesOf, doubledKeys, draftOf, fieldsOf, settingsOf, storedOf, type Destination, type Field, type Fields, type PlatformForm } from './form'
 import { SettingField } from './SettingFields'
 
 type Check = NonNullable<SetDestinationMutation['setDestination']['check']>
@@ -32,8 +32,8 @@ export function SettingsForm({
   saved: (now?: Destination) => void
 }) {
   const shown = settingsOf(destination?.settings)
-  const drafted = useDraft<Fields>(fieldsOf(form.settings, shown))
-  const takes = useDraft({ eventNames: destination?.eventNames ?? null, typed: '' })
+  const drafted = useDraft<Fields>(fieldsOf(form.settings, shown), draftOf(form.platform))
+  const takes = useDraft({ eventNames: destination?.eventNames ?? null, typed: '' }, draftOf(form.platform))
   const fields = drafted.draft
   const names = takes.draft.eventNames
   const typed = takes.draft.typed.trim() // a name that was not added yet counts as well

@@ -127,6 +127,11 @@ export function doubledKeys(field: Field): string[] {
   return [...new Set(keys.filter((key, index) => keys.indexOf(key) !== index))]
 }
 
+/** The name of the form in which a platform's settings are drafted. */
+export function draftOf(platform: string): string {
+  return `settings of ${platform}`
+}
+
 export function pathOf(platform: string): string {
   return `/destinations/${platform.toLowerCase()}`
 }

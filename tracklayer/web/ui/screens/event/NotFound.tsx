@@ -1,7 +1,7 @@
 import { useAsk } from '../../lib/ask'
 import { eventHref } from '../../lib/links'
 import { session } from '../../lib/session'
-import { Empty } from '../../parts/Notice'
+import { Empty, ErrorNotice } from '../../parts/Notice'
 import { Time } from '../../parts/Time'
 import { retention } from '../events/links'
 import { EventsAlike } from './event.gql'
@@ -16,6 +16,7 @@ export function NotFound({ eventId, retentionDays }: { eventId: string; retentio
       <Empty title="There is no event with this id.">
         <p>This page looks again by itself, every few seconds. What may be:</p>
       </Empty>
+      <ErrorNotice error={alike.error} again={alike.again} />
       <ul class="reasons">
         {rows.length > 0 && (
           <li>

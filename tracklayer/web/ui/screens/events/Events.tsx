@@ -259,6 +259,7 @@ function Nothing({ filter }: { filter: EventFilter }) {
           </li>
         ))}
       </ul>
+      <ErrorNotice error={kept.error} again={kept.again} />
       <p>
         {kept.data && `Events are kept for ${retention(kept.data.merchant.retentionDays)}. `}
         An event that was refused at the door is not stored: the answer to whoever sent it said why.

@@ -117,6 +117,7 @@ function Whole({ alert, changed }: { alert: Alert; changed: () => void }) {
         <Care alert={alert} changed={changed} />
       </div>
       {alert.platform && <TestSend key={alert.platform} platform={alert.platform} />}
+      <ErrorNotice error={advice.error} again={advice.again} />
       {advice.data && <NextSteps platform={alert.platform} merchant={advice.data.merchant} />}
       {/* No rows before what stands above them is there: it would push them down. */}
       <Meanwhile alert={alert} isEarly={!advice.data && !advice.error} />

@@ -88,7 +88,7 @@ export function Notifications() {
         <TimeRange />
       </Filters>
       {told.data && <NobodyIsTold merchant={told.data.merchant} />}
-      <ErrorNotice error={open.error ?? resolved.error} again={open.error ? open.again : resolved.again} />
+      <ErrorNotice error={open.error ?? resolved.error ?? told.error} again={(open.error ? open : resolved.error ? resolved : told).again} />
       <div class="fresh" role="status">
         {fresh.length > 0 && (
           <button

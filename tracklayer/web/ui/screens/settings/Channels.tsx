@@ -7,6 +7,7 @@ import { ask, look } from '../../lib/api'
 import { useDraft } from '../../lib/draft'
 import { HIDDEN, words } from '../../lib/format'
 import { may } from '../../lib/session'
+import { makeSecret, MAKING } from '../../lib/unsaved'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
 import { Dialog } from '../../parts/Dialog'
@@ -18,8 +19,7 @@ import { Time } from '../../parts/Time'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
 import type { AlertKind } from '../notifications/notifications.gql'
 import type { Channel } from './merchant'
-import { ASKS, Once } from './Once'
-import { RemoveAlertChannel, SetAlertChannel, Settings, TestAlertChannel } from './settings.gql'
+import { RemoveAlertChannel, SetAlertChannel, Settings, TestAlertChannel, type SetAlertChannelMutation } from './settings.gql'
 import { TextField } from './TextField'
 
 const ALERTS = Object.entries({
@@ -40,11 +40,12 @@ const EVENTS: [string, string][] = [
   ['redelivery.finished', 'A redelivery is finished'],
 ]
 const titles = new Map([...ALERTS, ...EVENTS, ['*', 'All alerts']] as [string, string][])
+const SECRET = { title: 'The channel’s signing secret', help: 'Your receiver checks by it that a message is ours; the guide on alerts shows how.' }
+const secretOf = ({ setAlertChannel }: SetAlertChannelMutation) => setAlertChannel.secret
 const severities: Record<Channel['minSeverity'], string> = { WARNING: 'Warnings and critical ones', CRITICAL: 'Critical ones only' }
 
 export function Channels({ channels, changed }: { channels: Channel[]; changed: () => void }) {
   const [edited, setEdited] = useState<Channel | 'new' | null>(null)
-  const [secret, setSecret] = useState<string | null>(null)
   return (
     <Section
       title="Alert channels"
@@ -62,7 +63,7 @@ export function Channels({ channels, changed }: { channels: Channel[]; changed: 
       <ul class="channels">
         {channels.map((channel) => (
           <li key={channel.id}>
-            <Line channel={channel} changed={changed} edit={() => setEdited(channel)} told={setSecret} />
+            <Line channel={channel} changed={changed} edit={() => setEdited(channel)} />
           </li>
         ))}
       </ul>
@@ -71,36 +72,13 @@ export function Channels({ channels, changed }: { channels: Channel[]; changed: 
           channel={edited === 'new' ? null : (channels.find((one) => one.id === edited.id) ?? edited)}
           changed={changed}
           close={() => setEdited(null)}
-          saved={(made) => {
-            setEdited(null)
-            setSecret(made)
-            changed()
-          }}
-        />
-      )}
-      {secret !== null && (
-        <Once
-          title="The channel’s signing secret"
-          secret={secret}
-          help="Your receiver checks by it that a message is ours; the guide on alerts shows how."
-          close={() => setSecret(null)}
         />
       )}
     </Section>
   )
 }
 
-function Line({
-  channel,
-  changed,
-  edit,
-  told,
-}: {
-  channel: Channel
-  changed: () => void
-  edit: () => void
-  told: (secret: string | null) => void
-}) {
+function Line({ channel, changed, edit }: { channel: Channel; changed: () => void; edit: () => void }) {
   const [tested, setTested] = useState<{ isTaken: boolean; words: string } | null>(null)
   const [question, setQuestion] = useState<'remove' | 'rotate' | null>(null)
   const kind = channel.kind === 'SLACK' ? 'Slack' : 'Webhook'
@@ -166,7 +144,6 @@ function Line({
             const { removeAlertChannel } = await ask(RemoveAlertChannel, { id: channel.id })
             const [wrong] = removeAlertChannel.userErrors
             say(wrong?.message ?? 'The channel is removed.', { isBad: wrong !== undefined })
-            setQuestion(null)
             changed()
           }}
         >
@@ -179,14 +156,13 @@ function Line({
         <Confirm
           title="Make a new signing secret?"
           verb="Make a new one"
-          asks={ASKS}
+          asks={MAKING}
           close={() => setQuestion(null)}
           run={async () => {
-            const { setAlertChannel } = await ask(SetAlertChannel, { input: { id: channel.id, rotateSecret: true } })
+            const input = { id: channel.id, rotateSecret: true }
+            const { setAlertChannel } = await makeSecret(SECRET, () => ask(SetAlertChannel, { input }), secretOf)
             const [wrong] = setAlertChannel.userErrors
             if (wrong) say(wrong.message, { isBad: true })
-            setQuestion(null)
-            told(setAlertChannel.secret)
             changed()
           }}
         >
@@ -220,17 +196,7 @@ function partWords(part: unknown): string {
   return typeof part === 'string' ? severities[part as Channel['minSeverity']] : (part as Form['address']).shown
 }
 
-function Edit({
-  channel,
-  changed,
-  close,
-  saved,
-}: {
-  channel: Channel | null
-  changed: () => void
-  close: () => void
-  saved: (secret: string | null) => void
-}) {
+function Edit({ channel, changed, close }: { channel: Channel | null; changed: () => void; close: () => void }) {
   const [kind, setKind] = useState<Channel['kind']>(channel?.kind ?? 'WEBHOOK')
   const form = useDraft(formOf(channel))
   const { topics, minSeverity } = form.draft
@@ -245,8 +211,49 @@ function Edit({
       {label}
     </label>
   )
+  const makesSecret = !channel && kind === 'WEBHOOK'
+  const save = async () => {
+    if (channel) {
+      const { merchant } = await look(Settings, {})
+      const now = merchant.alertChannels.find((one) => one.id === channel.id)
+      if (now && !form.meets(formOf(now))) {
+        changed()
+        return false
+      }
+    }
+    const told = channel ? form.changes : form.draft
+    const chosen = isAll ? topics.filter((one) => one === '*' || one.includes('.')) : topics
+    const input = {
+      ...(channel ? { id: channel.id } : { kind }),
+      ...(url.trim() ? { url: url.trim() } : {}),
+      ...(told.topics ? { topics: chosen } : {}),
+      ...(told.minSeverity ? { minSeverity: told.minSeverity } : {}),
+    }
+    const send = () =>
+      form.send(() => ask(SetAlertChannel, { input }), {
+        address: { url: '', shown: url.trim() ? shownOf(url.trim()) : form.theirs.address.shown },
+        topics: chosen,
+        minSeverity,
+      })
+    const { setAlertChannel } = await (makesSecret ? makeSecret(SECRET, send, secretOf) : send())
+    setTroubles(setAlertChannel.userErrors)
+    if (!setAlertChannel.channel) return false
+    say('Saved.')
+    changed()
+    return true
+  }
   return (
-    <Dialog title={channel ? 'Change the channel' : 'Add a channel'} close={close} isUnsaved={form.isChanged}>
+    <Dialog
+      title={channel ? 'Change the channel' : 'Add a channel'}
+      close={close}
+      isUnsaved={form.isChanged}
+      deed={{
+        verb: channel ? 'Save' : 'Add',
+        run: save,
+        disabled: topics.length === 0 || (channel ? !form.isChanged : !url.trim()) || !may('ADMIN'),
+        asks: makesSecret ? MAKING : undefined,
+      }}
+    >
       <form onSubmit={(event) => event.preventDefault()}>
         <Troubles troubles={troubles} shown={['url', 'topics']} />
         {!channel && (
@@ -299,46 +306,6 @@ function Edit({
           </div>
         </fieldset>
         <Moved form={form} names={{ address: 'Address', topics: 'Told of', minSeverity: 'How bad' }} words={partWords} />
-        <div class="actions dialog-foot">
-          <Action
-            scope="ADMIN"
-            kind="main"
-            asks={channel || kind !== 'WEBHOOK' ? undefined : ASKS}
-            disabled={topics.length === 0 || (channel ? !form.isChanged : !url.trim()) || !may('ADMIN')}
-            run={async () => {
-              if (channel) {
-                const { merchant } = await look(Settings, {})
-                const now = merchant.alertChannels.find((one) => one.id === channel.id)
-                if (now && !form.meets(formOf(now))) {
-                  changed()
-                  return
-                }
-              }
-              const told = channel ? form.changes : form.draft
-              const chosen = isAll ? topics.filter((one) => one === '*' || one.includes('.')) : topics
-              const input = {
-                ...(channel ? { id: channel.id } : { kind }),
-                ...(url.trim() ? { url: url.trim() } : {}),
-                ...(told.topics ? { topics: chosen } : {}),
-                ...(told.minSeverity ? { minSeverity: told.minSeverity } : {}),
-              }
-              const { setAlertChannel } = await form.send(() => ask(SetAlertChannel, { input }), {
-                address: { url: '', shown: url.trim() ? shownOf(url.trim()) : form.theirs.address.shown },
-                topics: chosen,
-                minSeverity,
-              })
-              setTroubles(setAlertChannel.userErrors)
-              if (!setAlertChannel.channel) return
-              say('Saved.')
-              saved(setAlertChannel.secret)
-            }}
-          >
-            {channel ? 'Save' : 'Add'}
-          </Action>
-          <button type="button" onClick={close}>
-            Cancel
-          </button>
-        </div>
       </form>
     </Dialog>
   )

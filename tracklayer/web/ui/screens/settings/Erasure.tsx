@@ -1,16 +1,20 @@
 // A person asks to be forgotten: first what would go, then the job, then its receipt.
 
+import { Fragment } from 'preact'
 import { useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
 import { useAsk } from '../../lib/ask'
 import { count, counted } from '../../lib/format'
+import { param, setParams } from '../../lib/router'
 import { may } from '../../lib/session'
 import { clock } from '../../lib/time'
 import { useUnsaved } from '../../lib/unsaved'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
+import { Pager } from '../../parts/List'
+import { ErrorNotice } from '../../parts/Notice'
 import { Section } from '../../parts/Page'
 import { Mark } from '../../parts/Status'
 import { Table } from '../../parts/Table'
@@ -20,6 +24,8 @@ import { ErasePerson, Erasures, ExportPerson, UnsuppressPerson, type ErasePerson
 import { TextField } from './TextField'
 
 type Row = ErasuresQuery['merchant']['erasures']['nodes'][number]
+
+const PAGE = 'erasuresAfter' // the page of receipts that is shown, in the address
 
 const nobody = { email: '', phone: '', externalId: '', browserId: '', eventIds: '' }
 
@@ -44,13 +50,21 @@ const labels: Record<string, string> = {
 
 const givenOf = (who: Who) => Object.entries(who).filter(([, value]) => value.trim())
 
+/** An id may hold blanks. */
+const linesOf = (text: string) =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean)
+
 function inputOf(who: Who): Input {
-  return Object.fromEntries(givenOf(who).map(([name, value]) => [name, name === 'eventIds' ? value.split(/\s+/).filter(Boolean) : value.trim()]))
+  return Object.fromEntries(givenOf(who).map(([name, value]) => [name, name === 'eventIds' ? linesOf(value) : value.trim()]))
 }
 
 export function Erasure() {
   const canErase = may('ADMIN')
-  const asked = useAsk(Erasures, {}, { every: 5000, when: canErase })
+  const after = param(PAGE)
+  const asked = useAsk(Erasures, { after }, { every: 5000, when: canErase })
   const [who, setWho] = useState(nobody)
   const [suppress, setSuppress] = useState(true)
   const [troubles, setTroubles] = useState<Trouble[]>([])
@@ -70,7 +84,8 @@ export function Erasure() {
     const found = await call(of, true)
     setLooked(found && { ...of, found })
   }
-  const rows = asked.data?.merchant.erasures.nodes ?? []
+  const found = asked.data?.merchant.erasures
+  const rows = found?.nodes ?? []
   return (
     <Section title="A person’s data">
       <p>
@@ -112,13 +127,14 @@ export function Erasure() {
               setTroubles(exportPerson.userErrors)
               if (exportPerson.userErrors.length) return
               setAnswered(typed)
-              const { events, browsers, json } = exportPerson
+              const { events, browsers, eventsUncertain, json } = exportPerson
+              const uncertain = eventsUncertain && ` ${counted(eventsUncertain, 'event')} may be theirs or somebody else’s: “See what would go” says which.`
               if (json === null)
                 say('It is more than can be put together here: whoever runs TrackLayer gets it with “tracklayer person export”.', { isBad: true })
-              else if (events + browsers === 0) say('Nothing is stored about this person.')
+              else if (events + browsers === 0) say(uncertain ? `Nothing is stored that is surely this person’s.${uncertain}` : 'Nothing is stored about this person.')
               else {
                 download(json, `person-${new Date(clock()).toISOString().slice(0, 19).replaceAll(':', '')}.json`)
-                say(`${counted(events, 'event')} and ${counted(browsers, 'browser')}: keep the file as what it is.`)
+                say(`${counted(events, 'event')} and ${counted(browsers, 'browser')}: keep the file as what it is.${uncertain || ''}`)
               }
             }}
           >
@@ -146,10 +162,10 @@ export function Erasure() {
           kind="danger"
           word="erase"
           close={() => setLooked(null)}
-          run={async () => {
+          run={async (isHere) => {
             const begun = await call(looked, false)
-            setLooked(null)
             if (!begun) return
+            if (after !== null && isHere()) setParams({ [PAGE]: null }, { replace: true }) // where it is shown
             setWho((now) => (JSON.stringify(now) === JSON.stringify(looked.who) ? nobody : now))
             asked.again()
             const how = begun.wasThereBefore ? 'It was asked for before and goes on already: one receipt for both' : 'It is being erased'
@@ -159,10 +175,12 @@ export function Erasure() {
           <Outcome looked={looked} />
         </Confirm>
       )}
+      <ErrorNotice error={asked.error} again={asked.again} />
       {rows.length > 0 && (
         <Table<Row>
           label="Erasures"
           asCards
+          isStale={asked.isStale}
           rows={rows}
           columns={[
             { name: 'Asked for', cell: (row) => <Time at={row.requestedAt} exact /> },
@@ -192,16 +210,30 @@ export function Erasure() {
           ]}
         />
       )}
+      <Pager page={{ rows, pageInfo: found?.pageInfo ?? null }} by={PAGE} label="Pages of erasures" />
     </Section>
   )
 }
 
 /** Who it is, and what would go. */
-function Outcome({ looked: { who, suppress, found } }: { looked: Looked }) {
+function Outcome({ looked: { input, suppress, found } }: { looked: Looked }) {
   return (
     <>
       <p>
-        Whoever fits {givenOf(who).map(([name, value]) => `${labels[name]} ${value.trim().split(/\s+/).join(', ')}`).join(', or ')}.{' '}
+        Whoever fits{' '}
+        {Object.entries(input).map(([name, value], index) => (
+          <Fragment key={name}>
+            {index > 0 && ', or '}
+            {labels[name]}{' '}
+            {[value].flat().map((one, place) => (
+              <Fragment key={place}>
+                {place > 0 && ', '}
+                <code>{one}</code>
+              </Fragment>
+            ))}
+          </Fragment>
+        ))}
+        .{' '}
         {suppress ? 'They are left alone from now on: later events of theirs go to no platform.' : 'Later events of theirs are taken as anybody’s.'}
       </p>
       <p>

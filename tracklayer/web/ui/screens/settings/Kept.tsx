@@ -96,10 +96,7 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
           kind="danger"
           {...(preview?.events === 0 ? {} : { word: String(daysOf(days)) })}
           close={() => setQuestion(null)}
-          run={async () => {
-            await save({ retentionDays: days })
-            setQuestion(null)
-          }}
+          run={() => save({ retentionDays: days })}
         >
           {moved}
           <WhatGoes preview={preview} />
@@ -118,7 +115,6 @@ export function Kept({ merchant, saved }: { merchant: Merchant; saved: () => voi
           close={() => setQuestion(null)}
           run={async () => {
             await update({ hashUserData: question === 'hash' })
-            setQuestion(null)
           }}
         >
           <p>

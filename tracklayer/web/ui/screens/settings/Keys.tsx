@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
+import { makeSecret, MAKING } from '../../lib/unsaved'
 import { Action } from '../../parts/Action'
 import { Confirm } from '../../parts/Confirm'
 import { Dialog } from '../../parts/Dialog'
@@ -13,7 +14,6 @@ import { Table } from '../../parts/Table'
 import { Time } from '../../parts/Time'
 import { troubleOf, Troubles, type Trouble } from '../../parts/Troubles'
 import type { Key } from './merchant'
-import { ASKS, Once } from './Once'
 import { CreateApiKey, RevokeApiKey } from './settings.gql'
 import { TextField } from './TextField'
 
@@ -25,9 +25,10 @@ const scopes: [Scope, string][] = [
   ['ADMIN', 'Everything, changes of settings and keys too.'],
 ]
 
+const SECRET = { title: 'Your new key', help: 'Send it as Authorization: Bearer …, or sign in with it.' }
+
 export function Keys({ keys, changed }: { keys: Key[]; changed: () => void }) {
   const [isNew, setNew] = useState(false)
-  const [fresh, setFresh] = useState<string | null>(null)
   const [doomed, setDoomed] = useState<Key | null>(null)
   const [showsRevoked, setShowsRevoked] = useState(false)
   const revoked = keys.filter((key) => key.revokedAt !== null)
@@ -84,24 +85,7 @@ export function Keys({ keys, changed }: { keys: Key[]; changed: () => void }) {
           </button>
         </p>
       )}
-      {isNew && (
-        <NewKey
-          close={() => setNew(false)}
-          made={(key) => {
-            setNew(false)
-            setFresh(key)
-            changed()
-          }}
-        />
-      )}
-      {fresh !== null && (
-        <Once
-          title="Your new key"
-          secret={fresh}
-          help="Send it as Authorization: Bearer …, or sign in with it."
-          close={() => setFresh(null)}
-        />
-      )}
+      {isNew && <NewKey close={() => setNew(false)} changed={changed} />}
       {doomed && (
         <Confirm
           title={`Revoke “${doomed.name}”?`}
@@ -113,7 +97,6 @@ export function Keys({ keys, changed }: { keys: Key[]; changed: () => void }) {
             const { revokeApiKey } = await ask(RevokeApiKey, { id: doomed.id })
             const [wrong] = revokeApiKey.userErrors
             say(wrong?.message ?? `“${doomed.name}” is worth nothing from now on.`, { isBad: wrong !== undefined })
-            setDoomed(null)
             changed()
           }}
         >
@@ -137,14 +120,27 @@ export function Keys({ keys, changed }: { keys: Key[]; changed: () => void }) {
   )
 }
 
-function NewKey({ close, made }: { close: () => void; made: (key: string) => void }) {
+function NewKey({ close, changed }: { close: () => void; changed: () => void }) {
   const [name, setName] = useState('')
   const [chosen, setChosen] = useState<Scope[]>(['INGEST'])
   const [troubles, setTroubles] = useState<Trouble[]>([])
   const flip = (scope: Scope) =>
     setChosen(chosen.includes(scope) ? chosen.filter((one) => one !== scope) : [...chosen, scope])
+  const create = async () => {
+    const input = { name, scopes: chosen }
+    const { createApiKey } = await makeSecret(SECRET, () => ask(CreateApiKey, { input }), (made) => made.createApiKey.key)
+    setTroubles(createApiKey.userErrors)
+    if (!createApiKey.key) return false
+    changed()
+    return true
+  }
   return (
-    <Dialog title="Create a key" close={close} isUnsaved={name.trim() !== ''}>
+    <Dialog
+      title="Create a key"
+      close={close}
+      isUnsaved={name.trim() !== ''}
+      deed={{ verb: 'Create', run: create, disabled: !name.trim() || chosen.length === 0, asks: MAKING }}
+    >
       <form onSubmit={(event) => event.preventDefault()}>
         <Troubles troubles={troubles} shown={['name']} />
         <TextField
@@ -164,24 +160,6 @@ function NewKey({ close, made }: { close: () => void; made: (key: string) => voi
             </label>
           ))}
         </fieldset>
-        <div class="actions dialog-foot">
-          <Action
-            scope="ADMIN"
-            kind="main"
-            disabled={!name.trim() || chosen.length === 0}
-            asks={ASKS}
-            run={async () => {
-              const { createApiKey } = await ask(CreateApiKey, { input: { name, scopes: chosen } })
-              setTroubles(createApiKey.userErrors)
-              if (createApiKey.key) made(createApiKey.key)
-            }}
-          >
-            Create
-          </Action>
-          <button type="button" onClick={close}>
-            Cancel
-          </button>
-        </div>
       </form>
     </Dialog>
   )

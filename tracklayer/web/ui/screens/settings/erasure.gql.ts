@@ -31,10 +31,12 @@ export type ErasureState =
 
 export type ErasedFragment = { id: string, state: ErasureState, failingSince: string | null, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null };
 
-export type ErasuresQueryVariables = Exact<{ [key: string]: never; }>;
+export type ErasuresQueryVariables = Exact<{
+  after?: string | null | undefined;
+}>;
 
 
-export type ErasuresQuery = { merchant: { id: string, erasures: { nodes: Array<{ id: string, state: ErasureState, failingSince: string | null, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null }> } } };
+export type ErasuresQuery = { merchant: { id: string, erasures: { nodes: Array<{ id: string, state: ErasureState, failingSince: string | null, eventsErased: number, deliveriesErased: number, identitiesErased: number, eventsScanned: number, requestedAt: string, finishedAt: string | null, suppressed: boolean, receipt: string | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } } };
 
 export type ErasePersonMutationVariables = Exact<{
   input: ErasePersonInput;
@@ -57,9 +59,9 @@ export type ExportPersonMutationVariables = Exact<{
 }>;
 
 
-export type ExportPersonMutation = { exportPerson: { events: number, browsers: number, complete: boolean, json: string | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
+export type ExportPersonMutation = { exportPerson: { events: number, browsers: number, eventsUncertain: number, complete: boolean, json: string | null, userErrors: Array<{ field: Array<string> | null, code: string, message: string }> } };
 
-export const Erasures = "query Erasures{merchant{id erasures(first:10){nodes{...Erased}}}}fragment Erased on Erasure{id state failingSince eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasuresQuery, ErasuresQueryVariables>
+export const Erasures = "query Erasures($after:String){merchant{id erasures(first:10 after:$after){nodes{...Erased}pageInfo{hasNextPage endCursor}}}}fragment Erased on Erasure{id state failingSince eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasuresQuery, ErasuresQueryVariables>
 export const ErasePerson = "mutation ErasePerson($input:ErasePersonInput!$suppress:Boolean!$dryRun:Boolean!){erasePerson(input:$input suppress:$suppress dryRun:$dryRun){eventsErased deliveriesErased identitiesErased sharedIdentities eventsUncertain uncertainEventIds differentEmails differentPhones differentExternalIds complete wasThereBefore erasure{...Erased}userErrors{field code message}}}fragment Erased on Erasure{id state failingSince eventsErased deliveriesErased identitiesErased eventsScanned requestedAt finishedAt suppressed receipt}" as Operation<ErasePersonMutation, ErasePersonMutationVariables>
 export const UnsuppressPerson = "mutation UnsuppressPerson($input:ErasePersonInput!){unsuppressPerson(input:$input){lifted userErrors{field code message}}}" as Operation<UnsuppressPersonMutation, UnsuppressPersonMutationVariables>
-export const ExportPerson = "mutation ExportPerson($input:ErasePersonInput!){exportPerson(input:$input){events browsers complete json userErrors{field code message}}}" as Operation<ExportPersonMutation, ExportPersonMutationVariables>
+export const ExportPerson = "mutation ExportPerson($input:ErasePersonInput!){exportPerson(input:$input){events browsers eventsUncertain complete json userErrors{field code message}}}" as Operation<ExportPersonMutation, ExportPersonMutationVariables>

@@ -1,1 +1,0 @@
-import{b as n}from"./part-UL5PRYHV.js";import{ba as t,ha as e}from"./part-S3RPTQLU.js";function i({text:o,label:r}){return e("div",{class:"code",children:[e("pre",{tabIndex:0,"aria-label":r,children:e("code",{children:o})}),e(n,{text:o})]})}function d({value:o,label:r}){return e(i,{text:t(o),label:r})}export{i as a,d as b};
