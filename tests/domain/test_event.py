@@ -37,6 +37,7 @@ from tracklayer.domain.json_text import read_json
 from tracklayer.domain.normalise import Matchable, sha256_hex
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.read_event import ReadEvent, read_event, readable_event_id
+from tracklayer.domain.shown import COOKIES, PARAMETERS
 from tracklayer.domain.values import read_decimal, read_instant, write_instant
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -805,6 +806,52 @@ def test_an_unknown_field_of_a_basket_line_is_named_with_its_number() -> None:
         "UNKNOWN_FIELD",
         "custom_data.contents.1.quantiti is not a field of custom_data.contents.1, did you mean quantity?",
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        *[({key: "A"}, ", did you mean id?") for key in ("sku", "SKU", "ID", "Id", "item_id", "itemId", "product_id")],
+        *[({key: "A"}, ", did you mean id?") for key in ("variant_id", "productId", "contentId", "article_number")],
+        ({"code": "A"}, "; its id is missing, which says what was bought."),
+        ({"id": "A", "sku": "B"}, ": take it out."),
+        ({"id": "A", "colour": "red"}, ": take it out."),
+        ({"id": "A", "variant_id": "B"}, ", did you mean variant?"),
+        *[
+            ({"id": "A", key: 5}, ", did you mean item_price?")
+            for key in ("price", "unit_price", "itemPrice", "Item_Price")
+        ],
+        ({"id": "A", "qty": 5}, ", did you mean quantity?"),
+        ({"id": "A", "name": "Mug"}, ", did you mean title?"),
+    ],
+)
+def test_what_is_said_of_a_field_of_a_line_does_not_empty_the_basket(line: dict[str, Any], hint: str) -> None:
+    (problem,) = problems_of(draft_with("custom_data.contents", [line]))
+    (key,) = [key for key in line if key != "id"]
+    where = "custom_data.contents.0"
+    assert (problem.code, problem.field[-1]) == ("UNKNOWN_FIELD", key)
+    assert problem.message == f"{where}.{key} is not a field of {where}{hint}"
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ({"timestamp": 1, "occurred_at": None}, "occurred_at"),
+        ({"EVENT_ID": "1", "event_id": None}, "event_id"),
+        ({"name": "Purchase", "event_name": None}, "event_name"),
+        ({"custom_data": {"items": []}}, "contents"),
+        ({"custom_data": {"total": 5}}, "value"),
+    ],
+)
+def test_a_field_by_another_word_is_named_by_its_own(given: dict[str, Any], near: str) -> None:
+    whole = {name: value for name, value in draft(**given).items() if value is not None}
+    (problem,) = [one for one in problems_of(whole) if one.code == "UNKNOWN_FIELD"]
+    assert problem.message.endswith(f", did you mean {near}?")
+
+
+def test_a_field_that_is_there_is_not_what_another_word_stands_for() -> None:
+    (problem,) = problems_of(draft(timestamp=1))
+    assert problem.message == "timestamp is not a field of an event; custom_data.properties takes fields of your own."
 
 
 @pytest.mark.parametrize(
@@ -2153,6 +2200,30 @@ def test_an_address_on_the_internet_is_not(address: str) -> None:
         ("sc_click_id", "ScCid=abc-1", "abc-1"),
         ("ttp", "_ttp=abc-1; _ga=GA1.1.5.6", "abc-1"),
         ("rdt_uuid", "_rdt_uuid=1.550e8400-e29b-41d4-a716-446655440000", "1.550e8400-e29b-41d4-a716-446655440000"),
+        ("rdt_cid", "_rdt_cid=5551234567890", "5551234567890"),
+        ("epik", "_epik=dj0yJnU9", "dj0yJnU9"),
+        ("sc_click_id", "_scclid=abc-1", "abc-1"),
+        ("sc_click_id", "_sccid=abc-1", "abc-1"),
+        ("sc_click_id", "ScCid: abc-1", "abc-1"),
+        ("sc_cookie1", "sc_cookie1=abc-1", "abc-1"),
+        ("li_fat_id", "_li_fat_id=abc-1", "abc-1"),
+        ("ttclid", "ttclid:E.C.P.abc", "E.C.P.abc"),
+        ("twclid", "_twclid=23abc", "23abc"),
+        ("twclid", '{"pv":1,"twclid":"23abc"}', "23abc"),
+        ("twclid", "_twclid=%7B%22pv%22%3A1%2C%22twclid%22%3A%2223abc%22%7D", "23abc"),
+        ("gclid", "_gcl_aw=GCL.1794000000.Cj0_x", "Cj0_x"),
+        ("wbraid", "_gcl_gb=GCL.1794000000.Cj0_x", "Cj0_x"),
+        ("gbraid", "_gcl_ag=2.1.kCj0_x$i1794000000", "Cj0_x"),
+        ("gclid", "https://shop.example.com/?utm_source=google&gclid=Cj0_x#top", "Cj0_x"),
+        ("gclid", "https%3A%2F%2Fshop.example.com%2F%3Fgclid%3DCj0_x%26a%3D1", "Cj0_x"),
+        ("gclid", "gclid%3DCj0_x", "Cj0_x"),
+        ("msclkid", "_uetmsclkid=_uet0123456789abcdef0123456789abcdef", "_uet0123456789abcdef0123456789abcdef"),
+        ("fbp", "_fbp=fb.1.1794000000000.1116446470", "fb.1.1794000000000.1116446470"),
+        ("fbp", "_ga=GA1.1.5.6; _fbp=fb.1.1794000000000.1116446470; a=b", "fb.1.1794000000000.1116446470"),
+        ("fbp", '"fb.1.1794000000000.1116446470"', "fb.1.1794000000000.1116446470"),
+        ("fbc", "_fbc=fb.1.1794000000000.IwAR2", "fb.1.1794000000000.IwAR2"),
+        ("fbc", "'fb.1.1794000000000.IwAR2'", "fb.1.1794000000000.IwAR2"),
+        ("browser_id", "_tlb=0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
     ],
 )
 def test_a_click_id_is_read_without_what_was_copied_with_it_and_that_is_told(name: str, text: str, read: str) -> None:
@@ -2165,18 +2236,47 @@ def test_a_click_id_is_read_without_what_was_copied_with_it_and_that_is_told(nam
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("fbclid", "IwAR0"), ("gclid", "Cj0KCQ="), ("epik", "dj0yJnU9="), ("li_fat_id", "gclid=x")]
+    ("name", "text"),
+    [
+        *(("fbclid", "IwAR0"), ("gclid", "Cj0KCQ="), ("epik", "dj0yJnU9="), ("li_fat_id", "gclid=x")),
+        *(("ttclid", "abc:def"), ("epik", "a%2Fb"), ("twclid", "xgclid=1"), ("rdt_cid", "cid=1"), ("gbraid", "2.1.k")),
+    ],
 )
 def test_nothing_else_is_taken_off_a_click_id(name: str, text: str) -> None:
     found = taken(draft(user_data={name: text}))
     assert (getattr(found.event.user_data, name), found.warnings) == (text, ())
 
 
-@pytest.mark.parametrize("text", ["gclid=", "gclid=null", "?gclid={gclid}&x=1", "''"])
+@pytest.mark.parametrize(
+    "text", ["gclid=", "gclid=null", "?gclid={gclid}&x=1", "''", "_gcl_aw=", "GCL.1794000000.null"]
+)
 def test_the_name_of_a_click_id_alone_stands_for_none(text: str) -> None:
     found = taken(draft(user_data={"gclid": text}))
     assert found.event.user_data.gclid is None
     assert [one.code for one in found.warnings] == ["IDENTIFIER_PLACEHOLDER"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("wbraid", "GCL.1794000000.Cj0_x"), ("gbraid", "2.1.kCj0_x$i1794000000"), ("gclid", "2.1.kCj0_x$i1794000000$u5")],
+)
+def test_a_click_id_is_read_out_of_the_cookie_of_googles_tag(name: str, text: str) -> None:
+    found = taken(draft(user_data={name: text}))
+    assert (getattr(found.event.user_data, name), found.warnings) == ("Cj0_x", ())
+
+
+@pytest.mark.parametrize("name", ["gclid", "ttclid", "epik", "twclid", "li_fat_id"])
+def test_an_address_without_a_click_id_is_none(name: str) -> None:
+    found = taken(draft(user_data={name: "https://shop.example.com/?utm_source=x"}))
+    assert found.unusable == (("user_data", name),)
+
+
+def test_every_name_that_the_collector_knows_comes_off() -> None:
+    read_elsewhere = {"ga_client_id"}  # see ``google_tag``
+    names = {(form.kind, name) for known in (PARAMETERS, COOKIES) for name, form in known.items()}
+    for kind, name in names:
+        if kind not in read_elsewhere:
+            assert identifiers.without_name(kind, f"{name}=abc") == "abc", name
 
 
 @pytest.mark.parametrize("text", ["_ga_ABC=GS1.1.1795182000.5", "0.0", "555.666.", "my-GA1.1.5.6", "a:b"])
@@ -2205,3 +2305,98 @@ def test_what_is_not_available_is_no_name(name: str, text: str) -> None:
     found = taken(draft(user_data={name: text}))
     assert getattr(found.event.user_data, name) is None
     assert [one.code for one in found.warnings] == ["IDENTIFIER_PLACEHOLDER"]
+
+
+_QUERY = ("order=1", "gclid=EAIa", "first_name=Jane", "last_name=Doe", "order_id=4111111111111111", "note=O'Brien")
+
+
+@pytest.mark.parametrize(
+    "ampersand", ["&amp;", "&#038;", "&#38;", "&#x26;", "&#X26;", "&amp;amp;", "&amp;#038;"], ids=lambda text: text
+)
+def test_an_address_that_was_escaped_for_html_is_read_as_the_one_it_is(ampersand: str) -> None:
+    plain = f"https://shop.example.com/ok?{'&'.join(_QUERY)}"
+    escaped = f"https://shop.example.com/ok?{ampersand.join(_QUERY)}"
+    found = taken(draft(event_source_url=escaped))
+    assert found.event.event_source_url == plain
+    assert (found.event, found.warnings[1:]) == taken(draft(event_source_url=plain))[:2]
+    assert (found.unusable, found.gone) == ((), ())
+    assert [found.warnings[0].code, found.warnings[0].message] == [
+        "IDENTIFIER_MALFORMED",
+        "event_source_url holds escapes of HTML, such as &amp; for &. It is read without them.",
+    ]
+
+
+def test_what_else_html_escapes_is_read_too() -> None:
+    escaped = "https://shop.example.com/ok?q=O&#039;Brien&amp;w=&quot;x&quot;&amp;gclid=EAIa"
+    assert taken(draft(event_source_url=escaped)).event.event_source_url == (
+        'https://shop.example.com/ok?q=O\'Brien&w="x"&gclid=EAIa'
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "a=1&amp=2",
+        "a=1&copy=2&lt=3",
+        "q=AT%26amp%3BT",
+        "a=1;b=2",
+        "a=1&#038",
+        "a=1&#top",
+        "a=1&amplitude=3;4",
+        "q=&quot;",
+    ],
+)
+def test_an_address_that_is_right_as_it_is_stays(query: str) -> None:
+    url = f"https://shop.example.com/ok?{query}"
+    found = taken(draft(event_source_url=url))
+    assert (found.event.event_source_url, found.warnings) == (url, ())
+
+
+@pytest.mark.parametrize("ampersand", ["&amp;", "&#038;"])
+@pytest.mark.parametrize("parameter", ["cvv=123", "note=4111111111111111", "q=4111+1111+1111+1111"])
+def test_an_escape_of_html_hides_no_card(ampersand: str, parameter: str) -> None:
+    for url in (f"?a=1{ampersand}{parameter}", f"?{parameter}{ampersand}a=1"):
+        assert refused(draft(event_source_url=f"https://shop.example.com/ok{url}")) == [
+            ("CARD_DATA", "event_source_url")
+        ]
+
+
+def test_an_escape_of_html_hides_no_address_elsewhere() -> None:
+    url = "https://shop.example.com/ok?a=1&amp;b=2&#039;&amp;c=3"
+    found = taken(draft(event_source_url=url, custom_data={"content_name": "jane%40example.com"}))
+    assert [(one.code, one.field[-1]) for one in found.warnings] == [
+        ("IDENTIFIER_MALFORMED", "event_source_url"),
+        ("PERSONAL_DATA", "content_name"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "read"),
+    [
+        ("last_name", "O&#039;Brien", "O'Brien"),
+        ("last_name", "O&#8217;Brien", "O\u2019Brien"),
+        ("first_name", "J&uuml;rgen", "Jürgen"),
+        ("city", "K&amp;ouml;ln", "Köln"),
+        ("street", "1 Main St &amp; 5th", "1 Main St & 5th"),
+        ("company_name", "Bang &amp; Olufsen", "Bang & Olufsen"),
+    ],
+)
+def test_words_of_a_person_that_were_escaped_for_html_are_read_as_they_are(name: str, text: str, read: str) -> None:
+    found = taken(draft(user_data={name: text}))
+    assert getattr(found.event.user_data, name) == read
+    assert [one.message for one in found.warnings] == [
+        f"user_data.{name} holds escapes of HTML, such as &amp; for &. It is read without them."
+    ]
+
+
+def test_an_email_that_was_escaped_for_html_is_the_one_it_is() -> None:
+    found = taken(draft(user_data={"email": "o&#039;brien@example.com"}))
+    assert found.event.user_data.email == Matchable.read("o'brien@example.com")
+
+
+@pytest.mark.parametrize(
+    "text", ["Bang & Olufsen", "A&B; C", "&#52;&#53;", "&#0;&#xD800;&nbsp;", "jane&#64;x", "R&amp"]
+)
+def test_words_that_are_no_escape_of_html_stay(text: str) -> None:
+    found = taken(draft(user_data={"company_name": text}))
+    assert (found.event.user_data.company_name, found.warnings) == (text, ())

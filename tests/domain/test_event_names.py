@@ -10,6 +10,7 @@ from tracklayer.domain.event_names import (
     is_refund,
     is_step,
     may_be_purchase,
+    may_be_refund,
     meant,
     most_wanted,
 )
@@ -150,6 +151,67 @@ def test_purchases_come_before_what_comes_more_often() -> None:
 )
 def test_a_refund_is_one_however_a_shop_writes_it(name: str) -> None:
     assert is_refund(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Refund",
+        "charge.refunded",
+        "store/order/refund/created",
+        "state_enter.order_transaction.state.refunded",
+        "state_enter.order_transaction.state.refunded_partially",
+        "sales_order_creditmemo_save_after",
+        "Credit Memo",
+        "Refunded Order",
+        "order_partially_refunded",
+        "orderpartiallyrefunded",
+        "Partial Refund",
+        "RefundCompleted",
+        "refund.succeeded",
+        "charge.refund.updated",
+        "customer_refunded",
+        "PAYMENT.CAPTURE.REVERSED",
+        "charge.dispute.created",
+        "Chargeback",
+        "Returned Order",
+        "orders/returned",
+        "order_item_returned",
+        "Rückerstattung",
+        "Remboursement",
+        "refund_申請",
+    ],
+)
+def test_what_has_a_word_for_a_refund_may_be_one(name: str) -> None:
+    assert may_be_refund(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Purchase",
+        "Lead",
+        "RefundPolicyViewed",
+        "refund_policy",
+        "refundpolicyviewed",
+        "NonRefundable",
+        "non_refundable_booking",
+        "Refund Page",
+        "refund_button_click",
+        "no_refund",
+        "Prefunded",
+        "RefundProtectionPurchased",
+        "Chargeback Insurance Sold",
+        "ReturningCustomerPurchase",
+        "Returned Customer Purchase",
+        "purchase_by_returned_customer",
+        "returned_visitor",
+        "order_sort_reversed_list",
+        "Gutschein",
+    ],
+)
+def test_what_only_speaks_of_refunds_is_none(name: str) -> None:
+    assert not may_be_refund(name)
 
 
 @pytest.mark.parametrize("name", ["Purchase", "RefundRequested", "Prefund", "NoRefund", "Return"])

@@ -583,3 +583,47 @@ def test_what_only_stands_for_a_value_is_none(platform: str, value: str) -> None
     fields = mapper_for(platform).normalise
 
     assert [field for field in fields if normalise_value(platform, field, value, {}) is not None] == []
+
+
+_OF_OTHERS = [
+    (platform, setting.name, next(iter(setting.example.values())))
+    for platform in PLATFORMS
+    for setting in mapper_for(platform).settings
+    if setting.kind is SettingKind.MAP and setting.others and setting.keys == "Event name"
+]
+
+
+@pytest.mark.parametrize(("platform", "setting", "place"), _OF_OTHERS)
+def test_what_may_be_a_refund_goes_to_no_place_that_was_made_for_all_other_events(
+    platform: str, setting: str, place: Any
+) -> None:
+    mapper = mapper_for(platform)
+
+    def found(name: str, *names: str) -> Mapped | Refused:
+        settings = {**example_settings(mapper), setting: dict.fromkeys(names, place)}
+        return mapper.map_event(read({**PURCHASE, "event_name": name}, settings), settings, NOW)
+
+    refused = found("store/order/refund/created", "*")
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.field) == (DropReason.UNSUPPORTED_EVENT, "event_name")
+    assert refused.message == (
+        f"its name may be a refund's, which * does not take: send Refund, or name it in {setting} where it is none"
+    )
+    assert isinstance(found("refund_policy_read", "*"), Mapped)
+    assert isinstance(found("store/order/refund/created", "*", "store/order/refund/created"), Mapped)
+    certain = found("order_refunded", "*")
+    assert isinstance(certain, Refused)
+    assert "may be a refund" not in certain.message
+
+
+@every_platform
+def test_a_property_of_ones_own_is_sent_or_said_to_be_left_out(platform: str) -> None:
+    mapper = mapper_for(platform)
+    settings = {**example_settings(mapper), "conversion_actions": {"*": "7000000002"}}
+    custom_data = {**PURCHASE["custom_data"], "properties": {"my_own": "zyx987"}}
+    person = {**PURCHASE["user_data"], "ga_client_id": "1234567890.1713877200"}
+    event = read({**PURCHASE, "user_data": person, "custom_data": custom_data}, settings)
+    found = mapper.map_event(event, settings, NOW)
+    assert isinstance(found, Mapped), found
+    is_told = any(not one.ok and one.rule == "properties" for one in found.verdicts)
+    assert is_told == ("zyx987" not in str(found.item))

@@ -631,6 +631,30 @@ def test_what_another_script_adds_to_a_name_is_not_overheard(name: str, sent_as:
     assert MAPPER.copy_memory(name, "website") is None
 
 
+def test_tax_and_shipping_written_as_text_are_sent_as_numbers() -> None:
+    properties = {"tax": "3.80", "shipping": "5", "tier": "5", "affiliation": "shop"}
+    given = {"order_id": "1", "value": 20, "currency": "USD", "properties": properties}
+    sent = params(mapped(lead(event_name="Purchase", custom_data=given)))
+    assert [sent[key] for key in properties] == [3.8, 5, "5", "shop"]
+    given["properties"] = {"tax": "none"}
+    assert params(mapped(lead(event_name="Purchase", custom_data=given)))["tax"] == "none"
+
+
+def test_a_user_id_is_sent_without_blanks_around_it() -> None:
+    event = lead()
+    event["user_data"] = {**event["user_data"], "external_id": " customer 881 "}
+    assert mapped(event).item["user_id"] == "customer 881"
+
+
+def test_what_may_be_a_refund_adds_no_value() -> None:
+    given = {"order_id": "1", "value": 25, "currency": "USD"}
+    result = mapped(lead(event_name="store/order/refund/created", custom_data=given))
+    assert result.item["events"][0]["name"] == "store_order_refund_created"
+    assert "value" not in params(result)
+    assert ("value", "custom_data.value") in left_out(result)
+    assert params(mapped(lead(event_name="refund_policy_read", custom_data=given)))["value"] == 25
+
+
 def test_the_value_of_a_refund_is_sent_without_its_minus() -> None:
     result = mapped(lead(event_name="Refund", custom_data={"order_id": "1", "value": "-20.00", "currency": "USD"}))
     assert params(result)["value"] == 20

@@ -603,7 +603,7 @@ def test_page_type_and_total_follow_the_event(name: str, page_type: str | None, 
                 "ecommCategory": "caps",
                 "pageType": "home",
             },
-            [],
+            ["custom_data.properties"],
             id="details of the goal",
         ),
         pytest.param(

@@ -126,16 +126,17 @@ CLICKS = {
 @pytest.mark.parametrize("platform", [key for key in PLATFORMS if key != "ga4"])  # which takes no click id
 @pytest.mark.parametrize("page", [None, "https://shop.example.com/start"])
 @pytest.mark.parametrize("start", ["/collections/tees?", "myapp://buy?", "https://shop.example.com/a?"])
+@pytest.mark.parametrize("between", ["&", "&amp;", "&#038;"])
 def test_every_platform_finds_its_click_whatever_stands_for_the_page(
-    platform: str, page: str | None, start: str
+    platform: str, page: str | None, start: str, between: str
 ) -> None:
     mapper = mapper_for(platform)
     settings = {**example_settings(mapper), "conversion_actions": {"*": "7000000001"}}
     if page:
         settings["default_page_url"] = page
-    query = "&".join(f"{name}={value}" for name, value in CLICKS.items())
+    query = between.join(f"{name}={value}" for name, value in CLICKS.items())
     custom_data = {"value": 5, "currency": "EUR", "order_id": "1"}
-    given = event(event_source_url=f"{start}email=x@example.com&{query}", custom_data=custom_data)
+    given = event(event_source_url=f"{start}email=x@example.com{between}{query}", custom_data=custom_data)
     found = map_event(mapper, given, settings, NOW)
     assert isinstance(found, Mapped), found
     shown = str(found.item)
@@ -144,6 +145,23 @@ def test_every_platform_finds_its_click_whatever_stands_for_the_page(
     sent = [value for value in CLICKS.values() if value in shown.replace(start, "")]
     assert sent, shown
     assert "x@example.com" not in shown
+
+
+@pytest.mark.parametrize("platform", ["meta", "ga4", "tiktok", "microsoft_ads"])
+def test_a_referrer_that_was_escaped_for_html_goes_out_as_the_address_it_is(platform: str) -> None:
+    mapper = mapper_for(platform)
+    person = {"email": "jane@example.com", "ga_client_id": "123.456", "fbclid": "IwAR0"}
+    referrer = "https://blog.example.com/?a=1&amp;email=x@example.com&#038;b=2"
+    given = event(
+        event_source_url="https://shop.example.com/ok",
+        user_data=person,
+        custom_data={"value": 5, "currency": "EUR", "order_id": "1", "properties": {"referrer_url": referrer}},
+    )
+    found = map_event(mapper, given, example_settings(mapper), NOW)
+    assert isinstance(found, Mapped), found
+    shown = str(found.item)
+    assert "https://blog.example.com/?a=1&" in shown
+    assert ("&amp;" in shown, "&#" in shown, "x@example.com" in shown) == (False, False, False)
 
 
 def test_the_default_page_leaves_the_click_of_the_address_to_the_mapper() -> None:

@@ -94,6 +94,7 @@ async def test_a_value_of_the_wrong_type_is_named_and_never_quoted(api: Api, cap
     [
         pytest.param({"userData": {"emial": "x"}}, "email", id="of user_data"),
         pytest.param({"evenName": "Purchase"}, "eventName", id="of the event"),
+        pytest.param({"customData": {"contents": [{"sku": "A"}]}}, "id", id="of a line"),
     ],
 )
 async def test_an_unknown_field_is_answered_with_the_nearest_one(api: Api, event: dict[str, Any], near: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -65,18 +65,50 @@ def read_identifier(name: str, value: str) -> str | None:
     return None if text is None or (name in PERSON_WITHOUT_CONTACT and holds_contact(text)) else text
 
 
+# As shops, tags and platforms call what the data model has another word for; of several the first that an object has.
+_OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys("sku productid productsku itemid itemsku contentid articlenumber".split(), ("id",)),
+    "variantid": ("id", "variant"),
+    **dict.fromkeys("price unitprice productprice".split(), ("item_price",)),
+    "amount": ("item_price", "value"),
+    "qty": ("quantity",),
+    "name": ("title", "event_name"),
+    **dict.fromkeys("total revenue".split(), ("value",)),
+    "transactionid": ("order_id",),
+    **dict.fromkeys("items products lineitems".split(), ("contents",)),
+    **dict.fromkeys("time timestamp eventtime".split(), ("occurred_at",)),
+}
+
+
+def _form(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
 @lru_cache(maxsize=1024)  # the same slip in every event of a shop
 def _nearest(key: str, names: tuple[str, ...]) -> str | None:
-    return next(iter(difflib.get_close_matches(key, names, n=1, cutoff=0.6)), None)
+    forms = {_form(name): name for name in names}
+    return next((forms[form] for form in difflib.get_close_matches(_form(key), forms, n=1, cutoff=0.6)), None)
 
 
-def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str]) -> Problem:
-    """What is wrong with a field that is none of ``names``, which those of ``at`` are."""
+def _meant(key: str, names: Sequence[str], given: Container[str]) -> str | None:
+    """The field that a key stands for; None where it is in the object itself."""
+    form = _form(key)
+    if form in _OTHER_WORDS and form not in map(_form, names):
+        words = [_form(word) for word in _OTHER_WORDS[form]]
+        return next((name for name in names if _form(name) in words and name not in given), None)
+    return _nearest(key, tuple(names))
+
+
+def unknown_field(at: tuple[str, ...], key: str, names: Sequence[str], given: Container[str]) -> Problem:
+    """What is wrong with a field that is none of ``names``, which those of ``at`` are. ``given``: all that stand beside it."""
     shown = shown_name(key)
-    near = _nearest(key, tuple(names)) if shown == key else None
+    near = _meant(key, names, given) if shown == key else None
     hint: tuple[Part, ...] = ("; ", Name(("custom_data", "properties")), " takes fields of your own.")
     if near:
         hint = (", did you mean ", Name((near,)), "?")
+    elif at[1:2] == ("contents",):  # among the event's own properties nothing would be left that says what was bought
+        missing = "id" not in given
+        hint = ("; its id is missing, which says what was bought.",) if missing else (": take it out.",)
     what = f"{shown} is not a field of "
     where: tuple[Part, ...] = (Name(at), ".", what, Name(at)) if at else (what, "an event")
     return Problem.said((*at, shown), "UNKNOWN_FIELD", *where, *hint)
@@ -121,6 +153,9 @@ class FieldReader:
         self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
         self.unusable.append(path)
 
+    def mended(self, path: tuple[str, ...], what: str) -> None:
+        self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), f" {what}"))
+
     def left(self, path: tuple[str, ...], what: str) -> None:
         rest = f" {what}. The event is taken without it."
         self.gone.append(path)
@@ -158,7 +193,7 @@ class FieldReader:
     def known(self, at: tuple[str, ...], given: Mapping[str, Any], names: Sequence[str]) -> None:
         unknown = (key for key in given if key not in names)
         if len(self.problems) < MAX_PROBLEMS:
-            self.problems += [unknown_field(at, str(key), names) for key in islice(unknown, MAX_UNKNOWN)]
+            self.problems += [unknown_field(at, str(key), names, given) for key in islice(unknown, MAX_UNKNOWN)]
 
     def mapping(
         self, at: tuple[str, ...], given: Mapping[str, Any], name: str, *, required: bool = False
@@ -254,11 +289,19 @@ class FieldReader:
         if text is None or is_blank(text):
             return None
         if name == "external_id" and not text.isascii() and (seen := without_invisible(text)) != text:
-            rest = " holds characters that nobody sees. It is read without them."
-            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
+            self.mended(path, "holds characters that nobody sees. It is read without them.")
             text = seen
         if len(text) > identifiers.MAX_IDENTIFIER:
             self.too_long(path, identifiers.MAX_IDENTIFIER)
+            return None
+        if (plain := identifiers.unescaped_words(name, text)) != text:
+            self.mended(path, "holds escapes of HTML, such as &amp; for &. It is read without them.")
+            text = plain
+        if (alone := identifiers.without_name(name, text)) is not None:
+            text = alone
+        text = identifiers.out_of_cookie(name, text) or text
+        if not text:
+            self.absent(path)
             return None
         if len(text) >= 64 and (digest := normalise.digest_in(text)) is not None:
             if digest in normalise.digests_of_nothing():
@@ -278,15 +321,8 @@ class FieldReader:
             rest = " is written as tables write a number: it is read as the digits before the point. Send it as it is written in an address."
             self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
             return digits
-        if (alone := identifiers.without_name(name, text)) is not None:
-            if not alone or identifiers.stands_for_none(name, alone):
-                self.absent(path)
-                return None
-            rest = " was copied with its name or quotation marks. It is read without them."
-            self.warnings.append(Problem.said(path, "IDENTIFIER_MALFORMED", Name(path), rest))
-            text = alone
-        if name == "gclid" and (cookie := _GCLID_COOKIE.fullmatch(text.strip())):
-            return cookie[1]
+        if alone is not None:
+            self.mended(path, "was copied with its name or quotation marks. It is read without them.")
         wanted = identifiers.FORMATS.get(name)
         if wanted is not None and not wanted.is_right(text):
             if name == "client_ip" and identifiers.is_ip(text):
@@ -584,7 +620,6 @@ _CONTACT_IN = {
 }
 _CONTACT_AS_ID = " The event is taken, and platforms get it as SHA-256 only, or not at all."
 _LONGEST = 10**MAX_EVENT_ID  # of numbers that are read as ids
-_GCLID_COOKIE = re.compile(r"(?:1\.[0-9]\.k?)?GCL\.[0-9]{10}\.([!-~]+)")  # _gcl_aw, as gtag writes it
 
 
 def digits_of(value: Any) -> str | None:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 from tracklayer.domain.text import without_invisible
 
@@ -60,6 +61,37 @@ def is_refund(name: str, own: Container[str] = ()) -> bool:
 @lru_cache(maxsize=1024)
 def _is_refund(name: str) -> bool:
     return canonical(name) in _REFUNDS
+
+
+# What else may be one, by a word in it, as BigCommerce, Shopware, Magento, Klaviyo, PayPal and people name it.
+_TAKES_BACK = re.compile(
+    r"(?<!p)refund(?!able|ability)|credit_?memo|charge_?back|erstattung|gutschrift|rembourse|reembols|rimbors|terugbetal"
+    r"|(?:charge|payment|capture|transaction|sale)s?_(?:[a-z]+_)?(?:reversed|reversal|disputed?)(?:_|\Z)"
+    r"|(?:order|item|product|good|purchase|parcel)s?_(?:[a-z]+_)?return(?:s|ed)?(?!_(?:customer|visitor|user|buyer))(?:_|\Z)"
+    r"|(?:\A|_)(?:return(?:s|ed)?|reversed|disputed)_(?:order|item|product|good|purchase|parcel|charge|payment)s?(?:_|\Z)"
+)
+# Who only reads about refunds, insures against needing one, or comes back, takes nothing back.
+_ONLY_SPEAKS_OF_IT = re.compile(
+    r"polic(?:y|ies)|guarantee|protect|insurance"
+    r"|(?:\A|_)(?:no|non|not|never|without|page|views?|viewed|clicks?|clicked|button|faq|info|terms|calculator)"
+    r"(?:_|\Z)"
+)
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NO_LETTER = re.compile(r"[\W_]+")
+
+
+@lru_cache(maxsize=1024)
+def may_be_refund(name: str) -> bool:
+    """Whether a shop may mean one by it, or surely does: enough not to count it as a conversion, and to ask the shop."""
+    words = _NO_LETTER.sub("_", _CAPITAL.sub("_", without_invisible(name)).lower())
+    return _TAKES_BACK.search(words) is not None and _ONLY_SPEAKS_OF_IT.search(words) is None
+
+
+def is_refund_among_others(name: str, own: Mapping[str, Any]) -> bool:
+    """Whether it may be a refund that nothing but ``*`` takes, of the names that the merchant has mapped: ``*`` was written for
+    conversions.
+    """
+    return bool(own.get("*")) and not own.get(name) and may_be_refund(name)
 
 
 def is_step(name: str) -> bool:

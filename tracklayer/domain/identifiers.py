@@ -7,13 +7,14 @@ everyone but its owner is checked for spaces alone.
 
 from __future__ import annotations
 
+import html
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.google_tag import client_id, is_everyday_client, is_everyday_session, session_id
@@ -48,11 +49,13 @@ _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
 _HOST_AND_MORE = re.compile(r"((?:(?:https?:)?//)?+[^\s/?#]+)([/?#].*)", re.IGNORECASE | re.DOTALL)
 _BLANK = re.compile(r"\s")
+# As PHP's htmlspecialchars() and WordPress's esc_url() write what an attribute of HTML cannot hold, once or again and again.
+_ESCAPED = re.compile(r"&(?:amp;)*((?:amp|apos|quot|lt|gt|#0*(?:34|38|39|60|62)|#[xX]0*(?:22|26|27|3[cCeE]));)")
 # What may stand for a value, or be the digest of nothing, is looked at closely: ``normalise`` knows them all.
 _NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|--?)[\"']*\Z|[0-9a-f]{64})(?=[A-Za-z0-9.-]))"
-_NO_NAME = r"(?![A-Za-z_]{3,10}[0-9]?=)"  # of a parameter or a cookie: see ``without_name``
-_OPAQUE = re.compile(r"[!-~]{1,2048}")
-_TTCLID = re.compile(r"[!-~]{1,1000}")
+_NO_NAME = r"(?![A-Za-z_]{3,11}+[0-9]?[=:%])"  # of a parameter or a cookie, and no URL: see ``without_name``
+_OPAQUE = re.compile(r"(?!https?:)[!-~]{1,2048}")
+_TTCLID = re.compile(r"(?!https?:)[!-~]{1,1000}")
 _EVERYDAY_OPAQUE = re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[!-~]{{1,2048}}")
 _LEAD_ID = re.compile(r"[!-~]{1,128}")
 _RDT_UUID = re.compile(rf"(\d{{1,30}}\.)?{_UUID}")
@@ -148,7 +151,7 @@ def is_ip(value: str) -> bool:
 
 
 # Texts as people and shops write them: neither a digest nor what only stands for a value.
-_EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan|[Nn]/[Aa])\Z)[^\W_].{0,62}")
+_EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan|[Nn]/[Aa])\Z)[^\W_][^&\n]{0,62}")
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
 # Neither a placeholder nor anything around it, nor a character that nobody sees: see ``normalise.ENDS_OF_NOTHING``.
 _EVERYDAY_ID = re.compile(
@@ -185,10 +188,37 @@ def is_web_url(value: str) -> bool:
         return False
 
 
-def web_url(value: str) -> str | None:
-    """An absolute http or https URL; one without a scheme that begins with a host gets ``https://``, and blanks behind the host
-    are percent-encoded, as browsers have them. None: it is none.
+_ENTITY = re.compile(r"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+
+
+def unescaped_words(name: str, value: str) -> str:
+    """Words of a person, or the address, as they are where they stand in HTML: ``O'Brien`` for ``O&#039;Brien``. Of entities only
+    letters are read, and the signs that have to be escaped there.
     """
+    if "&" not in value or (name not in WORDS and name != "email"):
+        return value
+    return _ENTITY.sub(_unescaped, value)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    sign = html.unescape(f"&{found[1]};")
+    return sign if len(sign) == 1 and (sign.isalpha() or sign in "&'\"<>\u2019") else found[0]
+
+
+def unescaped_url(value: str) -> str:
+    """An address as a browser reads it where it stands in HTML: ``&`` for ``&amp;`` and ``&#038;``. No address that is right as it is
+    changes.
+    """
+    if "&amp;" not in value and "&#" not in value:
+        return value
+    return _ESCAPED.sub(lambda found: html.unescape(f"&{found[1]}"), value)
+
+
+def web_url(value: str) -> str | None:
+    """An absolute http or https URL; one without a scheme that begins with a host gets ``https://``, blanks behind the host
+    are percent-encoded, as browsers have them, and escapes of HTML are read. None: it is none.
+    """
+    value = unescaped_url(value)
     if is_web_url(value):
         return value
     text = bare(value)
@@ -272,6 +302,7 @@ _OPAQUE_ID = Format(
     lambda value: _OPAQUE.fullmatch(value.strip()) is not None,
     "must be given as it was found in the URL or cookie, without spaces",
 )
+_GOOGLE_CLICK = _OPAQUE_ID._replace(is_everyday=re.compile(rf"(?!GCL\.|[12]\.){_EVERYDAY_OPAQUE.pattern}").fullmatch)
 _META = "must look like fb.1.1596403881668.1116446470: the third part is the creation time in milliseconds, 13 digits"
 _EMAIL = "must be an address such as jane@example.com, or its SHA-256 as 64 hexadecimal digits"
 
@@ -302,9 +333,9 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ),
         "ttp": _OPAQUE_ID,
         "ttclid": _format(_TTCLID, f"{_OPAQUE_ID.what}, with 1,000 characters at most"),
-        "gclid": _OPAQUE_ID._replace(is_everyday=re.compile(rf"(?!GCL\.|1\.){_EVERYDAY_OPAQUE.pattern}").fullmatch),
-        "gbraid": _OPAQUE_ID,
-        "wbraid": _OPAQUE_ID,
+        "gclid": _GOOGLE_CLICK,
+        "gbraid": _GOOGLE_CLICK,
+        "wbraid": _GOOGLE_CLICK,
         "lead_id": _format(_LEAD_ID, "must be the id of the lead form's entry, without spaces"),
         "ga_client_id": Format(
             is_everyday_client,
@@ -346,32 +377,59 @@ def usable(name: str, value: str) -> str | None:
     return text if text and is_taken(text) and not stands_for_none(name, text) else None
 
 
-# What stands before an identifier in the URL or among the cookies that it is found in, in lower case.
-_NAMES: Mapping[str, str] = MappingProxyType(
+# What an identifier is called in the URL or among the cookies that it is found in, besides its own name, which may have a _ in
+# front.
+_OTHER_NAMES: Mapping[str, str] = MappingProxyType(
     {
-        **{
-            name: f"{name}="
-            for name in "fbclid ttclid gclid gbraid wbraid epik li_fat_id rdt_cid msclkid twclid".split()
-        },
-        "sc_click_id": "sccid=",
-        "sc_cookie1": "_scid=",
-        "ttp": "_ttp=",
-        "rdt_uuid": "_rdt_uuid=",
+        "browser_id": "_tlb",
+        "gclid": "_gcl_aw",
+        "gbraid": "_gcl_ag",
+        "wbraid": "_gcl_gb",
+        "msclkid": "_uetmsclkid",
+        "sc_click_id": "_?sccid|_scclid",
+        "sc_cookie1": "_scid",
+    }
+)
+_NAMED: Mapping[str, re.Pattern[str]] = MappingProxyType(
+    {
+        name: re.compile(
+            rf"(?:\A|[?&;,{{\s])[\"']?(?:_?{name}|{_OTHER_NAMES.get(name, name)})[\"']?\s*[=:](?!\{{[\"'])\s*[\"']?([^&;#\s\"']*)",
+            re.IGNORECASE,
+        )
+        for name in (
+            "browser_id fbp fbc fbclid ttp ttclid gclid gbraid wbraid epik sc_click_id sc_cookie1 li_fat_id rdt_cid rdt_uuid "
+            "msclkid twclid"
+        ).split()
     }
 )
 
 
 def without_name(name: str, text: str) -> str | None:
-    """A click id, or a platform's cookie, without the name and the quotation marks that were copied along with it; None: there are
-    none.
+    """A click id, or a platform's cookie, without the name and the quotation marks that were copied along with it, and out of the URL,
+    the cookies or the JSON in which it stood; None: there are none.
     """
-    before = _NAMES.get(name)
-    if before is None:
+    named = _NAMED.get(name)
+    if named is None:
         return None
-    found = text.strip(_QUOTES).lstrip("?&")
-    if found[: len(before)].lower() == before:
-        return re.split("[&;]", found[len(before) :], maxsplit=1)[0].strip(_QUOTES)
-    return None if found == text.strip() else found
+    if "=" in text or ":" in text or "%" in text:
+        found = named.search(unquote(text) if "%" in text else text)
+        if found:
+            return found[1]
+    alone = text.strip(_QUOTES).lstrip("?&")
+    return None if alone == text.strip() else alone
+
+
+# As Google's tag writes _gcl_aw and _gcl_gb, and as it writes _gcl_ag.
+_GOOGLE_COOKIE = re.compile(
+    r"(?:1\.[0-9]\.k?)?GCL\.[0-9]{10}\.([!-~]+)|2\.[0-9]\.k([!-#%-~]+)\$i[0-9]{10}(?:\$[!-~]*)?"
+)
+
+
+def out_of_cookie(name: str, text: str) -> str | None:
+    """A click id of Google's out of the cookie that its tag keeps it in; None: it stands in none."""
+    if FORMATS.get(name) is not _GOOGLE_CLICK or not (found := _GOOGLE_COOKIE.fullmatch(text.strip())):
+        return None
+    return found[1] or found[2]
 
 
 _QUOTES = " \t\r\n\"'"

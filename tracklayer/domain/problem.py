@@ -84,7 +84,7 @@ CODES: dict[str, Meaning] = {
     "REQUIRED": Meaning("A field that must be there is missing, empty or null.", "Send it."),
     "UNKNOWN_FIELD": Meaning(
         "There is no such field, or no such setting of this platform.",
-        "Correct its spelling; `customData.properties` takes fields of your own.",
+        "Send the field that its message names. `customData.properties` takes fields of your own, but none of a line of the basket.",
     ),
     "INVALID_TYPE": Meaning(
         "The value is of another kind: text instead of an object, say.", "Send the kind that the message names."

@@ -316,6 +316,10 @@ def _read_url(reader: FieldReader, draft: Mapping[str, Any]) -> str | None:
     if len(url) > MAX_URL:
         reader.too_long(("event_source_url",), MAX_URL)
         return None
+    if (plain := identifiers.unescaped_url(url)) is not url:
+        if plain != url:
+            reader.mended(("event_source_url",), "holds escapes of HTML, such as &amp; for &. It is read without them.")
+        url = plain
     reader.may_hold_card = "=" in url and may_name_card_data(url)
     if not (reader.clean and identifiers.is_everyday_url(url)):
         if normalise.is_placeholder(url):

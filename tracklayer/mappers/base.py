@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -318,6 +318,17 @@ class Verdicts(list[RuleVerdict]):
     def refuse_name(self, message: str) -> Refused:
         """Of an event that the platform, or this destination, has no name for."""
         return self.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+
+    def own_left_out(self, given: Mapping[str, Any], title: str, taken: Container[str] = ()) -> None:
+        """Says that a platform (``title``) gets none of the merchant's own properties but those that it has fields for."""
+        if any(key not in taken and is_given(value) for key, value in given.items()):
+            self.left_out("properties", "custom_data.properties", f"left out: {title} has no place for own properties")
+
+    def refuse_among_others(self, setting: str) -> Refused:
+        """Of what may be a refund, which ``*`` of a setting does not take."""
+        return self.refuse_name(
+            f"its name may be a refund's, which * does not take: send Refund, or name it in {setting} where it is none"
+        )
 
     def page_of(self, event: Event, rule: str = "event_source_url") -> str | None:
         """The address of the event's page; None, which is said, for what is none."""

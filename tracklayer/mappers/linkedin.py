@@ -30,7 +30,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, CustomData, Event
-from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address, usable
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -177,6 +177,7 @@ EXPLANATIONS: Mapping[str, Explanation] = {
     "504": _TEMPORARY,
 }
 _TOKEN_CODES = {65600: "INVALID_ACCESS_TOKEN", 65601: "REVOKED_ACCESS_TOKEN", 65602: "EXPIRED_ACCESS_TOKEN"}
+_PROPERTIES = frozenset({"acxiom_id", "gaid", "lead_urn", "company_name", "job_title"})  # that LinkedIn has fields for
 _FAULT_OF_AN_EVENT = frozenset({400, 404, 413, 422})  # the whole batch is refused and nothing of it stored
 
 _RULE_OK = RuleVerdict("event_name", True, "has a conversion rule", "event_name")
@@ -199,6 +200,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "LinkedIn has no refund: it would be counted as one more conversion"
         return verdicts.refuse_name(message)
     rules = settings.get("conversion_rules") or {}
+    if is_refund_among_others(event.event_name, rules):
+        return verdicts.refuse_among_others("conversion_rules")
     if rule := rules.get(event.event_name):
         verdicts.ok(_RULE_OK)
     elif rule := rules.get("*"):
@@ -222,6 +225,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     value = _conversion_value(event.custom_data, verdicts)
     if value:
         item["conversionValue"] = value
+    verdicts.own_left_out(event.custom_data.properties, "LinkedIn", _PROPERTIES)
     item["eventId"] = event.event_id
     item["user"] = user
     return Mapped(item, tuple(verdicts))

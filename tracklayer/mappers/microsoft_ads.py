@@ -27,7 +27,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, Event
-from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address, usable, web_url
 from tracklayer.domain.personal import without_personal_url
 from tracklayer.domain.values import read_decimal
@@ -87,6 +87,10 @@ _PAGE_TYPES = {
     "Search": "searchresults",
 }
 _PAGE_KINDS = frozenset({"home", "product", "category", "searchresults", "cart", "purchase", "other"})
+_PROPERTIES = frozenset(  # that Microsoft has fields for
+    "uetvid idfa gaid referrer_url page_load_id page_title keywords page_type event_value event_category event_label "
+    "ecomm_category".split()
+)
 _WITH_TOTAL = frozenset({"Purchase", "AddToCart", "InitiateCheckout", "AddPaymentInfo"})
 
 MAX_AGE = timedelta(days=7)
@@ -187,6 +191,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if is_refund(event.event_name, settings.get("event_names") or ()):
         message = "the Conversions API has no refund: it would be counted as one more conversion"
         return verdicts.refuse_name(message)
+    if is_refund_among_others(event.event_name, settings.get("event_names") or {}):
+        return verdicts.refuse_among_others("event_names")
     is_page = event.event_name == "PageView"
     if is_page:
         verdicts.ok(_NAME_PAGE)
@@ -449,6 +455,7 @@ def _custom_data(event: Event, verdicts: Verdicts, *, is_page: bool) -> dict[str
         field = "custom_data.properties.page_type"
         verdicts.left_out("page_type", field, "left out: not one of Microsoft's page types")
         kind = None
+    verdicts.own_left_out(properties, "Microsoft", _PROPERTIES)
     goal_value = read_decimal(properties.get("event_value"))
     if goal_value is None and is_given(properties.get("event_value")):
         verdicts.left_out("event_value", "custom_data.properties.event_value", "left out: not a number")

@@ -16,7 +16,7 @@ from typing import Any
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BearerToken, DropReason, PlatformRequest
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event
-from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import is_uuid, is_web_url, machine_address, usable
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
@@ -178,9 +178,6 @@ _NAME_CUSTOM = RuleVerdict("event_name", True, "unknown to Pinterest: goes out a
 _NAME_SET = RuleVerdict("event_name", True, "named as the setting custom_event_names says", "event_name")
 _IDENTIFIERS_OK = RuleVerdict("identifiers", True, "enough to be matched with a person", "user_data")
 _LATE = RuleVerdict("event_age", True, "more than an hour old: Pinterest reports it as offline", "occurred_at")
-_OWN_LEFT_OUT = RuleVerdict(
-    "properties", False, "left out: Pinterest takes no fields of your own", "custom_data.properties"
-)
 _NO_PLACE = RuleVerdict(
     "limited_data_use", True, "Pinterest also wants the person's state and country", "user_data.state"
 )
@@ -194,6 +191,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("custom_event_names") or ()):
         return verdicts.refuse_name("Pinterest has no refund that would take back a checkout")
+    if is_refund_among_others(event.event_name, settings.get("custom_event_names") or {}):
+        return verdicts.refuse_among_others("custom_event_names")
     name, verdict = _name(event.event_name, settings)
     verdicts.ok(verdict)
     source = _action_source(event)
@@ -395,13 +394,11 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     if (predicted := _money("predicted_ltv", given.predicted_ltv, given.currency, verdicts)) is not None:
         found["predicted_ltv"] = predicted
     if given.properties:
-        own = {key for key, value in given.properties.items() if value is not None and value != ""}
         brand = given.properties.get("content_brand")
-        if isinstance(brand, str) and "content_brand" in own:
+        is_text = isinstance(brand, str)
+        if is_text and brand:
             found["content_brand"] = brand
-            own.remove("content_brand")
-        if own:
-            verdicts.ok(_OWN_LEFT_OUT)
+        verdicts.own_left_out(given.properties, "Pinterest", ("content_brand",) if is_text else ())
     return found
 
 

@@ -26,7 +26,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, CustomData, Device, Event, UserData
-from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import FORMATS, is_uuid, machine_address, usable
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
@@ -203,6 +203,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("custom_event_names") or ()):
         return verdicts.refuse_name("Reddit has no refund: as a custom event it would take nothing off the purchase")
+    if is_refund_among_others(event.event_name, settings.get("custom_event_names") or {}):
+        return verdicts.refuse_among_others("custom_event_names")
     kind = {"tracking_type": EVENT_NAMES.get(event.event_name, "CUSTOM")}
     if kind["tracking_type"] == "CUSTOM":
         name = _custom_name(event.event_name, settings)
@@ -249,6 +251,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if user:
         item["user"] = user
     details = _metadata(event.custom_data, kind["tracking_type"], verdicts)
+    verdicts.own_left_out(event.custom_data.properties, "Reddit")
     item["metadata"] = {"conversion_id": event.event_id, **details}
     return Mapped(item, tuple(verdicts))
 

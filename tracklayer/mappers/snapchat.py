@@ -25,7 +25,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event
-from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import machine_address, usable
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.domain.problem import Problem
@@ -303,10 +303,13 @@ def _taken_as(
             "Snapchat can limit the use of website events only, and this one would be used without limits",
         )
     verdicts.ok(CONSENT_OK)
-    name = _event_name(event.event_name, settings, verdicts)
+    mapping = settings.get("custom_event_map") or {}
+    if is_refund(event.event_name, mapping):
+        return verdicts.refuse_name("Snapchat has no refund")
+    if is_refund_among_others(event.event_name, mapping):
+        return verdicts.refuse_among_others("custom_event_map")
+    name = _event_name(event.event_name, mapping, verdicts)
     if name is None:
-        if is_refund(event.event_name, settings.get("custom_event_map") or ()):
-            return verdicts.refuse_name("Snapchat has no refund")
         return verdicts.refuse_name(
             "no event of Snapchat: map it in custom_event_map to CUSTOM_EVENT_1 to CUSTOM_EVENT_5"
         )
@@ -370,11 +373,8 @@ def read_reply(reply: PlatformReply, count: int) -> Verdict:
     return BatchRejected(refused) if count > 1 else [refused]
 
 
-def _event_name(given: str, settings: Settings, verdicts: Verdicts) -> str | None:
+def _event_name(given: str, mapping: Mapping[str, str], verdicts: Verdicts) -> str | None:
     """The merchant's own entry, then Snap's event, then what the merchant set for every other name."""
-    mapping = settings.get("custom_event_map") or {}
-    if is_refund(given, mapping):
-        return None
     name: str | None = mapping.get(given) if given != "*" else None
     if name is None and given in EVENT_NAMES:
         verdicts.ok(_NAME_OK)
@@ -472,8 +472,7 @@ def _custom_data(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
         field = "custom_data.properties.delivery_category"
         verdicts.left_out("delivery_category", field, "left out: not in_store, curbside or home_delivery")
         handed_over = None
-    if given.properties.keys() - _PROPERTIES:
-        verdicts.left_out("properties", "custom_data.properties", "left out: Snapchat has no place for own properties")
+    verdicts.own_left_out(given.properties, "Snapchat", _PROPERTIES)
     categories = dict.fromkeys(content.category for content in given.contents if content.category)
     return omit_empty(
         {

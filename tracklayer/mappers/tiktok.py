@@ -28,7 +28,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Event, UserData
-from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import machine_address, usable, web_url
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.domain.personal import without_personal_url
@@ -267,6 +267,8 @@ def _taken_as(
     verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name, settings.get("event_names") or ()):
         return verdicts.refuse_name("TikTok has no refund that would take back a sale")
+    if is_refund_among_others(event.event_name, settings.get("event_names") or {}):
+        return verdicts.refuse_among_others("event_names")
     if not settings.get(asset):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,

@@ -35,7 +35,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Event
-from tracklayer.domain.event_names import is_refund
+from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import machine_address, usable
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
@@ -187,6 +187,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "X has no refund: it would be counted as one more conversion"
         return verdicts.refuse_name(message)
     tags = settings.get("event_ids") or {}
+    if is_refund_among_others(event.event_name, tags):
+        return verdicts.refuse_among_others("event_ids")
     if tag := tags.get(event.event_name):
         verdicts.ok(_TAG_OK)
     elif tag := tags.get("*"):
@@ -353,6 +355,7 @@ def _details(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
         message = "prices left out: without a currency X would count US dollars"
         verdicts.left_out("contents", "custom_data.contents", message)
     description = given.properties.get("description")
+    verdicts.own_left_out(given.properties, "X", ("description",))
     return omit_empty(
         {
             "value": _money(given.value) if has_currency else None,

@@ -376,7 +376,7 @@ def _as_far_as_it_goes(cls: type, sent: Any, at: tuple[str, ...], unknown: list[
         field = fields.get(name)
         if field is None:
             if here < MAX_UNKNOWN and len(unknown) < MAX_PROBLEMS:
-                unknown.append(unknown_field(at, str(name), tuple(fields)))
+                unknown.append(unknown_field(at, str(name), tuple(fields), sent))
             here += 1
             continue
         found[field.name] = _value_as_it_goes(field, value, (*at, field.name), unknown)

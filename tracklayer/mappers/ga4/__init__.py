@@ -30,7 +30,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Event
-from tracklayer.domain.event_names import is_made_purchase, is_refund
+from tracklayer.domain.event_names import is_made_purchase, is_refund, may_be_refund
 from tracklayer.domain.google_tag import client_id
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
@@ -128,6 +128,7 @@ _NAME_OF = {
     name: RuleVerdict("event_name", True, f"taken for a {name}: sent as {name}", "event_name")
     for name in ("refund", "purchase")
 }
+_MAYBE_REFUND = "left out: the name may be a refund's, whose value GA4 would add instead: send Refund"
 _NAME_CUSTOM = RuleVerdict("event_name", True, "goes out as a custom event", "event_name")
 _AGE_OK = RuleVerdict("event_age", True, "at most 72 hours old", "occurred_at")
 _CLIENT_OK = RuleVerdict("identifiers", True, "has the client id of the site's tag", "user_data.ga_client_id")
@@ -156,6 +157,9 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.ok(_NAME_CUSTOM)
         if name != event.event_name:
             verdicts.left_out("event_name", "event_name", f"sent as {name}: GA4 takes A to Z, digits and _, 40 at most")
+        if event.custom_data.value is not None and may_be_refund(event.event_name):
+            verdicts.left_out("value", "custom_data.value", _MAYBE_REFUND)
+            event = replace(event, custom_data=replace(event.custom_data, value=None))
     if now - event.occurred_at > MAX_AGE:
         message = "older than the 72 hours that GA4 takes: it would move the event to a wrong time"
         return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)

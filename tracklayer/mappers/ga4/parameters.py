@@ -60,7 +60,9 @@ _TAKES_BACK = RuleVerdict(
 _LINES_TAKE_BACK = RuleVerdict(
     "contents", True, "sent without their minus: GA4 takes the lines of a refund off", "custom_data.contents"
 )
-_TAKEN_BACK = frozenset({"tax", "shipping"})  # properties that GA4 takes off with the value of a refund
+_AMOUNTS = frozenset(
+    {"tax", "shipping"}
+)  # properties that are money: numbers, and taken off with the value of a refund
 _WHOLE_PIECES = RuleVerdict(
     "contents", True, "quantities with a fraction are sent as whole pieces", "custom_data.contents.quantity"
 )
@@ -139,10 +141,12 @@ def params_of(
         if mended != key:
             message = f"sent as {mended}: GA4 takes A to Z, digits and _, {MAX_NAME} at most"
             verdicts.ok(RuleVerdict("properties", True, message, field))
-        if name == "refund" and mended in _TAKEN_BACK and (amount := read_decimal(value)) is not None and amount < 0:
-            value = -amount
-            message = f"sent without its minus: GA4 takes the {mended} of a refund off"
-            verdicts.ok(RuleVerdict("properties", True, message, field))
+        if mended in _AMOUNTS and (amount := read_decimal(value)) is not None:
+            value = amount
+            if name == "refund" and amount < 0:
+                value = -amount
+                message = f"sent without its minus: GA4 takes the {mended} of a refund off"
+                verdicts.ok(RuleVerdict("properties", True, message, field))
         if isinstance(value, str):
             put_text(mended, field, value)
         else:

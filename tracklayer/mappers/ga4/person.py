@@ -93,8 +93,9 @@ def _country(value: str) -> str | None:
 
 
 def _user_id(value: str) -> str | None:
-    """As it is, unless it holds an address or a number: Google forbids personal data here."""
-    return None if holds_email(value) or holds_contact(value) or len(value) > MAX_USER_ID else value
+    """As it is, without blanks around it, unless it holds an address or a number: Google forbids personal data here."""
+    text = value.strip()
+    return None if holds_email(text) or holds_contact(text) or len(text) > MAX_USER_ID else text
 
 
 # Key of an address, field of user_data, rule.

@@ -15,7 +15,7 @@ from typing import Any
 
 from tracklayer.domain.delivery import Auth, DropReason, PlatformRequest, RefreshedToken, ServiceAccount
 from tracklayer.domain.event import Event
-from tracklayer.domain.event_names import is_made_purchase, is_refund, may_be_purchase
+from tracklayer.domain.event_names import is_made_purchase, is_refund, is_refund_among_others, may_be_purchase
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.values import read_decimal, read_instant
 from tracklayer.mappers.base import (
@@ -89,6 +89,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         if len(found) > 1:
             return verdicts.refuse(DropReason.INVALID_FIELD, "event_name", "event_name", _SEVERAL_ACTIONS)
         action = next(iter(found), None)
+    elif is_refund_among_others(event.event_name, actions):
+        return verdicts.refuse_among_others("conversion_actions")
     else:
         action, verdict = _conversion_action(event.event_name, actions)
     if action is None:
