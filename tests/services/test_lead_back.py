@@ -88,7 +88,7 @@ TELLS = {
     "erasure_keys": {"made_at", "retired_at"},
     "erasure_requests": {"requested_at"},
     "erasure_walks": {"taken_at"},
-    "erasures": {"requested_at", "finished_at", "taken_at"},
+    "erasures": {"requested_at", "finished_at", "looks_until", "taken_at"},
     "events": {"occurred_at", "received_at", "last_received_at"},
     "looks": {"active_until"},
     "merchants": {"created_at"},
