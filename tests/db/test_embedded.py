@@ -393,7 +393,7 @@ def test_what_would_be_so_at_the_next_try_is_told_at_once(folder: Path, pid_file
 @pytest.fixture
 def nowhere_to_write(tmp_path: Path) -> dict[str, str]:
     """The environment of a process that finds no directory for temporary files, as on a read-only root."""
-    patch = "import tempfile\ntempfile._candidate_tempdir_list = lambda: ['/nonexistent']\n"
+    patch = f"import tempfile\ntempfile._candidate_tempdir_list = lambda: [{str(tmp_path / 'nowhere')!r}]\n"
     (tmp_path / "sitecustomize.py").write_text(patch)
     return {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])}
 

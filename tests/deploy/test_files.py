@@ -58,12 +58,12 @@ def test_systemd_takes_its_units(tmp_path: Path) -> None:
         assert (found.returncode, found.stderr) == (0, ""), path.name
 
 
-def test_caddy_takes_its_file() -> None:
+def test_caddy_takes_its_file(tmp_path: Path) -> None:
     if shutil.which("caddy") is None:
         pytest.skip("no caddy on PATH")
     found = subprocess.run(
         ["caddy", "validate", "--config", DEPLOY / "Caddyfile", "--adapter", "caddyfile"],
-        env={"SITES": fill_in(SITES, {**ENV, "COLLECTOR_HOSTS": SHOPS}), "HOME": "/nonexistent"},
+        env={"SITES": fill_in(SITES, {**ENV, "COLLECTOR_HOSTS": SHOPS}), "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
     )
