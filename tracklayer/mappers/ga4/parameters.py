@@ -60,9 +60,8 @@ _TAKES_BACK = RuleVerdict(
 _LINES_TAKE_BACK = RuleVerdict(
     "contents", True, "sent without their minus: GA4 takes the lines of a refund off", "custom_data.contents"
 )
-_AMOUNTS = frozenset(
-    {"tax", "shipping"}
-)  # properties that are money: numbers, and taken off with the value of a refund
+# Properties that are money: numbers, and taken off with the value of a refund.
+_AMOUNTS = frozenset({"tax", "shipping"})
 _WHOLE_PIECES = RuleVerdict(
     "contents", True, "quantities with a fraction are sent as whole pieces", "custom_data.contents.quantity"
 )
