@@ -321,7 +321,7 @@ class Verdicts(list[RuleVerdict]):
 
     def own_left_out(self, given: Mapping[str, Any], title: str, taken: Container[str] = ()) -> None:
         """Says that a platform (``title``) gets none of the merchant's own properties but those that it has fields for."""
-        if any(key not in taken and is_given(value) for key, value in given.items()):
+        if given and any(key not in taken and is_given(value) for key, value in given.items()):
             self.left_out("properties", "custom_data.properties", f"left out: {title} has no place for own properties")
 
     def refuse_among_others(self, setting: str) -> Refused:
