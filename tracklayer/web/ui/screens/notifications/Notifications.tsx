@@ -60,7 +60,8 @@ export function Notifications() {
   const heard = useChanges(open.again)
   const ranks = useRef(new Map<string, number>())
 
-  const present = (open.data as OpenNotificationsQuery | null)?.alerts.nodes ?? []
+  const newest = (open.data as OpenNotificationsQuery | null)?.alerts ?? null
+  const present = newest?.nodes ?? []
   const openRows = wantsOpen ? inOrder(open.rows, ranks.current).map((row) => asOfNow(row, heard.get(row.id))) : []
   const shown = new Set(openRows.map((row) => row.id))
   const rows = [...openRows, ...(wantsResolved ? resolved.rows.filter((row) => !shown.has(row.id)) : [])]
@@ -70,7 +71,10 @@ export function Notifications() {
   const isAsking = isEarly || (wantsResolved && !resolved.data && !resolved.error)
   const isStale = (wantsOpen && open.isStale) || (wantsResolved && resolved.isStale)
   const isFiltered = [...place.value.params.keys()].some((name) => name !== 'after')
-  const nobodyOpen = wantsOpen && open.data !== null && !open.isStale && !openRows.some((row) => row.state === 'OPEN')
+  const isFailed = open.error !== null || resolved.error !== null
+  // Rows that stand still do not say what is open: the newest answer does, where it is of all that are.
+  const isWhole = wantsOpen && openAfter === null && newest !== null && !newest.pageInfo.hasNextPage && !open.isStale && !open.error
+  const noneOpen = isWhole && present.length === 0 && !openRows.some((row) => row.state === 'OPEN')
 
   return (
     <Page title="Notifications" actions={<LiveSwitch isDeaf={!isLive.value} />}>
@@ -103,12 +107,12 @@ export function Notifications() {
           </button>
         )}
       </div>
-      {!isAsking && nobodyOpen && rows.length > 0 && (
+      {!isAsking && noneOpen && rows.length > 0 && (
         <Notice tone="good">
           <p>{isFiltered ? 'No alert of these is open.' : 'No alert is open: nothing that TrackLayer watches is amiss.'}</p>
         </Notice>
       )}
-      {!isAsking && rows.length === 0 && !open.error && !resolved.error && <Nothing isFiltered={isFiltered} />}
+      {!isAsking && !isStale && rows.length === 0 && !isFailed && <Nothing isFiltered={isFiltered} isLater={after !== null} />}
       {!isEarly && rows.length > 0 && (
         <Table
           label="Alerts"
@@ -126,7 +130,7 @@ export function Notifications() {
           ]}
         />
       )}
-      {isAsking && <Loading />}
+      {(isAsking || (isStale && rows.length === 0 && !isFailed)) && <Loading />}
       <Pager page={wantsResolved ? resolved : { ...open, pageInfo: { hasNextPage: moreOpen !== null, endCursor: OF_OPEN + moreOpen } }} />
       <p class="quiet">
         <a href={GUIDE}>What TrackLayer watches, and when it speaks</a>
@@ -201,7 +205,8 @@ function Known({ row }: { row: AlertRow }) {
   )
 }
 
-function Nothing({ isFiltered }: { isFiltered: boolean }) {
+function Nothing({ isFiltered, isLater }: { isFiltered: boolean; isLater: boolean }) {
+  if (isLater) return <Empty title="There are no older ones." />
   if (isFiltered) {
     return (
       <Empty title="No alert is like that.">
