@@ -19,6 +19,7 @@ import {
   ResolvedNotifications,
   WhoIsTold,
   type AlertFilter,
+  type AlertKind,
   type AlertRowFragment as AlertRow,
   type AlertState,
   type OpenNotificationsQuery,
@@ -225,17 +226,39 @@ function Nothing({ isFiltered, isLater }: { isFiltered: boolean; isLater: boolea
 }
 
 /** Alerts that only this page shows are seen too late. */
-function NobodyIsTold({ merchant: { alertEmails, alertChannels, sendsMail } }: WhoIsToldQuery) {
-  if (alertChannels.length > 0 || (alertEmails.length > 0 && sendsMail)) return null
+function NobodyIsTold({ merchant: { alertEmails, alertChannels, alertsUntold, warningsUntold, sendsMail } }: WhoIsToldQuery) {
+  const add = <a href="/settings#channels">Add {sendsMail ? 'one' : 'a webhook or Slack channel'}</a>
+  if (alertsUntold.length && alertsUntold.length < KINDS.length)
+    return (
+      <Notice tone="warn">
+        <p>
+          Nobody is told of alerts of these kinds: {namesOf(alertsUntold)}. {add}, or have a channel take them.
+        </p>
+      </Notice>
+    )
+  if (alertsUntold.length)
+    return (
+      <Notice tone="warn">
+        <p>
+          Nobody is told of alerts:{' '}
+          {[
+            alertEmails.length > 0 && 'there are mail addresses, and no mail server is set up that could send to them',
+            alertChannels.length > 0 && 'no channel takes any',
+          ]
+            .filter(Boolean)
+            .join('; ') || 'there is no mail address, webhook or Slack channel'}
+          . {add}
+          {alertChannels.length > 0 && ', or have a channel take them'}, so that you hear of trouble while it is small.
+        </p>
+      </Notice>
+    )
+  if (!warningsUntold.length) return null
   return (
-    <Notice tone="warn">
-      <p>
-        {alertEmails.length > 0
-          ? 'Nobody is told of alerts: there are mail addresses, and no mail server is set up that could send to them.'
-          : 'Nobody is told of alerts: there is no mail address, webhook or Slack channel.'}{' '}
-        <a href="/settings#channels">Add {sendsMail ? 'one' : 'a webhook or Slack channel'}</a>, so that you hear of trouble while it is
-        small.
-      </p>
-    </Notice>
+    <p class="quiet">
+      {warningsUntold.length < KINDS.length ? `Of these kinds nobody is told of warnings: ${namesOf(warningsUntold)}.` : 'Nobody is told of warnings: of critical alerts alone.'}{' '}
+      <a href="/settings#channels">Channels</a>
+    </p>
   )
 }
+
+const namesOf = (kinds: AlertKind[]) => kinds.map(kindName).join(', ')
