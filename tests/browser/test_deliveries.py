@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Visitors, hold
 from tests.browser.installation import Installation, Shop
-from tests.browser.test_stale import FRAMES
+from tests.browser.test_stale import AWAY, FRAMES, intercept
 
 SET = "mutation($input: SetDestinationInput!) { setDestination(input: $input) { userErrors { message } } }"
 MANY = 1_205  # a page of a redelivery and some more
@@ -54,7 +54,7 @@ def test_a_group_is_sent_again_in_the_background_and_followed_over_a_reload(
     group.get_by_role("button", name="Redeliver").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text(f"{MANY:,} of {MANY:,} deliveries would be queued again. None is left out.")
-    expect(dialog).to_contain_text("Not likely: none of the newest 50 was ever left without an answer.")
+    expect(dialog).to_contain_text("Not likely: none of them was left without an answer for longer")
     shop.wait_for(ids[0], "META", "DROPPED")  # nothing is done yet
     dialog.get_by_role("button", name=f"Redeliver {MANY:,}").click()
 
@@ -137,6 +137,39 @@ def test_what_would_be_dropped_again_is_told_and_no_success(visit: Visitors, ins
     told = "3 deliveries are queued again; 2 of these are dropped again at once: missing identifiers."
     expect(page.locator(".said.bad")).to_have_text(told)
     shop.wait_for("priced", "META", "DELIVERED")
+
+
+def test_both_dialogs_say_how_many_may_count_twice_however_many_are_newer(
+    visit: Visitors, installed: Installation
+) -> None:
+    shop = installed.new_shop("May count twice", "meta")
+    unanswered, refused = [f"risk-{n}" for n in range(3)], [f"plain-{n}" for n in range(60)]
+    installed.fault("meta", "drop_after_accept", event_ids=unanswered)
+    try:
+        shop.send(*unanswered)
+        for event_id in unanswered:
+            shop.wait_for(event_id, "META", "FAILED")
+        installed.mend()
+        installed.fault("meta", "refuse", event_ids=refused)
+        shop.send(*refused)
+        for event_id in refused:
+            shop.wait_for(event_id, "META", "FAILED")
+        page = visit(shop.key)
+        risk = page.get_by_role("dialog").locator(".risk")
+        page.goto("/deliveries?platform=META")
+        page.get_by_role("button", name="Redeliver all that match …").click()
+        expect(risk).to_contain_text("3 of these 63 may: an attempt got no answer")
+        page.goto("/events?id=risk-")
+        page.locator("tbody input").first.check()
+        page.get_by_role("button", name="Redeliver …").click()
+        expect(risk).to_contain_text("It may: an attempt got no answer")
+        intercept(page, "Redeliver", lambda route: route.fulfill(json=AWAY))
+        page.goto("/deliveries?platform=META")
+        page.get_by_role("button", name="Redeliver all that match …").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Away.")
+        expect(risk).to_have_count(0)
+    finally:
+        installed.mend()
 
 
 def test_rows_are_chosen_and_sent_again_by_keys_alone(visit: Visitors, installed: Installation) -> None:

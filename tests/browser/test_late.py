@@ -271,3 +271,43 @@ def test_deliveries_that_are_made_late_lead_nobody_to_their_job(visit: Visitors,
     expect(page.locator(".said")).to_have_text("1 delivery to Meta made.")
     expect(page).to_have_url(f"{installed.address}/events")
     assert page.evaluate("history.length") == before
+
+
+def test_a_redelivery_that_was_left_leads_nowhere_and_unselects_nothing(
+    visit: Visitors, installed: Installation
+) -> None:
+    shop = installed.new_shop("Redelivered late", "meta")
+    installed.fault("meta", "refuse", event_ids=["late-1", "late-2"])
+    shop.send("late-1", "late-2")
+    for event_id in ("late-1", "late-2"):
+        shop.wait_for(event_id, "META", "FAILED")
+    installed.mend()
+    job = {
+        "matched": 1,
+        "requeued": 1,
+        "complete": False,
+        "duplicateRisk": 0,
+        "refused": [],
+        "check": None,
+        "userErrors": [],
+    }
+    page = visit(shop.key)
+    dialog, boxes = page.get_by_role("dialog"), page.locator("tbody input")
+    said = page.locator(".said")
+    for screen, operation in (("/deliveries?status=FAILED", "Redeliver"), ("/events?id=late-", "RedeliverThese")):
+        held: list[Route] = []
+        page.goto(screen)
+        boxes.first.check()
+        page.get_by_role("button", name=re.compile("^Redeliver .*…$")).first.click()
+        send = dialog.get_by_role("button", name="Redeliver 1")
+        expect(send).to_be_visible()
+        intercept(page, operation, held.append)
+        press(send, operation)
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        boxes.last.check()
+        before = page.url
+        answer(page, held[0], json={"data": {"redeliver": {**job, "job": {"id": "x"}}}})
+        expect(said).to_contain_text("1 delivery is queued again.")
+        expect(boxes.last).to_be_checked()
+        assert page.url == before

@@ -15,6 +15,7 @@ from tests.browser.conftest import Visitors, hold
 from tests.browser.installation import INGEST, Installation, Shop, purchase
 from tests.servers import wait_until
 from tracklayer.db.embedded import EmbeddedPostgres
+from tracklayer.domain.alert import AlertKind
 from tracklayer.mappers import mapper_for
 from tracklayer.services.destinations import example_settings
 
@@ -23,6 +24,7 @@ SAID = "96.2% of"  # 25 of 26
 SET = """
 mutation($input: SetDestinationInput!) { setDestination(input: $input) { userErrors { message } } }
 """
+CHANNEL = "mutation($input: SetAlertChannelInput!) { setAlertChannel(input: $input) { userErrors { message } } }"
 OPEN = "{ alerts(filter: {state: OPEN}) { nodes { id title note acknowledgedAt snoozedUntil } } }"
 
 
@@ -122,6 +124,30 @@ def test_what_stands_above_the_alerts_comes_no_later_than_they(visit: Visitors, 
         route.continue_()
     expect(row).to_be_visible()
     expect(page.get_by_role("main")).to_contain_text("Nobody is told of alerts")
+
+
+def test_channels_that_take_no_alerts_leave_nobody_told(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Told of nothing")
+    page = visit(shop.key)
+    main = page.get_by_role("main")
+    port = 1
+
+    def add(**wishes: Any) -> None:
+        nonlocal port
+        told = {"kind": "WEBHOOK", "url": f"http://127.0.0.1:{port}/x", **wishes}
+        assert shop.ask(CHANNEL, input=told)["setAlertChannel"]["userErrors"] == []
+        port += 1
+        page.goto("/notifications")
+
+    add(topics=["redelivery.finished"])
+    expect(main).to_contain_text("Nobody is told of alerts: no channel takes any.")
+    add(topics=[kind.value for kind in AlertKind if kind != AlertKind.VALUE_LOST])
+    expect(main).to_contain_text("Nobody is told of alerts of these kinds: Value lost.")
+    add(topics=["*"], minSeverity="CRITICAL")
+    expect(main).to_contain_text("Of these kinds nobody is told of warnings: Value lost.")
+    add(topics=["*"])
+    expect(main.get_by_text("There has never been an alert.")).to_be_visible()
+    expect(main).not_to_contain_text("is told of")
 
 
 def top(part: Locator) -> float:

@@ -16,6 +16,8 @@ from tests.browser.test_outage import TITLE
 FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 AWAY: Mapping[str, Any] = {"data": None, "errors": [{"message": "Away.", "extensions": {"code": "AWAY"}}]}
 PAGE = 50
+OPEN_ROWS = """{ alerts(filter: {state: OPEN}) { nodes {
+  __typename id kind severity state platform eventName title openedAt acknowledgedAt snoozedUntil resolvedAt } } }"""
 
 
 def operation_of(route: Route) -> str:
@@ -70,6 +72,48 @@ def test_an_alert_is_over_only_when_that_is_told(visit: Visitors, installed: Ins
     expect(page.get_by_role("heading", level=1)).to_contain_text("Lead events are refused")
     with page.expect_request(lambda request: "query AdviceNow" in (request.post_data or "")):
         page.clock.run_for(16_000)
+
+
+def test_that_none_is_open_is_said_by_the_newest_whole_answer_alone(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("One after the other")
+    refuse(shop, "Lead")
+    page = visit(shop.key)
+    page.clock.install()
+    page.goto("/notifications")
+    row = page.get_by_role("row", name=f"{SAID} Lead events are refused")
+    clear = page.get_by_text("No alert is open")
+    expect(row).to_be_visible()
+    (known,) = shop.ask(OPEN_ROWS)["alerts"]["nodes"]
+    over = {**known, "state": "RESOLVED", "resolvedAt": known["openedAt"]}
+    last = {"hasNextPage": False, "endCursor": None}
+    answers: list[dict[str, Any]] = [
+        {
+            "nodes": [{**known, "id": "another", "title": "Another one"}],
+            "pageInfo": last,
+        },  # it opened as the first one ended
+        {"nodes": [], "pageInfo": {"hasNextPage": True, "endCursor": "x"}},  # there are more of them
+    ]
+    current: Mapping[str, Any] = {}
+    intercept(page, "OpenNotifications", lambda route: route.fulfill(json=current))
+    intercept(page, "NotificationsAgain", lambda route: route.fulfill(json={"data": {"nodes": [over]}}))
+
+    def ask_again() -> None:
+        with page.expect_response(lambda answer: "query OpenNotifications" in (answer.request.post_data or "")) as came:
+            page.clock.run_for(31_000)
+        came.value.finished()
+        page.evaluate(FRAMES)
+
+    for answer in answers:
+        current = {"data": {"alerts": answer}}
+        ask_again()
+        expect(row).to_contain_text("Resolved")
+        expect(clear).to_have_count(0)
+    current = {"data": {"alerts": {"nodes": [], "pageInfo": last}}}
+    ask_again()
+    expect(clear).to_have_count(1)
+    current = AWAY  # from then on it is not known
+    ask_again()
+    expect(clear).to_have_count(0)
 
 
 def test_rows_of_other_filters_are_marked_until_there_is_an_answer(page: Page, shop: Shop) -> None:

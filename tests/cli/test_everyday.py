@@ -426,6 +426,8 @@ def test_redeliver_says_what_it_would_do_and_does_it_when_told_to(
     drop("order_0", "order_1", "old")
     with in_transaction():
         execute("UPDATE events SET occurred_at = '2026-10-01' WHERE event_id = 'old'")
+        unanswered = f'[{{"number": 1, "at": "{now}", "outcome": "unknown"}}]'
+        execute("UPDATE deliveries SET attempt_log = %s WHERE event_id = 'order_0'", (unanswered,))
     found = ask("redeliver", "--reason", "window_expired")
     too_old = {"reason": "too old for the platform", "count": 1, "field": "occurred_at", "example_event_id": "old"}
     check = {"deliveries": 2, "would_send": 2, "refused": []}
@@ -435,12 +437,14 @@ def test_redeliver_says_what_it_would_do_and_does_it_when_told_to(
         "requeued": 2,
         "refused": [too_old],
         "complete": True,
+        "duplicate_risk": 1,
         "job": None,
         "check": check,
     }
     assert found == expected
     told = say("redeliver", "--all")
     assert told.startswith("2 of 3 deliveries would be queued again.")
+    assert "\n1 of these 2 may be counted twice: an attempt got no answer" in told
     assert "too old for the platform" in told
     assert waiting() == 2
     assert ask("redeliver", "--event-id", "order_0", "--event-id", "none", "--yes") == {

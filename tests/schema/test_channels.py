@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from starlette.datastructures import Secret
 
 from tests.factories import Api, new_merchant
 from tests.posting import post_due
@@ -267,3 +269,61 @@ async def test_an_alert_is_snoozed_until_an_instant_that_lies_ahead(
     other = Api(api.client, new_merchant(runtime, name="Other").key)
     theirs = (await other(SNOOZE, id=ALERT_ID, until="2026-11-20T23:00:00Z"))["snoozeAlert"]
     assert fields(theirs) == [(["id"], "NOT_FOUND")]
+
+
+UNTOLD = "{ merchant { critical: alertsUntold warnings: alertsUntold(severity: WARNING) advice { code sentence nextStep since details } } }"
+
+
+@pytest.mark.usefixtures("private")
+@pytest.mark.parametrize(
+    ("emails", "has_mail_server", "channel", "critical", "warnings"),
+    [
+        pytest.param([], True, None, 9, 9, id="nothing is set"),
+        pytest.param(["it@shop.example.com"], True, None, 0, 0, id="an address"),
+        pytest.param(["it@shop.example.com"], False, None, 9, 9, id="an address and no mail server"),
+        pytest.param([], True, {"topics": ["*"]}, 0, 0, id="a channel of all alerts"),
+        pytest.param([], True, {"topics": ["*"], "minSeverity": "CRITICAL"}, 0, 9, id="a channel of critical ones"),
+        pytest.param([], True, {"topics": ["redelivery.finished"]}, 9, 9, id="a channel of no alert"),
+        pytest.param([], True, {"topics": ["value_lost", "delivery.dropped"]}, 8, 8, id="a channel of one kind"),
+        pytest.param([], True, {"topics": ["platform_down"]}, 8, 8, id="a channel of the kind that is open"),
+    ],
+)
+async def test_an_alert_that_nobody_is_told_of_is_told_as_advice(
+    api: Api,
+    runtime: Runtime,
+    merchant: Any,
+    clock: FrozenClock,
+    receiver: Receiver,
+    emails: list[str],
+    has_mail_server: bool,
+    channel: dict[str, Any] | None,
+    critical: int,
+    warnings: int,
+) -> None:
+    smtp_url = Secret("smtp://127.0.0.1:9") if has_mail_server else None
+    runtime.settings = replace(runtime.settings, smtp_url=smtp_url)
+    await api(
+        "mutation($to: [String!]) { updateMerchant(input: {alertEmails: $to}) { userErrors { code } } }", to=emails
+    )
+    if channel is not None:
+        assert fields(await set_channel(api, kind="WEBHOOK", url=receiver.url, **channel)) == []
+    found = (await api(UNTOLD))["merchant"]
+    assert (len(found["critical"]), len(found["warnings"]), found["advice"]) == (critical, warnings, [])
+    opened = clock.now()
+    Monitor(runtime, merchant, clock).finds()
+    clock.move(timedelta(minutes=1))
+    advice = (await api(UNTOLD))["merchant"]["advice"]
+    if "PLATFORM_DOWN" not in found["critical"]:
+        assert advice == []
+        return
+    (told,) = advice
+    assert (told["code"], told["details"]) == ("ALERTS_UNTOLD", {"alerts": 1})
+    assert told["since"] == opened.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert ("TRACKLAYER_SMTP_URL" in told["nextStep"]) == (bool(emails) and not has_mail_server)
+    snoozed = (await api(SNOOZE, id=ALERT_ID, until="2026-11-20T16:00:00Z"))["snoozeAlert"]
+    assert snoozed["userErrors"] == []
+    assert (await api(UNTOLD))["merchant"]["advice"] == []
+    clock.move(timedelta(hours=2))
+    assert len((await api(UNTOLD))["merchant"]["advice"]) == 1
+    await api(NOTE, id=ALERT_ID, note="We look after it.")
+    assert (await api(UNTOLD))["merchant"]["advice"] == []

@@ -10,7 +10,7 @@ import pytest
 
 from tests.factories import INGEST, INGEST_MANY, PURCHASE, Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.event_fields import MAX_UNKNOWN
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
@@ -406,7 +406,7 @@ async def test_a_big_redelivery_is_a_node_of_its_merchant(
 REDELIVER = """
 mutation($filter: DeliveryFilter!, $ids: [ID!], $all: Boolean, $dryRun: Boolean) {
   redeliver(filter: $filter, ids: $ids, all: $all, dryRun: $dryRun) {
-    matched requeued complete refused { reason count field exampleEventId } job { id } userErrors { field code }
+    matched requeued complete duplicateRisk refused { reason count field exampleEventId } job { id } userErrors { field code }
   }
 }"""
 
@@ -456,6 +456,9 @@ async def test_a_dry_run_tells_and_changes_nothing(
     for event in (draft("refund", event_name="Refund"), draft("fine")):
         await api.ingest(event)
     deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    with in_transaction():
+        unanswered = '[{"number": 1, "at": "2026-11-20T15:00:00+00:00", "outcome": "unknown"}]'
+        execute("UPDATE deliveries SET attempt_log = %s WHERE event_id <> 'fine'", (unanswered,))
     clock.move(timedelta(minutes=1))
     ids = [encode("Delivery", merchant.merchant_id, id, "meta") for id in ("old", "refund", "fine", "none")]
     woken.clear()
@@ -466,6 +469,7 @@ async def test_a_dry_run_tells_and_changes_nothing(
         "matched": 2,
         "requeued": 1,
         "complete": True,
+        "duplicateRisk": 1,
         "refused": [too_old],
         "job": None,
         "userErrors": [],

@@ -16,7 +16,7 @@ from tracklayer.services.check import MOST, Checked, check_destination, check_re
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import Changed, set_destination
 from tracklayer.services.ingest import ingest_events
-from tracklayer.services.pacing import PAGE, Redelivered
+from tracklayer.services.pacing import PAGE, Again, Redelivered
 from tracklayer.services.redeliver import count_ids, count_matching, redeliver_matching
 from tracklayer.services.refusals import INTERNAL
 
@@ -163,5 +163,5 @@ def test_a_redelivery_is_held_against_the_settings_of_now_and_the_time_when_it_i
 def test_no_more_than_a_page_of_a_redelivery_is_noted(runtime: Runtime, merchant: Merchant) -> None:
     found = Redelivered()
     for number in range(PAGE + 5):
-        found.queue((f"order_{number}", "meta"), runtime.clock.now())
+        found.queue((f"order_{number}", "meta"), Again(runtime.clock.now(), may_be_doubled=False))
     assert (found.requeued, len(found.due)) == (PAGE + 5, PAGE)

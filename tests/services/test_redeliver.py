@@ -325,6 +325,55 @@ def test_a_dry_run_counts_all_pages_as_the_redelivery_does(
     assert job.examples.keys() == counted.examples.keys() == job.refused.keys()
 
 
+UNANSWERED = """
+UPDATE deliveries SET attempt_log = jsonb_build_array(jsonb_build_object('number', 1, 'at', %s::text, 'outcome', %s::text))
+WHERE event_id = ANY(%s)
+"""
+
+
+@pytest.mark.parametrize("by_ids", [False, True])
+@pytest.mark.parametrize(
+    ("platform", "outcome", "age", "expected"),
+    [
+        pytest.param("meta", "unknown", timedelta(minutes=1), 30, id="no answer, and copies are not recognised"),
+        pytest.param("meta", "rejected", timedelta(minutes=1), 0, id="refused, which is an answer"),
+        pytest.param(
+            "tiktok", "unknown", timedelta(hours=47), 0, id="no answer, and copies are recognised for two days"
+        ),
+        pytest.param("tiktok", "unknown", timedelta(hours=49), 30, id="no answer, longer ago than that"),
+    ],
+)
+def test_a_dry_run_counts_what_may_count_twice_over_all_that_it_looks_at(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    by_ids: bool,
+    platform: str,
+    outcome: str,
+    age: timedelta,
+    expected: int,
+) -> None:
+    if platform != "meta":
+        set_destination(runtime, merchant.merchant_id, platform, example_settings(mapper_for(platform)))
+        remove_destination(runtime, merchant.merchant_id, "meta")
+    unanswered = [f"risky_{number}" for number in range(30)]
+    ingest_events(runtime, merchant.holder, [draft(event_id) for event_id in unanswered])
+    clock.move(timedelta(seconds=1))
+    for start in (0, 500):
+        ingest_events(runtime, merchant.holder, [draft(f"newer_{number}") for number in range(start, start + 500)])
+    with in_transaction():
+        execute("UPDATE deliveries SET status = 'dropped', drop_reason = 'retries_exhausted', due_at = NULL")
+        execute(UNANSWERED, ((clock.now() - age).isoformat(), outcome, unanswered))
+    keys = [key for key in keys_of(merchant) if key[1] == platform]
+    counted = (
+        count_ids(runtime, merchant.merchant_id, keys, EVERYTHING)
+        if by_ids
+        else count_matching(runtime, merchant.merchant_id, DeliverySearch(platform=platform))
+    )
+    assert (counted.requeued, counted.complete, counted.at_risk) == (1030, True, expected)
+
+
 def test_a_dry_run_that_has_no_time_for_all_says_so(runtime: Runtime, merchant: Merchant, worker: int) -> None:
     give_up(runtime, merchant, worker, PAGE + 1)
     counted = count_matching(runtime, merchant.merchant_id, EVERYTHING, seconds=0)

@@ -100,6 +100,7 @@ def _as_json(result: Redelivered, check: Checked | None, *, dry_run: bool) -> di
         "requeued": result.requeued,
         "refused": refused_json(result.refused, result.examples),
         "complete": result.complete,
+        "duplicate_risk": result.at_risk,
         "check": check_json(check, "deliveries") if check is not None else None,
         "job": {"id": ids.encode("Redelivery", job.merchant_id, job.redelivery_id)} if job is not None else None,
     }
@@ -123,6 +124,11 @@ def _print(result: Redelivered, check: Checked | None, *, dry_run: bool) -> None
         looked_at = f"Of the {check.events:,} that were looked at, " if check.events < result.requeued else ""
         dropped = f"{check.events - check.would_send:,} would be dropped again: {refused_in_words(check)}."
         print(f"\n{looked_at}{dropped}")
+    if result.at_risk:
+        print(
+            f"\n{result.at_risk:,} of these {result.requeued:,} may be counted twice: an attempt got no answer, and the platform "
+            "does not recognise a copy that comes so late."
+        )
     if result.job is not None:
         print("\nThese are the first. The workers go on with the others, about a thousand a second and destination.")
     if dry_run and result.requeued:

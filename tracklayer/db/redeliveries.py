@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,6 +15,14 @@ from tracklayer.db.event_search import EventSearch
 
 Key = tuple[str, str]  # event id, platform
 LAST_ID = 2**63 - 1
+
+
+class EventHead(NamedTuple):
+    """Of a stored event, what says whether it may be sent again."""
+
+    event_name: str
+    action_source: str
+    occurred_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +224,13 @@ def is_any_behind(merchant_id: int, platforms: Sequence[str], late: datetime, no
     return bool(rows(BEHIND, params))
 
 
-def moments_of_events(merchant_id: int, event_ids: Sequence[str]) -> dict[str, tuple[str, datetime]]:
-    """Event id -> (action source, when it happened), of those that are there."""
+def heads_of_events(merchant_id: int, event_ids: Sequence[str]) -> dict[str, EventHead]:
+    """By event id, of those that are there."""
     found = rows(
-        "SELECT event_id, action_source, occurred_at FROM events WHERE merchant_id = %s AND event_id = ANY(%s)",
+        "SELECT event_id, event_name, action_source, occurred_at FROM events WHERE merchant_id = %s AND event_id = ANY(%s)",
         (merchant_id, list(event_ids)),
     )
-    return {row[0]: (row[1], row[2]) for row in found}
+    return {row[0]: EventHead(*row[1:]) for row in found}
 
 
 def in_hands(merchant_id: int) -> set[Key]:

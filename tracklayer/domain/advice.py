@@ -1,6 +1,6 @@
 """Advice: what is about to cost conversions. What costs some now is an alert.
 
-Of what only needs a destination's settings it is worked out when somebody asks; the rest is found by the watch
+Of what only needs a destination's settings, or what is set for alerts, it is worked out when somebody asks; the rest is found by the watch
 ``services/watches/quality.py`` and kept.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -33,6 +33,7 @@ class AdviceCode(StrEnum):
     TAKEN_WITH_NOTES = "taken_with_notes"
     FILTER_TAKES_NOTHING = "filter_takes_nothing"
     DROPPED_BY_REMOVAL = "dropped_by_removal"
+    ALERTS_UNTOLD = "alerts_untold"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,34 @@ def age_advice(
         ends_at - min(EXPIRES_WITHIN, lifetime / 4),
         platform,
         details={"setting": setting, "ends_at": ends_at.isoformat(), "is_certain": False},
+    )
+
+
+# Of whom alerts reach -------------------------------------------------------------------------------------------------
+
+
+def untold_advice(titles: Sequence[str], since: datetime, *, lacks_mail_server: bool) -> Advice:
+    """Of open alerts that nobody was told of and nobody knows of. ``titles``: of these, newest first; ``since``: of the oldest.
+
+    ``lacks_mail_server``: there are addresses, and no server that could send to them.
+    """
+    many = len(titles) > 1
+    subject = (
+        f"{len(titles)} alerts are open and nobody is told of them" if many else "An alert is open and nobody is told"
+    )
+    mails = (
+        "There are mail addresses, and no mail server that could send to them: whoever runs TrackLayer sets it with "
+        "TRACKLAYER_SMTP_URL. "
+        if lacks_mail_server
+        else ""
+    )
+    return Advice(
+        AdviceCode.ALERTS_UNTOLD,
+        f"{subject}: “{titles[0]}”{' and others' if many else ''}.",
+        f"{mails}Add a {'' if lacks_mail_server else 'mail address, '}webhook or Slack channel, or have one that is there "
+        "take such alerts (its topics and severity). Acknowledge what somebody looks after.",
+        since,
+        details={"alerts": len(titles)},
     )
 
 

@@ -166,6 +166,7 @@ AdviceCode = _enum(
             "dropped_by_removal",
             "A destination was removed while deliveries waited for it: they were dropped.",
         ),
+        "ALERTS_UNTOLD": ("alerts_untold", "An alert is open, and nobody is told of it."),
     },
 )
 AlertSeverity = _enum(

@@ -580,6 +580,7 @@ def _redelivered(result: Redelivered, due: Mapping[Key, datetime] | None = None)
         requeued=result.requeued,
         refused=refused_groups(result.refused, result.examples),
         complete=result.complete,
+        duplicate_risk=result.at_risk,
         job=redelivery_node(result.job) if result.job is not None else None,
         due=due,
         user_errors=[],
@@ -588,7 +589,7 @@ def _redelivered(result: Redelivered, due: Mapping[Key, datetime] | None = None)
 
 def _not_redelivered(problems: list[Problem]) -> RedeliverPayload:
     return RedeliverPayload(
-        matched=0, requeued=0, refused=[], complete=True, job=None, user_errors=user_errors(problems)
+        matched=0, requeued=0, refused=[], complete=True, duplicate_risk=0, job=None, user_errors=user_errors(problems)
     )
 
 

@@ -135,6 +135,12 @@ class RedeliverPayload:
         description="Whether all that match were looked at. False: `job` does the rest; or a dry run had no time for all, "
         "and counted the newest, or as many ids as it came to.",
     )
+    duplicate_risk: int = strawberry.field(
+        metadata=ADMIN,
+        description="Those of the queued, or of what would be, that their platform may count twice: an attempt was not answered, "
+        "and the platform does not recognise a copy of the event that comes so late. Not of what `job` does. 0 of "
+        "deliverStored: such an event has never been sent there.",
+    )
     job: RedeliveryNode | None = strawberry.field(
         metadata=ADMIN, description="What does the rest; `node(id)` tells how far it is. Null: there is no rest."
     )

@@ -24,6 +24,7 @@ from tracklayer.db.stored_json import loads, loads_exactly
 from tracklayer.domain import person
 from tracklayer.domain.advice import Advice
 from tracklayer.domain.alert import began_at
+from tracklayer.domain.channel import Hearers
 from tracklayer.domain.delivery import DestinationState as State
 from tracklayer.domain.delivery import DropReason as Dropped
 from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled, may_redeliver
@@ -36,6 +37,7 @@ from tracklayer.domain.stitching import Enriched, Stitched
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapper, RuleVerdict, Setting
 from tracklayer.mappers.base import SettingKind as Kind
+from tracklayer.runtime import Runtime
 from tracklayer.schema import ids
 from tracklayer.schema.access import ADMIN, PUBLIC, READ, SENDER, at_most, weighs
 from tracklayer.schema.collector import Collector, collector_of
@@ -67,8 +69,8 @@ from tracklayer.schema.inputs import dotted_path, filter_of
 from tracklayer.schema.loaders import waits_of
 from tracklayer.schema.scalars import JSON, DateTime, Decimal
 from tracklayer.schema.standing import DestinationStanding, standing_node
-from tracklayer.services.advise import advice_of_settings
-from tracklayer.services.channels import alert_url, told_of
+from tracklayer.services.advise import advice_of_settings, advice_of_telling
+from tracklayer.services.channels import alert_url, hearers, told_of
 from tracklayer.services.credentials import merchant_settings, settings_to_map, shown_settings
 from tracklayer.services.destinations import demands
 from tracklayer.services.explain import Explained, docs_path, explain_delivery
@@ -868,11 +870,29 @@ class MerchantNode(Node):
         return [channel_node(row) for row in await read(channels, self.row.merchant_id)]
 
     @strawberry.field(
-        metadata=READ | at_most(MAX_ADVICE),
+        metadata=READ | at_most(len(AlertKind)),
+        description="Kinds of alerts of a severity that nobody is told of as they open: no address gets mails, and no channel "
+        "wants them.",
+    )
+    async def alerts_untold(
+        self,
+        info: Info,
+        severity: Annotated[
+            AlertSeverity | None, strawberry.argument(description="Of this severity; null: CRITICAL.")
+        ] = AlertSeverity.CRITICAL,
+    ) -> list[AlertKind]:
+        wanted = (severity or AlertSeverity.CRITICAL).value
+        who = await read(_hearers, self.row.merchant_id, context_of(info).runtime, self.row)
+        return [kind for kind in AlertKind if not who.hear(kind.value, wanted)]
+
+    @strawberry.field(
+        metadata=READ | at_most(MAX_ADVICE + 1),
         description="What is about to cost conversions, whatever the platform; each destination has its own besides.",
     )
     async def advice(self, info: Info) -> list[AdviceNode]:
-        return [advice_node(advice) for advice in await context_of(info).loaders.advice.load("")]
+        context = context_of(info)
+        untold = await read(_advice_of_telling, self.row.merchant_id, context.runtime, self.row, context.now)
+        return [advice_node(advice) for advice in (*untold, *await context.loaders.advice.load(""))]
 
     @strawberry.field(
         metadata=READ | at_most(MAX_API_KEYS),
@@ -1079,6 +1099,14 @@ def alert_node(row: AlertRow) -> AlertNode:
         resolved_at=_instant(row.resolved_at),
         change=None,
     )
+
+
+def _hearers(merchant_id: int, runtime: Runtime, row: MerchantRow) -> Hearers:
+    return hearers(runtime, row)
+
+
+def _advice_of_telling(merchant_id: int, runtime: Runtime, row: MerchantRow, now: datetime) -> list[Advice]:
+    return advice_of_telling(runtime, row, now)
 
 
 def advice_node(advice: Advice) -> AdviceNode:

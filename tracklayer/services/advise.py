@@ -1,4 +1,4 @@
-"""What a destination's settings alone say is about to cost conversions: test modes left on, credentials that end."""
+"""What settings alone say is about to cost conversions: test modes left on, credentials that end, alerts that reach nobody."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from tracklayer.db.models import DestinationRow
-from tracklayer.domain.advice import Advice, age_advice, expiry_advice, test_mode_advice, token_end
+from tracklayer.db.alerts import open_alerts
+from tracklayer.db.models import DestinationRow, MerchantRow
+from tracklayer.domain.advice import Advice, age_advice, expiry_advice, test_mode_advice, token_end, untold_advice
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapper
+from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer, SealError
+from tracklayer.services.channels import hearers
 from tracklayer.services.credentials import open_secrets
 
 
@@ -23,6 +26,21 @@ def advice_of_settings(sealer: Sealer, row: DestinationRow, now: datetime) -> li
         secrets = {}
     found = [*_test_mode(mapper, row, now), *_credentials(mapper, row, secrets, now)]
     return [advice for advice in found if advice is not None]
+
+
+def advice_of_telling(runtime: Runtime, merchant: MerchantRow, now: datetime) -> list[Advice]:
+    """Of open alerts that nobody is told of. What somebody acknowledged or snoozed is known. Needs a transaction."""
+    found = [
+        row
+        for row in open_alerts(merchant.merchant_id)
+        if row.acknowledged_at is None and (row.snoozed_until is None or row.snoozed_until <= now)
+    ]
+    who = hearers(runtime, merchant) if found else None
+    untold = [row for row in found if who is not None and not who.hear(row.kind, row.severity)]
+    if not untold:
+        return []
+    lacks_mail_server = bool(merchant.alert_emails) and runtime.settings.smtp_url is None
+    return [untold_advice([row.title for row in untold], untold[-1].opened_at, lacks_mail_server=lacks_mail_server)]
 
 
 def _test_mode(mapper: Mapper, row: DestinationRow, now: datetime) -> list[Advice | None]:

@@ -23,8 +23,8 @@ from tracklayer.db.alerts import alerts_by_id
 from tracklayer.db.channels import ChannelRow, Taken
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import lock_merchant
-from tracklayer.db.models import AlertRow
-from tracklayer.domain.channel import ALL_ALERTS, TOPICS, ChannelKind, EventTopic, wants_alert
+from tracklayer.db.models import AlertRow, MerchantRow
+from tracklayer.domain.channel import ALL_ALERTS, TOPICS, ChannelKind, EventTopic, Hearers, wants_alert
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.json_text import write_with_instants
 from tracklayer.domain.node_id import node_id
@@ -301,6 +301,12 @@ def _context(merchant_id: int, channel_id: int) -> str:
 
 
 # What is to be told.
+
+
+def hearers(runtime: Runtime, merchant: MerchantRow) -> Hearers:
+    """Who is told of alerts, as it is set now. Needs a transaction."""
+    by_mail = bool(merchant.alert_emails) and runtime.settings.smtp_url is not None
+    return Hearers(by_mail, [(row.topics, row.min_severity) for row in db.channels(merchant.merchant_id)])
 
 
 def note_alert(row: AlertRow, url: str, state: str, now: datetime) -> None:

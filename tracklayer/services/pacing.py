@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from tracklayer.db import redeliveries as db
 from tracklayer.db.redeliveries import Key, RedeliveryRow
@@ -23,12 +24,20 @@ PATIENCE = timedelta(minutes=1)  # for a destination that is late: then one page
 LOOK_SECONDS = 8.0  # of a dry run. A page that it has begun may take as long as any read
 
 
+class Again(NamedTuple):
+    """When a delivery is due again, and whether the platform may count it twice then."""
+
+    at: datetime
+    may_be_doubled: bool
+
+
 @dataclass
 class Redelivered:
     """``refused``: reason, and field where there is one, -> how many; ``examples``: the event id of one of those.
 
     ``job``: does the rest; None where there is none. ``complete``: whether all that match were looked at.
     ``due``: when deliveries that existed before are due again, or would be: of the first page of them.
+    ``at_risk``: how many of what this call queued, or would, the platform may count twice.
     """
 
     matched: int = 0
@@ -39,11 +48,13 @@ class Redelivered:
     examples: dict[str, str] = field(default_factory=dict)
     complete: bool = True
     due: dict[Key, datetime] = field(default_factory=dict)
+    at_risk: int = 0
 
-    def queue(self, key: Key, at: datetime) -> None:
+    def queue(self, key: Key, again: Again) -> None:
         self.requeued += 1
+        self.at_risk += again.may_be_doubled
         if len(self.due) < PAGE:
-            self.due[key] = at
+            self.due[key] = again.at
 
     def refuse(self, reason: str, event_id: str, about: str | None = None) -> None:
         tally(self.refused, self.examples, reason, event_id, about)

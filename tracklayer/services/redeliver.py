@@ -30,13 +30,13 @@ from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.models import DestinationRow
-from tracklayer.db.redeliveries import Key, RedeliveryRow
-from tracklayer.domain.delivery import DeliveryStatus, DropReason
+from tracklayer.db.redeliveries import EventHead, Key, RedeliveryRow
+from tracklayer.domain.delivery import DeliveryStatus, DropReason, may_be_doubled
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.ingest import Wake
-from tracklayer.services.pacing import APART, LOOK_SECONDS, PAGE, Redelivered, book, must_wait, so_far, tell_end
+from tracklayer.services.pacing import APART, LOOK_SECONDS, PAGE, Again, Redelivered, book, must_wait, so_far, tell_end
 from tracklayer.services.refusals import IN_HANDS, PURGED, REMOVED, TOO_OLD, UNKNOWN_ID
 from tracklayer.services.stored import begin_stored, continue_stored
 
@@ -142,11 +142,11 @@ def _count(
                 held = db_redeliveries.in_hands(merchant_id)
                 due = _sort(merchant_id, page, now, result, booked if is_big else None)
             for platform, events in due.items():
-                for event_id, at in events.items():
+                for event_id, again in events.items():
                     if (event_id, platform) in held:
                         result.refuse(IN_HANDS, event_id)
                     else:
-                        result.queue((event_id, platform), at)
+                        result.queue((event_id, platform), again)
     except ReadTimeoutError:
         more = True
     result.complete, result.refused = not more, +result.refused
@@ -238,10 +238,11 @@ def _requeue(
     due = _sort(merchant_id, page, now, result, result.job.booked if result.job else None, asked_at)
     changes = Changes()
     for platform, events_due in sorted(due.items()):
-        requeued = db_queues.requeue(merchant_id, platform, events_due, now, runtime.settings.retry_window, changes)
-        for event_id, at in events_due.items():
+        times = {event_id: again.at for event_id, again in events_due.items()}
+        requeued = db_queues.requeue(merchant_id, platform, times, now, runtime.settings.retry_window, changes)
+        for event_id, again in events_due.items():
             if event_id in requeued:
-                result.queue((event_id, platform), at)
+                result.queue((event_id, platform), again)
             else:
                 result.refuse(IN_HANDS, event_id)
         result.wake.add((merchant_id, platform))
@@ -256,22 +257,22 @@ def _sort(
     result: Redelivered,
     booked: dict[str, datetime] | None,
     asked_at: datetime | None = None,
-) -> dict[str, dict[str, datetime]]:
-    """What may be sent again and when it is due, by platform and event id; the rest is refused in ``result``.
+) -> dict[str, dict[str, Again]]:
+    """What may be sent again and how, by platform and event id; the rest is refused in ``result``.
 
     ``booked``: until when a big redelivery has its destinations busy, which goes on from there; None: all is due now.
     """
     result.matched += len(page)
-    events = db_redeliveries.moments_of_events(merchant_id, list({row.event_id for row in page}))
+    events = db_redeliveries.heads_of_events(merchant_id, list({row.event_id for row in page}))
     there = {row.platform: row for row in db_destinations.destinations(merchant_id)}
-    due: dict[str, dict[str, datetime]] = {}
+    due: dict[str, dict[str, Again]] = {}
     for row in page:
         at = max(now, booked.get(row.platform, now)) if booked is not None else now
         reason = _refusal(row, events, there, at, asked_at)
         if reason:
             result.refuse(reason, row.event_id)
             continue
-        due.setdefault(row.platform, {})[row.event_id] = at
+        due.setdefault(row.platform, {})[row.event_id] = Again(at, _may_be_doubled(row, events[row.event_id], at))
         if booked is not None:
             booked[row.platform] = at + APART
     return due
@@ -279,7 +280,7 @@ def _sort(
 
 def _refusal(
     row: DeliveryRow,
-    events: Mapping[str, tuple[str, datetime]],
+    events: Mapping[str, EventHead],
     there: Mapping[str, DestinationRow],
     due_at: datetime,
     asked_at: datetime | None,
@@ -294,13 +295,22 @@ def _refusal(
         return "tried again since this was asked for"
     if row.event_id not in events:
         return PURGED
-    action_source, occurred_at = events[row.event_id]
+    event = events[row.event_id]
     destination = there.get(row.platform)
     if destination is None:
         return REMOVED
     if row.platform not in PLATFORMS:
         return None  # a newer version's: its workers know what is too old for it
-    limit = mapper_for(row.platform).oldest_age(action_source, destination.settings)
-    if limit is not None and due_at - occurred_at > limit:
+    limit = mapper_for(row.platform).oldest_age(event.action_source, destination.settings)
+    if limit is not None and due_at - event.occurred_at > limit:
         return TOO_OLD
     return None
+
+
+def _may_be_doubled(row: DeliveryRow, event: EventHead, due_at: datetime) -> bool:
+    """Whether its platform, if it is sent then, may count it twice."""
+    attempts = [(datetime.fromisoformat(entry["at"]), entry["outcome"]) for entry in row.attempt_log]
+    memory = None  # of a newer version's platform it is not known that it recognises any
+    if row.platform in PLATFORMS:
+        memory = mapper_for(row.platform).copy_memory(event.event_name, event.action_source)
+    return may_be_doubled(attempts, due_at, memory)

@@ -88,17 +88,17 @@ export function Deliveries() {
         </details>
       </Filters>
       {job && <JobPanel key={job} id={job} />}
-      <Groups filter={filter} redeliver={(given, about) => setWish({ about, filter: given, ids: null, atRisk: 0 })} turn={turn} settle={settle} />
+      <Groups filter={filter} redeliver={(given, about) => setWish({ about, filter: given, ids: null })} turn={turn} settle={settle} />
       <Rows
         filter={filter}
         turn={turn}
         isEarly={!isSettled}
         settled={() => setRowsThere(true)}
-        redeliver={() =>
-          setWish({ about: isEmpty(filter) ? 'All that failed or was dropped' : 'All that match', filter, ids: null, atRisk: 0 })
+        redeliver={(sent) =>
+          setWish({ about: isEmpty(filter) ? 'All that failed or was dropped' : 'All that match', filter, ids: null, sent })
         }
-        redeliverIds={(ids, atRisk) =>
-          setWish({ about: counted(ids.length, 'selected delivery', 'selected deliveries'), filter: {}, ids, atRisk })
+        redeliverIds={(ids, sent) =>
+          setWish({ about: counted(ids.length, 'selected delivery', 'selected deliveries'), filter: {}, ids, sent })
         }
       />
       {areRowsThere && <RecentJobs turn={turn} />}

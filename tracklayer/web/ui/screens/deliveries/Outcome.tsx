@@ -2,11 +2,13 @@
 
 import { count, counted, words } from '../../lib/format'
 import { eventHref } from '../../lib/links'
+import { factsOf, type Platform } from '../../lib/platforms'
 import { Notice } from '../../parts/Notice'
 import type { CheckedFragment, OutcomeFragment } from './deliveries.gql'
 
 type Refused = OutcomeFragment['refused']
 type Check = CheckedFragment['check']
+type Found = Pick<OutcomeFragment, 'requeued' | 'complete' | 'duplicateRisk'>
 
 /** Reason, how many, one of them. */
 export function RefusedList({ refused, what = 'Left as they are' }: { refused: Refused; what?: string }) {
@@ -97,6 +99,34 @@ export function RefusedAgain({ requeued, check }: { requeued: number; check: Che
       </p>
       <RefusedList refused={check.refused} what="Dropped again" />
     </Notice>
+  )
+}
+
+/** How many of what would be queued its platform may count twice; `platform`: where all go, if it is one. */
+export function MayCountTwice({ found, platform }: { found: Found; platform?: Platform | null | undefined }) {
+  const { duplicateRisk: atRisk, requeued, complete } = found
+  const those = !complete
+    ? `${count(atRisk)} of the first ${count(requeued)}`
+    : atRisk < requeued
+      ? `${count(atRisk)} of these ${count(requeued)}`
+      : atRisk === 1
+        ? 'It'
+        : `All ${count(atRisk)}`
+  return (
+    <div class="risk">
+      <h3>Could something count twice?</h3>
+      <p>
+        {atRisk > 0
+          ? `${those} may: an attempt got no answer, and the platform does not recognise a copy that comes so late.`
+          : `Not likely: none of ${complete ? 'them' : `the first ${count(requeued)}`} was left without an answer for longer than its ` +
+            'platform recognises a copy.'}
+      </p>
+      {atRisk > 0 && (
+        <p class="quiet">
+          {platform ? factsOf(platform)?.deduplication : <a href="/docs/dedup">Which platform recognises what</a>}
+        </p>
+      )}
+    </div>
   )
 }
 

@@ -4,30 +4,30 @@ import { useEffect, useState } from 'preact/hooks'
 
 import { say } from '../../lib/announce'
 import { ask, ApiError } from '../../lib/api'
-import { useAsk } from '../../lib/ask'
 import { count } from '../../lib/format'
-import { factsOf, platforms, type Platform } from '../../lib/platforms'
+import { useHere } from '../../lib/here'
 import { go, withParams } from '../../lib/router'
 import { Action } from '../../parts/Action'
 import { Dialog } from '../../parts/Dialog'
 import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
-import { Redeliver, UnansweredAmong, type DeliveryFilter, type RedeliverMutation } from './deliveries.gql'
+import { Redeliver, type DeliveryFilter, type RedeliverMutation } from './deliveries.gql'
 import { inWords, isEmpty } from './filter'
-import { mayHelp, redelivered, RefusedAgain, Told } from './Outcome'
+import { MayCountTwice, mayHelp, redelivered, RefusedAgain, Told } from './Outcome'
 
 export interface Wish {
   /** In a few words, for the title. */
   about: string
   filter: DeliveryFilter
   ids: string[] | null
-  /** Of these ids, how many may count twice already. */
-  atRisk: number
+  /** Called when it was done, unless whoever asked has left the dialog by then, and may have chosen others. */
+  sent?: () => void
 }
 
 export function RedeliverDialog({ wish, close, done }: { wish: Wish; close: () => void; done: () => void }) {
   const [found, setFound] = useState<RedeliverMutation['redeliver'] | null>(null)
   const [error, setError] = useState<ApiError | null>(null)
   const [turn, setTurn] = useState(0)
+  const isHere = useHere()
   const variables = { filter: wish.filter, ids: wish.ids, all: wish.ids === null && isEmpty(wish.filter) }
 
   useEffect(() => {
@@ -54,8 +54,11 @@ export function RedeliverDialog({ wish, close, done }: { wish: Wish; close: () =
       say(problem.message, { isBad: true })
       return
     }
-    close()
-    if (redeliver.job) go(withParams({ job: redeliver.job.id, of: found?.complete ? String(found.matched) : null }))
+    if (isHere()) {
+      close()
+      wish.sent?.()
+      if (redeliver.job) go(withParams({ job: redeliver.job.id, of: found?.complete ? String(found.matched) : null }))
+    }
     const [told, tone] = redelivered(redeliver.requeued, redeliver.check)
     say(redeliver.job ? `${told} The rest follows in the background.` : told, tone)
     done()
@@ -79,7 +82,7 @@ export function RedeliverDialog({ wish, close, done }: { wish: Wish; close: () =
         <>
           <Told found={found} what="delivery" made="be queued again" />
           <RefusedAgain requeued={found.requeued} check={found.check} />
-          {canHelp && <DuplicateRisk wish={wish} />}
+          {canHelp && <MayCountTwice found={found} platform={wish.filter.platform} />}
           {canHelp && (
             <p class="quiet">
               Each starts a new series of five attempts and has 24 hours. Time and event id stay as they were.
@@ -99,42 +102,5 @@ export function RedeliverDialog({ wish, close, done }: { wish: Wish; close: () =
         </button>
       </div>
     </Dialog>
-  )
-}
-
-/** Which of the newest got no answer once, and what their platform does with a copy. */
-function DuplicateRisk({ wish }: { wish: Wish }) {
-  const filter: DeliveryFilter = wish.filter.status ? wish.filter : { ...wish.filter, status: ['FAILED', 'DROPPED'] }
-  const asked = useAsk(UnansweredAmong, { filter }, { when: wish.ids === null })
-  const nodes = asked.data?.deliveries.nodes ?? []
-  const unanswered = nodes.filter((one) => one.attemptLog.some((attempt) => attempt.outcome === 'UNKNOWN'))
-  const where: Platform[] = wish.filter.platform
-    ? [wish.filter.platform]
-    : platforms.value.map((one) => one.platform).filter((one) => nodes.some((node) => node.platform === one))
-  return (
-    <div class="risk">
-      <h3>Could something count twice?</h3>
-      <ErrorNotice error={asked.error} again={asked.again} />
-      {wish.ids === null && asked.data && (
-        <p>
-          {unanswered.length === 0
-            ? `Not likely: none of the newest ${nodes.length} was ever left without an answer.`
-            : `${unanswered.length} of the newest ${nodes.length} were left without an answer once: the platform may have ` +
-              'those already. They go out under the same event id again.'}
-        </p>
-      )}
-      {wish.ids !== null && (
-        <p>
-          {wish.atRisk === 0
-            ? 'Not likely: none of them was left without an answer for longer than its platform recognises a copy.'
-            : `${wish.atRisk} of them may: an attempt got no answer, and the platform does not recognise a copy that comes so late.`}
-        </p>
-      )}
-      {(unanswered.length > 0 || where.length === 1) && where.map((platform) => (
-        <p key={platform} class="quiet">
-          {factsOf(platform)?.deduplication}
-        </p>
-      ))}
-    </div>
   )
 }

@@ -94,8 +94,8 @@ export function Rows({
   settled,
 }: {
   filter: DeliveryFilter
-  redeliver: () => void
-  redeliverIds: (ids: string[], atRisk: number) => void
+  redeliver: (sent: () => void) => void
+  redeliverIds: (ids: string[], sent: () => void) => void
   /** Counts what was done, after which rows are asked for anew. */
   turn: number
   /** Whether what stands above is not there yet: its rows would be pushed away under one's eyes. */
@@ -118,7 +118,8 @@ export function Rows({
   }, [isThere])
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
   const key = JSON.stringify([filter, after])
-  useEffect(() => setChosen(new Set()), [key, turn])
+  const chooseNone = () => setChosen(new Set())
+  useEffect(chooseNone, [key])
   useEffect(() => {
     if (turn) page.again()
   }, [turn])
@@ -134,10 +135,9 @@ export function Rows({
   const send = () => {
     if (!may('ADMIN')) say('Your key lacks the scope ADMIN. Sign in with a key that has it.', { isBad: true })
     else if (!picked.length) say('Select rows with x first.')
-    else
-      redeliverIds(
+    else redeliverIds(
         picked.map((row) => row.id),
-        picked.filter((row) => row.duplicateRisk).length,
+        chooseNone,
       )
   }
   useKeys([{ keys: 'r', does: 'Redeliver the selected rows', run: send }])
@@ -153,13 +153,13 @@ export function Rows({
               <Action scope="ADMIN" kind="main" run={send}>
                 Redeliver {counted(picked.length, 'selected row')} …
               </Action>
-              <button type="button" class="plain" onClick={() => setChosen(new Set())}>
+              <button type="button" class="plain" onClick={chooseNone}>
                 Select none
               </button>
             </>
           )}
           {isOfEnded && page.rows.length > 0 && (
-            <Action scope="ADMIN" run={redeliver}>
+            <Action scope="ADMIN" run={() => redeliver(chooseNone)}>
               {isEmpty(filter) ? 'Redeliver all failed and dropped …' : 'Redeliver all that match …'}
             </Action>
           )}

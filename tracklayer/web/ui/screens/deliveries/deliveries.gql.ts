@@ -6,21 +6,6 @@ import type { Decimal, Json } from '../../lib/exact'
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Of the generator. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
-/** How one attempt ended. */
-export type AttemptOutcome =
-  /** The platform took it. */
-  | 'ACKNOWLEDGED'
-  /** The platform refused this event. */
-  | 'REJECTED'
-  /** Too many requests: waited out, costs no attempt. */
-  | 'RATE_LIMITED'
-  /** The platform refused the destination's credentials. */
-  | 'CREDENTIALS_REFUSED'
-  /** Nobody answered, or only with a server error. */
-  | 'UNREACHABLE'
-  /** Sent, and no answer was read: the platform may have taken it. */
-  | 'UNKNOWN';
-
 /** Narrows a list of deliveries. */
 export type DeliveryFilter = {
   /** To this platform. */
@@ -179,13 +164,6 @@ export type DeliveriesAgainQuery = { nodes: Array<
     | Record<PropertyKey, never>
    | null> };
 
-export type UnansweredAmongQueryVariables = Exact<{
-  filter?: DeliveryFilter | null | undefined;
-}>;
-
-
-export type UnansweredAmongQuery = { deliveries: { nodes: Array<{ platform: Platform, attemptLog: Array<{ outcome: AttemptOutcome }> }> } };
-
 export type RedeliverMutationVariables = Exact<{
   filter: DeliveryFilter;
   ids?: Array<string> | string | null | undefined;
@@ -194,7 +172,7 @@ export type RedeliverMutationVariables = Exact<{
 }>;
 
 
-export type RedeliverMutation = { redeliver: { matched: number, requeued: number, complete: boolean, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }>, job: { id: string } | null, userErrors: Array<{ message: string }>, check: { deliveries: number, wouldSend: number, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }> } | null } };
+export type RedeliverMutation = { redeliver: { matched: number, requeued: number, complete: boolean, duplicateRisk: number, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }>, job: { id: string } | null, userErrors: Array<{ message: string }>, check: { deliveries: number, wouldSend: number, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }> } | null } };
 
 export type CheckedFragment = { check: { deliveries: number, wouldSend: number, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }> } | null };
 
@@ -205,9 +183,9 @@ export type DeliverStoredMutationVariables = Exact<{
 }>;
 
 
-export type DeliverStoredMutation = { deliverStored: { matched: number, requeued: number, complete: boolean, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }>, job: { id: string } | null, userErrors: Array<{ message: string }> } };
+export type DeliverStoredMutation = { deliverStored: { matched: number, requeued: number, complete: boolean, duplicateRisk: number, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }>, job: { id: string } | null, userErrors: Array<{ message: string }> } };
 
-export type OutcomeFragment = { matched: number, requeued: number, complete: boolean, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }>, job: { id: string } | null, userErrors: Array<{ message: string }> };
+export type OutcomeFragment = { matched: number, requeued: number, complete: boolean, duplicateRisk: number, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }>, job: { id: string } | null, userErrors: Array<{ message: string }> };
 
 export type JobLineFragment = { id: string, state: RedeliveryState, ofStoredEvents: boolean, byIds: boolean, platform: Platform | null, filter: Json, requestedAt: string, finishedAt: string | null, matched: number, requeued: number, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }> };
 
@@ -244,9 +222,8 @@ export const DeliveryGroups = "query DeliveryGroups($filter:DeliveryFilter){deli
 export const DroppedByReason = "query DroppedByReason($since:DateTime!$until:DateTime!){ledger(since:$since until:$until bucket:DAY){whole{platform dropReasons}}}" as Operation<DroppedByReasonQuery, DroppedByReasonQueryVariables>
 export const DeliveryRows = "query DeliveryRows($after:String$filter:DeliveryFilter){deliveries(first:50 after:$after filter:$filter){nodes{...DeliveryRow}pageInfo{hasNextPage endCursor searchedUntil}}}fragment DeliveryRow on Delivery{id platform status attempts lastError dropReason held queuedAt nextRetryAt windowEndsAt deliveredAt latencyMs duplicateRisk explanation{code summary nextStep}event{eventId eventName}}" as Operation<DeliveryRowsQuery, DeliveryRowsQueryVariables>
 export const DeliveriesAgain = "query DeliveriesAgain($ids:[ID!]!){nodes(ids:$ids){...DeliveryRow}}fragment DeliveryRow on Delivery{id platform status attempts lastError dropReason held queuedAt nextRetryAt windowEndsAt deliveredAt latencyMs duplicateRisk explanation{code summary nextStep}event{eventId eventName}}" as Operation<DeliveriesAgainQuery, DeliveriesAgainQueryVariables>
-export const UnansweredAmong = "query UnansweredAmong($filter:DeliveryFilter){deliveries(first:50 filter:$filter){nodes{platform attemptLog{outcome}}}}" as Operation<UnansweredAmongQuery, UnansweredAmongQueryVariables>
-export const Redeliver = "mutation Redeliver($filter:DeliveryFilter!$ids:[ID!]$all:Boolean$dryRun:Boolean){redeliver(filter:$filter ids:$ids all:$all dryRun:$dryRun){...Outcome ...Checked}}fragment Checked on RedeliverPayload{check{deliveries wouldSend refused{reason field count exampleEventId}}}fragment Outcome on RedeliverPayload{matched requeued complete refused{reason field count exampleEventId}job{id}userErrors{message}}" as Operation<RedeliverMutation, RedeliverMutationVariables>
-export const DeliverStored = "mutation DeliverStored($platform:Platform!$filter:EventFilter!$dryRun:Boolean){deliverStored(platform:$platform filter:$filter dryRun:$dryRun){...Outcome}}fragment Outcome on RedeliverPayload{matched requeued complete refused{reason field count exampleEventId}job{id}userErrors{message}}" as Operation<DeliverStoredMutation, DeliverStoredMutationVariables>
+export const Redeliver = "mutation Redeliver($filter:DeliveryFilter!$ids:[ID!]$all:Boolean$dryRun:Boolean){redeliver(filter:$filter ids:$ids all:$all dryRun:$dryRun){...Outcome ...Checked}}fragment Checked on RedeliverPayload{check{deliveries wouldSend refused{reason field count exampleEventId}}}fragment Outcome on RedeliverPayload{matched requeued complete duplicateRisk refused{reason field count exampleEventId}job{id}userErrors{message}}" as Operation<RedeliverMutation, RedeliverMutationVariables>
+export const DeliverStored = "mutation DeliverStored($platform:Platform!$filter:EventFilter!$dryRun:Boolean){deliverStored(platform:$platform filter:$filter dryRun:$dryRun){...Outcome}}fragment Outcome on RedeliverPayload{matched requeued complete duplicateRisk refused{reason field count exampleEventId}job{id}userErrors{message}}" as Operation<DeliverStoredMutation, DeliverStoredMutationVariables>
 export const RedeliveryJob = "query RedeliveryJob($id:ID!){node(id:$id){__typename ...on Redelivery{...JobLine}}}fragment JobLine on Redelivery{id state ofStoredEvents byIds platform filter requestedAt finishedAt matched requeued refused{reason field count exampleEventId}}" as Operation<RedeliveryJobQuery, RedeliveryJobQueryVariables>
 export const RedeliveryJobs = "query RedeliveryJobs($after:String){redeliveries(first:10 after:$after){nodes{...JobLine}pageInfo{hasNextPage endCursor}}}fragment JobLine on Redelivery{id state ofStoredEvents byIds platform filter requestedAt finishedAt matched requeued refused{reason field count exampleEventId}}" as Operation<RedeliveryJobsQuery, RedeliveryJobsQueryVariables>
 export const DestinationsForStored = "query DestinationsForStored{merchant{destinations{platform state eventNames}}}" as Operation<DestinationsForStoredQuery, DestinationsForStoredQueryVariables>

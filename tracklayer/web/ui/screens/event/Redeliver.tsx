@@ -6,16 +6,29 @@ import { say } from '../../lib/announce'
 import { ask } from '../../lib/api'
 import { useAsk } from '../../lib/ask'
 import { count, counted } from '../../lib/format'
+import { useHere } from '../../lib/here'
 import { Action } from '../../parts/Action'
 import { Dialog } from '../../parts/Dialog'
 import { ErrorNotice, Loading, Notice } from '../../parts/Notice'
-import { mayHelp, redelivered, RefusedAgain, RefusedList } from '../deliveries/Outcome'
+import { MayCountTwice, mayHelp, redelivered, RefusedAgain, RefusedList } from '../deliveries/Outcome'
 import { RedeliverThese, type RedeliverTheseMutation } from './redeliver.gql'
 
 type Result = RedeliverTheseMutation['redeliver']
 
-/** `ids`: of deliveries. Asks first what would be queued and what refused; `done` is called after it was done. */
-export function RedeliverDialog({ ids, close, done }: { ids: string[]; close: () => void; done: () => void }) {
+/** `ids`: of deliveries. Asks first what would be queued and what refused; `done` is called after it was done, and `sent` besides, unless whoever
+ * asked has left the dialog by then, and may have chosen others. */
+export function RedeliverDialog({
+  ids,
+  close,
+  done,
+  sent,
+}: {
+  ids: string[]
+  close: () => void
+  done: () => void
+  sent?: () => void
+}) {
+  const isHere = useHere()
   const dry = useAsk(RedeliverThese, { ids, dryRun: true })
   const [result, setResult] = useState<Result | null>(null)
   const shown = result ?? dry.data?.redeliver ?? null
@@ -42,6 +55,7 @@ export function RedeliverDialog({ ids, close, done }: { ids: string[]; close: ()
             )}
           </p>
           {!result && <RefusedAgain requeued={shown.requeued} check={shown.check} />}
+          {!result && canHelp && <MayCountTwice found={shown} />}
           <RefusedList refused={shown.refused} />
         </>
       )}
@@ -59,7 +73,10 @@ export function RedeliverDialog({ ids, close, done }: { ids: string[]; close: ()
               run={async () => {
                 const { redeliver } = await ask(RedeliverThese, { ids, dryRun: false })
                 setResult(redeliver)
-                if (!redeliver.userErrors.length) say(...redelivered(redeliver.requeued, redeliver.check))
+                if (!redeliver.userErrors.length) {
+                  say(...redelivered(redeliver.requeued, redeliver.check))
+                  if (isHere()) sent?.()
+                }
                 done()
               }}
             >

@@ -12,6 +12,6 @@ export type RedeliverTheseMutationVariables = Exact<{
 }>;
 
 
-export type RedeliverTheseMutation = { redeliver: { matched: number, requeued: number, refused: Array<{ reason: string, count: number, field: string | null, exampleEventId: string | null }>, check: { deliveries: number, wouldSend: number, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }> } | null, userErrors: Array<{ message: string }> } };
+export type RedeliverTheseMutation = { redeliver: { matched: number, requeued: number, complete: boolean, duplicateRisk: number, refused: Array<{ reason: string, count: number, field: string | null, exampleEventId: string | null }>, check: { deliveries: number, wouldSend: number, refused: Array<{ reason: string, field: string | null, count: number, exampleEventId: string | null }> } | null, userErrors: Array<{ message: string }> } };
 
-export const RedeliverThese = "mutation RedeliverThese($ids:[ID!]!$dryRun:Boolean!){redeliver(filter:{}ids:$ids dryRun:$dryRun){matched requeued refused{reason count field exampleEventId}check{deliveries wouldSend refused{reason field count exampleEventId}}userErrors{message}}}" as Operation<RedeliverTheseMutation, RedeliverTheseMutationVariables>
+export const RedeliverThese = "mutation RedeliverThese($ids:[ID!]!$dryRun:Boolean!){redeliver(filter:{}ids:$ids dryRun:$dryRun){matched requeued complete duplicateRisk refused{reason count field exampleEventId}check{deliveries wouldSend refused{reason field count exampleEventId}}userErrors{message}}}" as Operation<RedeliverTheseMutation, RedeliverTheseMutationVariables>

@@ -165,10 +165,8 @@ export function Events() {
         <RedeliverDialog
           ids={asked}
           close={() => setAsked(null)}
-          done={() => {
-            setChosen(new Set())
-            page.again()
-          }}
+          done={page.again}
+          sent={() => setChosen(new Set())}
         />
       )}
     </Page>

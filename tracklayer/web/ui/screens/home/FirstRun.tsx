@@ -38,7 +38,18 @@ export function curl(origin: string, at: Date): string {
   ].join('\n')
 }
 
-export function FirstRun({ found, command, close }: { found: FirstRunQuery; command: string; close: () => void }) {
+/** `refused`: how many events came and were refused. */
+export function FirstRun({
+  found,
+  refused,
+  command,
+  close,
+}: {
+  found: FirstRunQuery
+  refused: number
+  command: string
+  close: () => void
+}) {
   const { destinations } = found.merchant
   const event = found.events.nodes[0]
   const delivered = found.deliveries.nodes[0]
@@ -60,7 +71,7 @@ export function FirstRun({ found, command, close }: { found: FirstRunQuery; comm
             </p>
           )}
         </Step>
-        <Step isDone={event !== undefined} title="The first event arrived">
+        <Step isDone={event !== undefined} title={event || !refused ? 'The first event arrived' : 'The first event that is not refused'}>
           {event ? (
             <p>
               <a href={eventHref(event.eventId)}>{event.eventId}</a>, {event.eventName},{' '}
@@ -68,6 +79,12 @@ export function FirstRun({ found, command, close }: { found: FirstRunQuery; comm
             </p>
           ) : (
             <>
+              {refused > 0 && (
+                <p>
+                  {counted(refused, 'event')} arrived and {refused === 1 ? 'was' : 'were'} refused: <a href="#refused">what was wrong</a>{' '}
+                  stands below.
+                </p>
+              )}
               <p>
                 Send one from a terminal, with your API key in the variable <code>API_KEY</code>:
               </p>

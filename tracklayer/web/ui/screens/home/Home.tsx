@@ -19,6 +19,7 @@ import { Platforms } from './Platforms'
 import { Advice, Refused } from './Troubles'
 import { Waterfall } from './Waterfall'
 import {
+  EverCounted,
   FirstRun as FirstRunAsked,
   HomeBefore,
   HomeDestinations,
@@ -31,6 +32,7 @@ import './home.css'
 
 const LIVE_MS = 10_000
 const FIRST_RUN_MS = 2000
+const DAY_MS = 86_400_000
 
 const PARAMETERS = { range: oneOf(NAMES), platform: oneOf(KEYS), since: isInstant, until: isInstant }
 
@@ -46,22 +48,43 @@ export function Home() {
   )
 }
 
-/** The first run, as long as there has been no event, instead of the rest; and above it, until one goes on. */
+/** The first run, as long as no event ever came, instead of the rest; and above it, until one goes on. That none is stored
+ * does not say so: all may have been refused, or erased. */
 function Begin({ children }: { children: ComponentChildren }) {
   const [isFirst, setFirst] = useState<boolean | null>(null)
-  const asked = useAsk(FirstRunAsked, {}, { every: isFirst ? FIRST_RUN_MS : 0, when: isFirst !== false })
+  const every = isFirst ? FIRST_RUN_MS : 0
+  const asked = useAsk(FirstRunAsked, {}, { every, when: isFirst !== false })
+  const isStored = asked.data && asked.data.events.nodes.length > 0
+  const ever = useAsk(EverCounted, useMemo(lastYear, []), { every, when: isFirst !== false && isStored === false })
   const command = useMemo(() => curl(location.origin, new Date(clock())), [])
+  const all = ever.data && rowOf(ever.data.ledger.whole, null)
+  const came = isStored || !all ? isStored : all.eventsAccepted + all.eventsCoalesced + all.eventsRejected > 0
+  const isKnown = isStored || all !== null
   useEffect(() => {
-    if (isFirst === null && asked.data) setFirst(asked.data.events.nodes.length === 0)
-  }, [asked.data])
-  if (!isFirst || !asked.data) return <>{children}</>
+    if (isFirst === null && isKnown) setFirst(!came)
+  }, [isKnown])
+  const error = <ErrorNotice error={isFirst === false ? null : (asked.error ?? ever.error)} again={(asked.error ? asked : ever).again} />
+  if (isStored === false && !isKnown && !ever.error) return <Loading />
+  if (!isFirst || !asked.data)
+    return (
+      <>
+        {error}
+        {children}
+      </>
+    )
   return (
     <>
-      <ErrorNotice error={asked.error} again={asked.again} />
-      <FirstRun found={asked.data} command={command} close={() => setFirst(false)} />
-      {asked.data.events.nodes.length > 0 && children}
+      {error}
+      <FirstRun found={asked.data} refused={all?.eventsRejected ?? 0} command={command} close={() => setFirst(false)} />
+      {came && children}
     </>
   )
+}
+
+/** As long as the ledger tells at once, and some of what is to come: who begins may be at it for long. */
+function lastYear() {
+  const today = Math.floor(clock() / DAY_MS) * DAY_MS
+  return { since: iso(today - 363 * DAY_MS), until: iso(today + 2 * DAY_MS) }
 }
 
 function RangeChoice() {
@@ -141,7 +164,7 @@ const NOTHING: Omit<Figures, 'platform'> = {
   latencyP95Ms: null,
 }
 
-function rowOf(rows: Figures[], platform: Platform | null): Figures {
+function rowOf<Row extends Partial<Figures>>(rows: Row[], platform: Platform | null): Row | Figures {
   return rows.find((row) => row.platform === platform) ?? { ...NOTHING, platform }
 }
 
@@ -162,7 +185,7 @@ function Figured({ range }: { range: Range }) {
   const error = asked.error ?? there.error
   // What is compared stands above the platforms: it would push them down.
   const isEarly = past !== null && !earlier.data && !earlier.error
-  if (!asked.data || !there.data || isEarly) return error ? <ErrorNotice error={error} again={asked.again} /> : <Loading />
+  if (!asked.data || !there.data || isEarly) return error ? <ErrorNotice error={error} again={(asked.error ? asked : there).again} /> : <Loading />
   const { ledger, rejections } = asked.data
   const { merchant } = there.data
   const all = rowOf(ledger.whole, null)
@@ -171,7 +194,7 @@ function Figured({ range }: { range: Range }) {
   const keys = KEYS.filter((key) => merchant.destinations.some((one) => one.platform === key) || ledger.whole.some((one) => one.platform === key))
   return (
     <div aria-busy={asked.isStale}>
-      <ErrorNotice error={error} again={asked.again} />
+      <ErrorNotice error={error ?? earlier.error} again={() => [asked, there, earlier].forEach((one) => one.error && one.again())} />
       <Headline row={row} past={rows && rowOf(rows, platform)} range={range} />
       <Section title="Platforms" actions={<a href="/destinations">Destinations</a>}>
         {merchant.destinations.length ? (

@@ -35,7 +35,9 @@ export type AdviceCode =
   /** A destination gets nothing, as its event names are none that events come with. */
   | 'FILTER_TAKES_NOTHING'
   /** A destination was removed while deliveries waited for it: they were dropped. */
-  | 'DROPPED_BY_REMOVAL';
+  | 'DROPPED_BY_REMOVAL'
+  /** An alert is open, and nobody is told of it. */
+  | 'ALERTS_UNTOLD';
 
 /** How much an alert matters. */
 export type AlertSeverity =
@@ -136,7 +138,16 @@ export type FirstRunQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type FirstRunQuery = { merchant: { destinations: Array<{ platform: Platform, state: DestinationState }> }, events: { nodes: Array<{ eventId: string, eventName: string, receivedAt: string, deliveries: Array<{ platform: Platform, status: DeliveryStatus }> }> }, deliveries: { nodes: Array<{ platform: Platform, deliveredAt: string | null, latencyMs: number | null, event: { eventId: string } }> } };
 
+export type EverCountedQueryVariables = Exact<{
+  since: string;
+  until: string;
+}>;
+
+
+export type EverCountedQuery = { ledger: { whole: Array<{ platform: Platform | null, eventsAccepted: number, eventsCoalesced: number, eventsRejected: number }> } };
+
 export const HomeLedger = "query HomeLedger($since:DateTime!$until:DateTime!$bucket:LedgerBucket!$platform:Platform){ledger(since:$since until:$until bucket:$bucket){balanced whole{...LedgerFigures}series(platform:$platform){bucketStart eventsAccepted eventsRejected routed delivered leftAlone}}rejections(since:$since until:$until){code field eventName count meaning nextStep}}fragment LedgerFigures on LedgerRow{platform eventsAccepted eventsCoalesced eventsRejected filtered routed delivered waiting held dropped leftAlone dropReasons purged balanced latencyP50Ms latencyP95Ms}" as Operation<HomeLedgerQuery, HomeLedgerQueryVariables>
 export const HomeBefore = "query HomeBefore($since:DateTime!$until:DateTime!$bucket:LedgerBucket!){ledger(since:$since until:$until bucket:$bucket){whole{...LedgerFigures}}}fragment LedgerFigures on LedgerRow{platform eventsAccepted eventsCoalesced eventsRejected filtered routed delivered waiting held dropped leftAlone dropReasons purged balanced latencyP50Ms latencyP95Ms}" as Operation<HomeBeforeQuery, HomeBeforeQueryVariables>
 export const HomeDestinations = "query HomeDestinations{merchant{advice{...AdviceLine}destinations{platform state stateReason waiting advice{...AdviceLine}openAlerts{id title severity}standing{lastDeliveredAt deliveredPerMinute waitingSince deadline givenUpBy emptyAt}}}}fragment AdviceLine on Advice{code sentence nextStep exampleEventId}" as Operation<HomeDestinationsQuery, HomeDestinationsQueryVariables>
 export const FirstRun = "query FirstRun{merchant{destinations{platform state}}events(first:1){nodes{eventId eventName receivedAt deliveries{platform status}}}deliveries(first:1 filter:{status:[DELIVERED]}){nodes{platform deliveredAt latencyMs event{eventId}}}}" as Operation<FirstRunQuery, FirstRunQueryVariables>
+export const EverCounted = "query EverCounted($since:DateTime!$until:DateTime!){ledger(since:$since until:$until bucket:DAY){whole{platform eventsAccepted eventsCoalesced eventsRejected}}}" as Operation<EverCountedQuery, EverCountedQueryVariables>

@@ -19,6 +19,7 @@ import {
   ResolvedNotifications,
   WhoIsTold,
   type AlertFilter,
+  type AlertKind,
   type AlertRowFragment as AlertRow,
   type AlertState,
   type OpenNotificationsQuery,
@@ -60,7 +61,8 @@ export function Notifications() {
   const heard = useChanges(open.again)
   const ranks = useRef(new Map<string, number>())
 
-  const present = (open.data as OpenNotificationsQuery | null)?.alerts.nodes ?? []
+  const newest = (open.data as OpenNotificationsQuery | null)?.alerts ?? null
+  const present = newest?.nodes ?? []
   const openRows = wantsOpen ? inOrder(open.rows, ranks.current).map((row) => asOfNow(row, heard.get(row.id))) : []
   const shown = new Set(openRows.map((row) => row.id))
   const rows = [...openRows, ...(wantsResolved ? resolved.rows.filter((row) => !shown.has(row.id)) : [])]
@@ -70,7 +72,10 @@ export function Notifications() {
   const isAsking = isEarly || (wantsResolved && !resolved.data && !resolved.error)
   const isStale = (wantsOpen && open.isStale) || (wantsResolved && resolved.isStale)
   const isFiltered = [...place.value.params.keys()].some((name) => name !== 'after')
-  const nobodyOpen = wantsOpen && open.data !== null && !open.isStale && !openRows.some((row) => row.state === 'OPEN')
+  const isFailed = open.error !== null || resolved.error !== null
+  // Rows that stand still do not say what is open: the newest answer does, where it is of all that are.
+  const isWhole = wantsOpen && openAfter === null && newest !== null && !newest.pageInfo.hasNextPage && !open.isStale && !open.error
+  const noneOpen = isWhole && present.length === 0 && !openRows.some((row) => row.state === 'OPEN')
 
   return (
     <Page title="Notifications" actions={<LiveSwitch isDeaf={!isLive.value} />}>
@@ -103,12 +108,12 @@ export function Notifications() {
           </button>
         )}
       </div>
-      {!isAsking && nobodyOpen && rows.length > 0 && (
+      {!isAsking && noneOpen && rows.length > 0 && (
         <Notice tone="good">
           <p>{isFiltered ? 'No alert of these is open.' : 'No alert is open: nothing that TrackLayer watches is amiss.'}</p>
         </Notice>
       )}
-      {!isAsking && rows.length === 0 && !open.error && !resolved.error && <Nothing isFiltered={isFiltered} />}
+      {!isAsking && !isStale && rows.length === 0 && !isFailed && <Nothing isFiltered={isFiltered} isLater={after !== null} />}
       {!isEarly && rows.length > 0 && (
         <Table
           label="Alerts"
@@ -126,7 +131,7 @@ export function Notifications() {
           ]}
         />
       )}
-      {isAsking && <Loading />}
+      {(isAsking || (isStale && rows.length === 0 && !isFailed)) && <Loading />}
       <Pager page={wantsResolved ? resolved : { ...open, pageInfo: { hasNextPage: moreOpen !== null, endCursor: OF_OPEN + moreOpen } }} />
       <p class="quiet">
         <a href={GUIDE}>What TrackLayer watches, and when it speaks</a>
@@ -201,7 +206,8 @@ function Known({ row }: { row: AlertRow }) {
   )
 }
 
-function Nothing({ isFiltered }: { isFiltered: boolean }) {
+function Nothing({ isFiltered, isLater }: { isFiltered: boolean; isLater: boolean }) {
+  if (isLater) return <Empty title="There are no older ones." />
   if (isFiltered) {
     return (
       <Empty title="No alert is like that.">
@@ -220,17 +226,39 @@ function Nothing({ isFiltered }: { isFiltered: boolean }) {
 }
 
 /** Alerts that only this page shows are seen too late. */
-function NobodyIsTold({ merchant: { alertEmails, alertChannels, sendsMail } }: WhoIsToldQuery) {
-  if (alertChannels.length > 0 || (alertEmails.length > 0 && sendsMail)) return null
+function NobodyIsTold({ merchant: { alertEmails, alertChannels, alertsUntold, warningsUntold, sendsMail } }: WhoIsToldQuery) {
+  const add = <a href="/settings#channels">Add {sendsMail ? 'one' : 'a webhook or Slack channel'}</a>
+  if (alertsUntold.length && alertsUntold.length < KINDS.length)
+    return (
+      <Notice tone="warn">
+        <p>
+          Nobody is told of alerts of these kinds: {namesOf(alertsUntold)}. {add}, or have a channel take them.
+        </p>
+      </Notice>
+    )
+  if (alertsUntold.length)
+    return (
+      <Notice tone="warn">
+        <p>
+          Nobody is told of alerts:{' '}
+          {[
+            alertEmails.length > 0 && 'there are mail addresses, and no mail server is set up that could send to them',
+            alertChannels.length > 0 && 'no channel takes any',
+          ]
+            .filter(Boolean)
+            .join('; ') || 'there is no mail address, webhook or Slack channel'}
+          . {add}
+          {alertChannels.length > 0 && ', or have a channel take them'}, so that you hear of trouble while it is small.
+        </p>
+      </Notice>
+    )
+  if (!warningsUntold.length) return null
   return (
-    <Notice tone="warn">
-      <p>
-        {alertEmails.length > 0
-          ? 'Nobody is told of alerts: there are mail addresses, and no mail server is set up that could send to them.'
-          : 'Nobody is told of alerts: there is no mail address, webhook or Slack channel.'}{' '}
-        <a href="/settings#channels">Add {sendsMail ? 'one' : 'a webhook or Slack channel'}</a>, so that you hear of trouble while it is
-        small.
-      </p>
-    </Notice>
+    <p class="quiet">
+      {warningsUntold.length < KINDS.length ? `Of these kinds nobody is told of warnings: ${namesOf(warningsUntold)}.` : 'Nobody is told of warnings: of critical alerts alone.'}{' '}
+      <a href="/settings#channels">Channels</a>
+    </p>
   )
 }
+
+const namesOf = (kinds: AlertKind[]) => kinds.map(kindName).join(', ')

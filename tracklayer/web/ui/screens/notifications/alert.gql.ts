@@ -35,7 +35,9 @@ export type AdviceCode =
   /** A destination gets nothing, as its event names are none that events come with. */
   | 'FILTER_TAKES_NOTHING'
   /** A destination was removed while deliveries waited for it: they were dropped. */
-  | 'DROPPED_BY_REMOVAL';
+  | 'DROPPED_BY_REMOVAL'
+  /** An alert is open, and nobody is told of it. */
+  | 'ALERTS_UNTOLD';
 
 /** What the values of an alert's chart are. */
 export type AlertChartUnit =

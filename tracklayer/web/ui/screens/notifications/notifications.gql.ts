@@ -109,9 +109,9 @@ export type NotificationsAgainQuery = { nodes: Array<
 export type WhoIsToldQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type WhoIsToldQuery = { merchant: { alertEmails: Array<string>, sendsMail: boolean, alertChannels: Array<{ id: string }> } };
+export type WhoIsToldQuery = { merchant: { alertEmails: Array<string>, sendsMail: boolean, alertsUntold: Array<AlertKind>, warningsUntold: Array<AlertKind>, alertChannels: Array<{ id: string }> } };
 
 export const OpenNotifications = "query OpenNotifications($after:String$filter:AlertFilter){alerts(first:100 after:$after filter:$filter){nodes{...AlertRow}pageInfo{hasNextPage endCursor}}}fragment AlertRow on Alert{id kind severity state platform eventName title openedAt acknowledgedAt snoozedUntil resolvedAt}" as Operation<OpenNotificationsQuery, OpenNotificationsQueryVariables>
 export const ResolvedNotifications = "query ResolvedNotifications($after:String$filter:AlertFilter){alerts(first:50 after:$after filter:$filter){nodes{...AlertRow}pageInfo{hasNextPage endCursor}}}fragment AlertRow on Alert{id kind severity state platform eventName title openedAt acknowledgedAt snoozedUntil resolvedAt}" as Operation<ResolvedNotificationsQuery, ResolvedNotificationsQueryVariables>
 export const NotificationsAgain = "query NotificationsAgain($ids:[ID!]!){nodes(ids:$ids){...AlertRow}}fragment AlertRow on Alert{id kind severity state platform eventName title openedAt acknowledgedAt snoozedUntil resolvedAt}" as Operation<NotificationsAgainQuery, NotificationsAgainQueryVariables>
-export const WhoIsTold = "query WhoIsTold{merchant{alertEmails sendsMail alertChannels{id}}}" as Operation<WhoIsToldQuery, WhoIsToldQueryVariables>
+export const WhoIsTold = "query WhoIsTold{merchant{alertEmails sendsMail alertsUntold warningsUntold:alertsUntold(severity:WARNING)alertChannels{id}}}" as Operation<WhoIsToldQuery, WhoIsToldQueryVariables>
