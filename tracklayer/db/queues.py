@@ -154,16 +154,8 @@ def requeue(
     The log stays. What a worker has in its hands, or was settled meanwhile, is left alone.
     """
     lock_queue(merchant_id, platform)
-    records = [{"event_id": event_id, "due_at": at} for event_id, at in sorted(due.items())]
-    params: Any = {
-        "given": JsonLiteral(records),
-        "ids": list(due),
-        "merchant": merchant_id,
-        "platform": platform,
-        "window": window,
-        "now": now,
-        "untried": [DropReason.WINDOW_EXPIRED, DropReason.DESTINATION_REMOVED],
-    }
+    params: Any = _queueing(merchant_id, platform, due, now, window)
+    params["untried"] = [DropReason.WINDOW_EXPIRED, DropReason.DESTINATION_REMOVED]
     found = rows(REQUEUE, params)
     for _, received_at, status, drop_reason in found:
         if status == DeliveryStatus.DROPPED:
@@ -197,8 +189,16 @@ def insert_stored(
 
     Of the others it returns nothing. The caller holds the queue's lock, and counts.
     """
+    params: Any = _queueing(merchant_id, platform, due, now, window)
+    return dict(rows(INSERT_STORED, params))
+
+
+def _queueing(
+    merchant_id: int, platform: str, due: Mapping[str, datetime], now: datetime, window: timedelta
+) -> dict[str, Any]:
+    """What is queued now at one destination, and when each is due."""
     records = [{"event_id": event_id, "due_at": at} for event_id, at in sorted(due.items())]
-    params: Any = {
+    return {
         "given": JsonLiteral(records),
         "ids": list(due),
         "merchant": merchant_id,
@@ -206,7 +206,6 @@ def insert_stored(
         "window": window,
         "now": now,
     }
-    return dict(rows(INSERT_STORED, params))
 
 
 def waiting_by_platform(merchant_id: int) -> dict[str, int]:

@@ -30,6 +30,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Device, Event, UserData
+from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import is_web_url
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.shown import click_in
@@ -323,6 +324,15 @@ class Verdicts(list[RuleVerdict]):
         """Says that a platform (``title``) gets none of the merchant's own properties but those that it has fields for."""
         if given and any(key not in taken and is_given(value) for key, value in given.items()):
             self.left_out("properties", "custom_data.properties", f"left out: {title} has no place for own properties")
+
+    def refuse_refund(self, name: str, settings: Settings, setting: str, message: str) -> Refused | None:
+        """Of what takes back a purchase, which the platform has nothing for; None of any other name. ``setting``: has the names that
+        the merchant has mapped to something of the platform's.
+        """
+        own = settings.get(setting) or {}
+        if is_refund(name, own):
+            return self.refuse_name(message)
+        return self.refuse_among_others(setting) if is_refund_among_others(name, own) else None
 
     def refuse_among_others(self, setting: str) -> Refused:
         """Of what may be a refund, which ``*`` of a setting does not take."""

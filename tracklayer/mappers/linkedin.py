@@ -30,7 +30,6 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, CustomData, Event
-from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address, usable
 from tracklayer.mappers.base import (
     COMMON_SETTINGS,
@@ -196,12 +195,10 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "LinkedIn has no limited data use: the event would be used without limits"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.limited_data_use", message)
     verdicts.ok(CONSENT_OK)
-    if is_refund(event.event_name, settings.get("conversion_rules") or ()):
-        message = "LinkedIn has no refund: it would be counted as one more conversion"
-        return verdicts.refuse_name(message)
+    no_refund = "LinkedIn has no refund: it would be counted as one more conversion"
+    if refused := verdicts.refuse_refund(event.event_name, settings, "conversion_rules", no_refund):
+        return refused
     rules = settings.get("conversion_rules") or {}
-    if is_refund_among_others(event.event_name, rules):
-        return verdicts.refuse_among_others("conversion_rules")
     if rule := rules.get(event.event_name):
         verdicts.ok(_RULE_OK)
     elif rule := rules.get("*"):

@@ -27,7 +27,6 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, Event
-from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import is_uuid, is_zero_uuid, machine_address, usable, web_url
 from tracklayer.domain.personal import without_personal_url
 from tracklayer.domain.values import read_decimal
@@ -188,11 +187,9 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             message = "the event says nothing of consent, and the destination's default_consent is denied"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", field, message)
     verdicts.ok(CONSENT_OK if consent != "denied" else _CONSENT_D if _says_consent(event) else _CONSENT_D_BY_DEFAULT)
-    if is_refund(event.event_name, settings.get("event_names") or ()):
-        message = "the Conversions API has no refund: it would be counted as one more conversion"
-        return verdicts.refuse_name(message)
-    if is_refund_among_others(event.event_name, settings.get("event_names") or {}):
-        return verdicts.refuse_among_others("event_names")
+    no_refund = "the Conversions API has no refund: it would be counted as one more conversion"
+    if refused := verdicts.refuse_refund(event.event_name, settings, "event_names", no_refund):
+        return refused
     is_page = event.event_name == "PageView"
     if is_page:
         verdicts.ok(_NAME_PAGE)

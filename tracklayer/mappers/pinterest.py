@@ -16,7 +16,6 @@ from typing import Any
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import BearerToken, DropReason, PlatformRequest
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event
-from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import is_uuid, is_web_url, machine_address, usable
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
@@ -189,10 +188,9 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if event.consent.ad_user_data == "denied":
         return verdicts.refuse_denied()
     verdicts.ok(CONSENT_OK)
-    if is_refund(event.event_name, settings.get("custom_event_names") or ()):
-        return verdicts.refuse_name("Pinterest has no refund that would take back a checkout")
-    if is_refund_among_others(event.event_name, settings.get("custom_event_names") or {}):
-        return verdicts.refuse_among_others("custom_event_names")
+    no_refund = "Pinterest has no refund that would take back a checkout"
+    if refused := verdicts.refuse_refund(event.event_name, settings, "custom_event_names", no_refund):
+        return refused
     name, verdict = _name(event.event_name, settings)
     verdicts.ok(verdict)
     source = _action_source(event)

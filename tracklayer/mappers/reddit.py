@@ -26,7 +26,6 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, CustomData, Device, Event, UserData
-from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import FORMATS, is_uuid, machine_address, usable
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.mappers.base import (
@@ -201,10 +200,9 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
     if event.consent.ad_user_data == "denied":
         return verdicts.refuse_denied()
     verdicts.ok(CONSENT_OK)
-    if is_refund(event.event_name, settings.get("custom_event_names") or ()):
-        return verdicts.refuse_name("Reddit has no refund: as a custom event it would take nothing off the purchase")
-    if is_refund_among_others(event.event_name, settings.get("custom_event_names") or {}):
-        return verdicts.refuse_among_others("custom_event_names")
+    no_refund = "Reddit has no refund: as a custom event it would take nothing off the purchase"
+    if refused := verdicts.refuse_refund(event.event_name, settings, "custom_event_names", no_refund):
+        return refused
     kind = {"tracking_type": EVENT_NAMES.get(event.event_name, "CUSTOM")}
     if kind["tracking_type"] == "CUSTOM":
         name = _custom_name(event.event_name, settings)

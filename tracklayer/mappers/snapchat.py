@@ -25,7 +25,6 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Event
-from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import machine_address, usable
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.domain.problem import Problem
@@ -303,12 +302,9 @@ def _taken_as(
             "Snapchat can limit the use of website events only, and this one would be used without limits",
         )
     verdicts.ok(CONSENT_OK)
-    mapping = settings.get("custom_event_map") or {}
-    if is_refund(event.event_name, mapping):
-        return verdicts.refuse_name("Snapchat has no refund")
-    if is_refund_among_others(event.event_name, mapping):
-        return verdicts.refuse_among_others("custom_event_map")
-    name = _event_name(event.event_name, mapping, verdicts)
+    if refused := verdicts.refuse_refund(event.event_name, settings, "custom_event_map", "Snapchat has no refund"):
+        return refused
+    name = _event_name(event.event_name, settings.get("custom_event_map") or {}, verdicts)
     if name is None:
         return verdicts.refuse_name(
             "no event of Snapchat: map it in custom_event_map to CUSTOM_EVENT_1 to CUSTOM_EVENT_5"

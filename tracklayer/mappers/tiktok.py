@@ -28,7 +28,6 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Event, UserData
-from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import machine_address, usable, web_url
 from tracklayer.domain.normalise import Matchable, hashed
 from tracklayer.domain.personal import without_personal_url
@@ -265,10 +264,9 @@ def _taken_as(
     if event.consent.ad_user_data == "denied":
         return verdicts.refuse_denied()
     verdicts.ok(CONSENT_OK)
-    if is_refund(event.event_name, settings.get("event_names") or ()):
-        return verdicts.refuse_name("TikTok has no refund that would take back a sale")
-    if is_refund_among_others(event.event_name, settings.get("event_names") or {}):
-        return verdicts.refuse_among_others("event_names")
+    no_refund = "TikTok has no refund that would take back a sale"
+    if refused := verdicts.refuse_refund(event.event_name, settings, "event_names", no_refund):
+        return refused
     if not settings.get(asset):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,

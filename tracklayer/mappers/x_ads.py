@@ -35,7 +35,6 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import Content, CustomData, Event
-from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import machine_address, usable
 from tracklayer.domain.problem import Problem
 from tracklayer.mappers.base import (
@@ -183,12 +182,10 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         message = "X wants no events of people who opted out of the sale of their data"
         return verdicts.refuse(DropReason.CONSENT_DENIED, "consent", "consent.limited_data_use", message)
     verdicts.ok(CONSENT_OK)
-    if is_refund(event.event_name, settings.get("event_ids") or ()):
-        message = "X has no refund: it would be counted as one more conversion"
-        return verdicts.refuse_name(message)
+    no_refund = "X has no refund: it would be counted as one more conversion"
+    if refused := verdicts.refuse_refund(event.event_name, settings, "event_ids", no_refund):
+        return refused
     tags = settings.get("event_ids") or {}
-    if is_refund_among_others(event.event_name, tags):
-        return verdicts.refuse_among_others("event_ids")
     if tag := tags.get(event.event_name):
         verdicts.ok(_TAG_OK)
     elif tag := tags.get("*"):
