@@ -10,7 +10,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate
+from tracklayer.db.sessions import Session
 from tracklayer.db.workers import WorkerLock
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
@@ -136,11 +137,22 @@ def migrated(postgres: str) -> str:
 
 @pytest.fixture
 def database(migrated: str) -> Iterator[str]:
-    """The URL of an empty, migrated database that this process is connected to."""
-    make_as_new(migrated)
-    connection.connect(migrated)
+    """The URL of an empty, migrated database that this process is connected to.
+
+    Its sessions stay for the next test: one that begins anew has to read what tables there are, which takes longer than most
+    tests.
+    """
+    with _kept_sessions(migrated):
+        connection.connect(migrated)
+    with connection.session():
+        first = connection.database.connection()
+        make_as_new(first)
     yield migrated
-    connection.disconnect()
+    if any(session is first for _, _, session in connection.database._connections):
+        with _kept_sessions(migrated):
+            connection.disconnect()
+    else:  # this test had its sessions end: those that came after it may have been made under other circumstances
+        connection.disconnect()
 
 
 @pytest.fixture(autouse=True)
@@ -211,10 +223,19 @@ def url_of(server: str, name: str) -> str:
     return f"{head.rsplit('/', 1)[0]}/{name}?{query}"
 
 
-def make_as_new(url: str) -> None:
+@contextmanager
+def _kept_sessions(url: str) -> Iterator[None]:
+    """Whatever sessions the block closes, those of one database that nobody has in hand stay."""
+    pool = connection.database
+    found = sorted(pool._connections)
+    pool._connections = [entry for entry in found if entry[2].url != url]
+    yield
+    pool._connections = [entry for entry in found if entry[2].url == url]
+
+
+def make_as_new(session: Session) -> None:
     """Empties a database; what is asked of it then is planned as if nothing had ever been there."""
-    with closing(psycopg2.connect(url)) as admin, admin.cursor() as cursor:
-        admin.autocommit = True
+    with session.cursor() as cursor:
         cursor.execute(WRITTEN)
         written = dict(cursor.fetchall())
         large = [name for name, is_large in written.items() if is_large]
@@ -222,7 +243,7 @@ def make_as_new(url: str) -> None:
             cursor.execute(f"TRUNCATE {', '.join(large)} CASCADE")
         if written:
             deletes = "; ".join(f"DELETE FROM {name}" for name in written)
-            cursor.execute(f"SET session_replication_role = replica; {deletes}")  # in any order
+            cursor.execute(f"SET LOCAL session_replication_role = replica; {deletes}")  # in any order
             cursor.execute(f"VACUUM (SKIP_DATABASE_STATS) {', '.join(written)}")
         cursor.execute(FORGET, {"tables": list(written)})
 
