@@ -39,6 +39,7 @@ class Watched:
         self.engine = Engine(shop)
         self.now = START
         self.minutes: deque[Minute] = deque()  # of the destination, a day
+        self.spans: deque[Span] = deque()  # the same, as they are judged when nobody looked into them
         self.run: deque[Span] = deque()  # what failed before that, since the last acknowledgement
         self.hours: dict[datetime, tuple[int, int]] = {}  # acknowledged, failed
         self.active: dict[datetime, int] = {}  # hour -> minutes with an event
@@ -79,13 +80,14 @@ class Watched:
         counts = tuple(self.engine.counts)
         if any(counts):
             self.minutes.append((self._minute, counts))
+            (span,) = spans_of([self.minutes[-1]], (), self.now)
+            self.spans.append(span)
             hour = self._minute.replace(minute=0)
             good, bad = self.hours.get(hour, (0, 0))
-            span = Span(self._minute, self.now, *counts)
             self.hours[hour] = good + span.first_acknowledged, bad + span.first_failed
         while self.minutes and self.minutes[0][0] < self.now - DAY:
-            minute = self.minutes.popleft()
-            (span,) = spans_of([minute], (), self.now)
+            self.minutes.popleft()
+            span = self.spans.popleft()
             if span.acknowledged:
                 self.run.clear()
             elif span.failed:
@@ -154,8 +156,7 @@ class Watched:
             rate_drop=self._told(AlertKind.DELIVERY_RATE_DROP),
         )
         if wants_past(recent, self.success) or health.failing_since is not None:
-            past = [minute for minute in self.minutes if minute[0] < recent_since]
-            view = replace(view, past=spans_of(past, (), now))
+            view = replace(view, past=[span for span in self.spans if span.start < recent_since])
             if wants_run(view):
                 view = replace(view, past=[*self.run, *view.past])
         return view

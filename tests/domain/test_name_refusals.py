@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from random import Random
 
 import pytest
 
-from tracklayer.domain.monitors.learn import learn_success, learn_worst
+from tracklayer.domain.monitors.learn import SuccessRate, learn_success, learn_worst
 from tracklayer.domain.monitors.name_refusals import (
     NameSeries,
     Stretch,
@@ -51,25 +53,32 @@ class Name:
 
     def looks(self, *, is_told: bool = False) -> Iterator[bool]:
         """As services/watches/refused_names.py does it, at each minute of the last hour with a refusal."""
-        day = self.now - DAY
-        hours: dict[datetime, tuple[int, int]] = {}
-        for start, arrived, refused in self.stretches:
-            if start < day and start >= self.now - 28 * DAY:
-                hour = start.replace(minute=0)
-                good, bad = hours.get(hour, (0, 0))
-                hours[hour] = good + arrived - refused, bad + refused
-        before = [(hour, good + bad, bad) for hour, (good, bad) in sorted(hours.items())]
-        usual = learn_success([(good, bad) for good, bad in hours.values()])
-        usual = usual and replace(usual, worst=learn_worst(hours))
-        lately = [one for one in self.stretches if one[0] >= day]
+        day, hour_ago = self.now - DAY, self.now - HOUR
+        lately = self.stretches[self._place_of(day) :]
         for place, (start, _, refused) in enumerate(lately):
-            if not refused or start < self.now - HOUR:
+            if not refused or start < hour_ago:
                 continue
             now = start + MINUTE
             seen = lately[: place + 1]
             recent = [one for one in seen if one[0] > now - 30 * MINUTE]
             if wants_closer_look(sum(one[1] for one in recent), sum(one[2] for one in recent)):
+                before, usual = self._before(day)
                 yield judge_name(NameSeries("Purchase", [*before, *seen], usual, is_told), now) is not None
+
+    def _before(self, day: datetime) -> tuple[list[Stretch], SuccessRate | None]:
+        """The four weeks until then by their hours, and what is usual by them."""
+        hours: dict[datetime, tuple[int, int]] = {}
+        for start, arrived, refused in self.stretches[self._place_of(self.now - 28 * DAY) : self._place_of(day)]:
+            hour = start.replace(minute=0)
+            good, bad = hours.get(hour, (0, 0))
+            hours[hour] = good + arrived - refused, bad + refused
+        usual = learn_success(list(hours.values()))
+        before = [(hour, good + bad, bad) for hour, (good, bad) in hours.items()]
+        return before, usual and replace(usual, worst=learn_worst(hours))
+
+    def _place_of(self, time: datetime) -> int:
+        """Of the first stretch that is not before."""
+        return bisect_left(self.stretches, time, key=itemgetter(0))
 
 
 def test_healthy_names_alarm_nobody() -> None:

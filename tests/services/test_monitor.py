@@ -58,12 +58,12 @@ class Scene:
         self.sent = 0
         self.changes: list[dict[str, Any]] = [{}]  # of the events, in turn
 
-    def passes(self, seconds: int, *, every: int | None = None, deliver: bool = True) -> None:
-        """Time, by steps of five seconds: an event each ``every`` seconds, delivery, and a look each 15 seconds."""
-        for second in range(5, seconds + 1, 5):
-            self.clock.move(timedelta(seconds=5))
-            if every is not None and second % every < 5:
-                self.sends(max(1, 5 // every))
+    def passes(self, seconds: int, *, every: int | None = None, deliver: bool = True, step: int = 5) -> None:
+        """Time, by steps of so many seconds: an event each ``every`` seconds, delivery, and a look each 15 seconds."""
+        for second in range(step, seconds + 1, step):
+            self.clock.move(timedelta(seconds=step))
+            if every is not None and second % every < step:
+                self.sends(max(1, step // every))
             if deliver:
                 deliver_due(self.runtime, self.worker, self.merchant.merchant_id, "meta")
             if second % 15 == 0:
