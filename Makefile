@@ -23,6 +23,8 @@ browser  := tests/browser
 commands := tests/cli tests/db tests/actors
 doors    := tests/schema tests/web
 rest     := tests $(addprefix --ignore=,tests/faults $(foreach group,services browser commands doors,$($(group))))
+# Where it is set that Python keeps nothing of what it compiles, each group would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST   := $(BIN)/python -m pytest -p no:cacheprovider
 
 test: lint
