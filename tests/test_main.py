@@ -75,3 +75,10 @@ def test_a_command_that_runs_ends_in_its_own_way(tmp_path: Path, how: list[str])
         process.send_signal(signal.SIGINT)
         said = process.communicate()
     assert (process.returncode, said) == (130, ("", ""))
+
+
+def test_nobody_looks_through_what_is_loaded_for_what_is_no_longer_needed_but_through_what_comes() -> None:
+    told = "print(gc.isenabled(), gc.get_freeze_count() > 50_000)"
+    code = f"import atexit, gc, sys\nfrom tracklayer.__main__ import main\natexit.register(lambda: {told})\nsys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"tracklayer {tracklayer.__version__}\nTrue True\n"

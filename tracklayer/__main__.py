@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 
@@ -10,7 +11,11 @@ import sys
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from tracklayer.cli import main  # after the lines above: it loads what they are for
+# What is loaded stays: to look through it again and again for what is no longer needed is a third of what a command costs.
+# ``main`` turns that on again when all is there.
+gc.disable()
+
+from tracklayer.cli import main  # noqa: E402 - after the lines above: it loads what they are for
 
 if __name__ == "__main__":
     sys.exit(main())

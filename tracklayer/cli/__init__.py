@@ -95,14 +95,15 @@ def build_parser(typed: str | None = None) -> Parser:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """What is loaded stays: to look through it again and again for what is no longer needed is an eighth of a start."""
-    was_enabled = gc.isenabled()
+    """What is loaded stays: nobody looks through it for what is no longer needed, not even when the process ends."""
+    begins = not gc.isenabled()  # see __main__; whoever calls ``main`` otherwise has more in hand than what is loaded
     gc.disable()
     try:
         yield
     finally:
-        if was_enabled:
-            gc.enable()
+        if begins:
+            gc.freeze()
+        gc.enable()
 
 
 def _modules(typed: str | None) -> Iterable[str]:
