@@ -2361,6 +2361,27 @@ def test_an_escape_of_html_hides_no_card(ampersand: str, parameter: str) -> None
         ]
 
 
+@pytest.mark.parametrize("person", [{"email": "9" * 64}, {"email": "jane@example.com", "phone": "+4915123456789"}])
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "a&#64;b.de",
+        "a&#x40;b.de",
+        "a&commat;b.de",
+        "a&amp;#64;b.de",
+        r"a\u0040b.de",
+        r"a\x40b.de",
+        "&plus;491701234567",
+    ],
+)
+def test_an_escape_hides_no_contact(contact: str, person: dict[str, str]) -> None:
+    found = taken(draft(user_data=person, custom_data={"content_name": f"for {contact}", "order_id": contact}))
+    assert [(one.code, one.field[-1]) for one in found.warnings] == [
+        ("PERSONAL_DATA", "order_id"),
+        ("PERSONAL_DATA", "content_name"),
+    ]
+
+
 def test_an_escape_of_html_hides_no_address_elsewhere() -> None:
     url = "https://shop.example.com/ok?a=1&amp;b=2&#039;&amp;c=3"
     found = taken(draft(event_source_url=url, custom_data={"content_name": "jane%40example.com"}))

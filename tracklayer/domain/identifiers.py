@@ -17,6 +17,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from tracklayer.domain import normalise
+from tracklayer.domain.contact import unescaped
 from tracklayer.domain.google_tag import client_id, is_everyday_client, is_everyday_session, session_id
 from tracklayer.domain.text import bare
 
@@ -411,11 +412,12 @@ def without_name(name: str, text: str) -> str | None:
     named = _NAMED.get(name)
     if named is None:
         return None
-    if "=" in text or ":" in text or "%" in text:
-        found = named.search(unquote(text) if "%" in text else text)
+    plain = unescaped(text)
+    if "=" in plain or ":" in plain or "%" in plain:
+        found = named.search(unquote(plain) if "%" in plain else plain)
         if found:
             return found[1]
-    alone = text.strip(_QUOTES).lstrip("?&")
+    alone = plain.strip(_QUOTES).lstrip("?&")
     return None if alone == text.strip() else alone
 
 
