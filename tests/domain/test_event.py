@@ -2416,6 +2416,51 @@ def test_an_email_that_was_escaped_for_html_is_the_one_it_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("jane@example.com&nbsp;", "jane@example.com"),
+        ("jane@example.com&#8203;", "jane@example.com"),
+        ("&nbsp;jane@example.com", "jane@example.com"),
+        ("&lt;jane@example.com&gt;", "jane@example.com"),
+        ("jane&amp;#64;example.com", "jane@example.com"),
+        ("jane&commat;example&period;com", "jane@example.com"),
+        (r"jane\u0040example.com", "jane@example.com"),
+        ("jane@example.com%20", "jane@example.com"),
+        ("%20jane@example.com", "jane@example.com"),
+        ("jane%2Btag%40example.com", "jane+tag@example.com"),
+    ],
+)
+def test_an_email_is_read_without_escapes(text: str, read: str) -> None:
+    for field, sent in (("email", text), ("emails", [text])):
+        found = taken(draft(user_data={field: sent}))
+        (email,) = found.event.user_data.all_emails
+        assert email.email_sha256("basic") == sha256_hex(read)
+        assert [one.message.partition(" ")[2] for one in found.warnings] == [
+            "holds escapes, such as &#64; or %40 for @. It is read without them."
+        ]
+        assert found.unusable == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["jane%example.com@example.org", "100%deal@example.com", "a&b@example.com", "ü@日本.example"]
+)
+def test_an_email_without_escapes_stays(text: str) -> None:
+    found = taken(draft(user_data={"email": text}))
+    assert (found.event.user_data.email, found.warnings) == (Matchable.read(text), ())
+    assert Matchable.read(text).email_sha256("basic") == sha256_hex(text)
+
+
+@pytest.mark.parametrize(
+    "text", [r"jane@example.com\n", "jane@example.com|", "jane@example.com/", "jane@example.com&nbsp", "a%40b"]
+)
+def test_an_email_with_more_behind_it_is_told_and_not_sent(text: str) -> None:
+    found = taken(draft(user_data={"email": text}))
+    assert [(one.code, one.field) for one in found.warnings] == [("IDENTIFIER_MALFORMED", ("user_data", "email"))]
+    assert found.event.user_data.email == Matchable.read(text)
+    assert found.unusable == (("user_data", "email"),)
+
+
+@pytest.mark.parametrize(
     "text", ["Bang & Olufsen", "A&B; C", "&#52;&#53;", "&#0;&#xD800;&nbsp;", "jane&#64;x", "R&amp"]
 )
 def test_words_that_are_no_escape_of_html_stay(text: str) -> None:

@@ -45,7 +45,7 @@ _EVERYDAY_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]\S*)?")
 # A URL that is nothing but scheme, host and path in plain letters: it is a web URL, and holds neither card data under a
 # name nor anything that ``personal.py`` takes out.
 is_plain_url = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9/._~-]*)?").fullmatch
-_EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
+_EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
 _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
 _HOST_AND_MORE = re.compile(r"((?:(?:https?:)?//)?+[^\s/?#]+)([/?#].*)", re.IGNORECASE | re.DOTALL)
@@ -193,12 +193,20 @@ _ENTITY = re.compile(r"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Z
 
 
 def unescaped_words(name: str, value: str) -> str:
-    """Words of a person, or the address, as they are where they stand in HTML: ``O'Brien`` for ``O&#039;Brien``. Of entities only
-    letters are read, and the signs that have to be escaped there.
+    """Words of a person as they are where they stand in HTML: ``O'Brien`` for ``O&#039;Brien``. Of entities only letters are read,
+    and the signs that have to be escaped there.
     """
-    if "&" not in value or (name not in WORDS and name != "email"):
+    if "&" not in value or name not in WORDS:
         return value
     return _ENTITY.sub(_unescaped, value)
+
+
+def unescaped_email(value: str) -> str:
+    """An address without the escapes of HTML, of JSON and of URLs, where it is one without them: ``&``, ``%`` may stand in one."""
+    plain = unescaped(value)
+    if "%" in plain and "\ufffd" not in (unquoted := unquote(plain)):
+        plain = unescaped(unquoted)
+    return value if plain == value or normalise.email(plain) is None else plain
 
 
 def _unescaped(found: re.Match[str]) -> str:
