@@ -2224,6 +2224,15 @@ def test_an_address_on_the_internet_is_not(address: str) -> None:
         ("fbc", "_fbc=fb.1.1794000000000.IwAR2", "fb.1.1794000000000.IwAR2"),
         ("fbc", "'fb.1.1794000000000.IwAR2'", "fb.1.1794000000000.IwAR2"),
         ("browser_id", "_tlb=0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
+        ("gclid", "Cj0_x'", "Cj0_x"),
+        ("fbclid", 'IwAR0"', "IwAR0"),
+        ("gclid", '{"gclid":123456}', "123456"),
+        ("gclid", "{gclid: Cj0_x}", "Cj0_x"),
+        ("gclid", "gclid=Cj0_x,fbclid=IwAR0", "Cj0_x"),
+        ("gclid", "(gclid=Cj0_x) gclid=Cj0_x)", "Cj0_x"),
+        ("ttclid", "[ttclid=E.C.P.abc, ttclid=E.C.P.abc]", "E.C.P.abc"),
+        ("rdt_cid", '{"rdt_cid":5551234567890,"x":1}', "5551234567890"),
+        ("gclid", "?a=1&amp;gclid=Cj0_x&amp;b=2", "Cj0_x"),
     ],
 )
 def test_a_click_id_is_read_without_what_was_copied_with_it_and_that_is_told(name: str, text: str, read: str) -> None:
@@ -2248,7 +2257,12 @@ def test_nothing_else_is_taken_off_a_click_id(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["gclid=", "gclid=null", "?gclid={gclid}&x=1", "''", "_gcl_aw=", "GCL.1794000000.null"]
+    "text",
+    [
+        *("gclid=", "gclid=null", "?gclid={gclid}&x=1", "''", "_gcl_aw=", "GCL.1794000000.null", "gclid=(not set)"),
+        *('{"gclid":null}', '{"gclid":false}', '{"gclid":[]}', '{"gclid":{}}', '{"gclid":""}', '{"gclid":["x"]}'),
+        *("{gclid: undefined}", "%7B%22gclid%22%3Anull%7D", "gclid=null, t=1", "gclid=<nil>", '{"x":1,"gclid": null}'),
+    ],
 )
 def test_the_name_of_a_click_id_alone_stands_for_none(text: str) -> None:
     found = taken(draft(user_data={"gclid": text}))
