@@ -388,7 +388,9 @@ def test_hostile_arguments_are_one_sentence(
             id="little",
         ),
         pytest.param(
-            "preview --platform meta - <&-", "tracklayer: event - is not JSON (line 1, column 1)\n", id="closed"
+            "preview --platform meta - <&-",
+            "tracklayer: event - is not JSON: line 1, column 1: Input is a zero-length, empty document\n",
+            id="closed",
         ),
         pytest.param("preview --platform meta event.json >&-", "", id="nowhere to print"),
         pytest.param("preview --platform meta event.json | true", "", id="nobody reads"),
@@ -545,7 +547,7 @@ def test_an_import_reports_bad_lines_and_stores_the_rest(
     assert main(["import", "--merchant", merchant, path, "--json"]) == 1
     shown = capsys.readouterr()
     assert orjson.loads(shown.out) == {"accepted": 1198, "coalesced": 1, "rejected": 2}
-    assert "line 4: This line is not JSON." in shown.err
+    assert "line 4: This line is not JSON: column 2: unexpected character, expected a string key." in shown.err
     assert "line 701: occurred_at must be a date and time of RFC 3339 or ISO 8601" in shown.err
     path = write(tmp_path / "events.jsonl", b"\n".join(lines[:3]))
     assert main(["import", "--merchant", merchant, path]) == 0
@@ -690,7 +692,7 @@ def test_normalize_answers_a_wrong_line_and_goes_on(
         f"line 6: 'user_data.email' is not a field, perhaps email: field must be one of {names}",
         "line 7: settings must be an object",
         "line 8: settings.default_country must be text",
-        "line 9: is not JSON",
+        "line 9: is not JSON: column 2: unexpected end of data",
         "line 10: must be an object of platform, field and value",
     ]
     assert shown == [

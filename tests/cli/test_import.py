@@ -68,6 +68,32 @@ def test_lines_are_told_in_order_also_those_that_are_no_json(load: Callable[...,
     assert stored() == ["order_1", "order_4", "order_7"]
 
 
+@pytest.mark.parametrize(
+    ("text", "instead", "told"),
+    [
+        pytest.param(b'"jane"', b"NaN", "column 9: NaN and Infinity are no JSON. Leave the field out", id="NaN"),
+        pytest.param(
+            b'"jane"', b"-Infinity", "column 10: NaN and Infinity are no JSON. Leave the field out", id="infinite"
+        ),
+        pytest.param(b'"jane"', b'"jane",', "column 15: trailing comma is not allowed", id="a comma"),
+        pytest.param(b'"', b"'", "column 2: unexpected character, expected a string key", id="single quotes"),
+        pytest.param(b'"', b'""', "column 4: ", id="quotes twice"),
+        pytest.param(b'"jane"}', b'"ja', "column 12: unexpected end of data", id="cut"),
+        pytest.param(b"}", b'}\r{"note":"jane"}', "column 17: unexpected content after document", id="ends of old"),
+        pytest.param(b"jane", b"ja\x07ne", "column 12: a control character in a text", id="control"),
+        pytest.param(b'{"note":"jane"}', b"PK\x03\x04jane", "column 1: unexpected character", id="a ZIP file"),
+    ],
+)
+def test_of_a_line_that_is_no_json_it_is_told_where_and_why(
+    load: Callable[..., tuple[int, str, str]], text: bytes, instead: bytes, told: str
+) -> None:
+    status, _, err = load(b"\n".join([event(1), b'{"note":"jane"}'.replace(text, instead), event(3)]))
+    assert status == 1
+    assert err.startswith(f"line 2: This line is not JSON: {told}"), err
+    assert "jane" not in err
+    assert stored() == ["order_1", "order_3"]
+
+
 def test_a_number_beyond_all_bounds_costs_its_own_line(load: Callable[..., tuple[int, str, str]]) -> None:
     content = [event(n) for n in range(1, 4)]
     content[1] = event(2, custom_data={"value": 7, "currency": "EUR"}).replace(b'"value":7', b'"value":1e1000000')

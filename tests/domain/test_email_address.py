@@ -117,6 +117,12 @@ def test_an_email_gets_the_digest_of_its_platforms_sheet(rule: str, raw: str, no
         pytest.param("jane@example..com", id="two dots in a row"),
         pytest.param("jane@home@example.com", id="two ats"),
         pytest.param("x" * 243 + "@example.com", id="255 characters"),
+        *[
+            pytest.param(f"jane@example.com{tail}", id=f"with {tail} behind")
+            for tail in ("&nbsp", "&#8203", "%20", r"\n", "|", "/", "/x", "?", "?a=1", "!", "#", "*", "…", "–", "。/")
+        ],
+        pytest.param(r"\tjane@example.com", id="a backslash"),
+        pytest.param("jane@exam/ple.com", id="a sign within the host"),
     ],
 )
 def test_what_is_no_address_has_no_digest(rule: str, text: str) -> None:

@@ -2224,6 +2224,15 @@ def test_an_address_on_the_internet_is_not(address: str) -> None:
         ("fbc", "_fbc=fb.1.1794000000000.IwAR2", "fb.1.1794000000000.IwAR2"),
         ("fbc", "'fb.1.1794000000000.IwAR2'", "fb.1.1794000000000.IwAR2"),
         ("browser_id", "_tlb=0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
+        ("gclid", "Cj0_x'", "Cj0_x"),
+        ("fbclid", 'IwAR0"', "IwAR0"),
+        ("gclid", '{"gclid":123456}', "123456"),
+        ("gclid", "{gclid: Cj0_x}", "Cj0_x"),
+        ("gclid", "gclid=Cj0_x,fbclid=IwAR0", "Cj0_x"),
+        ("gclid", "(gclid=Cj0_x) gclid=Cj0_x)", "Cj0_x"),
+        ("ttclid", "[ttclid=E.C.P.abc, ttclid=E.C.P.abc]", "E.C.P.abc"),
+        ("rdt_cid", '{"rdt_cid":5551234567890,"x":1}', "5551234567890"),
+        ("gclid", "?a=1&amp;gclid=Cj0_x&amp;b=2", "Cj0_x"),
     ],
 )
 def test_a_click_id_is_read_without_what_was_copied_with_it_and_that_is_told(name: str, text: str, read: str) -> None:
@@ -2248,7 +2257,12 @@ def test_nothing_else_is_taken_off_a_click_id(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["gclid=", "gclid=null", "?gclid={gclid}&x=1", "''", "_gcl_aw=", "GCL.1794000000.null"]
+    "text",
+    [
+        *("gclid=", "gclid=null", "?gclid={gclid}&x=1", "''", "_gcl_aw=", "GCL.1794000000.null", "gclid=(not set)"),
+        *('{"gclid":null}', '{"gclid":false}', '{"gclid":[]}', '{"gclid":{}}', '{"gclid":""}', '{"gclid":["x"]}'),
+        *("{gclid: undefined}", "%7B%22gclid%22%3Anull%7D", "gclid=null, t=1", "gclid=<nil>", '{"x":1,"gclid": null}'),
+    ],
 )
 def test_the_name_of_a_click_id_alone_stands_for_none(text: str) -> None:
     found = taken(draft(user_data={"gclid": text}))
@@ -2361,6 +2375,27 @@ def test_an_escape_of_html_hides_no_card(ampersand: str, parameter: str) -> None
         ]
 
 
+@pytest.mark.parametrize("person", [{"email": "9" * 64}, {"email": "jane@example.com", "phone": "+4915123456789"}])
+@pytest.mark.parametrize(
+    "contact",
+    [
+        "a&#64;b.de",
+        "a&#x40;b.de",
+        "a&commat;b.de",
+        "a&amp;#64;b.de",
+        r"a\u0040b.de",
+        r"a\x40b.de",
+        "&plus;491701234567",
+    ],
+)
+def test_an_escape_hides_no_contact(contact: str, person: dict[str, str]) -> None:
+    found = taken(draft(user_data=person, custom_data={"content_name": f"for {contact}", "order_id": contact}))
+    assert [(one.code, one.field[-1]) for one in found.warnings] == [
+        ("PERSONAL_DATA", "order_id"),
+        ("PERSONAL_DATA", "content_name"),
+    ]
+
+
 def test_an_escape_of_html_hides_no_address_elsewhere() -> None:
     url = "https://shop.example.com/ok?a=1&amp;b=2&#039;&amp;c=3"
     found = taken(draft(event_source_url=url, custom_data={"content_name": "jane%40example.com"}))
@@ -2392,6 +2427,51 @@ def test_words_of_a_person_that_were_escaped_for_html_are_read_as_they_are(name:
 def test_an_email_that_was_escaped_for_html_is_the_one_it_is() -> None:
     found = taken(draft(user_data={"email": "o&#039;brien@example.com"}))
     assert found.event.user_data.email == Matchable.read("o'brien@example.com")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("jane@example.com&nbsp;", "jane@example.com"),
+        ("jane@example.com&#8203;", "jane@example.com"),
+        ("&nbsp;jane@example.com", "jane@example.com"),
+        ("&lt;jane@example.com&gt;", "jane@example.com"),
+        ("jane&amp;#64;example.com", "jane@example.com"),
+        ("jane&commat;example&period;com", "jane@example.com"),
+        (r"jane\u0040example.com", "jane@example.com"),
+        ("jane@example.com%20", "jane@example.com"),
+        ("%20jane@example.com", "jane@example.com"),
+        ("jane%2Btag%40example.com", "jane+tag@example.com"),
+    ],
+)
+def test_an_email_is_read_without_escapes(text: str, read: str) -> None:
+    for field, sent in (("email", text), ("emails", [text])):
+        found = taken(draft(user_data={field: sent}))
+        (email,) = found.event.user_data.all_emails
+        assert email.email_sha256("basic") == sha256_hex(read)
+        assert [one.message.partition(" ")[2] for one in found.warnings] == [
+            "holds escapes, such as &#64; or %40 for @. It is read without them."
+        ]
+        assert found.unusable == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["jane%example.com@example.org", "100%deal@example.com", "a&b@example.com", "ü@日本.example"]
+)
+def test_an_email_without_escapes_stays(text: str) -> None:
+    found = taken(draft(user_data={"email": text}))
+    assert (found.event.user_data.email, found.warnings) == (Matchable.read(text), ())
+    assert Matchable.read(text).email_sha256("basic") == sha256_hex(text)
+
+
+@pytest.mark.parametrize(
+    "text", [r"jane@example.com\n", "jane@example.com|", "jane@example.com/", "jane@example.com&nbsp", "a%40b"]
+)
+def test_an_email_with_more_behind_it_is_told_and_not_sent(text: str) -> None:
+    found = taken(draft(user_data={"email": text}))
+    assert [(one.code, one.field) for one in found.warnings] == [("IDENTIFIER_MALFORMED", ("user_data", "email"))]
+    assert found.event.user_data.email == Matchable.read(text)
+    assert found.unusable == (("user_data", "email"),)
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ from tests.drawing import drawn
 from tests.factories import PURCHASE, draft
 from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.card import find_card_data, may_hold_card_data, may_name_card_data
+from tracklayer.domain.event_fields import FieldReader
 from tracklayer.domain.personal import _clean_url, without_personal_url
-from tracklayer.domain.read_event import read_event
+from tracklayer.domain.read_event import _EVERYDAY_IDENTIFIERS, read_event
 from tracklayer.domain.values import read_decimal
 
 REPEATABLE = drawn(300)
@@ -139,6 +140,21 @@ EVENTS = st.fixed_dictionaries(
         ),
     },
 )
+
+
+NONE = "null NULL undefined NaN nan None nil false False 0 - n/a N/A (null) 00000000-0000-0000-0000-000000000000 Cj0_x 94107".split()
+BEHIND = ["", " ", "  ", "\u00a0", "\t", "'", '"', "' ", " '", "\u200b", "\ufeff", "\"'", ".", "0", "}"]
+
+
+@pytest.mark.parametrize("name", sorted(identifiers.WORDS | identifiers.FORMATS.keys() | {"zip", "external_id"}))
+def test_what_passes_a_quick_test_is_what_the_thorough_reader_makes_of_it(name: str) -> None:
+    read_otherwise = ("email", "phone", "country", "date_of_birth", "client_ip")  # normalised, and only then compared
+    wrong = []
+    for text in (f"{before}{none}{behind}" for none in NONE for behind in BEHIND for before in ("", behind)):
+        if name not in read_otherwise and _EVERYDAY_IDENTIFIERS[name](text):
+            read = FieldReader(False, 0)._identifier(("user_data", name), name, text)
+            wrong += [] if read == text else [(text, read)]
+    assert wrong == []
 
 
 @drawn(1000)

@@ -355,7 +355,10 @@ def test_no_platform_gets_an_address_for_an_id_of_the_merchants_own(platform: st
     assert not isinstance(found, Mapped) or "canary" not in repr(found.item)
 
 
-CONTACT_IDS = ["lead_canary@example.com", "lead_+491701234567", "canary%40example.com", "+49 170 1234567"]
+CONTACT_IDS = [
+    "lead_canary@example.com", "lead_+491701234567", "canary%40example.com", "+49 170 1234567",
+    "canary&#64;example.com", r"canary\u0040example.com", "&#43;49 170 1234567",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("event_id", CONTACT_IDS)
@@ -384,7 +387,10 @@ def test_an_event_name_that_holds_an_address_stays_here_unless_a_setting_says_wh
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("contact", ["canary@example.com", "+491701234567"])
+@pytest.mark.parametrize(
+    "contact",
+    ["canary@example.com", "+491701234567", "canary&#64;example.com", r"canary\u0040example.com", "&plus;491701234567"],
+)
 def test_no_field_takes_an_address_or_a_number_to_a_platform(platform: str, contact: str) -> None:
     person = {name: f"x {contact}" if name == "client_user_agent" else contact for name in PLAIN_USER_FIELDS}
     person |= {"email": "jane@example.com", "client_ip": "203.0.113.42", "country": "DE"}
@@ -398,7 +404,7 @@ def test_no_field_takes_an_address_or_a_number_to_a_platform(platform: str, cont
             settings[name] = {"*": value["Purchase"]}
     found = map_event(mapper, given_, settings, NOW)
     sent = repr(found.item) if isinstance(found, Mapped) else ""
-    assert not [one for one in (contact, contact.replace("@", "_"), "canary_example") if one in sent]
+    assert not [one for one in ("canary", "491701234567") if one in sent]
     told = {one.field for one in found.verdicts}
     assert {"event_id", "event_name", "user_data.gclid", "user_data.client_user_agent"} <= told
     assert contact not in repr(found.verdicts)

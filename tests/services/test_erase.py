@@ -198,6 +198,8 @@ def test_every_way_to_name_somebody_finds_them(runtime: Runtime, clock: FrozenCl
         (Request(browser_id="4f8a1c5e9b2d7f60a1b2c3"), {"browser_id": " 4f8a1c5e9b2d7f60a1b2c3 "}),
         (Request(email="janeroe77@gmail.com"), {"email": "jane.roe77@googlemail.com"}),
         (Request(email="ue@ex.example"), {"email": "ue%40ex.example"}),
+        (Request(email="ue@ex.example"), {"external_id": "ue&#64;ex.example"}),
+        (Request(email="ue@ex.example"), {"external_id": r"mail:ue\u0040ex.example"}),
         (Request(phone="0170 1234567"), {"phone": "0170 1234567"}),
         *((Request(email=asked), {"email": kept}) for asked in (EMAIL, DIGEST) for kept in NO_DIGESTS),
         (Request(email="janeroe@gmail.com"), {"email": f"0x{normalise.sha256_hex('janeroe@googlemail.com')}"}),

@@ -191,7 +191,10 @@ def test_an_everyday_event_is_not_looked_through_for_contacts_at_each_destinatio
     stored = to_event(row_of(read(draft(user_data=PERSON, custom_data=BASKET)), hashing=True), SEALER)
     assert stored.user_data.first_name is not None  # which is sealed, and dots stand in its place
     assert not stored.may_hold_contact
-    for text in ("jane＠example.com", "jane﹫example.com", "＋16505550123", "a@b.de", "+16505550123", "a%40b.de"):
+    for text in (
+        "jane＠example.com", "jane﹫example.com", "＋16505550123", "a@b.de", "+16505550123", "a%40b.de", "a&#64;b.de",
+        "a&amp;commat;b.de", r"a\u0040b.de", r"a\x40b.de", "&plus;16505550123",
+    ):  # fmt: skip
         held = to_event(row_of(read(draft(custom_data={**BASKET, "content_name": text})), hashing=True), SEALER)
         assert held.may_hold_contact, text
         assert contacts_in(held) == [("custom_data", "content_name")]
@@ -273,6 +276,20 @@ def test_with_hashing_on_personal_data_in_plain_text_is_not_kept_either() -> Non
     assert orjson.loads(orjson.dumps(record["custom_data"]))["properties"] == {"colour": "red"}
     assert "canary" not in orjson.dumps(record).decode()
     assert record_of(read(PERSONAL), hashing=False)["event_source_url"] == PERSONAL["event_source_url"]
+
+
+@pytest.mark.parametrize("at", ["&#64;", "&commat;", "&amp;#x40;", r"\u0040", "%26%2364%3B"])
+def test_an_address_that_was_escaped_is_not_kept_either(at: str) -> None:
+    address = f"jane{at}canary.example"
+    found = read(
+        draft(
+            event_source_url=f"https://shop.example.com/t?order=1&e={address}",
+            custom_data={"value": 5, "properties": {"note": address, "colour": "red"}},
+        )
+    )
+    record = record_of(found)
+    assert record["event_source_url"] == "https://shop.example.com/t?order=1"
+    assert "canary" not in orjson.dumps(record).decode()
 
 
 @HASHING

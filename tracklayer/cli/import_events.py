@@ -17,13 +17,12 @@ from tqdm import tqdm
 
 from tracklayer.cli.arguments import add_json, add_merchant, number, the_merchant
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.lines import Line, NotLinesError, NotTextError, lines_of, of_objects
+from tracklayer.cli.lines import Line, NotLinesError, NotTextError, lines_of, of_objects, read_line
 from tracklayer.cli.process import CommandError, print_json, printing, runtime_of
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import KeyHolder, merchant_holder
 from tracklayer.db.sessions import TOO_LATE, code_of
-from tracklayer.domain.json_text import read_json
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import Accepted, Coalesced, Forgotten, Ingested, ingest_events
@@ -212,9 +211,9 @@ def _draft_of(line: Line) -> Any:
     if line.problem is not None:
         return Problem((), "INVALID_JSON", line.problem)
     try:
-        return read_json(line.content)
-    except ValueError:
-        return Problem((), "INVALID_JSON", "This line is not JSON.")
+        return read_line(line.content)
+    except ValueError as error:
+        return Problem((), "INVALID_JSON", f"This line is not JSON: {error}.")
 
 
 def _reason(problem: Problem) -> str:

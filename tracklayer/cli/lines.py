@@ -95,9 +95,17 @@ def of_objects(lines: Iterator[Line]) -> Iterator[Line]:
     yield from lines
 
 
+def read_line(content: bytes) -> Any:
+    """The JSON of a line. Raises ValueError, which says in which column it is none, and why, and quotes nothing of it."""
+    try:
+        return json_text.read_json(content.rstrip())  # long numbers as they were written
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("line 1, ").removeprefix("line 1: ")) from None
+
+
 def _json_of(content: bytes) -> Any:
     try:
-        return json_text.read_json(content)
+        return read_line(content)
     except ValueError:
         return None
 

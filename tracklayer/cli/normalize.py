@@ -47,9 +47,9 @@ def run(args: argparse.Namespace) -> int:
 def _answer(number: int, line: bytes) -> tuple[bytes, bool]:
     """The line with ``out``, and whether it was right; where it was not, with ``error`` as well."""
     try:
-        given = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return _wrong(number, {}, "is not JSON"), False
+        given = orjson.loads(line.rstrip())
+    except orjson.JSONDecodeError as error:
+        return _wrong(number, {}, f"is not JSON: column {error.colno}: {error.msg}"), False
     if not isinstance(given, dict):
         return _wrong(number, {}, "must be an object of platform, field and value"), False
     wrong = _what_is_wrong(given)

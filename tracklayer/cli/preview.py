@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
+from tracklayer.cli.lines import read_line
 from tracklayer.cli.process import CommandError, print_json, read_json
 from tracklayer.clock import SystemClock
-from tracklayer.domain import json_text
 from tracklayer.domain.values import read_instant
 from tracklayer.mappers import PLATFORMS
 from tracklayer.mappers.base import RuleVerdict
@@ -79,9 +79,9 @@ def _batch() -> int:
 
 def _read(line: bytes) -> Any:
     try:
-        return json_text.read_json(line)  # long numbers as they were written
-    except ValueError:
-        raise CommandError("is not JSON") from None
+        return read_line(line)
+    except ValueError as error:
+        raise CommandError(f"is not JSON: {error}") from None
 
 
 def _prepared(given: dict[str, Any], known: dict[bytes, Prepared]) -> Prepared:

@@ -241,10 +241,9 @@ def read_json(path: str, what: str) -> Any:
     except OSError as error:
         raise CommandError(f"cannot read {what} {path}: {error.strerror}") from None
     try:
-        orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise CommandError(f"{what} {path} is not JSON (line {error.lineno}, column {error.colno})") from None
-    return json_text.read_json(content)  # long numbers as they were written
+        return json_text.read_json(content)  # long numbers as they were written
+    except ValueError as error:
+        raise CommandError(f"{what} {path} is not JSON: {error}") from None
 
 
 def print_json(value: Any) -> None:

@@ -28,7 +28,7 @@ class AlertKind(StrEnum):
 _UNSEEN = re.compile(r"[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 _ADDRESS = re.compile(r"[^\s@`'\"(<]+@[^\s@`'\")>]+")
 _PHONE = re.compile(r"\+\d(?:[ ./-]?\d){6,}")
-_SIGN = re.compile(r"[@+%\ufe50-\ufe6f\uff00-\uffef]")
+_SIGN = re.compile(r"[@+%&\\\ufe50-\ufe6f\uff00-\uffef]")
 MASKED = "\N{HORIZONTAL ELLIPSIS}"
 
 

@@ -1,16 +1,18 @@
 """E-mail addresses and phone numbers in plain text, by what they look like and whatever stands around them.
 
-A phone number counts with + and a valid country code alone: bare digits are an order number. Full-width and percent-encoded
-ones are found, too: here it is told how a text is brought into the plain form in which anything is looked for. What a name
-promises, and what becomes of what is found, is told elsewhere.
+A phone number counts with + and a valid country code alone: bare digits are an order number. Full-width ones are found, too, and
+those that were escaped for a URL, HTML or JSON: here it is told how a text is brought into the plain form in which anything is
+looked for. What a name promises, and what becomes of what is found, is told elsewhere.
 """
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from html.entities import html5
 from urllib.parse import unquote
 
 import phonenumbers
@@ -30,21 +32,27 @@ _COORDINATE = re.compile(r"\+\d{1,3}\.\d{4,}")  # with its sign
 _LAST_GROUP = re.compile(r"[^0-9]+\d+\Z")
 _FEWEST_BEFORE_OTHERS = 9  # digits of a phone that others follow
 PLUS = re.compile(rf"\+{_BETWEEN}\d").search
-# Those of " # % & + @ : ; = ? and the first byte of full-width and invisible characters.
-ENCODED_SIGN = re.compile(r"%(?:2[2356Bb]|40|3[ABDFabdf]|[Ee][Ff2])").search
+# In a URL those of " # % & + @ : ; = ? \ and the first byte of full-width and invisible characters.
+_ENCODED_SIGN = r"%(?:2[2356Bb]|40|3[ABDFabdf]|5[Cc]|[Ee][Ff2])"
+# In HTML all that are numbers, and the names of @ + % \; in JSON and JavaScript all that are numbers.
+_HTML_SIGN = r"&(?:amp;)*(?:#|commat;|plus;|percnt;|bsol;)"
+_JSON_SIGN = r"\\[ux][0-9A-Fa-f{]"
+_find_encoded_sign = re.compile(f"{_ENCODED_SIGN}|{_HTML_SIGN}|{_JSON_SIGN}").search
+# The same in UTF-8, apart: what begins with one sign is found several times as fast.
+HTML_SIGN, JSON_SIGN = [re.compile(sign.encode()).search for sign in (_HTML_SIGN, _JSON_SIGN)]
 WIDE = re.compile(r"[\ufe50-\ufe6f\uff00-\uffef]").search
 
 
 def holds_contact(text: str) -> bool:
     """Whether an e-mail address or a phone number with + stands in a text, such as a title or what somebody searched for.
 
-    By value alone: full-width, percent-encoded and within longer text, too. Never raises; most texts take 0.2 µs.
+    By value alone: full-width, escaped and within longer text, too. Never raises; most texts take 0.2 µs.
     """
-    if "@" in text or "+" in text or "%" in text:
-        is_plain = text.isascii() and "@" not in text and not PLUS(text) and not ("%" in text and ENCODED_SIGN(text))
+    if text.isascii():
+        may_hold = "@" in text or ("+" in text and PLUS(text) is not None) or holds_encoded_sign(text)
     else:
-        is_plain = text.isascii() or not WIDE(text)
-    return not is_plain and holds_address_or_number(decoded(text))
+        may_hold = may_hold_contact(text)
+    return may_hold and holds_address_or_number(decoded(text))
 
 
 def contacts_within(text: str) -> tuple[list[str], list[str]]:
@@ -60,7 +68,12 @@ def contacts_within(text: str) -> tuple[list[str], list[str]]:
 
 def may_hold_contact(text: str) -> bool:
     """False where ``holds_contact`` finds nothing in any part of a text, such as the JSON of many fields."""
-    return "@" in text or "+" in text or "%" in text or not (text.isascii() or WIDE(text) is None)
+    return "@" in text or "+" in text or holds_encoded_sign(text) or not (text.isascii() or WIDE(text) is None)
+
+
+def holds_encoded_sign(text: str) -> bool:
+    """Whether a sign by which a contact is known may stand in a text as it is written in URLs, in HTML or in JSON."""
+    return ("%" in text or "&" in text or "\\" in text) and _find_encoded_sign(text) is not None
 
 
 def holds_contact_or_link(text: str) -> bool:
@@ -143,7 +156,7 @@ _MARKS = re.compile(r"[\u0300-\u036f\u3099\u309a]")
 
 
 def decoded(text: str) -> str:
-    """Percent-encoding taken off, however often it was put on, then folded."""
+    """Without escapes, however often they were put on, then folded."""
     return folded(unquoted(text))
 
 
@@ -156,9 +169,38 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", letters)
 
 
+# As HTML writes a character, once or again and again, and as JSON and JavaScript do.
+_ESCAPE = re.compile(
+    r"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
+    r"|\\{1,4}(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2}))"
+)
+
+
 def unquoted(text: str, most: int = _MOST_ENCODINGS) -> str:
+    """Without the escapes of URLs, taken off ``most`` times, and those of HTML and of JSON within."""
     for _ in range(most):
-        if "%" not in text or (plain := unquote(text)) == text:
+        plain = unescaped(unquote(text) if "%" in text else text)
+        if plain == text:
             break
         text = plain
     return text
+
+
+def unescaped(text: str) -> str:
+    """Without the escapes of HTML and of JSON, however often they were put on."""
+    for _ in range(_MOST_ENCODINGS):
+        if ("&" not in text and "\\" not in text) or (plain := _ESCAPE.sub(_character, text)) == text:
+            break
+        text = plain
+    return text
+
+
+def _character(found: re.Match[str]) -> str:
+    """What no text may hold stays escaped: a control character, or half of another."""
+    entity = found[1]
+    if entity is None:
+        code = int(found[2] or found[3] or found[4], 16)
+        sign = chr(code) if code < 0xD800 or 0xDFFF < code < 0x110000 else ""
+    else:
+        sign = html.unescape(f"&{entity};") if entity[0] == "#" or f"{entity};" in html5 else ""
+    return found[0] if not sign or unicodedata.category(sign[0]) == "Cc" else sign

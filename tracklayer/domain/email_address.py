@@ -14,9 +14,13 @@ from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.domain.text import with_few_marks, without_invisible
 
 _NEVER = r"@\s\x00-\x1f\x7f-\x9f<>,;:\"()\[\]"
-_EMAIL = re.compile(rf"[^{_NEVER}]+@[^.{_NEVER}]+(\.[^.{_NEVER}]+)+")
+_EMAIL = re.compile(rf"[^{_NEVER}\\]+@([^.{_NEVER}]+(?:\.[^.{_NEVER}]+)+)")
+# A host is letters of any script, digits and hyphens: what else stands there came along (``example.com&nbsp``, ``example.com/``).
+_NO_HOST = re.compile(
+    r"[!-,/:-@\[-^`{-~\u00a0-\u00a9\u00ab-\u00b4\u00b6\u00b8\u00b9\u00bb-\u00bf\u00d7\u00f7\u2010-\u205e\u3000-\u3004\u3008-\u3020]"
+).search
 # Most addresses, in lower case; at most 252 characters.
-_EVERYDAY_EMAIL = re.compile(r"[a-z0-9._%+-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,30}){1,4}")
+_EVERYDAY_EMAIL = re.compile(r"[a-z0-9._+-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,30}){1,4}")
 _MOST = 254  # characters of an address: RFC 5321
 _MOST_AROUND = 1000  # characters of a text that is searched for an address: a name, quotes, invisible ones
 _NAMED = re.compile(r"[^<>@]*<([^<>]*)>[\s.,;]*")  # Jane Doe <jane@example.com>
@@ -45,7 +49,8 @@ def email(value: str) -> str | None:
     if len(text) > _MOST_AROUND:
         return None
     text = _bare_address(text)
-    return text if len(text) <= _MOST and _EMAIL.fullmatch(text) else None
+    found = _EMAIL.fullmatch(text) if len(text) <= _MOST else None
+    return text if found and not _NO_HOST(found[1]) else None
 
 
 def holds_email(text: str) -> bool:

@@ -294,7 +294,11 @@ class FieldReader:
         if len(text) > identifiers.MAX_IDENTIFIER:
             self.too_long(path, identifiers.MAX_IDENTIFIER)
             return None
-        if (plain := identifiers.unescaped_words(name, text)) != text:
+        if name == "email":
+            if (plain := identifiers.unescaped_email(text)) != text:
+                self.mended(path, "holds escapes, such as &#64; or %40 for @. It is read without them.")
+                text = plain
+        elif (plain := identifiers.unescaped_words(name, text)) != text:
             self.mended(path, "holds escapes of HTML, such as &amp; for &. It is read without them.")
             text = plain
         if (alone := identifiers.without_name(name, text)) is not None:

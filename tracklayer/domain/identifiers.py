@@ -17,6 +17,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from tracklayer.domain import normalise
+from tracklayer.domain.contact import unescaped
 from tracklayer.domain.google_tag import client_id, is_everyday_client, is_everyday_session, session_id
 from tracklayer.domain.text import bare
 
@@ -44,7 +45,7 @@ _EVERYDAY_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]\S*)?")
 # A URL that is nothing but scheme, host and path in plain letters: it is a web URL, and holds neither card data under a
 # name nor anything that ``personal.py`` takes out.
 is_plain_url = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9/._~-]*)?").fullmatch
-_EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
+_EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
 _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
 _HOST_AND_MORE = re.compile(r"((?:(?:https?:)?//)?+[^\s/?#]+)([/?#].*)", re.IGNORECASE | re.DOTALL)
@@ -56,7 +57,8 @@ _NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|--?)[\"']*
 _NO_NAME = r"(?![A-Za-z_]{3,11}+[0-9]?[=:%])"  # of a parameter or a cookie, and no URL: see ``without_name``
 _OPAQUE = re.compile(r"(?!https?:)[!-~]{1,2048}")
 _TTCLID = re.compile(r"(?!https?:)[!-~]{1,1000}")
-_EVERYDAY_OPAQUE = re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[!-~]{{1,2048}}")
+_NO_QUOTE = r"(?<![\"'])"  # at the end
+_EVERYDAY_OPAQUE = re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[!-~]{{1,2048}}{_NO_QUOTE}")
 _LEAD_ID = re.compile(r"[!-~]{1,128}")
 _RDT_UUID = re.compile(rf"(\d{{1,30}}\.)?{_UUID}")
 _MSCLKID = re.compile(r"(_uet)?[0-9a-fA-F-]{32,36}")
@@ -151,7 +153,9 @@ def is_ip(value: str) -> bool:
 
 
 # Texts as people and shops write them: neither a digest nor what only stands for a value.
-_EVERYDAY_TEXT = re.compile(r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan|[Nn]/[Aa])\Z)[^\W_][^&\n]{0,62}")
+_EVERYDAY_TEXT = re.compile(
+    r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan|[Nn]/[Aa])\s*\Z)[^\W_][^&\n]{0,62}"
+)
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
 # Neither a placeholder nor anything around it, nor a character that nobody sees: see ``normalise.ENDS_OF_NOTHING``.
 _EVERYDAY_ID = re.compile(
@@ -162,8 +166,8 @@ is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch
 # Neither a placeholder nor a digest: whether it is somebody's number, ``phone.py`` says.
 is_everyday_phone = re.compile(r"\+?[0-9][0-9 ().-]{5,29}").fullmatch
-# Not as tables write a number: see ``zip_of_table``.
-is_everyday_zip = re.compile(rf"(?![0-9]+\.0){_EVERYDAY_TEXT.pattern}").fullmatch
+# Not as tables write a number: see ``zip_of_table``. What stands for none has no digit but zeros.
+is_everyday_zip = re.compile(r"(?![0-9]+\.0)(?=[\w -]{0,20}[1-9])[^\W_][^&\n]{0,62}").fullmatch
 _ZIP_AS_A_FLOAT = re.compile(r"([0-9]{3,10})\.0{1,2}")
 # Where a person's own words stand: there Null is a name.
 WORDS = frozenset(
@@ -192,12 +196,20 @@ _ENTITY = re.compile(r"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Z
 
 
 def unescaped_words(name: str, value: str) -> str:
-    """Words of a person, or the address, as they are where they stand in HTML: ``O'Brien`` for ``O&#039;Brien``. Of entities only
-    letters are read, and the signs that have to be escaped there.
+    """Words of a person as they are where they stand in HTML: ``O'Brien`` for ``O&#039;Brien``. Of entities only letters are read,
+    and the signs that have to be escaped there.
     """
-    if "&" not in value or (name not in WORDS and name != "email"):
+    if "&" not in value or name not in WORDS:
         return value
     return _ENTITY.sub(_unescaped, value)
+
+
+def unescaped_email(value: str) -> str:
+    """An address without the escapes of HTML, of JSON and of URLs, where it is one without them: ``&``, ``%`` may stand in one."""
+    plain = unescaped(value)
+    if "%" in plain and "\ufffd" not in (unquoted := unquote(plain)):
+        plain = unescaped(unquoted)
+    return value if plain == value or normalise.email(plain) is None else plain
 
 
 def _unescaped(found: re.Match[str]) -> str:
@@ -274,7 +286,7 @@ class Format(NamedTuple):
 def _format(pattern: re.Pattern[str], what: str, unless: str = "") -> Format:
     """``unless``: how a value begins that is looked at closely."""
     unusual = f"(?!{unless})" if unless else ""
-    everyday = re.compile(f"{unusual}{_NO_NAME}{_NO_PLACEHOLDER}(?:{pattern.pattern})", pattern.flags)
+    everyday = re.compile(f"{unusual}{_NO_NAME}{_NO_PLACEHOLDER}(?:{pattern.pattern}){_NO_QUOTE}", pattern.flags)
     return Format(everyday.fullmatch, lambda value: pattern.fullmatch(value.strip()) is not None, what)
 
 
@@ -327,7 +339,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "fbp": _meta_cookie(_META),
         "fbc": _meta_cookie(_META.replace("1116446470", "IwAR2F4d...")),
         "fbclid": Format(
-            re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[!-\-/-~]{{1,2048}}").fullmatch,
+            re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[!-\-/-~]{{1,2048}}{_NO_QUOTE}").fullmatch,
             lambda value: is_meta_cookie(f"fb.1.0.{value.strip()}"),
             "must be given as it was found in the URL, without spaces and dots",
         ),
@@ -393,7 +405,7 @@ _OTHER_NAMES: Mapping[str, str] = MappingProxyType(
 _NAMED: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
         name: re.compile(
-            rf"(?:\A|[?&;,{{\s])[\"']?(?:_?{name}|{_OTHER_NAMES.get(name, name)})[\"']?\s*[=:](?!\{{[\"'])\s*[\"']?([^&;#\s\"']*)",
+            rf"(?:\A|[?&;,{{\s])[\"']?(?:_?{name}|{_OTHER_NAMES.get(name, name)})[\"']?\s*[=:](?!\{{[\"'])\s*(?:\"([^&;#\s\"]*)|'([^&;#\s']*)|([^&;#\s\"',)\]}}]*))",
             re.IGNORECASE,
         )
         for name in (
@@ -406,16 +418,18 @@ _NAMED: Mapping[str, re.Pattern[str]] = MappingProxyType(
 
 def without_name(name: str, text: str) -> str | None:
     """A click id, or a platform's cookie, without the name and the quotation marks that were copied along with it, and out of the URL,
-    the cookies or the JSON in which it stood; None: there are none.
+    the cookies or the JSON in which it stood; None: there are none. Empty where what stands there is no id: a list, ``(not set)``.
     """
     named = _NAMED.get(name)
     if named is None:
         return None
-    if "=" in text or ":" in text or "%" in text:
-        found = named.search(unquote(text) if "%" in text else text)
+    plain = unescaped(text)
+    if "=" in plain or ":" in plain or "%" in plain:
+        found = named.search(unquote(plain) if "%" in plain else plain)
         if found:
-            return found[1]
-    alone = text.strip(_QUOTES).lstrip("?&")
+            value = found[1] or found[2] or found[3] or ""
+            return "" if value.startswith(("(", "[", "{", "<")) else value
+    alone = (plain if text.startswith("&") else text).strip(_QUOTES).lstrip("?&").strip(_QUOTES)
     return None if alone == text.strip() else alone
 
 

@@ -8,7 +8,7 @@ parameter or property is told, never its value:
   and holds what could be one. A flag, a count, a placeholder or a digest stays (``email=1``, ``mobile=true``), and so
   does what only begins so (``email_campaign``, ``phone_model``, ``product_name``).
 - **By value, whatever the name**: an e-mail address, a phone number with + that is valid, a ``tel:`` link, also inside
-  longer text, percent-encoded, or inside a URL or JSON within the value. Bare digits are an order number.
+  longer text, escaped for a URL, HTML or JSON, or inside a URL or JSON within the value. Bare digits are an order number.
 
 Where the name alone does not tell, what stands beside it does:
 
@@ -40,13 +40,14 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tracklayer.domain.contact import (
-    ENCODED_SIGN,
     PLUS,
     WIDE,
     decoded,
     folded,
     holds_address_or_number,
     holds_contact_or_link,
+    holds_encoded_sign,
+    unescaped,
     unquoted,
 )
 from tracklayer.domain.personal_names import MOST_OF_NAME, Kind, kind_by_name
@@ -64,21 +65,25 @@ def without_personal_url(url: str) -> tuple[str, tuple[str, ...]]:
     """The URL without the parameters, path segments and credentials that hold personal data, and what was taken.
 
     Taken are names of parameters (decoded), ``path``, ``fragment`` and ``query`` for what has no name of its own, and
-    ``userinfo`` for ``user:password@``. What stays, stays byte for byte; where all does, the very same text comes back.
+    ``userinfo`` for ``user:password@``. What stays, stays byte for byte, but for escapes of HTML and of JSON, which are read; where all
+    does, the very same text comes back.
     Never raises, of any text; the time grows with its length. One that is too long to be searched goes as a whole.
     """
     if len(url) > MAX_URL:
         return "", ("url",)
-    if "?" not in url and "@" not in url and "%" not in url and "#" not in url and ";" not in url and "+" not in url:
-        return (url, ()) if url.isascii() else _clean_url(url)
-    if url[:4] != "http" or url.find(":", _SCHEME) > 0 or "@" in url or "#" in url or ";" in url or not url.isascii():
+    # An escape of HTML ends in a semicolon, one of JSON begins with a backslash.
+    if ";" in url or "\\" in url or not url.isascii():
+        return _clean_url(url)
+    if "?" not in url and "@" not in url and "%" not in url and "#" not in url and "+" not in url:
+        return url, ()
+    if url[:4] != "http" or url.find(":", _SCHEME) > 0 or "@" in url or "#" in url:
         return _clean_url(url)
     query = url.partition("?")[2]
     if (
         "?" in query
         or query.count("=") > query.count("&") + 1
         or len(url) > _MOST_OF_EVERYDAY
-        or ("%" in url and ENCODED_SIGN(url))
+        or ("%" in url and holds_encoded_sign(url))
         or ("+" in url and PLUS(url))
     ):
         return _clean_url(url)
@@ -111,7 +116,7 @@ def _may_hold_contact(text: str) -> bool:
         return True
     return (
         "@" in text
-        or ("%" in text and ENCODED_SIGN(text) is not None)
+        or holds_encoded_sign(text)
         or ("+" in text and PLUS(text) is not None)
         or (":" in text and _COLON(text) is not None)
         or "=" in text
@@ -172,6 +177,12 @@ def _weigh_piece(piece: str, is_parameter: bool) -> Weight:
 
 
 def _clean_url(url: str) -> tuple[str, tuple[str, ...]]:
+    # In HTML an & or a ; may be a part of a character, and is no separator then.
+    cleaned, names = _without_personal(unescaped(url))
+    return (cleaned, names) if names else (url, ())
+
+
+def _without_personal(url: str) -> tuple[str, tuple[str, ...]]:
     cleaned, rest, names = "", url, []
     if authority := _AUTHORITY.match(url):
         cleaned, rest = authority[0], url[authority.end() :]

@@ -162,7 +162,7 @@ _GLUED = re.compile("|".join(sorted((word for word in _LEADING if len(word) > 3)
 @lru_cache(maxsize=4096)
 def kind_by_name(name: str) -> Kind | None:
     """What a parameter or property of this name holds, if its value looks like that; None: nothing personal."""
-    if "%" in name or not name.isascii():
+    if "%" in name or "&" in name or "\\" in name or not name.isascii():
         name = decoded(name)
     if ("@" in name or "+" in name) and holds_contact_or_link(name):
         return Kind.CONTACT

@@ -17,6 +17,7 @@ import orjson
 
 from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.card import find_card_data, may_hold_card_data, may_name_card_data
+from tracklayer.domain.contact import HTML_SIGN, JSON_SIGN
 from tracklayer.domain.event import (
     ACTION_SOURCES,
     CONSENT_FIELDS,
@@ -118,8 +119,16 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
     size = len(written) if written is not None else _size(draft)
     # JSON escapes control characters: where nothing is escaped, no field of it need be searched for them.
     reader = FieldReader(written is not None and _BACKSLASH not in written and _DELETE not in written, size)
+    is_escaped = written is not None and (
+        (b"&" in written and HTML_SIGN(written)) or (not reader.clean and JSON_SIGN(written))
+    )
     reader.may_hold_contact = (
-        written is None or b"@" in written or b"+" in written or b"%" in written or b"\xef" in written
+        written is None
+        or b"@" in written
+        or b"+" in written
+        or b"%" in written
+        or b"\xef" in written
+        or bool(is_escaped)
     )
     if size <= MAX_EVENT:
         event = _read(reader, draft, now, default_countries)
@@ -136,7 +145,7 @@ def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = fr
     if event is None:
         return _in_order(reader.problems)
     if reader.may_hold_contact:
-        if written is None or may_hold_more_contacts(written, draft, event):
+        if written is None or is_escaped or may_hold_more_contacts(written, draft, event):
             for path in contacts_in(event):
                 reader.contact(path)
         else:
