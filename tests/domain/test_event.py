@@ -2076,17 +2076,21 @@ EMPTY_UUID = "00000000-0000-0000-0000-000000000000"
 NO_IDS = [
     EMPTY_UUID, f"{{{EMPTY_UUID}}}", f"({EMPTY_UUID})", EMPTY_UUID.replace("-", ""), f" {EMPTY_UUID} ", "5.67891E+12", "5,67891E+12",
     "5E+12", "1.2345678901234567e+18", "#REF!", "#N/A", "#NAME?", "#DIV/0!", "#BEZUG!", "#NV", "########", "#",
+    "<nil>", "<NULL>", "<no value>", "%!s(<nil>)", "%!d(MISSING)", "Optional(nil)", "Optional.empty", "[]",
 ]  # fmt: skip
 NOTHING_BEHIND_WORDS = [
     "order_undefined", "order-null", "Order #null", "wc_order_undefined", "order:NaN", "order_nan", "shop/order/None", "#undefined",
     "ORDER_NULL", "order_(null)", "order_[object Object]", "order_{{order.id}}", "order-${id}", "order_%%ORDER_ID%%",
-    f"order_{EMPTY_UUID}", '"order_undefined"',
+    f"order_{EMPTY_UUID}", '"order_undefined"', "order_", "Order #", "wc-order-", "Bestell-Nr:", "gid://shopify/Order/", "PO-", "o_", "\u6ce8\u6587_", "__",
+    '"order_ "', "order_nil", "order_<nil>", "order_%!s(<nil>)", "order_Optional(nil)", "order_Optional.empty", "order_[]", "order_n/a",
+    "order_(not set)", "order_false", "order_--",
 ]  # fmt: skip
 SOMEBODYS_IDS = [
     "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "{a504e04f-4f89-11d3-9a0c-0305e82c3301}", "{3F2504E04F8911D39A0C0305E82C3301}", "{1001}",
     "{ 1001 }", "{{1001}}", "{1001-7}", "${1001}", '{"order":1001}', "12E5", "12E+5", "1.5E+3x", "SKU-NA", "NULL-13", "purchase_1001_null",
     "1001-undefined", "shop7_null", "00000000-0000-0000-0000-000000000001", "1230000", "#1001", "#A", "undefined_7", "order_undefined_7",
-    "annul", "refined", "Nolan", "order_0", "0" * 31, "ordernull",
+    "annul", "refined", "Nolan", "order_0", "0" * 31, "ordernull", "order_7_", "1001-", "VyLKqPzRTabWcJdXeMhg_", "dQwXgWcQKe-", "Optional(1001)",
+    "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty",
 ]  # fmt: skip
 
 

@@ -156,7 +156,7 @@ _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
 # Neither a placeholder nor anything around it, nor a character that nobody sees: see ``normalise.ENDS_OF_NOTHING``.
 _EVERYDAY_ID = re.compile(
     r"(?!(?i:nan|nil|n/a|0)\Z)[A-Za-z0-9](?:[ -~]{0,61}[A-Za-z0-9])?"
-    r"(?<!(?i:ined|null|none|alse|ject|[-_#:/ (]nan|e\+[0-9][0-9]|0000))"
+    r"(?<!(?i:ined|null|none|alse|ject|mpty|[-_#:/ (](?:nan|nil|n/a)|e\+[0-9][0-9]|0000))"
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch
