@@ -2383,6 +2383,16 @@ def test_an_escape_of_html_hides_no_address_elsewhere() -> None:
         ("city", "K&amp;ouml;ln", "Köln"),
         ("street", "1 Main St &amp; 5th", "1 Main St & 5th"),
         ("company_name", "Bang &amp; Olufsen", "Bang & Olufsen"),
+        ("city", "New&nbsp;York", "New York"),
+        ("city", "Saint&ndash;Denis", "Saint\u2013Denis"),
+        ("city", "K&ouml;ln&#8203;", "Köln"),
+        ("first_name", "Ann&shy;a", "Anna"),
+        ("street", "1&frasl;2 Main St &#x2116;", "1\u20442 Main St \u2116"),
+        ("zip", "SW1A&nbsp;1AA", "SW1A 1AA"),
+        ("zip", "94107&ZeroWidthSpace;", "94107"),
+        ("country", "&Ouml;sterreich", "Österreich"),
+        ("country", "C&ocirc;te d&#039;Ivoire", "Côte d'Ivoire"),
+        ("country", "Trinidad &amp; Tobago", "Trinidad & Tobago"),
     ],
 )
 def test_words_of_a_person_that_were_escaped_for_html_are_read_as_they_are(name: str, text: str, read: str) -> None:
@@ -2393,13 +2403,40 @@ def test_words_of_a_person_that_were_escaped_for_html_are_read_as_they_are(name:
     ]
 
 
+def test_the_country_that_was_escaped_for_html_reads_the_phone_too() -> None:
+    found = taken(draft(user_data={"country": "&Ouml;sterreich", "phone": "0664 1234567"}))
+    assert found.event.user_data.phone == Matchable("0664 1234567", country="AT")
+    assert [one.field[-1] for one in found.warnings] == ["country"]
+
+
+def test_a_blank_that_was_escaped_for_html_is_none() -> None:
+    found = taken(draft(user_data={"city": "&nbsp;"}))
+    assert found.event.user_data.city is None
+    assert [one.code for one in found.warnings] == ["IDENTIFIER_MALFORMED", "IDENTIFIER_PLACEHOLDER"]
+
+
 def test_an_email_that_was_escaped_for_html_is_the_one_it_is() -> None:
     found = taken(draft(user_data={"email": "o&#039;brien@example.com"}))
     assert found.event.user_data.email == Matchable.read("o'brien@example.com")
 
 
 @pytest.mark.parametrize(
-    "text", ["Bang & Olufsen", "A&B; C", "&#52;&#53;", "&#0;&#xD800;&nbsp;", "jane&#64;x", "R&amp"]
+    "text",
+    [
+        "Bang & Olufsen",
+        "A&B; C",
+        "&#52;&#53;",
+        "&#0;&#xD800;",
+        "jane&#64;x",
+        "jane&commat;x",
+        "&sup2;",
+        "&#43;49",
+        "&plus;49",
+        "&#65312;",
+        "&percnt;40",
+        "R&amp",
+        "&notit;",
+    ],
 )
 def test_words_that_are_no_escape_of_html_stay(text: str) -> None:
     found = taken(draft(user_data={"company_name": text}))

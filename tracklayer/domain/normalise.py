@@ -35,7 +35,7 @@ from tracklayer.domain.phone import phone_digits as phone_digits
 from tracklayer.domain.phone import phone_e164 as phone_e164
 from tracklayer.domain.phone import phone_of as phone_of
 from tracklayer.domain.sha256 import sha256_hex as sha256_hex
-from tracklayer.domain.text import bare, with_ascii_digits, with_few_marks, without_invisible
+from tracklayer.domain.text import as_typed, bare, with_few_marks, without_invisible
 
 Rule = Callable[[str], str | None]
 
@@ -250,10 +250,13 @@ def lower_trimmed(value: str) -> str | None:
 def lower_composed(value: str) -> str | None:
     """Outer spaces off, lower case, letters with accents composed (NFC): ``o'connor`` keeps its sign. Google.
 
-    Without the characters that nobody sees: they came along when the name was copied.
+    Without the characters that nobody sees, and with a plain blank for every other: they came along when the name was copied.
     """
-    text = value if value.isascii() else without_invisible(value)
+    text = value if value.isascii() else _OTHER_BLANK.sub(" ", without_invisible(value))
     return composed(text.strip().lower()) or None
+
+
+_OTHER_BLANK = re.compile(r"[^\S ]")
 
 
 def composed(value: str) -> str:
@@ -302,7 +305,7 @@ def zip_code(value: str, country_code: str | None = None) -> str | None:
     """Lower case, letters and digits only, those of any script as ASCII digits; of the nine digits of a US code, whatever stands
     between, the first five. Five and four digits with a hyphen are one where the country is not known.
     """
-    value = with_ascii_digits(value)
+    value = as_typed(value)
     text = _only("LMN", value)
     if text and len(text) == 9 and text.isdecimal():
         code = country(country_code) if country_code else None
@@ -319,7 +322,7 @@ def country(value: str) -> str | None:
     text = text.strip().lower()
     if text in _countries():
         return text
-    text = " ".join(text.split())
+    text = " ".join(text.split()).replace(" & ", " and ").replace("\u2019", "'")
     return _country_words().get(text) or (_country_names().get(text) if len(text) > 2 or not text.isascii() else None)
 
 
@@ -356,7 +359,7 @@ def _zip_code_in_us(value: str) -> str | None:
 
 
 def _zip_code_abroad(value: str) -> str | None:
-    return _only("LMN", with_ascii_digits(value))
+    return _only("LMN", as_typed(value))
 
 
 def gender(value: str) -> str | None:
