@@ -2076,17 +2076,21 @@ EMPTY_UUID = "00000000-0000-0000-0000-000000000000"
 NO_IDS = [
     EMPTY_UUID, f"{{{EMPTY_UUID}}}", f"({EMPTY_UUID})", EMPTY_UUID.replace("-", ""), f" {EMPTY_UUID} ", "5.67891E+12", "5,67891E+12",
     "5E+12", "1.2345678901234567e+18", "#REF!", "#N/A", "#NAME?", "#DIV/0!", "#BEZUG!", "#NV", "########", "#",
+    "<nil>", "<NULL>", "<no value>", "%!s(<nil>)", "%!d(MISSING)", "Optional(nil)", "Optional.empty", "[]",
 ]  # fmt: skip
 NOTHING_BEHIND_WORDS = [
     "order_undefined", "order-null", "Order #null", "wc_order_undefined", "order:NaN", "order_nan", "shop/order/None", "#undefined",
     "ORDER_NULL", "order_(null)", "order_[object Object]", "order_{{order.id}}", "order-${id}", "order_%%ORDER_ID%%",
-    f"order_{EMPTY_UUID}", '"order_undefined"',
+    f"order_{EMPTY_UUID}", '"order_undefined"', "order_", "Order #", "wc-order-", "Bestell-Nr:", "gid://shopify/Order/", "PO-", "o_", "\u6ce8\u6587_", "__",
+    '"order_ "', "order_nil", "order_<nil>", "order_%!s(<nil>)", "order_Optional(nil)", "order_Optional.empty", "order_[]", "order_n/a",
+    "order_(not set)", "order_false", "order_--",
 ]  # fmt: skip
 SOMEBODYS_IDS = [
     "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "{a504e04f-4f89-11d3-9a0c-0305e82c3301}", "{3F2504E04F8911D39A0C0305E82C3301}", "{1001}",
     "{ 1001 }", "{{1001}}", "{1001-7}", "${1001}", '{"order":1001}', "12E5", "12E+5", "1.5E+3x", "SKU-NA", "NULL-13", "purchase_1001_null",
     "1001-undefined", "shop7_null", "00000000-0000-0000-0000-000000000001", "1230000", "#1001", "#A", "undefined_7", "order_undefined_7",
-    "annul", "refined", "Nolan", "order_0", "0" * 31, "ordernull",
+    "annul", "refined", "Nolan", "order_0", "0" * 31, "ordernull", "order_7_", "1001-", "VyLKqPzRTabWcJdXeMhg_", "dQwXgWcQKe-", "Optional(1001)",
+    "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty",
 ]  # fmt: skip
 
 
@@ -2414,6 +2418,16 @@ def test_an_escape_of_html_hides_no_address_elsewhere() -> None:
         ("city", "K&amp;ouml;ln", "Köln"),
         ("street", "1 Main St &amp; 5th", "1 Main St & 5th"),
         ("company_name", "Bang &amp; Olufsen", "Bang & Olufsen"),
+        ("city", "New&nbsp;York", "New York"),
+        ("city", "Saint&ndash;Denis", "Saint\u2013Denis"),
+        ("city", "K&ouml;ln&#8203;", "Köln"),
+        ("first_name", "Ann&shy;a", "Anna"),
+        ("street", "1&frasl;2 Main St &#x2116;", "1\u20442 Main St \u2116"),
+        ("zip", "SW1A&nbsp;1AA", "SW1A 1AA"),
+        ("zip", "94107&ZeroWidthSpace;", "94107"),
+        ("country", "&Ouml;sterreich", "Österreich"),
+        ("country", "C&ocirc;te d&#039;Ivoire", "Côte d'Ivoire"),
+        ("country", "Trinidad &amp; Tobago", "Trinidad & Tobago"),
     ],
 )
 def test_words_of_a_person_that_were_escaped_for_html_are_read_as_they_are(name: str, text: str, read: str) -> None:
@@ -2422,6 +2436,18 @@ def test_words_of_a_person_that_were_escaped_for_html_are_read_as_they_are(name:
     assert [one.message for one in found.warnings] == [
         f"user_data.{name} holds escapes of HTML, such as &amp; for &. It is read without them."
     ]
+
+
+def test_the_country_that_was_escaped_for_html_reads_the_phone_too() -> None:
+    found = taken(draft(user_data={"country": "&Ouml;sterreich", "phone": "0664 1234567"}))
+    assert found.event.user_data.phone == Matchable("0664 1234567", country="AT")
+    assert [one.field[-1] for one in found.warnings] == ["country"]
+
+
+def test_a_blank_that_was_escaped_for_html_is_none() -> None:
+    found = taken(draft(user_data={"city": "&nbsp;"}))
+    assert found.event.user_data.city is None
+    assert [one.code for one in found.warnings] == ["IDENTIFIER_MALFORMED", "IDENTIFIER_PLACEHOLDER"]
 
 
 def test_an_email_that_was_escaped_for_html_is_the_one_it_is() -> None:
@@ -2475,7 +2501,22 @@ def test_an_email_with_more_behind_it_is_told_and_not_sent(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Bang & Olufsen", "A&B; C", "&#52;&#53;", "&#0;&#xD800;&nbsp;", "jane&#64;x", "R&amp"]
+    "text",
+    [
+        "Bang & Olufsen",
+        "A&B; C",
+        "&#52;&#53;",
+        "&#0;&#xD800;",
+        "jane&#64;x",
+        "jane&commat;x",
+        "&sup2;",
+        "&#43;49",
+        "&plus;49",
+        "&#65312;",
+        "&percnt;40",
+        "R&amp",
+        "&notit;",
+    ],
 )
 def test_words_that_are_no_escape_of_html_stay(text: str) -> None:
     found = taken(draft(user_data={"company_name": text}))

@@ -70,7 +70,7 @@ NOTHINGS = st.builds(
     lambda words, sign, nothing, behind: words + sign + nothing + behind,
     st.sampled_from(["", "order", "Order ", "shop-7", "x-y", "{"]),
     st.sampled_from([*"-_#:/ (", "_ ", ""]),
-    st.sampled_from(["undefined", "NULL", "nan", "None", "nil", "5.67891E+12", "1e+99", "0" * 32, "{{id}}", "[object Object]", "#REF!", "%7Bid%7D"]),
+    st.sampled_from(["undefined", "NULL", "nan", "None", "nil", "5.67891E+12", "1e+99", "0" * 32, "{{id}}", "[object Object]", "#REF!", "%7Bid%7D", "n/A", "False", "<nil>", "Optional.empty", ""]),
     st.sampled_from(["", "", ")", "}", "'", "1", " ", "\u200b", "__"]),
 )  # fmt: skip
 TEXTS = st.one_of(EVERYDAY, NOTHINGS, st.lists(PIECES, max_size=6).map("".join), st.text(max_size=30))

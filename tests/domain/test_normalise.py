@@ -312,6 +312,8 @@ def test_a_plain_value_is_read_as_it_came_and_not_shown() -> None:
         ("the  Netherlands", "nl"),
         ("Scotland", "gb"),
         ("UAE", "ae"),
+        ("Trinidad & Tobago", "tt"),
+        ("Côte d\u2019Ivoire", "ci"),
     ],
 )
 def test_a_country_is_read_by_the_name_that_english_speakers_use(name: str, code: str) -> None:

@@ -486,6 +486,50 @@ def test_the_digests_of_a_phone_number_are_those_of_each_rule(countries: frozens
     assert phone_digests(text, countries) == wanted
 
 
+@pytest.mark.parametrize("country", ["DE", "US", None])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "93.184.216.34", "206.123.45.67", "Tel. 93.184.216.34", "93.184.216.34:8080", "2026-01-01", "2026/01/01", "1990-12-31 10:00:00",
+        "2026-01-01T12:00:00Z", "31.12.1990", "12/31/1990", "01-01-2026",
+    ],
+)  # fmt: skip
+def test_an_address_of_a_machine_and_a_date_are_nobodys_number(text: str, country: str | None) -> None:
+    assert phone_e164(text, country) is None
+    assert phone_digests(text, frozenset({country} if country else ())) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "country"),
+    [("1) 0151 12345678", "DE"), ("2. 0151 12345678", "DE"), ("0 0151 12345678", "DE"), ("0 0151 12345678", None), ("1 020 7946 0958", "GB")],
+)  # fmt: skip
+def test_a_digit_before_a_whole_number_leaves_none_sure(text: str, country: str | None) -> None:
+    assert phone_e164(text, country) is None
+    assert phone_digests(text, frozenset({country} if country else ())) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "country", "number"),
+    [
+        ("91.123.45.67", "ES", "+34911234567"),
+        ("22.123.45.67", "PL", "+48221234567"),
+        ("20.30.40.50", "DK", "+4520304050"),
+        ("99.12.34.56", "MC", "+37799123456"),
+        ("+49.151.123.45678", None, "+4915112345678"),
+        ("01.42.68.53.00", "FR", "+33142685300"),
+        ("6 01 23 45 67", "FR", "+33601234567"),
+        ("1 650 253 0000", "US", "+16502530000"),
+        ("0 044 20 7946 0958", "GB", "+442079460958"),
+        ("8 (912) 345-67-89", "RU", "+79123456789"),
+        ("49 0151 12345678", "DE", "+4915112345678"),
+    ],
+)
+def test_a_phone_with_groups_like_those_of_an_address_or_a_date_is_one(
+    text: str, country: str | None, number: str
+) -> None:
+    assert phone_e164(text, country) == number
+
+
 @pytest.mark.parametrize("country", ["US", "DE", "FR", None])
 @pytest.mark.parametrize(
     "text",

@@ -301,6 +301,9 @@ class FieldReader:
         elif (plain := identifiers.unescaped_words(name, text)) != text:
             self.mended(path, "holds escapes of HTML, such as &amp; for &. It is read without them.")
             text = plain
+            if is_blank(text):
+                self.absent(path)
+                return None
         if (alone := identifiers.without_name(name, text)) is not None:
             text = alone
         text = identifiers.out_of_cookie(name, text) or text

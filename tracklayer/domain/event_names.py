@@ -63,17 +63,27 @@ def _is_refund(name: str) -> bool:
     return canonical(name) in _REFUNDS
 
 
-# What else may be one, by a word in it, as BigCommerce, Shopware, Magento, Klaviyo, PayPal and people name it.
+# What else may be one, by a word in it, as BigCommerce, Shopware, Shopify, Magento, Klaviyo, PayPal and people name it. Who pays cash
+# on delivery (contra reembolso, contre-remboursement) gets nothing back.
+_SOLD = r"(?:order|item|product|good|purchase|parcel)s?"
+_BETWEEN = r"(?:[a-z]+_){0,2}"
+# Who comes back, or takes something back to a list or a form, gives nothing back.
+_ONLY_COMES_BACK = r"(?!_(?:customer|visitor|visit|user|buyer|form|to_(?:[a-z]+_)?(?:cart|basket|bag|wishlist|list|favou?rites?|checkout|page|site)))"
 _TAKES_BACK = re.compile(
-    r"(?<!p)refund(?!able|ability)|credit_?memo|charge_?back|erstattung|gutschrift|rembourse|reembols|rimbors|terugbetal"
-    r"|(?:charge|payment|capture|transaction|sale)s?_(?:[a-z]+_)?(?:reversed|reversal|disputed?)(?:_|\Z)"
-    r"|(?:order|item|product|good|purchase|parcel)s?_(?:[a-z]+_)?return(?:s|ed)?(?!_(?:customer|visitor|user|buyer))(?:_|\Z)"
-    r"|(?:\A|_)(?:return(?:s|ed)?|reversed|disputed)_(?:order|item|product|good|purchase|parcel|charge|payment)s?(?:_|\Z)"
+    r"(?<!p)refund(?!able|ability)|credit_?(?:memo|note)|charge_?back|(?<!bericht)erstattung|gutschrift"
+    r"|(?<!contr[ae])(?<!contr[ae]_)(?:rembourse|reembols)|rimbors|terugbetal"
+    r"|(?:retouren?|r(?:ü|ue)ckgabe)(?!n?(?:recht|richt|beding|frist))|devolu[cç]|(?<!tra)storn(?:o|ier)"
+    rf"|(?:charge|payment|capture|transaction|sale)s?_{_BETWEEN}(?:reversed|reversal|disputed?)(?:_|\Z)"
+    rf"|(?:charge|payment|capture|transaction|sale|order|invoice)s?_{_BETWEEN}void(?:ed)?(?:_|\Z)"
+    rf"|(?:order|purchase)s?_{_BETWEEN}cancell?ed(?:_|\Z)"
+    rf"|{_SOLD}_{_BETWEEN}return(?:s|ed)?{_ONLY_COMES_BACK}(?:_|\Z)"
+    rf"|(?:\A|_)(?:return(?:s|ed)?|reversed|disputed|voided|cancell?ed)_(?:{_SOLD}|charges?|payments?){_ONLY_COMES_BACK}(?:_|\Z)"
+    r"|(?:\A|_)returns?_(?:request|creat|approv|accept|receiv|process|clos|complet)"
 )
-# Who only reads about refunds, insures against needing one, or comes back, takes nothing back.
+# Who only reads about refunds, reckons with one, insures against needing one, or comes back, takes nothing back.
 _ONLY_SPEAKS_OF_IT = re.compile(
-    r"polic(?:y|ies)|guarantee|protect|insurance"
-    r"|(?:\A|_)(?:no|non|not|never|without|page|views?|viewed|clicks?|clicked|button|faq|info|terms|calculator)"
+    r"polic(?:y|ies)|pol[ií]ti[ckq]|guarantee|protect|insurance"
+    r"|(?:\A|_)(?:no|non|not|never|without|page|views?|viewed|clicks?|clicked|button|faq|info|terms|calculator|estimate[ds]?)"
     r"(?:_|\Z)"
 )
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -83,7 +93,8 @@ _NO_LETTER = re.compile(r"[\W_]+")
 @lru_cache(maxsize=1024)
 def may_be_refund(name: str) -> bool:
     """Whether a shop may mean one by it, or surely does: enough not to count it as a conversion, and to ask the shop."""
-    words = _NO_LETTER.sub("_", _CAPITAL.sub("_", without_invisible(name)).lower())
+    words = unicodedata.normalize("NFC", without_invisible(name))
+    words = _NO_LETTER.sub("_", _CAPITAL.sub("_", words).lower())
     return _TAKES_BACK.search(words) is not None and _ONLY_SPEAKS_OF_IT.search(words) is None
 
 

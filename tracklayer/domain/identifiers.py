@@ -10,8 +10,10 @@ from __future__ import annotations
 import html
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from html.entities import html5
 from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -19,7 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 from tracklayer.domain import normalise
 from tracklayer.domain.contact import unescaped
 from tracklayer.domain.google_tag import client_id, is_everyday_client, is_everyday_session, session_id
-from tracklayer.domain.text import bare
+from tracklayer.domain.text import bare, without_invisible
 
 _UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _UUID_ALONE = re.compile(_UUID)
@@ -160,7 +162,7 @@ _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
 # Neither a placeholder nor anything around it, nor a character that nobody sees: see ``normalise.ENDS_OF_NOTHING``.
 _EVERYDAY_ID = re.compile(
     r"(?!(?i:nan|nil|n/a|0)\Z)[A-Za-z0-9](?:[ -~]{0,61}[A-Za-z0-9])?"
-    r"(?<!(?i:ined|null|none|alse|ject|[-_#:/ (]nan|e\+[0-9][0-9]|0000))"
+    r"(?<!(?i:ined|null|none|alse|ject|mpty|[-_#:/ (](?:nan|nil|n/a)|e\+[0-9][0-9]|0000))"
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch
@@ -195,11 +197,16 @@ def is_web_url(value: str) -> bool:
 _ENTITY = re.compile(r"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
+_ESCAPED_FIELDS = WORDS | {"zip", "country"}
+# What a card number, an email or a phone is made of stays as it is: those are looked for in what was sent.
+_KEPT_ESCAPED = re.compile(r"[\d@+%\ufffd]")
+
+
 def unescaped_words(name: str, value: str) -> str:
-    """Words of a person as they are where they stand in HTML: ``O'Brien`` for ``O&#039;Brien``. Of entities only letters are read,
-    and the signs that have to be escaped there.
+    """Words of a person or any part of the address, as they are where they stand in HTML: ``O'Brien`` for
+    ``O&#039;Brien``, ``New York`` for ``New&nbsp;York``.
     """
-    if "&" not in value or name not in WORDS:
+    if "&" not in value or name not in _ESCAPED_FIELDS:
         return value
     return _ENTITY.sub(_unescaped, value)
 
@@ -213,8 +220,15 @@ def unescaped_email(value: str) -> str:
 
 
 def _unescaped(found: re.Match[str]) -> str:
-    sign = html.unescape(f"&{found[1]};")
-    return sign if len(sign) == 1 and (sign.isalpha() or sign in "&'\"<>\u2019") else found[0]
+    name = f"{found[1]};"
+    if name[0] != "#" and name not in html5:
+        return found[0]
+    sign = html.unescape(f"&{name}")
+    if sign.isspace():
+        return " "
+    sign = without_invisible(sign)
+    is_read = sign.isprintable() and not _KEPT_ESCAPED.search(unicodedata.normalize("NFKC", sign))
+    return sign if is_read else found[0]
 
 
 def unescaped_url(value: str) -> str:

@@ -35,7 +35,7 @@ from tracklayer.domain.phone import phone_digits as phone_digits
 from tracklayer.domain.phone import phone_e164 as phone_e164
 from tracklayer.domain.phone import phone_of as phone_of
 from tracklayer.domain.sha256 import sha256_hex as sha256_hex
-from tracklayer.domain.text import bare, with_ascii_digits, with_few_marks, without_invisible
+from tracklayer.domain.text import as_typed, bare, with_few_marks, without_invisible
 
 Rule = Callable[[str], str | None]
 
@@ -75,13 +75,24 @@ _PLACEHOLDERS = frozenset("null undefined NaN None nil false False 0 - NULL nan 
 # In its braces stands a name, or the digit of a place. What is no name was filled in: {1001}, a UUID as C# writes it, JSON.
 _FILLED_IN = r"[0-9][^{}\s]|[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}"
 _IN_BRACES = rf"\$?\{{(?!\s*[\"'])\{{?(?!\s*(?:{_FILLED_IN}))[^{{}}]*\}}?\}}"
-_TEMPLATE = re.compile(rf"\[object [A-Za-z]+\]|{_IN_BRACES}|%%[^%]*%%|<[%?][^<>]*[%?]>|__[A-Z_]+__")
-# The empty UUID of C#; a long number as Excel shows it, without its last digits; Excel's errors, and a cell that is too narrow.
+# As Go and Objective-C print nothing, Go's templates too, and what Go's formats say of what is nil or missing.
+_PRINTED = r"<(?i:nil|null|none|no value)>|%![A-Za-z]\((?:<nil>|MISSING)\)"
+_TEMPLATE = re.compile(rf"\[object [A-Za-z]+\]|{_IN_BRACES}|%%[^%]*%%|<[%?][^<>]*[%?]>|__[A-Z_]+__|{_PRINTED}")
+# The empty UUID of C#; a long number as Excel shows it, without its last digits; Excel's errors, and a cell that is too narrow;
+# nothing as Swift and Java print it, and an empty list.
 _NO_UUID = r"[{(]?0{8}(?:-?0{4}){3}-?0{12}[)}]?"
-_NO_ID = re.compile(rf"{_NO_UUID}|[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{{2}}|#(?:[^\W\d_]|[¡¿/0])+[!?]|#N/[A-Z]|#NV|#+")
+_NO_OPTIONAL = r"Optional(?:\(nil\)|\.empty)|\[\]"
+_NO_ID = re.compile(
+    rf"{_NO_UUID}|[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{{2}}|#(?:[^\W\d_]|[¡¿/0])+[!?]|#N/[A-Z]|#NV|#+|{_NO_OPTIONAL}"
+)
 # Behind words alone: ``order_undefined``. Of what has a digit in front, such as ``1001-null``, that tells it from others.
-_PRINTED = r"(?ai:\(?(?:undefined|null|nan|none)\)?)"
-_NOTHING_BEHIND = re.compile(rf"\D*[-_#:/] ?(?:{_PRINTED}|{_NO_UUID}|{_TEMPLATE.pattern})")
+_ANY_NOTHING = "|".join(map(re.escape, sorted(text for text in _NOTHINGS if text.strip("-0"))))
+_NOTHING_BEHIND = re.compile(
+    rf"\D*[-_#:/] ?(?:(?ai:\(?(?:{_ANY_NOTHING})\)?)|{_NO_UUID}|{_NO_OPTIONAL}|{_TEMPLATE.pattern})"
+)
+# Words that nothing was put behind, as PHP and Ruby do with null: ``order_``. Of one case each, or with a capital: letters by chance,
+# of which some end so too, are hardly ever.
+_WORDS_ALONE = re.compile(r"(?:(?:[A-Z]++|[A-Z]?+[^\W\dA-Z_]++)(?![^\W_])|[-_#:/ ]++)+(?<=[-_#:/])")
 _LONGEST_ID = 255  # characters: a longer one was not made of a word and nothing
 
 
@@ -113,8 +124,8 @@ def is_one_for_all(value: str) -> bool:
     """As ``is_no_id``, of the ids of events, orders and people: words with nothing behind them tell no two apart."""
     if is_no_id(value):
         return True
-    text = bare(value).strip("\"'")
-    return len(text) <= _LONGEST_ID and _NOTHING_BEHIND.fullmatch(text) is not None
+    text = bare(value).strip("\"' ")
+    return len(text) <= _LONGEST_ID and bool(_NOTHING_BEHIND.fullmatch(text) or _WORDS_ALONE.fullmatch(text))
 
 
 def _in_any_case(text: str) -> list[str]:
@@ -125,8 +136,8 @@ def _in_any_case(text: str) -> list[str]:
 ENDS_OF_NOTHING = frozenset(
     end
     for text in (
-        *[nothing[-4:] for nothing in _NOTHINGS if nothing[-1].isalnum()],
-        *[f"{sign}nan" for sign in "-_#:/ ("],
+        *[f"{sign}{nothing}"[-4:] for nothing in _NOTHINGS if nothing[-1].isalpha() for sign in ("", *"-_#:/ (")],
+        "mpty",
         *[f"e+{power:02}" for power in range(100)],
         "0000",
     )
@@ -239,10 +250,13 @@ def lower_trimmed(value: str) -> str | None:
 def lower_composed(value: str) -> str | None:
     """Outer spaces off, lower case, letters with accents composed (NFC): ``o'connor`` keeps its sign. Google.
 
-    Without the characters that nobody sees: they came along when the name was copied.
+    Without the characters that nobody sees, and with a plain blank for every other: they came along when the name was copied.
     """
-    text = value if value.isascii() else without_invisible(value)
+    text = value if value.isascii() else _OTHER_BLANK.sub(" ", without_invisible(value))
     return composed(text.strip().lower()) or None
+
+
+_OTHER_BLANK = re.compile(r"[^\S ]")
 
 
 def composed(value: str) -> str:
@@ -291,7 +305,7 @@ def zip_code(value: str, country_code: str | None = None) -> str | None:
     """Lower case, letters and digits only, those of any script as ASCII digits; of the nine digits of a US code, whatever stands
     between, the first five. Five and four digits with a hyphen are one where the country is not known.
     """
-    value = with_ascii_digits(value)
+    value = as_typed(value)
     text = _only("LMN", value)
     if text and len(text) == 9 and text.isdecimal():
         code = country(country_code) if country_code else None
@@ -308,7 +322,7 @@ def country(value: str) -> str | None:
     text = text.strip().lower()
     if text in _countries():
         return text
-    text = " ".join(text.split())
+    text = " ".join(text.split()).replace(" & ", " and ").replace("\u2019", "'")
     return _country_words().get(text) or (_country_names().get(text) if len(text) > 2 or not text.isascii() else None)
 
 
@@ -345,7 +359,7 @@ def _zip_code_in_us(value: str) -> str | None:
 
 
 def _zip_code_abroad(value: str) -> str | None:
-    return _only("LMN", with_ascii_digits(value))
+    return _only("LMN", as_typed(value))
 
 
 def gender(value: str) -> str | None:

@@ -122,6 +122,15 @@ _IN_FRONT = re.compile(
     rf"(?!.*([^\w\s/\"'])\s*\1)[^\w?]*(?:(?:{'|'.join(map(re.escape, _WORDS_FOR_PHONE.split()))}|[hmpt](?=\W))(?![^\W\d_])[^\w?]*){{0,3}}",
     re.IGNORECASE | re.DOTALL,
 )
+# An IPv4 address, and one that may be a number in groups of two and three, as people write them in Spain or Denmark.
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_MACHINE = re.compile(rf"(?!0){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9.])")
+_IN_PAIRS = re.compile(r"[0-9]{2}\.[0-9]{2,3}(?:\.[0-9]{2}){2}\Z")
+_MONTH, _DAY = r"(?:1[0-2]|0?[1-9])", r"(?:3[01]|[12][0-9]|0?[1-9])"
+_DATE = re.compile(
+    rf"(?:(?:19|20)[0-9]{{2}}([-./]){_MONTH}\1{_DAY}|(?:{_DAY}([-./]){_MONTH}|{_MONTH}([-./]){_DAY})(?:\2|\3)(?:19|20)[0-9]{{2}})(?:[T ,].*)?\Z"
+)
+_ONE_IN_FRONT = re.compile(r"[0-9](?![^0-9]*\(0\))[^0-9]+(?=0)")  # of a row of them, or a digit too many
 _AS_A_FLOAT = re.compile(r"(\+?[0-9]{6,15})\.0{1,2}")  # as tables write a number
 # A free number in words, as 1-800-FLOWERS: letters elsewhere are no digits.
 _IN_WORDS = re.compile(r"(?:\+?1)?[^\w]*8(?:00|33|44|55|66|77|88)(?:[^\w]*[A-Z0-9]){7,}")
@@ -156,7 +165,20 @@ def _parsed_e164(text: str, default_country: str | None) -> str | None:
     text = _number_in(text)
     if text.count("/") > _MOST_SLASHES or len(_NO_DIGITS.sub("", text)) > _MOST_DIGITS:
         return None
-    return _before_slash(text, default_country)
+    number = None if _DATE.match(text) else _before_slash(text, default_country)
+    return None if number is None or _is_doubtful(text, number, default_country) else number
+
+
+def _is_doubtful(text: str, number: str, default_country: str | None) -> bool:
+    """Whether a text from which a number is read may well be the address of a machine, or one digit and a whole number."""
+    if _MACHINE.match(text):
+        digits = _NO_DIGITS.sub("", text)
+        return not (_IN_PAIRS.match(text) and _is_home_spelling(phonenumbers.parse(number), digits))
+    one = _ONE_IN_FRONT.match(text)
+    if one is None:
+        return False
+    behind = _before_slash(text[one.end() :], default_country)
+    return behind != number and bool(_valid_number(behind) or not _valid_number(number))
 
 
 def _before_slash(text: str, default_country: str | None) -> str | None:

@@ -40,11 +40,6 @@ def bare(text: str) -> str:
     return (found[1] or "") if found else text
 
 
-def with_ascii_digits(text: str) -> str:
-    """The same with the decimal digits of whatever script as ASCII has them."""
-    return text if text.isascii() else "".join([str(int(sign)) if sign.isdecimal() else sign for sign in text])
-
-
 _MOST_MARKS = 30  # on one letter: no script needs more (UAX 15, Stream-Safe Text Format)
 _FEW = 500  # characters of which every one may be a mark
 
@@ -59,6 +54,16 @@ def with_few_marks(text: str) -> str:
         if count <= _MOST_MARKS:
             kept.append(sign)
     return "".join(kept)
+
+
+def as_typed(code: str) -> str:
+    """A code of letters and digits as a plain keyboard writes it: digits of whatever script, blanks and full-width letters as ASCII has
+    them, and nothing that nobody sees.
+    """
+    if code.isascii():
+        return code
+    text = unicodedata.normalize("NFKC", with_few_marks(without_invisible(code)))
+    return "".join([str(int(sign)) if sign.isdecimal() else sign for sign in text])
 
 
 def decimal_digits(text: str) -> str:

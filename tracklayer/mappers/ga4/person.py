@@ -17,7 +17,7 @@ from tracklayer.domain.event import NO_DEVICE, Device, Event, UserData
 from tracklayer.domain.google_tag import client_id, session_id
 from tracklayer.domain.identifiers import machine_address
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.text import with_ascii_digits
+from tracklayer.domain.text import as_typed
 from tracklayer.mappers.base import RuleVerdict, Settings, Verdicts, omit_empty
 
 MAX_USER_ID = 256
@@ -84,7 +84,7 @@ def _place(value: str) -> str | None:
 
 
 def _zip(value: str) -> str | None:
-    return None if _is_digest(value) else with_ascii_digits(value).replace(".", "").replace("~", "").strip() or None
+    return None if _is_digest(value) else as_typed(value).replace(".", "").replace("~", "").strip() or None
 
 
 def _country(value: str) -> str | None:

@@ -16,7 +16,7 @@ from tracklayer.domain import normalise
 from tracklayer.domain.event import CustomData, Event
 from tracklayer.domain.identifiers import machine_address, usable
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.text import with_ascii_digits
+from tracklayer.domain.text import as_typed
 from tracklayer.domain.values import read_decimal
 from tracklayer.mappers.base import (
     RuleVerdict,
@@ -68,7 +68,7 @@ def _country(value: str) -> str | None:
 
 def _zip(value: str, country: str | None) -> str | None:
     """As it is, with ASCII digits; a US code has 5 or 5+4 of them. A digest is no postal code: Google wants it plain."""
-    text = with_ascii_digits(value).strip()
+    text = as_typed(value).strip()
     if normalise.is_sha256(text) or normalise.is_foreign_digest(text):
         return None
     return None if country == "US" and not _US_ZIP.fullmatch(text) else text or None
