@@ -526,9 +526,9 @@ def _sealed(runtime: Runtime, merchant_id: int, place: Place) -> bytes:
 
 def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
     merchant_id = row.merchant_id
-    # Of somebody who was let back since, what was known until then goes, and the browsers are not left alone any more.
+    # What is known later stays, as later events do; nothing is of whoever is left alone.
     is_back = bool(let_back(runtime, merchant_id, [(row, wanted)]))
-    until = _left_alone_at(row) if is_back else None
+    until = _left_alone_at(row) if is_back else None if row.suppress else row.looks_until
     linked = linked_browsers(merchant_id, wanted, until)
     new = linked.alone - wanted.browsers
     if new and not wanted.is_again:
@@ -543,20 +543,19 @@ def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) ->
     # Whoever refused is not asked to refuse again, as the browser itself is not known any more.
     muted = linked.alone if row.suppress else personal_data.refused_browsers(merchant_id, alone)
     mute(runtime, row, wanted, () if is_back else muted, now)
-    if not row.suppress:  # a page that still has the id gets a new one
-        marks = marker_of(runtime).marks(merchant_id, map(person.of_browser, alone))
-        db_marks.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
     held = hold_browsers(merchant_id, linked.alone | linked.shared)
     _count(row, forget_browsers(merchant_id, linked.alone, held, until) if alone else {})
-    if is_back and alone:
-        forgotten -= len(personal_data.known_browsers(merchant_id, alone))
+    left = personal_data.known_browsers(merchant_id, alone) if until is not None and alone else set()
+    if not row.suppress:  # a page that still has the id of one that is not known any more gets a new one
+        marks = marker_of(runtime).marks(merchant_id, map(person.of_browser, linked.alone - left))
+        db_marks.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
     others = {link.browser_id for link in links_of_others(merchant_id, linked)}
     for is_shared in (True, False):
         links = [
             (link.browser_id, link.person.digest) for link in linked.links if (link.browser_id in others) is is_shared
         ]
         _count(row, {"browser_people": personal_data.erase_links(merchant_id, links, is_shared=is_shared)})
-    _count(row, {"identities": forgotten + len(linked.shared), "shared": len(linked.shared)})
+    _count(row, {"identities": forgotten - len(left) + len(linked.shared), "shared": len(linked.shared)})
     _enter(row, "traces", now)
 
 
