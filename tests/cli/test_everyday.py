@@ -134,8 +134,8 @@ def test_a_key_is_shown_once_and_worth_nothing_once_revoked(
     assert holder is not None
     assert holder.scopes == {"ingest", "read"}
     listed = ask("key", "list")["api_keys"]
-    assert [one["name"] for one in listed] == ["first key", "Server"]
-    assert listed[1] == {**made["api_key"], "last_used_at": listed[1]["last_used_at"]}
+    assert [one["name"] for one in listed] == ["Server", "first key"]
+    assert listed[0] == {**made["api_key"], "last_used_at": listed[0]["last_used_at"]}
     table_of_keys = say("key", "list")
     assert made["key"] not in table_of_keys
     number = next(line.split()[0] for line in table_of_keys.splitlines() if "Server" in line)
