@@ -674,7 +674,8 @@ def test_who_is_let_back_while_browsers_are_forgotten_has_them_all(
         clock.move(timedelta(seconds=1))
         continue_erasures(runtime, 0.001)
     with in_transaction():  # as if the browser had been found just now
-        execute("DELETE FROM suppressions WHERE of_mark IS NOT NULL")
+        (mark,) = marker_of(runtime).marks(merchant.merchant_id, [of_browser(LAPTOP)])
+        assert execute("DELETE FROM suppressions WHERE mark = %s", (mark,)) == 1
     lifting, lifted = ExitStack(), list[Any]()
 
     def mute(*args: Any) -> None:
