@@ -162,7 +162,7 @@ def test_a_key_is_shown_once_and_worth_nothing_once_revoked(
         pytest.param(
             "merchant create --name x --json",
             "merchant 2 was made, and its key cannot be shown: create another by `tracklayer key create --merchant 2 --name NAME "
-            "--scope admin`, and revoke the first, which `tracklayer key list --merchant 2` shows",
+            "--scope admin`, and revoke “first key”, which `tracklayer key list --merchant 2` shows",
             id="a merchant",
         ),
         pytest.param("sign-in", "the link that was made cannot be shown: say it again for another", id="a link"),
