@@ -126,3 +126,19 @@ def test_whoever_presses_a_button_stays_there(visit: Visitors, installed: Instal
     copy.click()
     page.wait_for_function("(one) => !one.isConnected", arg=first)
     expect(said).to_have_text("Copied.")
+
+
+def test_enter_does_what_a_dialog_with_one_field_is_for(visit: Visitors, installed: Installation) -> None:
+    shop = installed.new_shop("Enter")
+    page = visit(shop.key)
+    page.goto("/settings")
+    page.get_by_role("button", name="Create a key …").click()
+    dialog = page.get_by_role("dialog", name="Create a key")
+    name = dialog.get_by_label("Name")
+    name.press("Enter")  # without a name nothing can be made
+    expect(dialog).to_be_visible()
+    name.fill("by enter")
+    name.press("Enter")
+    expect(dialog).to_have_count(0)
+    names = [one["name"] for one in shop.ask("{ merchant { apiKeys { name } } }")["merchant"]["apiKeys"]]
+    assert names.count("by enter") == 1

@@ -134,8 +134,8 @@ def test_a_key_is_shown_once_and_worth_nothing_once_revoked(
     assert holder is not None
     assert holder.scopes == {"ingest", "read"}
     listed = ask("key", "list")["api_keys"]
-    assert [one["name"] for one in listed] == ["first key", "Server"]
-    assert listed[1] == {**made["api_key"], "last_used_at": listed[1]["last_used_at"]}
+    assert [one["name"] for one in listed] == ["Server", "first key"]
+    assert listed[0] == {**made["api_key"], "last_used_at": listed[0]["last_used_at"]}
     table_of_keys = say("key", "list")
     assert made["key"] not in table_of_keys
     number = next(line.split()[0] for line in table_of_keys.splitlines() if "Server" in line)
@@ -162,7 +162,7 @@ def test_a_key_is_shown_once_and_worth_nothing_once_revoked(
         pytest.param(
             "merchant create --name x --json",
             "merchant 2 was made, and its key cannot be shown: create another by `tracklayer key create --merchant 2 --name NAME "
-            "--scope admin`, and revoke the first, which `tracklayer key list --merchant 2` shows",
+            "--scope admin`, and revoke “first key”, which `tracklayer key list --merchant 2` shows",
             id="a merchant",
         ),
         pytest.param("sign-in", "the link that was made cannot be shown: say it again for another", id="a link"),

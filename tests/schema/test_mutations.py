@@ -11,6 +11,7 @@ import pytest
 from tests.factories import INGEST, INGEST_MANY, PURCHASE, Api, Merchant, camel, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.db.merchants import MAX_API_KEYS
 from tracklayer.domain.event_fields import MAX_UNKNOWN
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
@@ -305,6 +306,30 @@ async def test_a_key_is_shown_once_stored_as_a_hash_and_revoked_at_once(api: Api
     revoke = "mutation($id: ID!) { revokeApiKey(id: $id) { apiKey { revokedAt } userErrors { code } } }"
     assert (await api(revoke, id=made["apiKey"]["id"]))["revokeApiKey"]["userErrors"] == []
     assert (await other.post(INGEST, {"input": camel(draft("b"))})).status_code == 401
+
+
+async def test_no_key_is_made_that_is_not_listed(api: Api, merchant: Merchant) -> None:
+    """Those in force are all listed, before revoked ones, the newest first; one too many is refused."""
+    with in_transaction():
+        for state, count in (("now()", 600), ("NULL", MAX_API_KEYS - 2)):
+            rows(
+                "INSERT INTO api_keys (merchant_id, name, scopes, prefix, key_hash, created_at, revoked_at) "
+                "SELECT %s, 'key ' || n, '{ingest}', 'tl_' || n, sha256(gen_random_uuid()::text::bytea), now(), "
+                f"{state} FROM generate_series(1, %s) AS n RETURNING 1",
+                (merchant.merchant_id, count),
+            )
+    create = """mutation { createApiKey(input: {name: "the last", scopes: [ADMIN]}) {
+      key userErrors { field code message } } }"""
+    assert (await api(create))["createApiKey"]["userErrors"] == []
+    listed = (await api("{ merchant { apiKeys { name revokedAt } } }"))["merchant"]["apiKeys"]
+    in_force = [key["name"] for key in listed if key["revokedAt"] is None]
+    assert (in_force[0], in_force[-1], len(in_force)) == ("the last", "first key", MAX_API_KEYS)
+    assert [key["name"] for key in listed[MAX_API_KEYS:]] == ["key 600"]
+    refused = (await api(create))["createApiKey"]
+    message = "A merchant may have 500 API keys in force. Revoke one first."
+    assert refused == {"key": None, "userErrors": [{"field": None, "code": "TOO_LARGE", "message": message}]}
+    with in_transaction():
+        assert rows("SELECT count(*) FROM api_keys WHERE name = 'the last'") == [(1,)]
 
 
 SCOPED = [

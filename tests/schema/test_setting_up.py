@@ -188,7 +188,7 @@ async def test_the_key_that_asks_is_told_apart(api: Api, runtime: Runtime, merch
     assert isinstance(created, tuple)
     api.key = created[1]
     keys = (await api("{ merchant { apiKeys { name current } } }"))["merchant"]["apiKeys"]
-    assert keys == [{"name": "first key", "current": False}, {"name": "dashboard", "current": True}]
+    assert keys == [{"name": "dashboard", "current": True}, {"name": "first key", "current": False}]
 
 
 async def test_settings_sealed_with_a_lost_key_are_shown_without_their_secrets(

@@ -38,6 +38,7 @@ from tracklayer.db import erasures as db
 from tracklayer.db import identities, personal_data, traces
 from tracklayer.db.connection import Pool, execute, in_transaction, rows
 from tracklayer.db.identities import Shown
+from tracklayer.domain.person import of_browser
 from tracklayer.domain.stitching import LINK_GRAIN
 from tracklayer.runtime import Runtime
 from tracklayer.services import erase, erase_jobs
@@ -46,6 +47,7 @@ from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.identify import identify
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.keys import KeyLostError, confirm_keys
+from tracklayer.services.marks import marker_of
 
 TELEPHONE = "te1eph0e" * 4
 PEOPLE = [f"canary{number:02}@shop.example" for number in range(60)]
@@ -604,6 +606,63 @@ def test_what_comes_in_the_browser_of_somebody_who_was_let_back_stays(
     sound(clock)
 
 
+@pytest.mark.parametrize("stage", ["walk", "settling", "people"])
+@pytest.mark.parametrize("how", ["by an order", "by identify"])
+def test_what_comes_after_a_request_that_leaves_nobody_alone_stays(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch, stage: str, how: str
+) -> None:
+    """Wherever the erasure is at that moment: events, browsers, what these show, and whom they were seen with."""
+    monkeypatch.setattr(erase_jobs, "PAGE", 5)
+    seen(merchant, clock, LAPTOP, email=EMAIL)
+    send(runtime, merchant, of("before", browser_id=LAPTOP), *(of(f"n{n:02}", PEOPLE[n]) for n in range(20)))
+    clock.move(2 * LINK_GRAIN)
+    row = begin(runtime, merchant, Request(email=EMAIL), suppress=False)
+    clock.move(ON_ITS_WAY)
+    while state(row).stage != stage or (state(row).lap is None and stage == "walk"):
+        clock.move(timedelta(seconds=1))
+        continue_erasures(runtime, 0.001)
+    with in_transaction():
+        for browser in (LAPTOP, TELEPHONE):
+            identities.show(merchant.merchant_id, [Shown(browser, "fbclid", f"since-{browser}", clock.now())])
+    for browser in (LAPTOP, TELEPHONE):
+        if how == "by an order":
+            send(runtime, merchant, {**of(f"in {browser}", browser_id=browser), "occurred_at": clock.now()})
+        else:
+            assert identify(runtime, merchant.holder, browser, {"email": EMAIL}).is_linked
+    done = finish(runtime, clock, row)
+    assert [done.counts.get(table, 0) for table in ("events", "browsers", "browser_people", "identities")] == [
+        1,
+        0,
+        0,
+        0,
+    ]
+    assert done.counts["browser_signals"] == 1
+    assert links(merchant) == [(LAPTOP, "email"), (TELEPHONE, "email")]
+    with in_transaction():
+        assert rows("SELECT browser_id, value FROM browser_signals ORDER BY 1") == [
+            (browser, f"since-{browser}") for browser in (LAPTOP, TELEPHONE)
+        ]
+        marks = marker_of(runtime).marks(merchant.merchant_id, map(of_browser, (LAPTOP, TELEPHONE)))
+        # Neither page gets another id: what it showed is kept under this one.
+        assert identities.barred([(merchant.merchant_id, mark) for mark in marks]) == {}
+    sound(clock)
+
+
+@pytest.mark.parametrize("is_event", [True, False])
+def test_a_browser_that_was_seen_by_a_clock_that_was_ahead_goes(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, is_event: bool
+) -> None:
+    """As events do that came by it: it was there when somebody asked."""
+    if is_event:
+        send(runtime, merchant, of("before", browser_id=LAPTOP))
+    clock.move(timedelta(minutes=1))
+    seen(merchant, clock, LAPTOP, email=EMAIL)
+    clock.move(timedelta(hours=-1))
+    done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL), suppress=False))
+    assert (done.counts["identities"], links(merchant)) == (1, [])
+    assert LAPTOP not in dump()
+
+
 def test_who_is_let_back_while_browsers_are_forgotten_has_them_all(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, migrated: str
 ) -> None:
@@ -615,7 +674,8 @@ def test_who_is_let_back_while_browsers_are_forgotten_has_them_all(
         clock.move(timedelta(seconds=1))
         continue_erasures(runtime, 0.001)
     with in_transaction():  # as if the browser had been found just now
-        execute("DELETE FROM suppressions WHERE of_mark IS NOT NULL")
+        (mark,) = marker_of(runtime).marks(merchant.merchant_id, [of_browser(LAPTOP)])
+        assert execute("DELETE FROM suppressions WHERE mark = %s", (mark,)) == 1
     lifting, lifted = ExitStack(), list[Any]()
 
     def mute(*args: Any) -> None:

@@ -436,7 +436,7 @@ async def test_an_erased_browser_does_not_come_back(runtime: Runtime, merchant: 
         gone = [ids["suppressed"], ids["erased"]]
         forget_browsers(merchant.merchant_id, gone, hold_browsers(merchant.merchant_id, gone))
         mark_merchant(merchant.merchant_id)
-        add_suppressions(merchant.merchant_id, [marks["suppressed"]], now)
+        add_suppressions(merchant.merchant_id, {marks["suppressed"]: None}, now)
         add_tombstones(merchant.merchant_id, {marks["erased"]: now + timedelta(days=90)})
     runtime.marker = None  # as in a process that has erased nobody
     page.app.collector = CollectorDoor(runtime, answer_seconds=PATIENCE_SECONDS)

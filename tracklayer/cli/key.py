@@ -30,7 +30,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     add_json(create)
     create.set_defaults(run=run_create)
-    several = actions.add_parser("list", help=f"list a merchant's keys, revoked ones too; the first {MAX_API_KEYS}")
+    several = actions.add_parser(
+        "list", help=f"list a merchant's keys, the newest first, then revoked ones; the first {MAX_API_KEYS + 1}"
+    )
     add_merchant(several)
     add_json(several)
     several.set_defaults(run=run_list)
@@ -80,6 +82,8 @@ def run_list(args: argparse.Namespace) -> int:
             for row in found
         ],
     )
+    if len(found) > MAX_API_KEYS:
+        print(f"\nThese are the first {len(found)}: there may be more, made or revoked before these.")
     return 0
 
 

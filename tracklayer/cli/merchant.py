@@ -84,7 +84,7 @@ def run_create(args: argparse.Namespace) -> int:
         )
     made = (
         f"merchant {merchant_id} was made, and its key cannot be shown: create another by `tracklayer key create --merchant "
-        f"{merchant_id} --name NAME --scope admin`, and revoke the first, which `tracklayer key list --merchant {merchant_id}` shows"
+        f"{merchant_id} --name NAME --scope admin`, and revoke “first key”, which `tracklayer key list --merchant {merchant_id}` shows"
     )
     with printing(made):
         if args.json:

@@ -23,7 +23,7 @@ class ErasureRow:
 
     ``platforms``: platform -> {deliveries, attempted, delivered, first_at, last_at}, of the deliveries deleted. ``stage``: what
     it is at, since ``staged_at``. ``looks_until``: what came until then was there when it was asked for, as far as arrivals tell:
-    ``requested_at``, or the latest arrival that was stored then, by a clock that was ahead. ``scanned``: events that were looked at. ``failures``: of its next step, in a row. ``lap``: of
+    ``requested_at``, or the latest arrival of an event, a browser or a link that was stored then, by a clock that was ahead. ``scanned``: events that were looked at. ``failures``: of its next step, in a row. ``lap``: of
     the merchant's walk, in which it joined that; with ``after`` the place, and ``looked`` the count, at which it did.
     """
 
@@ -68,7 +68,12 @@ COLUMNS = (
     "greatest(requested_at, looks_until), after, scanned, counts, platforms, finished_at, receipt, failures, failing_since, lap, looked"
 )
 # Whatever was committed before the request goes, also what came by a clock that has been set back since.
-_NEWEST = "(SELECT max(received_at) FROM events WHERE merchant_id = %(merchant)s)"
+_NEWEST = (
+    "(SELECT max(received_at) FROM events WHERE merchant_id = %(merchant)s), "
+    # ``browser_id <> ''`` is what the indexes by age say.
+    "(SELECT max(last_seen_at) FROM browsers WHERE merchant_id = %(merchant)s AND browser_id <> ''), "
+    "(SELECT max(last_seen_at) FROM browser_people WHERE merchant_id = %(merchant)s AND browser_id <> '')"
+)
 INSERT = f"""
 INSERT INTO erasures (merchant_id, requested_by, identifiers, wanted, suppress, stage, requested_at, next_at, staged_at, looks_until)
 VALUES (%(merchant)s, %(by)s, %(identifiers)s, '', %(suppress)s, %(stage)s, %(now)s, %(now)s, %(now)s,

@@ -29,35 +29,58 @@ def add_tombstones(merchant_id: int, marks: Mapping[bytes, datetime]) -> None:
         )
 
 
-def add_suppressions(merchant_id: int, marks: Sequence[bytes], now: datetime, of_mark: bytes | None = None) -> None:
-    """``of_mark``: the mark of the person whose browsers these are of; they are lifted with it."""
+# By a clock that was ahead, one that is there began later than now: that would read as if the person had been let back since.
+JOIN_SUPPRESSIONS = """
+WITH old AS MATERIALIZED (
+    SELECT s.mark, x.of_mark FROM unnest(%(marks)s::bytea[], %(of)s::bytea[]) AS x(mark, of_mark)
+    JOIN suppressions s ON s.merchant_id = %(merchant)s AND s.mark = x.mark
+    WHERE s.since > %(now)s OR s.of_mark IS NULL AND x.of_mark IS NOT NULL
+    ORDER BY s.mark FOR NO KEY UPDATE OF s
+)
+UPDATE suppressions s SET since = least(s.since, %(now)s), of_mark = coalesce(s.of_mark, old.of_mark)
+FROM old WHERE s.merchant_id = %(merchant)s AND s.mark = old.mark
+"""
+
+
+def add_suppressions(merchant_id: int, marks: Mapping[bytes, bytes | None], now: datetime) -> None:
+    """Mark -> the one with which it is lifted: of another spelling, or of whose browser it is. One that is there keeps its own."""
+    given = sorted(marks)
+    params: Any = {"merchant": merchant_id, "marks": given, "of": [marks[mark] for mark in given], "now": now}
     execute(
         "INSERT INTO suppressions (merchant_id, mark, since, of_mark) "
-        "SELECT %s, mark, %s, %s FROM unnest(%s::bytea[]) AS x(mark) ON CONFLICT DO NOTHING",
-        (merchant_id, now, of_mark, sorted(marks)),
+        "SELECT %(merchant)s, mark, %(now)s, of_mark FROM unnest(%(marks)s::bytea[], %(of)s::bytea[]) AS x(mark, of_mark) "
+        "ON CONFLICT DO NOTHING",
+        params,
     )
-    # By a clock that was ahead, one that is there began later than now: that would read as if the person had been let back since.
-    execute(
-        "UPDATE suppressions SET since = %s WHERE merchant_id = %s AND mark IN (SELECT mark FROM suppressions "
-        "WHERE merchant_id = %s AND mark = ANY(%s::bytea[]) AND since > %s ORDER BY mark FOR NO KEY UPDATE)",
-        (now, merchant_id, merchant_id, sorted(marks), now),
-    )
+    execute(JOIN_SUPPRESSIONS, params)
 
 
-def remove_suppressions(merchant_id: int, marks: Sequence[bytes]) -> int:
-    """How many were there, with those of the browsers of whom they are of."""
-    params: Any = {"merchant": merchant_id, "marks": sorted(marks)}
+# From a name up to what its spellings share, and down from there to these and to the browsers. Nobody climbs from a browser: it
+# is lifted alone.
+LIFTED = """
+WITH RECURSIVE up(mark) AS (
+    SELECT unnest(%(names)s::bytea[])
+    UNION
+    SELECT s.of_mark FROM up JOIN suppressions s ON s.merchant_id = %(merchant)s AND s.mark = up.mark
+    WHERE s.of_mark IS NOT NULL
+), lifted(mark) AS (
+    (SELECT mark FROM up UNION SELECT unnest(%(marks)s::bytea[]))
+    UNION
+    SELECT s.mark FROM lifted JOIN suppressions s ON s.merchant_id = %(merchant)s AND s.of_mark = lifted.mark
+)
+"""
+HOLD_LIFTED = f"""{LIFTED}
+SELECT FROM suppressions WHERE merchant_id = %(merchant)s AND mark IN (SELECT mark FROM lifted) ORDER BY mark FOR UPDATE
+"""
+LIFT = f"{LIFTED} DELETE FROM suppressions WHERE merchant_id = %(merchant)s AND mark IN (SELECT mark FROM lifted)"
+
+
+def remove_suppressions(merchant_id: int, marks: Sequence[bytes], names: Sequence[bytes]) -> int:
+    """How many were there. ``names``: those of ``marks`` that say who it is; they take along whatever hangs together with them."""
+    params: Any = {"merchant": merchant_id, "marks": sorted(marks), "names": sorted(names)}
     # First those that ``let_back`` holds, by a statement of its own: what its transaction added is seen by the next one.
-    rows(
-        "SELECT FROM suppressions WHERE merchant_id = %(merchant)s AND mark = ANY(%(marks)s::bytea[]) "
-        "ORDER BY mark FOR UPDATE",
-        params,
-    )
-    return execute(
-        "DELETE FROM suppressions WHERE merchant_id = %(merchant)s AND (mark = ANY(%(marks)s::bytea[]) "
-        "OR of_mark = ANY(%(marks)s::bytea[]))",
-        params,
-    )
+    rows(HOLD_LIFTED, params)
+    return execute(LIFT, params)
 
 
 def with_tombstone(merchant_id: int, marks: Sequence[bytes]) -> set[bytes]:

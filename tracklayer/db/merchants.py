@@ -13,7 +13,7 @@ from tracklayer.db.models import ApiKeyRow, MerchantRow
 
 # Often enough to see a key that is not used any more, seldom enough to cost nothing.
 LAST_USED_GRAIN = timedelta(minutes=1)
-MAX_API_KEYS = 500  # of a merchant that are listed
+MAX_API_KEYS = 500  # of a merchant that are in force; that of sign-in links may be one more
 
 
 def insert_merchant(
@@ -159,10 +159,16 @@ def api_key(merchant_id: int, key_id: int) -> ApiKeyRow | None:
     return ApiKeyRow.get_or_none((ApiKeyRow.merchant_id == merchant_id) & (ApiKeyRow.key_id == key_id))
 
 
-def api_keys(merchant_id: int, limit: int = MAX_API_KEYS) -> list[ApiKeyRow]:
-    """A merchant's keys, oldest first; revoked ones too."""
-    found = ApiKeyRow.select().where(ApiKeyRow.merchant_id == merchant_id).order_by(ApiKeyRow.key_id).limit(limit)
-    return list(found)
+def api_keys(merchant_id: int, limit: int = MAX_API_KEYS + 1) -> list[ApiKeyRow]:
+    """A merchant's keys: those in force, then revoked ones, the newest of each first."""
+    order = (ApiKeyRow.revoked_at.is_null(False), ApiKeyRow.key_id.desc())
+    return list(ApiKeyRow.select().where(ApiKeyRow.merchant_id == merchant_id).order_by(*order).limit(limit))
+
+
+def count_api_keys(merchant_id: int) -> int:
+    """How many are in force."""
+    found = rows("SELECT count(*) FROM api_keys WHERE merchant_id = %s AND revoked_at IS NULL", (merchant_id,))
+    return int(found[0][0])
 
 
 def revoke_api_key(merchant_id: int, key_id: int, now: datetime) -> ApiKeyRow | None:

@@ -209,6 +209,17 @@ def tokens_of_email(value: str) -> set[str]:
     )
 
 
+def of_mailbox(value: str) -> str | None:
+    """A token that is the same for all spellings of an address, as ``stitching.Person.name``; None of a digest, whose address
+    is not known.
+    """
+    if digest_in(value) is not None:
+        return None
+    found = normalise.email_digests(value)
+    basic = found.get("basic") or _of_text(value)
+    return f"email:{found.get('gmail') or found.get('google') or min(basic, found.get('other_host') or basic)}"
+
+
 def _digests_of_email(value: str) -> set[str]:
     digest = digest_in(value)
     if digest is not None:

@@ -325,7 +325,9 @@ class ExportPersonPayload:
 @strawberry.type(description="Whether somebody was suppressed until now.")
 class UnsuppressPersonPayload:
     lifted: bool = strawberry.field(
-        metadata=ADMIN, description="Whether there was a suppression, which there is no more."
+        metadata=ADMIN,
+        description="Whether one of these identifiers was suppressed: none is any more, in whichever spelling. "
+        "What else the erasure named stays suppressed.",
     )
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)
 

@@ -895,8 +895,9 @@ class MerchantNode(Node):
         return [advice_node(advice) for advice in (*untold, *await context.loaders.advice.load(""))]
 
     @strawberry.field(
-        metadata=READ | at_most(MAX_API_KEYS),
-        description=f"Its API keys, oldest first, revoked ones too; the first {MAX_API_KEYS}.",
+        metadata=READ | at_most(MAX_API_KEYS + 1),
+        description="Its API keys: those in force, then revoked ones, the newest of each first; "
+        f"the first {MAX_API_KEYS + 1}, which are all that may be in force.",
     )
     async def api_keys(self, info: Info) -> list[ApiKeyNode]:
         return [api_key_node(row) for row in await context_of(info).loaders.api_keys.load(self.row.merchant_id)]

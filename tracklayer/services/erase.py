@@ -127,7 +127,9 @@ class Facts:
 class Wanted:
     """What a job looks for. ``tokens``: by which the person was asked for. ``browsers``: of the person alone. ``beside``: tokens
     of whom an asked browser was seen with, where that was one person: they count in that browser only. ``brought``: (browser,
-    digest) of the person, as erased events have them together. ``is_again``: it looks for what came with browsers of these.
+    digest) of the person, as erased events have them together. ``spelled``: tokens of spellings of the person's own mailbox that
+    erased events have, and that could not be told from how it was asked for. ``is_again``: it looks for what came with browsers
+    of these, or so spelled.
     """
 
     tokens: frozenset[str]
@@ -135,11 +137,17 @@ class Wanted:
     browsers: set[str] = field(default_factory=set)
     beside: set[str] = field(default_factory=set)
     brought: set[tuple[str, str]] = field(default_factory=set)
+    spelled: set[str] = field(default_factory=set)
     is_again: bool = False
 
     @cached_property
-    def names(self) -> set[str]:
+    def asked_names(self) -> set[str]:
+        """Of ``names`` those that every process knew from the request on."""
         return person.names_of(self.tokens)
+
+    @cached_property
+    def names(self) -> set[str]:
+        return self.asked_names | self.spelled
 
     @cached_property
     def maybe(self) -> set[str]:
@@ -169,19 +177,29 @@ class Wanted:
         return Whose.ANOTHERS if self.maybe.isdisjoint(facts.own) else Whose.UNCERTAIN
 
     def bring(self, tales: Iterable[Tale]) -> bool:
-        """Notes whom their browsers were seen with in events of the person; whether any of it is new.
+        """Notes whom their browsers were seen with in events of the person, and how these spell the mailbox that was asked for;
+        whether any of it is new.
 
         Where an event has the person's own email among several, the others are not the person's.
         """
-        before, own = len(self.brought), self.names | self.beside
+        before, own = len(self.brought) + len(self.spelled), self.names | self.beside
         for browser, people in tales:
+            for kind, _, tokens in people:
+                if kind == "email" and len(self.spelled) < MOST_BROUGHT and not self.names.isdisjoint(tokens):
+                    self._spell(tokens)
             if browser is None or len(self.brought) >= MOST_BROUGHT:
                 continue
             known = {kind for kind, _, tokens in people if not own.isdisjoint(tokens)}
             self.brought |= {
                 (browser, digest) for kind, digest, tokens in people if kind not in known or not own.isdisjoint(tokens)
             }
-        return len(self.brought) > before
+        return len(self.brought) + len(self.spelled) > before
+
+    def _spell(self, tokens: Iterable[str]) -> None:
+        for token in set(tokens) - self.names:
+            new = person.tokens_of_email(token.partition(":")[2]) - self.names
+            self.spelled |= new
+            self.names |= new
 
 
 class Tale(NamedTuple):
@@ -193,11 +211,8 @@ class Tale(NamedTuple):
 
 def tale_of(looked: Looked, countries: frozenset[str]) -> Tale:
     user_data = orjson.loads(looked.user_data)
-    browser = person.browser_of(user_data)
-    if browser is None:
-        return Tale(None, ())
     digests = orjson.loads(looked.digests) if looked.digests else None
-    return Tale(browser, person.people_of_event(user_data, digests, countries))
+    return Tale(person.browser_of(user_data), person.people_of_event(user_data, digests, countries))
 
 
 @dataclass
@@ -341,7 +356,7 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
         named = personal_data.looked_at(merchant_id, wanted.event_ids) if wanted.event_ids else []
     wanted.bring(tale_of(one, countries) for one in named)
     yield Page(named, [], is_last=not wanted.tokens)
-    seen, before = {one.event_id for one in named}, set[str]()
+    seen, judging, before = {one.event_id for one in named}, _as_known(wanted), wanted
     with bounded_read():
         until = max((runtime.clock.now() + SETTLE, ""), personal_data.behind_all(merchant_id))
     while wanted.tokens:
@@ -352,12 +367,12 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
             found = Page([], [], is_last=len(page) < PAGE)
             for one in page:
                 facts = Facts.of(one, countries)
-                whose = wanted.judge(facts)
+                whose = judging.judge(facts)
                 if one.event_id in seen or whose is Whose.ANOTHERS:
                     continue
                 if not wanted.is_again:
                     (found.theirs if whose is Whose.THEIRS else found.uncertain).append(one)
-                elif whose is Whose.THEIRS and replace(wanted, browsers=before).judge(facts) is not whose:
+                elif whose is Whose.THEIRS and before.judge(facts) is not whose:
                     found.theirs.append(one)
             wanted.bring(tale_of(one, countries) for one in found.theirs)
             yield found
@@ -366,9 +381,15 @@ def look(runtime: Runtime, merchant_id: int, wanted: Wanted) -> Iterator[Page]:
             after = (page[-1].received_at, page[-1].event_id)
         with bounded_read():
             new = linked_browsers(merchant_id, wanted).alone - wanted.browsers
-        if wanted.is_again or not new:
+        if wanted.is_again or not (new or wanted.spelled - judging.spelled):
             return
-        before, wanted.browsers, wanted.is_again = wanted.browsers, wanted.browsers | new, True
+        wanted.browsers, wanted.is_again = wanted.browsers | new, True
+        before, judging = judging, _as_known(wanted)
+
+
+def _as_known(wanted: Wanted) -> Wanted:
+    """The same, which learns nothing of what is brought later."""
+    return replace(wanted, browsers=set(wanted.browsers), spelled=set(wanted.spelled))
 
 
 @dataclass(frozen=True)
@@ -422,8 +443,8 @@ def erase_person(
             db.add_requests(row, [AskedBy(dict(requested_by), now)])
             db_marks.mark_merchant(merchant_id)
         if suppress:  # by another, too: somebody may have been let back since that began
-            db_marks.add_suppressions(merchant_id, marker.marks(merchant_id, wanted.names), now)
-            mute(runtime, another or row, wanted, linked.alone, now)
+            db_marks.add_suppressions(merchant_id, _marks_of_names(marker, merchant_id, request, countries), now)
+            mute(runtime, another or row, wanted, map(person.of_browser, linked.alone), now)
     return Begun(another or row, is_another=another is not None)
 
 
@@ -465,18 +486,41 @@ def _that_does_it(
     return None
 
 
-def mute(runtime: Runtime, row: ErasureRow, wanted: Wanted, browsers: Iterable[str], now: datetime) -> None:
-    """What comes with these browsers and names nobody is of the person, who is to be left alone."""
+def mute(runtime: Runtime, row: ErasureRow, wanted: Wanted, tokens: Iterable[str], now: datetime) -> None:
+    """What comes with these tokens is of the person as well, who is to be left alone: of browsers, where nothing else names
+    anybody, and of spellings.
+    """
     marker = marker_of(runtime)
-    tokens = map(person.of_browser, browsers)
     of_person = _mark_of_person(marker, row, wanted)
-    db_marks.add_suppressions(row.merchant_id, marker.marks(row.merchant_id, tokens), now, of_person)
+    marks = marker.marks(row.merchant_id, tokens)
+    db_marks.add_suppressions(row.merchant_id, {mark: of_person or mark for mark in marks}, now)
+
+
+def _marks_of_names(
+    marker: Marker, merchant_id: int, request: Request, countries: frozenset[str]
+) -> dict[bytes, bytes | None]:
+    """Of what a person was asked for by, each mark -> that which all spellings of the same share; None of a digest: what else it
+    may be spelled like is not known.
+    """
+    found: dict[bytes, bytes | None] = {}
+    for kind in ("email", "phone", "external_id"):
+        value = getattr(request, kind)
+        if value is None:
+            continue
+        tokens = person.names_of(tokens_of(Request(**{kind: value}), countries))
+        shared = None if normalise.is_sha256(value) else min(tokens)
+        if kind == "email":
+            shared = person.of_mailbox(value)
+        of_mark = marker.mark(merchant_id, shared) if shared is not None else None
+        found |= dict.fromkeys(marker.marks(merchant_id, tokens), of_mark)
+    return found
 
 
 def _mark_of_person(marker: Marker, row: ErasureRow, wanted: Wanted) -> bytes | None:
     """One of the request's marks, the same each time: whoever lets the person back may know less than was known then."""
     kinds = {
-        kind: {token for token in wanted.names if token.startswith(kind)} for kind in ("email", "phone", "external")
+        kind: {token for token in wanted.asked_names if token.startswith(kind)}
+        for kind in ("email", "phone", "external")
     }
     return min(marker.marks(row.merchant_id, next(filter(None, kinds.values()), ())), default=None)
 
@@ -512,9 +556,10 @@ def unsuppress_person(runtime: Runtime, merchant_id: int, request: Request) -> i
     problems = check_request(request, countries)
     if problems:
         return problems
-    marks = marker_of(runtime).marks(merchant_id, tokens_of(request, countries))
+    marker, tokens = marker_of(runtime), tokens_of(request, countries)
+    marks, names = marker.marks(merchant_id, tokens), marker.marks(merchant_id, person.names_of(tokens))
     with in_transaction():
-        return db_marks.remove_suppressions(merchant_id, marks)
+        return db_marks.remove_suppressions(merchant_id, marks, names)
 
 
 def linked_browsers(merchant_id: int, wanted: Wanted, until: datetime | None = None) -> Linked:
@@ -585,6 +630,7 @@ def keep_wanted(runtime: Runtime, row: ErasureRow, wanted: Wanted) -> None:
         "beside": sorted(wanted.beside),
         "met": sorted({browser_id for browser_id, _ in wanted.brought}),  # for processes of the version before
         "brought": sorted(wanted.brought),
+        "spelled": sorted(wanted.spelled),
         "is_again": wanted.is_again,
     }
     row.wanted = runtime.sealer.seal(orjson.dumps(kept), context_of(row.merchant_id, row.erasure_id, "wanted"))
@@ -598,6 +644,7 @@ def read_wanted(runtime: Runtime, row: ErasureRow) -> Wanted:
         set(kept["browsers"]),
         set(kept.get("beside", ())),  # of one that began before this version
         {(browser_id, digest) for browser_id, digest in kept.get("brought", ())},
+        set(kept.get("spelled", ())),
         kept.get("is_again", False),
     )
 

@@ -8,7 +8,8 @@ A kill at any point neither skips an event nor counts one twice. The stages of a
 - ``settling``: what was on its way into the database for longer than that: repeats of erased events that were judged before
   their tombstones were written, and events that were judged before the request.
 - ``people``: browsers, what they showed, and whom they were seen with. Where erased events tell of a browser that nobody else
-  uses, ``walk`` and ``settling`` come once more, for what came with it and names nobody.
+  uses, ``walk`` and ``settling`` come once more, for what came with it and names nobody; and so where they spell the mailbox that
+  was asked for in another way, for what came with the SHA-256 of that.
 - ``traces``: what names an erased event by its id: alerts, messages, advice, redeliveries. A redelivery that goes on is
   waited for, but not for ever.
 
@@ -221,7 +222,11 @@ class Walker:
         """Of an event in its stretch. ``is_back``: it is one that was erased, and came back."""
         whose, at = self.wanted.judge(facts), facts.looked.received_at
         # Of whoever is left alone nothing is stored by name any more: who has a name there was let back.
-        if not is_back and self.is_later(at) and not (facts.own.isdisjoint(self.wanted.names) and not self.is_let_back):
+        if (
+            not is_back
+            and self.is_later(at)
+            and not (facts.own.isdisjoint(self.wanted.asked_names) and not self.is_let_back)
+        ):
             return Whose.ANOTHERS
         if self.row.stage == "walk":
             return whose
@@ -461,8 +466,12 @@ def _erase(runtime: Runtime, merchant_id: int, meant: Mapping[str, Sequence[Mean
             if wanted is not None:
                 theirs.setdefault(row.erasure_id, (row, wanted, []))[2].append(tale)
     for row, wanted, those in theirs.values():
+        spelled = set(wanted.spelled)
         if wanted.bring(those):
             keep_wanted(runtime, row, wanted)
+        new = wanted.spelled - spelled
+        if new and row.suppress and not let_back(runtime, merchant_id, [(row, wanted)]):
+            mute(runtime, row, wanted, new, now)
     marks = {}
     for event_id, at in gone.events.items():
         # That with the name alone would do, but for processes of a version before.
@@ -526,37 +535,36 @@ def _sealed(runtime: Runtime, merchant_id: int, place: Place) -> bytes:
 
 def _people(runtime: Runtime, row: ErasureRow, wanted: Wanted, now: datetime) -> None:
     merchant_id = row.merchant_id
-    # Of somebody who was let back since, what was known until then goes, and the browsers are not left alone any more.
+    # What is known later stays, as later events do; nothing is of whoever is left alone.
     is_back = bool(let_back(runtime, merchant_id, [(row, wanted)]))
-    until = _left_alone_at(row) if is_back else None
+    until = _left_alone_at(row) if is_back else None if row.suppress else row.looks_until
     linked = linked_browsers(merchant_id, wanted, until)
     new = linked.alone - wanted.browsers
-    if new and not wanted.is_again:
+    if (new or wanted.spelled) and not wanted.is_again:
         wanted.browsers, wanted.is_again = wanted.browsers | new, True
         keep_wanted(runtime, row, wanted)
         if row.suppress and not is_back:
-            mute(runtime, row, wanted, new, now)
+            mute(runtime, row, wanted, map(person.of_browser, new), now)
         _enter(row, "walk", now, SETTLE)
         return
     alone = sorted(linked.alone)
     forgotten = len(personal_data.known_browsers(merchant_id, alone)) if alone else 0
     # Whoever refused is not asked to refuse again, as the browser itself is not known any more.
     muted = linked.alone if row.suppress else personal_data.refused_browsers(merchant_id, alone)
-    mute(runtime, row, wanted, () if is_back else muted, now)
-    if not row.suppress:  # a page that still has the id gets a new one
-        marks = marker_of(runtime).marks(merchant_id, map(person.of_browser, alone))
-        db_marks.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
+    mute(runtime, row, wanted, () if is_back else map(person.of_browser, muted), now)
     held = hold_browsers(merchant_id, linked.alone | linked.shared)
     _count(row, forget_browsers(merchant_id, linked.alone, held, until) if alone else {})
-    if is_back and alone:
-        forgotten -= len(personal_data.known_browsers(merchant_id, alone))
+    left = personal_data.known_browsers(merchant_id, alone) if until is not None and alone else set()
+    if not row.suppress:  # a page that still has the id of one that is not known any more gets a new one
+        marks = marker_of(runtime).marks(merchant_id, map(person.of_browser, linked.alone - left))
+        db_marks.add_tombstones(merchant_id, dict.fromkeys(marks, now + TOMBSTONES))
     others = {link.browser_id for link in links_of_others(merchant_id, linked)}
     for is_shared in (True, False):
         links = [
             (link.browser_id, link.person.digest) for link in linked.links if (link.browser_id in others) is is_shared
         ]
         _count(row, {"browser_people": personal_data.erase_links(merchant_id, links, is_shared=is_shared)})
-    _count(row, {"identities": forgotten + len(linked.shared), "shared": len(linked.shared)})
+    _count(row, {"identities": forgotten - len(left) + len(linked.shared), "shared": len(linked.shared)})
     _enter(row, "traces", now)
 
 

@@ -159,6 +159,10 @@ def create_api_key(
     if problems:
         return problems
     with in_transaction():
+        db.lock_merchant(merchant_id)  # so that no two at once are the last one
+        if db.count_api_keys(merchant_id) >= db.MAX_API_KEYS:
+            message = f"A merchant may have {db.MAX_API_KEYS} API keys in force. Revoke one first."
+            return [Problem((), "TOO_LARGE", message)]
         return insert_key(merchant_id, name.strip(), sorted(set(scopes)), runtime.clock.now())
 
 

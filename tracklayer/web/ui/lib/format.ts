@@ -37,12 +37,13 @@ export function percent(share: number): string {
   return `${Number((share * 100).toFixed(share > 0.99 || share < 0.01 ? 2 : 1))} %`
 }
 
-/** 840 ms, 1.4 s, 2 min 5 s */
+/** 840 ms, 1.4 s, 2 min 5 s, 22 h 56 min */
 export function latency(ms: number): string {
   if (ms < 1000) return `${ms} ms`
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`
   const seconds = Math.round(ms / 1000)
-  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  const minutes = Math.floor(seconds / 60)
+  return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
 /** RETRIES_EXHAUSTED is Retries exhausted. */

@@ -82,6 +82,12 @@ export function Dialog({
         event.preventDefault()
         leave()
       }}
+      onSubmit={(event) => {
+        // Enter in a form that does nothing else by it.
+        if (event.defaultPrevented) return
+        event.preventDefault()
+        box.current?.querySelector<HTMLButtonElement>('.dialog-foot button')?.click()
+      }}
     >
       <div class="dialog-head">
         <h2>{title}</h2>

@@ -95,7 +95,7 @@ function WrongClock() {
   return (
     <Notice tone="warn">
       <p>
-        This computer’s clock is {duration(behind.value)} {behind.value > 0 ? 'slow' : 'fast'}. Times here are by TrackLayer’s
+        This computer’s clock is {duration(Math.round(behind.value / 5000) * 5000)} {behind.value > 0 ? 'slow' : 'fast'}. Times here are by TrackLayer’s
         clock.
       </p>
     </Notice>

@@ -254,7 +254,7 @@ function Edit({ channel, changed, close }: { channel: Channel | null; changed: (
         asks: makesSecret ? MAKING : undefined,
       }}
     >
-      <form onSubmit={(event) => event.preventDefault()}>
+      <form>
         <Troubles troubles={troubles} shown={['url', 'topics']} />
         {!channel && (
           <fieldset class="setting">

@@ -148,7 +148,11 @@ export function Erasure() {
               setTroubles(unsuppressPerson.userErrors)
               if (unsuppressPerson.userErrors.length) return
               setAnswered(typed)
-              say(unsuppressPerson.lifted ? 'Later events of this person are taken as anybody’s again.' : 'This person was not left alone.')
+              say(
+                unsuppressPerson.lifted
+                  ? 'Later events with this are taken as anybody’s again. What else the erasure named is still left alone.'
+                  : 'Nobody with this was left alone.',
+              )
             }}
           >
             Let this person back

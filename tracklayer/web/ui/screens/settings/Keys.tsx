@@ -141,7 +141,7 @@ function NewKey({ close, changed }: { close: () => void; changed: () => void }) 
       isUnsaved={name.trim() !== ''}
       deed={{ verb: 'Create', run: create, disabled: !name.trim() || chosen.length === 0, asks: MAKING }}
     >
-      <form onSubmit={(event) => event.preventDefault()}>
+      <form>
         <Troubles troubles={troubles} shown={['name']} />
         <TextField
           name="key-name"

@@ -1,0 +1,1 @@
+import{f as n}from"./part-LCZC3DJ7.js";import{fa as t,la as e}from"./part-DCDPT57N.js";function i({text:o,label:r}){return e("div",{class:"code",children:[e("pre",{tabIndex:0,"aria-label":r,children:e("code",{children:o})}),e(n,{text:o})]})}function d({value:o,label:r}){return e(i,{text:t(o),label:r})}export{i as a,d as b};

@@ -1,0 +1,1 @@
+import{j as t}from"./part-DCDPT57N.js";var o=t("auto");function m(e){o.value=e,e==="auto"?delete document.documentElement.dataset.theme:document.documentElement.dataset.theme=e;try{localStorage.setItem("theme",e)}catch{}}function c(){try{let e=localStorage.getItem("theme");(e==="light"||e==="dark")&&m(e)}catch{}}export{o as a,m as b,c};
