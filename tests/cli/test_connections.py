@@ -617,14 +617,16 @@ def test_who_asks_before_he_sends_a_body_and_is_refused_finds_the_connection_clo
 
 @pytest.mark.parametrize("is_known", [False, True])
 def test_text_that_is_no_utf8_closes_a_socket_and_is_no_error_of_ours(
-    server: LiveServer, merchant: Merchant, is_known: bool, caplog: pytest.LogCaptureFixture
+    server: LiveServer, runtime: Runtime, merchant: Merchant, is_known: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
         for frames in (frame(TEXT, b"\xff\xfe"), frame(TEXT, b"\xc3", last=False) + frame(0, b"\xff")):
             client = _socket(server, merchant if is_known else None)
             client.sendall(frames)
             assert struct.pack(">H", 1007) in answer(client)
+        server.stop()  # which writes down what was counted
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert _counted(runtime, merchant) == ([("BAD_REQUEST", "request", 2)] if is_known else [])
 
 
 class _Failing:

@@ -25,7 +25,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode
 
 from tracklayer import metrics
-from tracklayer.domain.wire import ADMITTED, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY
+from tracklayer.domain.wire import ADMITTED, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY, UNREAD
 
 if sys.platform != "win32":
     import resource
@@ -484,6 +484,7 @@ class Socket(WebSocketsSansIOProtocol):
         self.is_waiting = True  # as long as nobody is known to speak: it may be closed for another's sake
         self.counted = 0  # frames so far; once it is known who speaks, since the last look
         self.unread_pings = 0
+        self.closed_for: str | None = None  # the code of what came and could not be read
 
     def data_received(self, data: bytes) -> None:
         """uvicorn takes whatever came at once, up to 256 KiB: 43,000 frames, and for seconds nobody else had a turn."""
@@ -524,11 +525,17 @@ class Socket(WebSocketsSansIOProtocol):
         else:
             self.handle_parser_exception()
 
+    def handle_parser_exception(self) -> None:
+        is_long = self.conn.close_sent is not None and self.conn.close_sent.code == CloseCode.MESSAGE_TOO_BIG
+        self.closed_for = "TOO_LARGE" if is_long else "BAD_REQUEST"
+        super().handle_parser_exception()
+
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         scope: dict[str, Any] | None = getattr(self, "scope", None)
         if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
             scope[ADMITTED] = self._admitted
+            scope[UNREAD] = lambda: self.closed_for
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.add(self)  # uvicorn takes it out, and fails where it has made room for another already

@@ -15,7 +15,7 @@ CODES: dict[str, Meaning] = {
     ),
     "FORBIDDEN": Meaning("The API key lacks the scope INGEST.", "Have the shop send with a key of scope INGEST."),
     "TOO_LARGE": Meaning(
-        "Status 413: the body has more than 4 MiB, or the query in it more than 64 KiB; status 431: the headers have more than 64 KiB.",
+        "Status 413: the body has more than 4 MiB, or the query in it more than 64 KiB; status 431: the headers have more than 64 KiB; closing code 1009: a message of a WebSocket has more than 64 KiB.",
         "Send fewer events at once: batches have become larger than a body may be; events belong into `variables`.",
     ),
     "TOO_SLOW": Meaning(
