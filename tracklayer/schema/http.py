@@ -307,6 +307,8 @@ class GraphQLDoor(LiveDoor):
             if sent is not None:
                 count_refused(self.house.runtime, scope.get(HOLDER), sent, errors.BAD_REQUEST)
             response = _problem(error.status_code, error.reason)
+            if error.status_code == 405:
+                response.headers["allow"] = "GET, POST"
         await response(scope, receive, send)
 
     def _collect_after(self, size: int) -> None:
