@@ -112,7 +112,9 @@ class Connection(HttpToolsProtocol):
         self.chunk = size = len(data)
         self.received += size
         self.beside += size
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:  # as uvicorn's own method: a call less for each request
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         self._read(data)
         if self.transport.is_closing():
             return
