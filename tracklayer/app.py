@@ -172,6 +172,7 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
     app.door, app.graphql, app.state.closing, app.state.hub = door, graphql, closing, hub
     app.asked = metrics.Requests()
     app.state.ending = False
+    app.state.count_refused = door.count_unread  # whom the server asks that refuses what it cannot hand on
     app.state.site = Site.at(runtime.settings.public_url)
     return app
 

@@ -155,7 +155,7 @@ HTTP_SECONDS = _histogram(
 HTTP_IN_FLIGHT = _gauge("tracklayer_http_requests_in_flight", "Requests whose answer has not begun.", "livesum")
 CONNECTIONS_REFUSED = _counter(
     "tracklayer_connections_refused_total",
-    "Connections closed for being slow, too large or too many, by HTTP status.",
+    "Connections closed for being slow, too large, too many or unreadable, by HTTP status.",
     "status",
 )
 GRAPHQL_ERRORS = _counter(

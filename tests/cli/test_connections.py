@@ -19,13 +19,16 @@ import pytest
 import uvicorn
 from websockets.sync.client import connect
 
-from tests.factories import Merchant
+from tests.factories import INGEST, Merchant, camel, draft, new_merchant
 from tests.live import PROTOCOL, LiveServer
 from tests.servers import wait_until
+from tracklayer import metrics
 from tracklayer.cli.connections import MAX_HEAD, MAX_PIPELINED, Connection, Socket
+from tracklayer.db.connection import in_transaction, rows
 from tracklayer.domain.wire import COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS
 from tracklayer.runtime import Runtime
 from tracklayer.schema.errors import codes
+from tracklayer.services.turned_away import write_turned_away
 
 PATIENCE = 20  # seconds, for what happens after a second or two
 
@@ -614,14 +617,16 @@ def test_who_asks_before_he_sends_a_body_and_is_refused_finds_the_connection_clo
 
 @pytest.mark.parametrize("is_known", [False, True])
 def test_text_that_is_no_utf8_closes_a_socket_and_is_no_error_of_ours(
-    server: LiveServer, merchant: Merchant, is_known: bool, caplog: pytest.LogCaptureFixture
+    server: LiveServer, runtime: Runtime, merchant: Merchant, is_known: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
         for frames in (frame(TEXT, b"\xff\xfe"), frame(TEXT, b"\xc3", last=False) + frame(0, b"\xff")):
             client = _socket(server, merchant if is_known else None)
             client.sendall(frames)
             assert struct.pack(">H", 1007) in answer(client)
+        server.stop()  # which writes down what was counted
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert _counted(runtime, merchant) == ([("BAD_REQUEST", "request", 2)] if is_known else [])
 
 
 class _Failing:
@@ -664,3 +669,109 @@ def test_an_answer_that_fails_behind_its_head_is_a_500(length: int, raises: bool
     finally:
         served.should_exit = True
         thread.join()
+
+
+def _counted(runtime: Runtime, merchant: Merchant) -> list[tuple[str, str, int]]:
+    write_turned_away(runtime)
+    with in_transaction():
+        return [
+            (row[0], row[1], int(row[2]))
+            for row in rows(
+                "SELECT code, field, events FROM rejections_counted WHERE merchant_id = %s", (merchant.merchant_id,)
+            )
+        ]
+
+
+def _ingest(runtime: Runtime, merchant: Merchant, told: bytes, body: bytes | None = None) -> bytes:
+    """``told``: the headers of its length."""
+    sent = {"query": INGEST, "variables": {"input": camel(draft("order_1"))}}
+    found = json.dumps(sent, default=runtime.clock.now().__class__.isoformat).encode() if body is None else body
+    return _name(merchant, told.replace(b"LENGTH", b"%d" % len(found)), found)
+
+
+@pytest.mark.parametrize(
+    ("told", "body", "said", "code"),
+    [
+        pytest.param(
+            b"content-length: 30\r\n", None, b"it counts bytes, and not characters", "BAD_REQUEST", id="short"
+        ),
+        pytest.param(LENGTH + b"content-length: 5\r\n", NAME, b"Duplicate Content-Length", "BAD_REQUEST", id="two"),
+        pytest.param(LENGTH + CHUNKED, NAME, b"Transfer-Encoding can't be", "BAD_REQUEST", id="a length, and chunks"),
+        pytest.param(b"x: a\r\n b\r\n", b"", b"whitespace after header value", "BAD_REQUEST", id="a folded header"),
+        pytest.param(b"x: a\0b\r\n", b"", b"Invalid header value", "BAD_REQUEST", id="NUL in a header"),
+        pytest.param(CHUNKED, b"zz\r\n", b"Invalid character in chunk size", "BAD_REQUEST", id="no chunk"),
+        pytest.param(b"x: " + b"y" * MAX_HEAD + b"\r\n", b"", b"65,536 bytes", "TOO_LARGE", id="long headers"),
+        pytest.param(b"content-length: 1234\r\n", NAME, b"Of the 1,234 bytes of a body that", "TOO_SLOW", id="long"),
+        pytest.param(
+            CHUNKED, IN_CHUNKS[:-5], b"33 bytes of a body came without its end", "TOO_SLOW", id="no last chunk"
+        ),
+    ],
+)
+def test_a_request_that_cannot_be_read_is_explained_and_counted(
+    server: LiveServer,
+    runtime: Runtime,
+    merchant: Merchant,
+    told: bytes,
+    body: bytes | None,
+    said: bytes,
+    code: str,
+) -> None:
+    begin, _, answered = answer(opened(server, _ingest(runtime, merchant, told, body))).partition(b"\r\n\r\n")
+    assert b"content-type: application/json" in begin
+    [error] = json.loads(answered)["errors"]
+    assert error["extensions"]["code"] == code
+    assert said.decode() in error["message"]
+    wait_until(lambda: runtime.counting.turned_away.has_any, "it to be counted")
+    assert _counted(runtime, merchant) == [(code, "request", 1)]
+
+
+def test_what_cannot_be_read_counts_for_nobody_who_sends_no_events(
+    server: LiveServer, runtime: Runtime, merchant: Merchant
+) -> None:
+    two = LENGTH + LENGTH
+    for sent in (
+        _name(merchant, two).replace(b"/graphql", b"/t"),
+        _name(merchant, two).replace(b"POST", b"GET"),
+        _name(merchant, two).replace(merchant.key.encode(), b"tl_" + b"x" * 40),
+        head(server, None, 3).replace(b"content-length", b"content-length: 3\r\ncontent-length"),
+        b"GARBAGE\r\n\r\n",
+        b"\r\n\r\n\r\n",
+    ):
+        answer(opened(server, sent))
+    other = new_merchant(runtime, name="Other")
+    answer(opened(server, _name(other, two)))
+    wait_until(lambda: runtime.counting.turned_away.has_any, "it to be counted")
+    assert _counted(runtime, other) == [("BAD_REQUEST", "request", 1)]
+    assert _counted(runtime, merchant) == []
+
+
+def _refused(status: int) -> float:
+    found: float = metrics.CONNECTIONS_REFUSED.labels(status)._value.get()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("behind", "status"),
+    [
+        pytest.param(b"}", 400, id="more of its body"),
+        pytest.param(b"GARBAGE\r\n\r\n", 400, id="what is no HTTP"),
+        pytest.param(UPGRADE % (b"POST", b""), 400, id="a socket that begins with POST"),
+        pytest.param(UPGRADE % (b"GET", b""), 400, id="a socket"),
+        pytest.param(b"POST /graphql HTTP/1.1\r\nhost: x\r\n" + CHUNKED + b"\r\nzz\r\n", 400, id="a body that is none"),
+        pytest.param(b"GET / HTTP/1.1\r\nx: " + b"y" * MAX_HEAD + b"\r\n\r\n", 431, id="long headers"),
+        pytest.param(b"GET / HTTP/1.1\r\nx: " + b"y" * 3 * MAX_HEAD, 431, id="headers without end"),
+    ],
+)
+@pytest.mark.parametrize("before", [1, 3])
+def test_a_refusal_is_never_the_answer_to_the_request_before_it(
+    server: LiveServer, runtime: Runtime, merchant: Merchant, behind: bytes, status: int, before: int
+) -> None:
+    counted = _refused(status)
+    stored = _ingest(runtime, merchant, b"content-length: LENGTH\r\n")
+    said = answer(opened(server, stored * before + behind))
+    assert said.count(b"HTTP/1.1 ") == said.count(b"HTTP/1.1 200 OK") == before
+    assert said.count(b"connection: close") == 1
+    assert b"connection: close" in said.rpartition(b"HTTP/1.1 ")[2]
+    assert _refused(status) == counted + 1
+    with in_transaction():
+        assert rows("SELECT event_id, times_received FROM events") == [("order_1", before)]

@@ -287,3 +287,9 @@ async def test_an_argument_that_is_missing_is_named(api: Api) -> None:
     answer = (await api.post("mutation { ingestEvents { results { outcome } } }", {})).json()
     [error] = answer["errors"]
     assert "'Mutation.ingestEvents(inputs:)'" in error["message"]
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+async def test_another_method_is_told_which_there_are(api: Api, method: str) -> None:
+    answer = await api.client.request(method, "/graphql")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")

@@ -20,6 +20,7 @@ from tests.live import LiveServer, sse_events, ws_client
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.domain.wire import STREAM_BODY
 from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import MAX_BODY
 from tracklayer.schema.fair import LONG_BODY
@@ -176,6 +177,78 @@ async def test_what_stays_open_counts_what_it_refuses_too(runtime: Runtime, merc
         ("BAD_USER_INPUT", "request", 1),
         ("FORBIDDEN", "request", 3),
     ]
+
+
+def _said(number: object, payload: object) -> str:
+    return json.dumps({"id": number, "type": "subscribe", "payload": payload})
+
+
+@pytest.mark.parametrize(
+    ("text", "closing", "why", "counted"),
+    [
+        pytest.param(
+            _said("1", {"query": INGEST, "variables": {"input": {**_event(1), "value": float("nan")}}}),
+            4400,
+            "NaN and Infinity are no JSON. Leave the field out",
+            ("BAD_REQUEST", "request", 1),
+            id="NaN",
+        ),
+        pytest.param("{", 4400, "line 1, column 2", ("BAD_REQUEST", "request", 1), id="half of a message"),
+        pytest.param(b"{}", 4400, "must be text", ("BAD_REQUEST", "request", 1), id="a binary message"),
+        pytest.param(
+            _said(1, {"query": INGEST_MANY, "variables": {"inputs": [_event(1), _event(2)]}}),
+            4400,
+            "The id of subscribe must be text.",
+            ("BAD_REQUEST", "request", 2),
+            id="a number as id",
+        ),
+        pytest.param(
+            json.dumps({"id": "1", "type": "canary", "payload": {"query": INGEST, "variables": {"input": _event(1)}}}),
+            4400,
+            "The type of a message is one of connection_init, ping, pong, subscribe, complete.",
+            ("BAD_REQUEST", "request", 1),
+            id="a type that there is none of",
+        ),
+        pytest.param(
+            _said("1", {"query": INGEST, "variables": {"input": {"x": "y" * STREAM_BODY}}}),
+            1009,
+            "",
+            ("TOO_LARGE", "request", 1),
+            id="too long",
+        ),
+    ],
+)
+async def test_events_in_a_message_that_closes_a_socket_count_too(
+    runtime: Runtime, merchant: Merchant, text: str | bytes, closing: int, why: str, counted: tuple[str, str, int]
+) -> None:
+    _, key = await anyio.to_thread.run_sync(_key, runtime, merchant, "ingest")
+    with LiveServer(runtime) as server:
+        async with ws_client(server, key) as client:
+            await client.socket.send(text)
+            assert await client.closing_code() == closing
+            reason = client.socket.close_reason or ""
+            assert why in reason
+            assert "canary" not in reason
+    assert await anyio.to_thread.run_sync(_counted, merchant) == [counted]
+
+
+@pytest.mark.parametrize("payload", [{"variables": [_event(1)]}, {"operationName": 1}, {"query": ["ingestEvent"]}])
+async def test_an_operation_of_a_wrong_shape_is_an_error_and_the_socket_stays(
+    runtime: Runtime, merchant: Merchant, payload: Any
+) -> None:
+    [wrong] = payload
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key) as client:
+            await client.socket.send(_said("1", {"query": INGEST} | payload))
+            answer = await client.next()
+            [error] = answer["payload"]
+            assert (answer["type"], answer["id"]) == ("error", "1")
+            assert error["extensions"]["code"] == "BAD_REQUEST"
+            assert error["message"].startswith(f"{wrong} must be ")
+            await client.in_step()
+            await client.socket.send(_said("1", {"query": INGEST, "variables": {"input": _event(1)}}))
+            assert "errors" not in (await client.next())["payload"]
+    assert await anyio.to_thread.run_sync(_counted, merchant) == [("BAD_REQUEST", "request", 1)]
 
 
 def _deep(levels: int) -> str:

@@ -99,10 +99,11 @@ def tables() -> list[str]:
                 ),
                 ("body without a key", _bytes(wire.STRANGER_BODY), "413 `TOO_LARGE`"),
                 ("body of what is answered by an event stream", _bytes(wire.STREAM_BODY), "413 `TOO_LARGE`"),
+                ("a message of a WebSocket", _bytes(wire.STREAM_BODY), "closed with 1009"),
                 (
                     "values of what is answered by a stream, and of a message of a WebSocket",
                     f"{STREAM_VALUES:,}",
-                    "413 `TOO_LARGE`",
+                    "413 `TOO_LARGE`; over a WebSocket an `error` of that code",
                 ),
                 (
                     "all bodies that one process has in hand, and what operations hold that are open on streams",

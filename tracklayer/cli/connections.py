@@ -6,6 +6,7 @@ One look a second at all connections of the process, instead of timers for each 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import select
 import sys
@@ -24,7 +25,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode
 
 from tracklayer import metrics
-from tracklayer.domain.wire import ADMITTED, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY
+from tracklayer.domain.wire import ADMITTED, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY, UNREAD
 
 if sys.platform != "win32":
     import resource
@@ -88,11 +89,15 @@ class Connection(HttpToolsProtocol):
     head_seconds, body_seconds, first_seconds = HEAD_SECONDS, BODY_SECONDS, FIRST_SECONDS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override,unused-ignore]
+        self.url, self.headers = b"", []
         self.in_head = True  # its next headers are not complete
         self.since = self.loop.time()  # when it began to wait for them, or for the body
         self.received = 0  # bytes since then
         self.chunk = 0  # of them at once, the last time
         self.beside = 0  # bytes since then, and since any of a body, that are neither headers nor body
+        self.came = 0  # bytes of the body
+        self.seen: Any = None  # what had come of which body at the last look that found more of one,
+        self.quiet_since = 0.0  # and when that was
         self.requests: list[RequestResponseCycle] = []  # that are not answered yet; uvicorn knows the last one alone
         self.opened = self.since
         self.arriving = False  # the headers of a request have begun and not ended
@@ -104,10 +109,12 @@ class Connection(HttpToolsProtocol):
             self.refuse(503, "This server has more connections than it may hold.")
 
     def data_received(self, data: bytes) -> None:
-        self.chunk = len(data)
-        self.received += self.chunk
-        self.beside += self.chunk
-        self._unset_keepalive_if_required()
+        self.chunk = size = len(data)
+        self.received += size
+        self.beside += size
+        if self.timeout_keep_alive_task is not None:  # as uvicorn's own method: a call less for each request
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         self._read(data)
         if self.transport.is_closing():
             return
@@ -135,10 +142,22 @@ class Connection(HttpToolsProtocol):
                     self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
                     continue
                 return
-            except httptools.HttpParserError:
-                self.logger.warning("Invalid HTTP request received.")
-                self.send_400_response("Invalid HTTP request received.")
+            except httptools.HttpParserError as error:
+                if not (self.transport.is_closing() or self.is_deaf):
+                    self.logger.warning("Invalid HTTP request received.")
+                    self.refuse(400, self._unreadable(error))
             return
+
+    def _unreadable(self, error: httptools.HttpParserError) -> str:
+        """Why there is no request in what came. The parser's words quote nothing of it."""
+        if self.cycle is not None and self.in_head and not self.url:
+            return (
+                "What came behind a request is none. Where it belongs to that one's body, Content-Length announced too few bytes: "
+                "it counts bytes, and not characters."
+            )
+        if isinstance(error, httptools.HttpParserCallbackError):
+            return "The address of the request is none."
+        return f"This is no HTTP request: {error}."
 
     def _without_upgrade(self) -> bytes:
         """The head of the request, as it came but for that."""
@@ -161,6 +180,7 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self.beside = 0
+        self.came += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -174,8 +194,9 @@ class Connection(HttpToolsProtocol):
         # What came at once with its headers was counted with them.
         if self.received + self.chunk > MAX_HEAD and self._size_of_head() > MAX_HEAD:
             self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
+            raise ConnectionAbortedError("what was refused is not read")  # it ends the parser's work
         self.in_head, self.since, self.received = False, self.loop.time(), 0
-        self.beside = 0
+        self.beside = self.came = 0
         self.arriving = False
         before = self.cycle
         super().on_headers_complete()
@@ -197,9 +218,9 @@ class Connection(HttpToolsProtocol):
         """A WebSocket begins with GET and with nothing in hand: of anything else nobody would wait for the end."""
         if self.scope["method"] != "GET":
             self.refuse(400, "A WebSocket begins with GET.")
-        elif not self.is_idle or self.transport.is_closing():
-            self.hang_up()
-        else:
+        elif not self.is_idle:
+            self.refuse(400, "A WebSocket begins when all that was asked before it is answered.")
+        elif not self.transport.is_closing():
             super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -256,7 +277,7 @@ class Connection(HttpToolsProtocol):
             return
         waited = now - self.since
         cycle = self.cycle
-        if self.pipeline and waited > self.head_seconds:
+        if (self.pipeline or self.is_deaf) and waited > self.head_seconds:
             self.hang_up()  # what waits behind a stream keeps its end from being noticed
             return
         if self.in_head:
@@ -270,30 +291,92 @@ class Connection(HttpToolsProtocol):
         elif cycle is not None and cycle.more_body and not cycle.response_complete:
             if self.flow.read_paused:  # it is we who do not read
                 self.since, self.received = now, 0
-            elif waited > self.body_seconds:
-                self.refuse(408, f"The body did not arrive within {self.body_seconds} s.")
-            elif waited > self.first_seconds and self.received < (waited - self.first_seconds) * SLOWEST:
-                self.refuse(408, f"The body came slower than {SLOWEST // 1024} KiB a second.")
+                return
+            if (cycle, self.came) != self.seen:
+                self.seen, self.quiet_since = (cycle, self.came), now
+            is_late = waited > self.body_seconds
+            if is_late or (waited > self.first_seconds and self.received < (waited - self.first_seconds) * SLOWEST):
+                if now - self.quiet_since > self.first_seconds / 2:
+                    self._count_refused(cycle, 408)  # as long as Content-Length is wrong, it never passes
+                    self.refuse(408, self._stalled(cycle, now))
+                elif is_late:
+                    self.refuse(408, f"The body did not arrive within {self.body_seconds} s.")
+                else:
+                    self.refuse(408, f"The body came slower than {SLOWEST // 1024} KiB a second.")
+
+    def _stalled(self, cycle: RequestResponseCycle, now: float) -> str:
+        """What came of a body of which nothing more comes."""
+        then = f"and then nothing for {now - self.quiet_since:.0f} s."
+        for name, value in cycle.scope["headers"]:
+            if name == b"content-length":
+                return (
+                    f"Of the {int(value):,} bytes of a body that Content-Length announced {self.came:,} came, {then} "
+                    "Where those were all, correct Content-Length."
+                )
+        return f"{self.came:,} bytes of a body came without its end, {then}"
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether what comes is not read any more, while what came before is being answered."""
+        return isinstance(self.parser, _Unread)
 
     def refuse(self, status: int, message: str) -> None:
-        """Answers, unless an answer has begun, and closes."""
-        metrics.CONNECTIONS_REFUSED.labels(status).inc()
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            again = b""
-            if status in COME_AGAIN:
-                message += " Nothing of it was taken: send the same request again."
-                again = b"retry-after: %d\r\n" % RETRY_AFTER_SECONDS
-            code = REFUSED_AS[status].encode()
-            body = b'{"errors":[{"message":"%s","extensions":{"code":"%s"}}]}' % (message.encode(), code)
-            head = (
-                b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n"
-            )
-            self.transport.write(head % (status, _PHRASES[status], len(body), again) + body)
-        self.hang_up()
+        """Answers the request that is coming, unless an answer has begun, and closes.
 
-    def send_400_response(self, msg: str) -> None:
-        if not self.transport.is_closing():
-            super().send_400_response(msg)
+        Where requests before it are in hand, only they are answered: whoever reads a refusal knows that nothing was stored. The
+        last of their answers says that the connection is closed behind it.
+        """
+        if self.is_deaf:  # what comes behind what was refused is too much to be passed over
+            self._listen_no_more()
+            return
+        metrics.CONNECTIONS_REFUSED.labels(status).inc()
+        cycle = self.cycle
+        is_body = cycle is not None and not self.in_head and cycle.more_body and not cycle.response_complete
+        if status not in COME_AGAIN and (is_body or self.in_head):
+            self._count_refused(cycle if is_body else None, status)
+        in_hand = [one for one in self.requests if not (one.response_complete or (is_body and one is cycle))]
+        if not in_hand:
+            if not (is_body and cycle.response_started):
+                self._write_refusal(status, message)
+            self.hang_up()
+        elif any(one.response_started for one in in_hand):
+            self.hang_up()
+        else:
+            if is_body:
+                self.pipeline.popleft()
+            self.requests, self.cycle = in_hand, in_hand[-1]
+            self.cycle.keep_alive = False
+            self.parser = _Unread()  # type: ignore[assignment]
+            self.in_head, self.since, self.received, self.beside = True, self.loop.time(), 0, 0
+
+    def _write_refusal(self, status: int, message: str) -> None:
+        again = b""
+        if status in COME_AGAIN:
+            message += " Nothing of it was taken: send the same request again."
+            again = b"retry-after: %d\r\n" % RETRY_AFTER_SECONDS
+        error = {"message": message, "extensions": {"code": REFUSED_AS[status]}}
+        body = json.dumps({"errors": [error]}, separators=(",", ":")).encode()
+        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n"
+        self.transport.write(head % (status, _PHRASES[status], len(body), again) + body)
+
+    def _count_refused(self, cycle: RequestResponseCycle | None, status: int) -> None:
+        """For whose key came with a request to the API. ``cycle`` of None: its headers are not complete."""
+        count = getattr(self.server_state, "count_refused", None)
+        if cycle is None:
+            method, path, headers = self.parser.get_method(), self.url.partition(b"?")[0], dict(self.headers)
+        else:
+            scope = cycle.scope
+            method, path, headers = scope["method"].encode(), scope["raw_path"], dict(scope["headers"])
+        if count is None or method != b"POST" or path.rstrip(b"/") != b"/graphql":
+            return
+        address = self.client[0] if self.client else ""
+        task = self.loop.create_task(count(headers, address, REFUSED_AS[status]))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _listen_no_more(self) -> None:
+        self.flow.pause_reading()
+        self.flow.read_paused = False  # so that nobody goes on with it
 
     def hang_up(self) -> None:
         """Closes; whoever is about to answer on it learns so, as if the client had gone."""
@@ -305,6 +388,13 @@ class Connection(HttpToolsProtocol):
             if not request.response_complete:
                 request.disconnected = True
                 request.message_event.set()
+
+
+class _Unread:
+    """Stands in the parser's place where what comes is passed over."""
+
+    def feed_data(self, data: bytes | memoryview) -> None:
+        pass
 
 
 class Exchange(RequestResponseCycle):
@@ -396,6 +486,7 @@ class Socket(WebSocketsSansIOProtocol):
         self.is_waiting = True  # as long as nobody is known to speak: it may be closed for another's sake
         self.counted = 0  # frames so far; once it is known who speaks, since the last look
         self.unread_pings = 0
+        self.closed_for: str | None = None  # the code of what came and could not be read
 
     def data_received(self, data: bytes) -> None:
         """uvicorn takes whatever came at once, up to 256 KiB: 43,000 frames, and for seconds nobody else had a turn."""
@@ -436,11 +527,17 @@ class Socket(WebSocketsSansIOProtocol):
         else:
             self.handle_parser_exception()
 
+    def handle_parser_exception(self) -> None:
+        is_long = self.conn.close_sent is not None and self.conn.close_sent.code == CloseCode.MESSAGE_TOO_BIG
+        self.closed_for = "TOO_LARGE" if is_long else "BAD_REQUEST"
+        super().handle_parser_exception()
+
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         scope: dict[str, Any] | None = getattr(self, "scope", None)
         if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
             scope[ADMITTED] = self._admitted
+            scope[UNREAD] = lambda: self.closed_for
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.add(self)  # uvicorn takes it out, and fails where it has made room for another already

@@ -36,6 +36,7 @@ _WITHOUT_TURNS = 128 * 1024  # characters that are read before another thread ha
 _CONSTANT = re.compile(r".?(?:NaN|-?Infinity)", re.DOTALL)
 # As orjson says what is wrong: of texts, and of what is JSON all the same.
 _CONTROL = "unexpected control character"
+ENDS_EARLY = "unexpected end of data"
 _READ_THOROUGHLY = (
     "no low surrogate",
     "unexpected low surrogate",

@@ -52,7 +52,10 @@ def status_of(name: str) -> int | None:
 
 
 BAD_REQUEST = _code(
-    "BAD_REQUEST", "The body is not a GraphQL request as JSON.", 'Send `{"query": ..., "variables": {...}}`.', 400
+    "BAD_REQUEST",
+    "The body is not a GraphQL request as JSON, or the request is no HTTP.",
+    'Send `{"query": ..., "variables": {...}}`.',
+    400,
 )
 TOO_LARGE = _code(
     "TOO_LARGE",
@@ -63,7 +66,7 @@ TOO_LARGE = _code(
 TOO_SLOW = _code(
     "TOO_SLOW",
     "The request did not come in the time that it may take; nothing of it was taken.",
-    "Send the same request again.",
+    "Send the same request again; where the body stopped, with its number of bytes as Content-Length.",
     408,
 )
 PARSE_FAILED = _code(

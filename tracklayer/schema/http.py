@@ -28,7 +28,7 @@ from strawberry.types import ExecutionResult
 from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
-from tracklayer.domain.json_text import read_json, write_json
+from tracklayer.domain.json_text import ENDS_EARLY, read_json, write_json
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, ids, refuse_long, schema
@@ -62,6 +62,7 @@ NO_LIST = (
     "may hold several fields."
 )
 NOT_JSON = "Send JSON: Content-Type: application/json."
+CUT = "Where more of it was sent, its Content-Length is too small: it counts bytes, and not characters."
 DAMAGED = "The body is not what its Content-Encoding says, or ends too soon."
 GRAPHQL_JSON = "application/graphql-response+json"
 # What the view is done with hangs together in cycles, a body and all that was read of it. They are few objects however long
@@ -188,6 +189,15 @@ class GraphQLDoor(LiveDoor):
         elif holder is not None and code is not None:
             count_refused(self.house.runtime, holder, None, code)
 
+    async def count_unread(self, headers: Mapping[bytes, bytes], address: str, code: str) -> None:
+        """Counts a request that the server refused before it was whole, for whose key is among the headers that came."""
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        try:
+            holder = await self.house.keys.holder(authorization, address)
+        except (GraphQLError, DatabaseAwayError):  # nobody's, or nobody can tell
+            return
+        count_refused(self.house.runtime, holder, None, code)
+
     async def _holder(self, scope: Scope, headers: Mapping[bytes, bytes]) -> KeyHolder | None:
         """Whose key, or session, came with a request. Raises GraphQLError for a bad one, and for a stranger who asks too often."""
         authorization = headers.get(b"authorization", b"").decode("latin-1")
@@ -297,6 +307,8 @@ class GraphQLDoor(LiveDoor):
             if sent is not None:
                 count_refused(self.house.runtime, scope.get(HOLDER), sent, errors.BAD_REQUEST)
             response = _problem(error.status_code, error.reason)
+            if error.status_code == 405:
+                response.headers["allow"] = "GET, POST"
         await response(scope, receive, send)
 
     def _collect_after(self, size: int) -> None:
@@ -393,7 +405,8 @@ class GraphQLDoor(LiveDoor):
         try:
             found = data.read() if isinstance(data, Sent) else read_json(data)
         except ValueError as error:
-            raise HTTPException(400, f"The body is not JSON: {error}.") from error
+            hint = f" {CUT}" if str(error).endswith(ENDS_EARLY) else ""
+            raise HTTPException(400, f"The body is not JSON: {error}.{hint}") from error
         if not isinstance(data, str) and not isinstance(found, dict):
             raise HTTPException(400, NO_LIST if isinstance(found, list) else NO_REQUEST)
         return found

@@ -29,13 +29,13 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.domain.json_text import read_json, write_json
-from tracklayer.domain.wire import ADMITTED
+from tracklayer.domain.wire import ADMITTED, UNREAD
 from tracklayer.schema import errors
 from tracklayer.schema.bodies import Bodies
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
 from tracklayer.schema.errors import masked
 from tracklayer.schema.sent import Sent, room_of_open, takes_events_in
-from tracklayer.schema.turned_away import count_answer
+from tracklayer.schema.turned_away import count_answer, count_refused
 
 log = logging.getLogger(__name__)
 
@@ -43,15 +43,17 @@ INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is 
 TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back
 _ANSWERS = frozenset({"next", "error", "complete"})  # of an operation that is no subscription there is one
 NOTHING_TO_SAY: UnsetType = UNSET  # beside the acknowledgement of a connection
+_KINDS = ("connection_init", "ping", "pong", "subscribe", "complete")  # of messages that a client sends
 REASON_BYTES = 123  # what a closing frame can hold
 
 
 class Socket(ASGIWebSocketAdapter):
     """Text frames, as the protocol demands them; closing twice is closing once. ``room``: that the last operation wants, in
-    bytes, or why it gets none.
+    bytes, or why it gets none. ``unread``: a message that is no JSON, and why.
     """
 
     room: int | GraphQLError = 0
+    unread: tuple[Sent, str] | None = None
 
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
         try:
@@ -66,7 +68,8 @@ class Socket(ASGIWebSocketAdapter):
     def _read(self, text: str) -> object:
         try:
             message = read_json(text)
-        except ValueError:
+        except ValueError as error:
+            self.unread = Sent(text.encode("utf-8", "surrogatepass")), f"The message is not JSON: {error}"
             raise NonJsonMessageReceived from None
         if isinstance(message, dict) and message.get("type") == "subscribe":
             try:
@@ -89,7 +92,7 @@ class Socket(ASGIWebSocketAdapter):
 
 class Handler(BaseGraphQLTransportWSHandler[Context, None]):
     """Strawberry's, with messages of a wrong shape answered by 4400 instead of a trace. Events that are refused with the whole of
-    their operation count for their merchant, as over HTTP.
+    their operation, or of their message, count for their merchant, as over HTTP.
     """
 
     view: LiveDoor
@@ -100,17 +103,32 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
         self._sending = {}
         try:
             await super().handle()
+            closed_for = self.websocket.ws.scope.get(UNREAD, lambda: None)()
+            if closed_for is not None:
+                self._count_unread(None, closed_for)
         finally:
             holder = self.context.holder
             if holder is not None:
                 self.context.house.sockets.leave((holder.merchant_id, holder.key_id))
 
     async def handle_message(self, message: Any) -> None:
-        if not _is_well_formed(message):
-            await self.handle_invalid_message("Failed to parse message")
+        fault = _fault_of(message)
+        if fault is not None:
+            given = message.get("payload") if isinstance(message, dict) else None
+            self.websocket.unread = Sent.of(given if isinstance(given, dict) else {"message": message}), fault
+            await self.handle_invalid_message(fault)
             return
         await super().handle_message(message)
         message.clear()  # whoever called this holds it until the next one comes
+
+    async def handle_invalid_message(self, error_message: str) -> None:
+        """Closes with 4400, as what came cannot be answered."""
+        sent, why = self.websocket.unread or (None, error_message)
+        self._count_unread(sent, errors.BAD_REQUEST)
+        await super().handle_invalid_message(why)
+
+    def _count_unread(self, sent: Sent | None, code: str) -> None:
+        count_refused(self.context.house.runtime, self.context.holder, sent, code)
 
     async def handle_connection_init(self, message: Any) -> None:
         message["payload"] = _only_the_key(message.get("payload"))  # it stays as long as the socket does
@@ -124,6 +142,15 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
             return
         number = message["id"]
+        fault = _fault_of_request(message["payload"])
+        if fault is not None and self.connection_acknowledged and number not in self.operations:
+            self._count_unread(Sent.of(message["payload"]), errors.BAD_REQUEST)
+            error = errors.refused(fault, errors.BAD_REQUEST)
+            await self.send_message({"id": number, "type": "error", "payload": [masked(error).formatted]})
+            return
+        if fault is not None:
+            await super().handle_subscribe(message)  # which closes the socket
+            return
         if takes_events_in(message["payload"]["query"]):
             self._sending[number] = message["payload"]
         holder = self.context.holder
@@ -174,21 +201,29 @@ def _only_the_key(given: dict[str, Any] | None) -> dict[str, Any]:
     return {}
 
 
-def _is_well_formed(message: Any) -> bool:
+def _fault_of(message: Any) -> str | None:
+    """What is wrong with a message that cannot be answered: with what is none of the protocol, or has no id to answer."""
     if not isinstance(message, dict):
-        return False
+        return "A message is an object."
     kind, given = message.get("type"), message.get("payload")
-    if kind == "subscribe":
-        return (
-            isinstance(message.get("id"), str)
-            and isinstance(given, dict)
-            and isinstance(given.get("query"), str)
-            and isinstance(given.get("variables"), dict | None)
-            and isinstance(given.get("operationName"), str | None)
-        )
-    if kind == "connection_init":
-        return isinstance(given, dict | None)
-    return kind != "complete" or isinstance(message.get("id"), str)
+    if kind not in _KINDS:
+        return f"The type of a message is one of {', '.join(_KINDS)}."
+    if kind in ("subscribe", "complete") and not isinstance(message.get("id"), str):
+        return f"The id of {kind} must be text."
+    if kind == "subscribe" and not isinstance(given, dict):
+        return "The payload of subscribe must be an object, with a query."
+    if kind == "connection_init" and not isinstance(given, dict | None):
+        return "The payload of connection_init must be an object."
+    return None
+
+
+def _fault_of_request(given: Mapping[str, Any]) -> str | None:
+    """As over POST."""
+    if not isinstance(given.get("query"), str):
+        return "query must be text."
+    if not isinstance(given.get("variables"), dict | None):
+        return "variables must be an object."
+    return None if isinstance(given.get("operationName"), str | None) else "operationName must be text."
 
 
 class EventStream(StreamingResponse):

@@ -7,19 +7,24 @@ from tracklayer.domain.problem import Meaning
 WHOLE = "request"  # stands where the field of an event would
 _KEY = "key "
 
-# By the code of the answer. Others are nobody's mistake: what is away, or too busy, wants the same request again.
+# By the code of the answer. Others are nobody's mistake: what is away, or too busy, wants the same request again; so does what
+# came too slowly, but not a body of which nothing more comes.
 CODES: dict[str, Meaning] = {
     "UNAUTHENTICATED": Meaning(
         "The API key was revoked.", "Have the shop send with a valid key of scope INGEST (`createApiKey`)."
     ),
     "FORBIDDEN": Meaning("The API key lacks the scope INGEST.", "Have the shop send with a key of scope INGEST."),
     "TOO_LARGE": Meaning(
-        "Status 413: the body has more than 4 MiB, or the query in it more than 64 KiB.",
+        "Status 413: the body has more than 4 MiB, or the query in it more than 64 KiB; status 431: the headers have more than 64 KiB; closing code 1009: a message of a WebSocket has more than 64 KiB.",
         "Send fewer events at once: batches have become larger than a body may be; events belong into `variables`.",
     ),
+    "TOO_SLOW": Meaning(
+        "Status 408: a body stopped before it had all the bytes that its Content-Length announced.",
+        "Send the number of the body's bytes as Content-Length, which a proxy that rewrites bodies has to correct.",
+    ),
     "BAD_REQUEST": Meaning(
-        "The body is no GraphQL request as JSON, or is not sent as `application/json`.",
-        'Send `{"query": ..., "variables": {...}}` as `application/json`.',
+        "The body is no GraphQL request as JSON, or is not sent as `application/json`; or the request is no HTTP.",
+        'Send `{"query": ..., "variables": {...}}` as `application/json`, and the number of its bytes as Content-Length.',
     ),
     "GRAPHQL_PARSE_FAILED": Meaning(
         "The query is not GraphQL.", "Correct the query: send events in `variables`, not as text in it."
