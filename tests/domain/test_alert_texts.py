@@ -711,15 +711,16 @@ TEXTS: list[Text] = [
             "unreachable: 503 down for maintenance",
             waiting_worth=MANY_SALES,
             lost_worth={DropReason.WINDOW_EXPIRED: SALES},
+            lost_count={DropReason.WINDOW_EXPIRED: 180},
             oldest=Oldest(NOW - timedelta(hours=25), NOW - timedelta(hours=1)),
         ),
         "Meta answers with errors (503)",
         (
             "Nothing has reached Meta since 2026-05-04 14:10 UTC: 1,204 deliveries wait, worth at least 23,398.20 "
-            "USD and 129.00 EUR in sales, and the oldest are being lost for their age, so far sales worth "
-            "23,398.20 USD and 129.00 EUR. You need do nothing, the fault is Meta's: TrackLayer keeps trying, and "
-            "all that waits goes out once it answers as usual. The reason: unreachable: 503 down for maintenance. "
-            "The next try is at 2026-05-04 14:32 UTC."
+            "USD and 129.00 EUR in sales, and the oldest are being lost for their age, so far 180 deliveries, worth "
+            "23,398.20 USD and 129.00 EUR in sales. You need do nothing, the fault is Meta's: TrackLayer keeps trying, and "
+            "all that waits goes out once it answers as usual. Then redeliver what was dropped. The reason: unreachable: 503 "
+            "down for maintenance. The next try is at 2026-05-04 14:32 UTC."
         ),
     ),
     (

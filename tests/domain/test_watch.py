@@ -49,8 +49,8 @@ TEXTS = [
         "mails_fail",
         "The mail server takes no mail",
         "Merchants are not told of their alerts by e-mail: 3 mails wait since 2026-11-20 14:48 UTC, and none went out in the last "
-        "10 min. Check TRACKLAYER_SMTP_URL, and the mail server's log. They are tried again for 24 hours, then given up. The last "
-        "error: ConnectionRefusedError.",
+        "10 min. Check TRACKLAYER_SMTP_URL, and the mail server's log. That an alert is open is tried again for as long as it is, its "
+        "end for 24 hours. The last error: ConnectionRefusedError.",
         id="a mail server that is away",
     ),
     pytest.param(
@@ -68,8 +68,16 @@ TEXTS = [
         "2 alert channels of 1 merchant take no messages",
         "Merchants are not told of their alerts by webhook or Slack: 4 messages wait, the oldest since 2026-11-20 14:48 UTC. Where "
         "it is all of them, look at this installation's network; else the merchant corrects the address: `lastError` of the "
-        "channel says why. They are tried again for 24 hours, then given up.",
+        "channel says why. That an alert is open is tried again for as long as it is, all else for 24 hours.",
         id="webhooks that take nothing",
+    ),
+    pytest.param(
+        facts(crew(), untold=Untold(overdue=14, overdue_since=NOW - timedelta(minutes=12))),
+        "mails_fail",
+        "Mails about merchants' alerts are late",
+        "14 mails are due and not sent, the oldest since 2026-11-20 14:48 UTC: the mail server takes too long for each. Name a "
+        "faster one in TRACKLAYER_SMTP_URL, or start more workers. All are sent that are still needed then.",
+        id="a mail server that is too slow",
     ),
     pytest.param(
         facts([beat("api"), beat("worker", age=41), beat("scheduler")], queued=15000),
@@ -355,3 +363,12 @@ def test_a_database_is_named_by_how_it_refuses(state: str | None, kind: str) -> 
     found = database_trouble(state, NOW, "The API process on a")
     assert (found.kind, found.severity) == (kind, Severity.CRITICAL)
     assert found.message.startswith("Events are refused with 503")
+
+
+def test_it_is_graver_that_nobody_gets_any_message_than_that_one_merchant_does_not() -> None:
+    def severity(none_taken: bool) -> Severity:
+        untold = Untold(messages=300, channels=300, merchants=300, channels_since=NOW, none_taken=none_taken)
+        (found,) = judge(facts(crew(), untold=untold))
+        return found.severity
+
+    assert (severity(False), severity(True)) == (Severity.WARNING, Severity.CRITICAL)

@@ -191,10 +191,39 @@ def test_an_alert_that_becomes_grave_is_told_where_only_grave_ones_are(
         monitor.finds(after=15)
         monitor.finds(after=15)
         post_due(posting)
-        assert (types(receiver), types(other)) == (["alert.opened"], ["alert.opened"])
+        graver = ["alert.opened", "alert.reminder"]  # as by e-mail
+        assert (types(receiver), types(other)) == (["alert.opened"], graver)
+        assert [got.json["data"]["alert"]["severity"] for got in other.got] == ["warning", "critical"]
         resolve_it(monitor)
         post_due(posting)
-        assert (types(receiver), types(other)) == (["alert.opened", "alert.resolved"],) * 2
+        assert (types(receiver), types(other)) == (["alert.opened", "alert.resolved"], [*graver, "alert.resolved"])
+
+
+def test_what_became_critical_before_it_was_sent_is_told_so_once(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds(severity=Severity.WARNING)
+    monitor.finds(after=15)
+    post_due(posting)
+    assert [(got.json["type"], got.json["data"]["alert"]["severity"]) for got in receiver.got] == [
+        ("alert.opened", "critical")
+    ]
+
+
+def test_a_channel_that_is_new_is_told_of_what_is_open_and_of_its_end(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver
+) -> None:
+    monitor.finds()
+    made = channel_to(posting, merchant, receiver)
+    post_due(posting)
+    change = Wish(made.row.channel_id, topics=["*", "delivery.dropped"])
+    assert isinstance(set_channel(posting, merchant.merchant_id, change), ChannelSet)
+    post_due(posting)  # it knows
+    assert types(receiver) == ["alert.opened"]
+    resolve_it(monitor)
+    post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved"]
 
 
 def test_the_end_is_told_in_the_words_of_its_worst_time(
@@ -346,6 +375,39 @@ def test_a_resolving_never_comes_before_its_opening(
     assert types(receiver)[2:] == ["alert.opened", "alert.resolved"]
 
 
+def test_that_an_alert_is_open_is_tried_for_as_long_as_it_is(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    receiver.otherwise = 503
+    monitor.finds()
+    for _ in range(60):
+        post_due(posting)
+        clock.move(timedelta(minutes=30))
+    receiver.otherwise, receiver.got = 200, []
+    post_due(posting)
+    resolve_it(monitor)
+    post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved"]
+
+
+def test_whoever_got_no_opening_within_a_day_gets_no_end(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    receiver.otherwise = 503
+    monitor.finds()
+    post_due(posting)
+    clock.move(timedelta(hours=25))
+    resolve_it(monitor)
+    post_due(posting)
+    assert [status for _, status, _ in statuses()] == ["failed", "failed"]
+    receiver.otherwise, receiver.got = 200, []
+    clock.move(timedelta(hours=1))
+    post_due(posting)
+    assert types(receiver) == []
+
+
 def test_after_a_day_it_is_given_up_and_told(
     posting: Runtime,
     monitor: Monitor,
@@ -358,24 +420,26 @@ def test_after_a_day_it_is_given_up_and_told(
     receiver.otherwise = 410
     began = clock.now()
     monitor.finds()
+    post_due(posting)
+    resolve_it(monitor)
     with caplog.at_level(logging.WARNING, logger="tracklayer"):
         while statuses()[0][1] == "waiting":
             post_due(posting)
             clock.move(timedelta(minutes=30))
             assert clock.now() - began < GIVE_UP_AFTER + timedelta(hours=1)
     assert clock.now() - began >= GIVE_UP_AFTER - timedelta(minutes=30)
-    assert [status for _, status, _ in statuses()] == ["failed"]
+    assert [status for _, status, _ in statuses()] == ["failed", "failed"]
     assert last_error(posting, made) == "It answered 410: there is nothing at this address any more."
     (line,) = [record.getMessage() for record in caplog.records if record.name.startswith("tracklayer")]
     assert line == (
-        f"1 messages for a channel of merchant 1 (127.0.0.1:{receiver.port}) are given up after a day: "
+        f"2 messages for a channel of merchant 1 (127.0.0.1:{receiver.port}) are given up after a day: "
         "It answered 410: there is nothing at this address any more."
     )
     assert SECRET_PATH not in caplog.text
-    receiver.otherwise = 200
-    resolve_it(monitor)
+    receiver.otherwise, receiver.got = 200, []
+    monitor.finds(after=3600)
     post_due(posting)  # what comes later goes out again
-    assert types(receiver)[-1] == "alert.resolved"
+    assert types(receiver) == ["alert.opened"]
 
 
 def in_hands(merchant: Merchant) -> int:

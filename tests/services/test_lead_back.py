@@ -22,6 +22,7 @@ from tests.services.test_notify import OPS, merchant_with, subjects, with_smtp
 from tests.services.test_outage import Town
 from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
+from tracklayer.db.alert_mails import hold
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.heartbeats import job_facts
@@ -43,8 +44,9 @@ from tracklayer.services.lead_back import (
     PAGE,
     lead_back,
 )
+from tracklayer.services.mail import ANSWER_SECONDS
 from tracklayer.services.merchants import STITCHED_AFTER
-from tracklayer.services.notify import email_alerts
+from tracklayer.services.notify import email_alerts, take_next
 from tracklayer.services.redeliver import continue_redeliveries, redeliver_matching
 from tracklayer.services.sweep import sweep
 
@@ -196,6 +198,27 @@ def test_a_hold_that_began_long_before_is_probed_within_a_minute(scene: Scene, b
     scene.sends(1)
     scene.passes(5)
     assert select("SELECT state FROM destinations") == [("active",)]
+
+
+def test_an_answer_that_a_mail_server_takes_minutes_for_is_no_clock_that_was_set_back(
+    runtime: Runtime, clock: FrozenClock
+) -> None:
+    with MailServer() as server:
+        with_smtp(runtime, server.url)
+        Monitor(runtime, merchant_with(runtime, OPS), clock).finds()
+        taken = take_next(runtime)
+        assert taken is not None
+        answered_by = clock.now() + timedelta(seconds=ANSWER_SECONDS)
+        with in_transaction():
+            hold(taken.mail, answered_by)
+        for _ in range(8):
+            clock.move(MINUTE)
+            lead_back(runtime, clock.now())
+            email_alerts(runtime)
+        assert select("SELECT status, leased_at FROM alert_mails") == [("sending", answered_by)]
+        clock.move(-DAY)
+        lead_back(runtime, clock.now())
+        assert select("SELECT leased_at FROM alert_mails") == [(clock.now(),)]
 
 
 def test_every_destination_has_its_turn_a_page_at_a_time(

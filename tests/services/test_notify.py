@@ -29,7 +29,7 @@ from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.runtime import Runtime
 from tracklayer.services import notify
-from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
+from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert, tell_late
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import LEASE, email_alerts
 
@@ -420,12 +420,43 @@ def test_a_server_that_is_away_is_tried_again_with_longer_pauses(
 
 def test_after_a_day_of_failures_it_is_given_up(runtime: Runtime, clock: FrozenClock) -> None:
     with_smtp(runtime, f"smtp://127.0.0.1:{free_port()}")
-    Monitor(runtime, merchant_with(runtime, OPS), clock).finds()
+    monitor = Monitor(runtime, merchant_with(runtime, OPS), clock)
+    monitor.finds()
+    monitor.looks(after=15)
+    monitor.looks(after=15)
     for _ in range(49):
         email_alerts(runtime)
         clock.move(timedelta(minutes=30))
-    ((_, status, attempts, error),) = statuses()
-    assert (status, attempts, error) == ("failed", 49, "ConnectionRefusedError")
+    assert statuses()[-1][1:] == ("failed", 49, "ConnectionRefusedError")
+
+
+def test_that_an_alert_is_open_is_tried_for_as_long_as_it_is(runtime: Runtime, clock: FrozenClock) -> None:
+    with_smtp(runtime, f"smtp://127.0.0.1:{free_port()}")
+    Monitor(runtime, merchant_with(runtime, OPS), clock).finds()
+    for _ in range(60):
+        email_alerts(runtime)
+        clock.move(timedelta(minutes=30))
+    with MailServer() as server:
+        with_smtp(runtime, server.url)
+        assert email_alerts(runtime) == 1
+
+
+def test_what_was_open_before_there_was_a_mail_server_is_told_once_there_is(
+    runtime: Runtime, clock: FrozenClock
+) -> None:
+    monitor = Monitor(runtime, merchant_with(runtime, OPS), clock)
+    monitor.finds()
+    tell_late(runtime)
+    assert statuses() == []
+    with MailServer() as server:
+        with_smtp(runtime, server.url)
+        for _ in range(2):
+            tell_late(runtime)
+            email_alerts(runtime)
+        monitor.looks(after=15)
+        monitor.looks(after=15)
+        email_alerts(runtime)
+        assert [message["Subject"].strip()[:10] for _, message in server.mails] == ["[Critical]", "[Resolved]"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tracklayer.actors.schedule import periodic
 from tracklayer.cli.process import CommandError, key_file, print_json, sealer_of
 from tracklayer.db import connection
 from tracklayer.db.advice import advice_counts
-from tracklayer.db.alert_mails import mail_trouble
+from tracklayer.db.alert_mails import mail_trouble, overdue
 from tracklayer.db.connect_faults import fault_of, sentence_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
@@ -69,6 +69,7 @@ MOST_ERASURES = 5  # that are named
 FAILING = timedelta(minutes=5)  # that a step of one has failed for: less may be rows that somebody held
 MAIL_SECONDS = 5  # for each step of a session
 MAIL_WHOLE_SECONDS = 15.0  # for all of them
+LATE_MAIL = timedelta(minutes=2)  # one that is due goes out within seconds
 LOST_MAIL = timedelta(days=1)  # what was lost before is no news
 
 
@@ -274,10 +275,14 @@ def _mails() -> Iterator[Finding]:
 def _waiting_mails() -> Finding:
     with connection.session():
         trouble = mail_trouble(datetime.now(UTC) - LOST_MAIL)
+        late, since_late = overdue(datetime.now(UTC) - LATE_MAIL)
     if trouble.failing:
         since = f"{trouble.since:%Y-%m-%d %H:%M} UTC"
         why = f"{trouble.failing} wait because the server does not take them since {since} ({trouble.last_error})"
         return Finding("e-mails", False, f"{why}: check TRACKLAYER_SMTP_URL and the mail server's log")
+    if late:
+        why = f"{counted(late, 'is', 'are')} due since {since_late:%Y-%m-%d %H:%M} UTC or later and not sent"
+        return Finding("e-mails", False, f"{why}: no worker sends them, or the mail server takes too long for each")
     if trouble.lost:
         lost = f"{trouble.lost} of the last day were given up, or nobody knows their fate ({trouble.lost_error})"
         return Finding("e-mails", False, f"{lost}: the mail server's log says why")

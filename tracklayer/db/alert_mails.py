@@ -71,6 +71,38 @@ def recipients(merchant_id: int) -> list[str]:
     return list(dict.fromkeys(found[0][0])) if found else []
 
 
+def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> set[int]:
+    """Those of these alerts that somebody who is still to be told was told of as open, or is about to be: what was due before and
+    has not gone out is not about to.
+    """
+    found = rows(
+        "SELECT DISTINCT alert_id FROM alert_mails WHERE merchant_id = %s AND alert_id = ANY(%s) AND state = 'open' "
+        "AND recipient = ANY(SELECT unnest(alert_emails) FROM merchants WHERE merchant_id = %s) "
+        "AND (status IN ('sending', 'sent', 'unknown') OR (status = 'waiting' AND due_at >= %s))",
+        (merchant_id, list(alert_ids), merchant_id, due_since),
+    )
+    return {row[0] for row in found}
+
+
+NEVER_MAILED = """
+SELECT DISTINCT a.merchant_id FROM alerts a JOIN merchants m ON m.merchant_id = a.merchant_id
+WHERE a.resolved_at IS NULL AND a.acknowledged_at IS NULL AND cardinality(m.alert_emails) > 0 AND NOT EXISTS (
+    SELECT FROM alert_mails e WHERE e.merchant_id = a.merchant_id AND e.alert_id = a.alert_id)
+LIMIT %s
+"""
+
+
+def never_mailed(limit: int) -> list[int]:
+    """Merchants with addresses, and with an alert that is open, of which nobody took note and no mail was ever written."""
+    return [row[0] for row in rows(NEVER_MAILED, (limit,))]
+
+
+def has_any(merchant_id: int, alert_id: int) -> bool:
+    return bool(
+        rows("SELECT 1 FROM alert_mails WHERE merchant_id = %s AND alert_id = %s LIMIT 1", (merchant_id, alert_id))
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """A mail to be written. ``reminds``: it goes out even where its recipient knows all of it."""
@@ -215,6 +247,19 @@ def mail_trouble(lost_since: datetime, *, without_dead: bool = False) -> MailTro
     return MailTrouble(*waiting, *lost)
 
 
+def overdue(due_before: datetime) -> tuple[int, datetime | None]:
+    """(how many mails were due before an instant and were not tried, since when the longest waits). Which wait behind one to the
+
+    same address that is in hand do not count.
+    """
+    found = rows(
+        "SELECT count(*), min(next_attempt_at) FROM alert_mails m "
+        f"WHERE status = 'waiting' AND failing_since IS NULL AND next_attempt_at < %s AND NOT {_IN_HAND}",
+        (due_before,),
+    )
+    return found[0][0], found[0][1]
+
+
 def mails_unsent(now: datetime, within: timedelta) -> MailTrouble | None:
     """What became of mails while the server took none; None where it took one within this time, or nothing failed that long
     ago. Lost counts what was within the last hour.
@@ -235,9 +280,13 @@ def mails_unsent(now: datetime, within: timedelta) -> MailTrouble | None:
 
 
 def purge_mails(before: datetime, limit: int) -> int:
-    """Deletes up to ``limit`` mails that were due before an instant; how many."""
+    """Deletes up to ``limit`` mails that were due before an instant, of alerts that are over; how many.
+
+    Who is told of the end of one that is open is known by them.
+    """
     return execute(
-        "DELETE FROM alert_mails m USING (SELECT merchant_id, mail_id FROM alert_mails WHERE due_at < %s "
+        "DELETE FROM alert_mails m USING (SELECT merchant_id, mail_id FROM alert_mails d WHERE due_at < %s AND NOT EXISTS ("
+        "SELECT FROM alerts a WHERE a.merchant_id = d.merchant_id AND a.alert_id = d.alert_id AND a.resolved_at IS NULL) "
         "ORDER BY due_at LIMIT %s) AS old WHERE m.merchant_id = old.merchant_id AND m.mail_id = old.mail_id",
         (before, limit),
     )

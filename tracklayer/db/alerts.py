@@ -297,6 +297,25 @@ def keep_graver(merchant_id: int, alert_id: int) -> None:
     )
 
 
+def keep_loss(merchant_id: int, alert_id: int) -> bool:
+    """The same of one that has lost something since it opened; False where that was told before, or it has not."""
+    changed = execute(
+        f"{_KEEP_TOLD} WHERE merchant_id = %s AND alert_id = %s AND (details ->> 'lost')::int > 0 "
+        "AND coalesce((told #>> '{details,lost}')::int, 0) = 0",
+        (merchant_id, alert_id),
+    )
+    return changed > 0
+
+
+def keep_balance(merchant_id: int, alert_id: int, sentence: str, lost: Mapping[str, Any]) -> None:
+    """What one that is over has lost until then: a sentence, and figures, as ``details`` has them."""
+    execute(
+        "UPDATE alerts SET told = told || jsonb_build_object('balance', %s::text, 'details', (told -> 'details') || %s::jsonb) "
+        "WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
+        (sentence, orjson.dumps(lost).decode(), merchant_id, alert_id),
+    )
+
+
 MOST_TOLD_AGAIN = 5  # times of one alert, for another cause
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.domain.alert import Heard
 
 MAX_CHANNELS = 20  # of a merchant
 OF_ONE = 2  # channels of a merchant that are sent to at once: others' must not wait for one who has many that hang
@@ -209,15 +210,38 @@ def write_message(message: Message, data: str) -> None:
     )
 
 
-def told(merchant_id: int, alert_id: int) -> dict[int, str]:
-    """Channel -> the state of an alert that it was told last, is being told, or may have been told."""
+def heard(merchant_id: int, alert_id: int) -> dict[int, Heard]:
+    """What each channel was told of an alert, is to be told, or may have been told; not what it was never given."""
     found = rows(
-        "SELECT DISTINCT ON (channel_id) channel_id, state FROM channel_messages "
-        "WHERE merchant_id = %s AND alert_id = %s AND (status <> 'cancelled' OR attempts > 0) "
-        "ORDER BY channel_id, message_id DESC",
+        "SELECT channel_id, state, data::json #>> '{alert,severity}' FROM channel_messages "
+        "WHERE merchant_id = %s AND alert_id = %s AND (status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > 0)) "
+        "ORDER BY message_id",
         (merchant_id, alert_id),
     )
-    return {row[0]: row[1] for row in found}
+    known: dict[int, Heard] = {}
+    for channel_id, state, severity in found:
+        known[channel_id] = Heard.after(known.get(channel_id), state, severity)
+    return known
+
+
+def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> set[int]:
+    """Those of these alerts that a channel was told of as open, or is about to be: what was due before and was not taken is not."""
+    found = rows(
+        "SELECT DISTINCT alert_id FROM channel_messages WHERE merchant_id = %s AND alert_id = ANY(%s) AND state = 'open' "
+        "AND (status = 'sent' OR (status = 'waiting' AND due_at >= %s))",
+        (merchant_id, list(alert_ids), due_since),
+    )
+    return {row[0] for row in found}
+
+
+def about_to_hear(merchant_id: int, alert_id: int) -> set[int]:
+    """The channels that are about to be told that an alert is open, as it will be then."""
+    found = rows(
+        "SELECT channel_id FROM channel_messages WHERE merchant_id = %s AND alert_id = %s AND state = 'open' "
+        "AND status = 'waiting' AND attempts = 0",
+        (merchant_id, alert_id),
+    )
+    return {row[0] for row in found}
 
 
 def cancel_openings(merchant_id: int, alert_id: int, now: datetime, due_after: datetime | None = None) -> None:
@@ -313,6 +337,22 @@ def finish(taken: Taken, now: datetime) -> None:
         _schedule(taken.channel.merchant_id, taken.channel.channel_id, now)
 
 
+_GIVE_UP = """
+WITH old AS (
+    SELECT message_id, alert_id FROM channel_messages m
+    WHERE merchant_id = %(merchant)s AND channel_id = %(channel)s AND status = 'waiting' AND due_at < %(before)s
+      AND (state IS DISTINCT FROM 'open' OR NOT EXISTS (
+          SELECT FROM alerts a WHERE a.merchant_id = m.merchant_id AND a.alert_id = m.alert_id AND a.resolved_at IS NULL))
+)
+UPDATE channel_messages m SET status = 'failed', last_error = %(error)s, finished_at = %(now)s
+WHERE merchant_id = %(merchant)s AND channel_id = %(channel)s AND status = 'waiting' AND (
+    message_id IN (SELECT message_id FROM old)
+    OR (state = 'resolved' AND alert_id IN (SELECT alert_id FROM old) AND NOT EXISTS (
+        SELECT FROM channel_messages e WHERE e.merchant_id = m.merchant_id AND e.alert_id = m.alert_id
+          AND e.channel_id = m.channel_id AND e.message_id < m.message_id AND e.state = 'open' AND e.status = 'sent')))
+"""
+
+
 def put_off(
     taken: Taken,
     error: str,
@@ -322,6 +362,8 @@ def put_off(
     rest_until: datetime | None = None,
 ) -> int:
     """What waits there is not sent before ``until``; what was due before an instant is given up. How much was.
+
+    That an alert is open is not given up before it is over; its end goes with it.
 
     ``rest_until``: until when the receiver asked to be left alone, by what comes meanwhile, too.
     """
@@ -338,11 +380,14 @@ def put_off(
         "WHERE merchant_id = %s AND message_id = %s AND status = 'waiting'",
         (until, error, merchant_id, taken.message.message_id),
     )
-    given_up = execute(
-        "UPDATE channel_messages SET status = 'failed', last_error = %s, finished_at = %s "
-        "WHERE merchant_id = %s AND channel_id = %s AND status = 'waiting' AND due_at < %s",
-        (error, now, merchant_id, channel_id, given_up_before),
-    )
+    params: Any = {
+        "error": error,
+        "now": now,
+        "merchant": merchant_id,
+        "channel": channel_id,
+        "before": given_up_before,
+    }
+    given_up = execute(_GIVE_UP, params)
     _schedule(merchant_id, channel_id, until)
     return given_up
 
@@ -449,6 +494,17 @@ WHERE m.since < %s
 """
 
 
+def taken_lately(due_since: datetime, due_before: datetime) -> tuple[int, int]:
+    """Of messages that were due between two instants: (how many were taken, of how many merchants some were tried in vain)."""
+    found = rows(
+        "SELECT count(*) FILTER (WHERE status = 'sent'), "
+        "count(DISTINCT merchant_id) FILTER (WHERE status = 'waiting' AND attempts > 0) "
+        "FROM channel_messages WHERE due_at >= %s AND due_at < %s",
+        (due_since, due_before),
+    )
+    return found[0][0], found[0][1]
+
+
 def untaken(due_before: datetime) -> tuple[int, int, int, datetime | None]:
     """(messages that failed and wait, in how many channels, of how many merchants, since when the oldest was due), of channels
     that have not taken one that was due before an instant.
@@ -458,9 +514,13 @@ def untaken(due_before: datetime) -> tuple[int, int, int, datetime | None]:
 
 
 def purge_messages(before: datetime, limit: int) -> int:
-    """Deletes up to ``limit`` messages that were due before an instant; how many."""
+    """Deletes up to ``limit`` messages that were due before an instant, but of alerts that are open; how many.
+
+    Which channels are told of their ends is known by them.
+    """
     return execute(
-        "DELETE FROM channel_messages m USING (SELECT merchant_id, message_id FROM channel_messages WHERE due_at < %s "
-        "ORDER BY due_at LIMIT %s) AS old WHERE m.merchant_id = old.merchant_id AND m.message_id = old.message_id",
+        "DELETE FROM channel_messages m USING (SELECT merchant_id, message_id FROM channel_messages d WHERE due_at < %s "
+        "AND NOT EXISTS (SELECT FROM alerts a WHERE a.merchant_id = d.merchant_id AND a.alert_id = d.alert_id "
+        "AND a.resolved_at IS NULL) ORDER BY due_at LIMIT %s) AS old WHERE m.merchant_id = old.merchant_id AND m.message_id = old.message_id",
         (before, limit),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from tracklayer.db.connection import rows
 from tracklayer.db.monitors import Key
 from tracklayer.domain.delivery import DeliveryStatus, DropReason
 from tracklayer.domain.event_names import is_sale
-from tracklayer.domain.monitors.worth import NOTHING, Worth, worth_of
+from tracklayer.domain.monitors.worth import NOTHING, Worth, least_of_all, worth_of
 
 MOST_ADDED = (
     1000  # deliveries of a destination that wait, those due longest; and of each reason for which it dropped some
@@ -37,7 +37,7 @@ CROSS JOIN LATERAL (
 GROUP BY 1, 2, 3, 4, 5
 """
 WAITING = f"""
-SELECT x.merchant_id, x.platform, d.status, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read)
+SELECT x.merchant_id, x.platform, d.status, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
 FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS x(merchant_id, platform)
 CROSS JOIN LATERAL (
     SELECT event_id, status, count(*) OVER () AS read FROM (
@@ -47,7 +47,7 @@ CROSS JOIN LATERAL (
 """
 # Of the newest that were dropped, those that were since an instant. ``read``: of how many that is, here and above.
 DROPPED = f"""
-SELECT x.merchant_id, x.platform, r.reason, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read)
+SELECT x.merchant_id, x.platform, r.reason, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
 FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[]) AS x(merchant_id, platform, since)
 CROSS JOIN unnest(%(reasons)s::text[]) AS r(reason)
 CROSS JOIN LATERAL (
@@ -64,12 +64,13 @@ CROSS JOIN LATERAL (
 class Sales:
     """Worth of the sales of a destination: that wait, of those the ones that were tried in vain, and lost, by reason.
 
-    ``read``: of how many deliveries, whatever they are worth.
+    ``dropped``: how many deliveries were lost, whatever they are worth; ``read``: of how many all this is.
     """
 
     waiting: Worth = NOTHING
     failing: Worth = NOTHING
     lost: Mapping[DropReason, Worth] = field(default_factory=dict)
+    dropped: Mapping[DropReason, int] = field(default_factory=dict)
     read: int = field(default=0, compare=False)
 
 
@@ -81,28 +82,45 @@ def sales_at(since: Mapping[Key, datetime]) -> dict[Key, Sales]:
     """
     if not since:
         return {}
-    params: dict[str, Any] = {
-        "merchants": [key[0] for key in since],
-        "platforms": [key[1] for key in since],
-        "since": list(since.values()),
-        "reasons": sorted(LOST),
-    }
-    waiting, failing, lost = _Sums(), _Sums(), _Sums()
-    for merchant_id, platform, status, *sale in rows(WAITING, params):  # type: ignore[arg-type]
+    params: Any = {"merchants": [key[0] for key in since], "platforms": [key[1] for key in since]}
+    waiting, failing, lost = _Sums(), _Sums(), _dropped(since, LOST)
+    for merchant_id, platform, status, *sale in rows(WAITING, params):
         waiting.add((merchant_id, platform, ""), *sale)
         if status == DeliveryStatus.FAILED:
             failing.add((merchant_id, platform, ""), *sale)
-    for merchant_id, platform, reason, *sale in rows(DROPPED, params):  # type: ignore[arg-type]
-        lost.add((merchant_id, platform, reason), *sale)
     return {
         key: Sales(
             waiting.of((*key, "")),
             failing.of((*key, "")),
-            {reason: worth for reason in LOST if (worth := lost.of((*key, reason))).amounts},
+            {reason: lost.of((*key, reason)) for reason in LOST if lost.count[*key, reason]},
+            {reason: count for reason in LOST if (count := lost.count[*key, reason])},
             waiting.read[key] + lost.read[key],
         )
         for key in since
     }
+
+
+def lost_since(since: Mapping[Key, datetime], reasons: Collection[DropReason]) -> tuple[int, Worth]:
+    """(how many deliveries of these destinations were dropped for such a reason, what their sales are worth), with the same bounds.
+
+    An event that was lost to several is no more worth for that.
+    """
+    lost = _dropped(since, reasons)
+    each = [sum((lost.of((*key, reason)) for reason in reasons), NOTHING) for key in since]
+    return lost.count.total(), each[0] if len(each) == 1 else least_of_all(each)
+
+
+def _dropped(since: Mapping[Key, datetime], reasons: Collection[DropReason]) -> _Sums:
+    params: Any = {
+        "merchants": [key[0] for key in since],
+        "platforms": [key[1] for key in since],
+        "since": list(since.values()),
+        "reasons": sorted(reasons),
+    }
+    found = _Sums()
+    for merchant_id, platform, reason, *sale in rows(DROPPED, params):
+        found.add((merchant_id, platform, reason), *sale)
+    return found
 
 
 class _Sums:
@@ -110,11 +128,19 @@ class _Sums:
 
     def __init__(self) -> None:
         self.read: Counter[Key] = Counter()
+        self.count: Counter[tuple[int, str, str]] = Counter()
         self._found: dict[tuple[int, str, str], Worth] = {}
 
     def add(
-        self, key: tuple[int, str, str], event_name: str, currency: str | None, value: Decimal | None, read: int
+        self,
+        key: tuple[int, str, str],
+        event_name: str,
+        currency: str | None,
+        value: Decimal | None,
+        read: int,
+        count: int,
     ) -> None:
+        self.count[key] += count
         if key not in self._found:
             self.read[key[:2]] += read
         one = worth_of([(currency, value)] if is_sale(event_name) else (), is_all=read < MOST_ADDED)

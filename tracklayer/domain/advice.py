@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Any
 
 from tracklayer.domain.monitors.words import lasting
@@ -131,26 +131,37 @@ def age_advice(
 # Of whom alerts reach -------------------------------------------------------------------------------------------------
 
 
-def untold_advice(titles: Sequence[str], since: datetime, *, lacks_mail_server: bool) -> Advice:
-    """Of open alerts that nobody was told of and nobody knows of. ``titles``: of these, newest first; ``since``: of the oldest.
+class Untold(StrEnum):
+    """Why nobody is told of an alert."""
 
-    ``lacks_mail_server``: there are addresses, and no server that could send to them.
-    """
+    NOBODY_WANTS_IT = auto()
+    NO_MAIL_SERVER = auto()
+    NOTHING_ARRIVES = auto()
+
+
+_ADD = (
+    "webhook or Slack channel, or have one that is there take such alerts (its topics and severity). Acknowledge what somebody"
+    " looks after."
+)
+_TELLING = {
+    Untold.NOBODY_WANTS_IT: f"Add a mail address, {_ADD}",
+    Untold.NO_MAIL_SERVER: "There are mail addresses, and no mail server that could send to them: whoever runs TrackLayer sets it "
+    f"with TRACKLAYER_SMTP_URL. Add a {_ADD}",
+    Untold.NOTHING_ARRIVES: "What was sent was refused, or is not taken: correct the mail addresses, and mend the channels, whose"
+    f" last error says why. Or add another address or channel. {_ADD.partition('. ')[2]}",
+}
+
+
+def untold_advice(titles: Sequence[str], since: datetime, why: Untold) -> Advice:
+    """Of open alerts that nobody was told of and nobody knows of. ``titles``: of these, newest first; ``since``: of the oldest."""
     many = len(titles) > 1
     subject = (
         f"{len(titles)} alerts are open and nobody is told of them" if many else "An alert is open and nobody is told"
     )
-    mails = (
-        "There are mail addresses, and no mail server that could send to them: whoever runs TrackLayer sets it with "
-        "TRACKLAYER_SMTP_URL. "
-        if lacks_mail_server
-        else ""
-    )
     return Advice(
         AdviceCode.ALERTS_UNTOLD,
         f"{subject}: “{titles[0]}”{' and others' if many else ''}.",
-        f"{mails}Add a {'' if lacks_mail_server else 'mail address, '}webhook or Slack channel, or have one that is there "
-        "take such alerts (its topics and severity). Acknowledge what somebody looks after.",
+        _TELLING[why],
         since,
         details={"alerts": len(titles)},
     )

@@ -101,6 +101,14 @@ def is_news(heard: Heard | None, severity: str) -> bool:
     return heard is None or heard.state != "open" or (severity == Severity.CRITICAL and not heard.as_critical)
 
 
+ABOUT = "It was about this: "  # what parts what was lost meanwhile from the words of an alert that is over
+
+
+def over(message: str) -> str:
+    """How the end of an alert is told; ``message``: its own, as ``services.channels.told_of`` has it."""
+    return f"It is over. {message if ABOUT in message else f'What it was about: {message}'}"
+
+
 def began_at(opened_at: datetime, *details: Mapping[str, Any] | None) -> datetime:
     """Since when what an alert tells of held: the earliest that its details, now and when it was told, say; or its opening."""
     since = since_told(*details)

@@ -108,7 +108,8 @@ class Down:
 class Untold:
     """What reaches nobody for longer than ``UNTOLD``. ``mails``: that wait, where the server took none lately; ``messages``: to
     webhooks and Slack, which ``channels`` of ``merchants`` do not take. ``error``: the latest, without its words. ``lost``: mails that
-    were given up, or whose fate nobody knows, where the server took none lately.
+    were given up, or whose fate nobody knows, where the server took none lately. ``overdue``: mails that were not even tried.
+    ``none_taken``: no channel took a message lately, and several merchants' did not.
     """
 
     mails: int = 0
@@ -119,6 +120,9 @@ class Untold:
     merchants: int = 0
     channels_since: datetime | None = None
     lost: int = 0
+    overdue: int = 0
+    overdue_since: datetime | None = None
+    none_taken: bool = False
 
 
 @dataclass(frozen=True)

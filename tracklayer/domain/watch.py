@@ -367,7 +367,7 @@ def _untold(facts: Facts) -> list[Trouble]:
         what, fate = [], []
         if untold.mails:
             what.append(counted(untold.mails, "mail waits", "mails wait"))
-            fate.append("They are tried again for 24 hours, then given up.")
+            fate.append("That an alert is open is tried again for as long as it is, its end for 24 hours.")
         if untold.lost:
             what.append(f"{counted(untold.lost, 'mail was', 'mails were')} given up or may not have arrived")
             fate.append("What was given up, or may have arrived, is not sent again.")
@@ -382,17 +382,34 @@ def _untold(facts: Facts) -> list[Trouble]:
                 untold.mails_since,
             )
         )
+    elif untold is not None and untold.overdue and untold.overdue_since is not None:
+        found.append(
+            Trouble(
+                MAILS_FAIL,
+                Severity.WARNING,
+                "Mails about merchants' alerts are late",
+                f"{counted(untold.overdue, 'mail is', 'mails are')} due and not sent, the oldest since "
+                f"{clock_time(untold.overdue_since)}: the mail server takes too long for each. Name a faster one in "
+                "TRACKLAYER_SMTP_URL, or start more workers. All are sent that are still needed then.",
+                untold.overdue_since,
+            )
+        )
     if untold is not None and untold.channels and untold.channels_since is not None:
+        what_to_do = (
+            "Nobody's were taken in the last hour: look at this installation's network."
+            if untold.none_taken
+            else "Where it is all of them, look at this installation's network; else the merchant corrects the address: "
+            "`lastError` of the channel says why."
+        )
         found.append(
             Trouble(
                 WEBHOOKS_FAIL,
-                Severity.WARNING,
+                Severity.CRITICAL if untold.none_taken else Severity.WARNING,
                 f"{counted(untold.channels, 'alert channel')} of {counted(untold.merchants, 'merchant')} "
                 f"{'takes' if untold.channels == 1 else 'take'} no messages",
                 f"Merchants are not told of their alerts by webhook or Slack: {counted(untold.messages, 'message waits', 'messages wait')}"
-                f", the oldest since {clock_time(untold.channels_since)}. Where it is all of them, look at this installation's "
-                "network; else the merchant corrects the address: `lastError` of the channel says why. They are tried again for "
-                "24 hours, then given up.",
+                f", the oldest since {clock_time(untold.channels_since)}. {what_to_do} That an alert is open is tried again for as long "
+                "as it is, all else for 24 hours.",
                 untold.channels_since,
             )
         )

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from tracklayer.db import alert_mails, channels
 from tracklayer.db.alerts import open_alerts
 from tracklayer.db.models import DestinationRow, MerchantRow
-from tracklayer.domain.advice import Advice, age_advice, expiry_advice, test_mode_advice, token_end, untold_advice
+from tracklayer.domain.advice import (
+    Advice,
+    Untold,
+    age_advice,
+    expiry_advice,
+    test_mode_advice,
+    token_end,
+    untold_advice,
+)
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import Mapper
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer, SealError
 from tracklayer.services.channels import hearers
 from tracklayer.services.credentials import open_secrets
+
+PATIENCE = timedelta(minutes=15)  # what has not arrived by then does not arrive
 
 
 def advice_of_settings(sealer: Sealer, row: DestinationRow, now: datetime) -> list[Advice]:
@@ -29,18 +40,26 @@ def advice_of_settings(sealer: Sealer, row: DestinationRow, now: datetime) -> li
 
 
 def advice_of_telling(runtime: Runtime, merchant: MerchantRow, now: datetime) -> list[Advice]:
-    """Of open alerts that nobody is told of. What somebody acknowledged or snoozed is known. Needs a transaction."""
+    """Of open alerts that nobody was told of, nor is about to be. What somebody acknowledged or snoozed is known. Needs a transaction."""
     found = [
         row
         for row in open_alerts(merchant.merchant_id)
         if row.acknowledged_at is None and (row.snoozed_until is None or row.snoozed_until <= now)
     ]
-    who = hearers(runtime, merchant) if found else None
-    untold = [row for row in found if who is not None and not who.hear(row.kind, row.severity)]
+    if not found:
+        return []
+    ids, since = [row.alert_id for row in found], now - PATIENCE
+    told = alert_mails.reached(merchant.merchant_id, ids, since) | channels.reached(merchant.merchant_id, ids, since)
+    untold = [row for row in found if row.alert_id not in told]
     if not untold:
         return []
-    lacks_mail_server = bool(merchant.alert_emails) and runtime.settings.smtp_url is None
-    return [untold_advice([row.title for row in untold], untold[-1].opened_at, lacks_mail_server=lacks_mail_server)]
+    who = hearers(runtime, merchant)
+    why = Untold.NOBODY_WANTS_IT
+    if any(who.hear(row.kind, row.severity) for row in untold):
+        why = Untold.NOTHING_ARRIVES
+    elif merchant.alert_emails and runtime.settings.smtp_url is None:
+        why = Untold.NO_MAIL_SERVER
+    return [untold_advice([row.title for row in untold], untold[-1].opened_at, why)]
 
 
 def _test_mode(mapper: Mapper, row: DestinationRow, now: datetime) -> list[Advice | None]:

@@ -16,7 +16,9 @@ from tracklayer.db import alert_changes, alert_mails
 from tracklayer.db import alerts as db
 from tracklayer.db.alert_mails import Due
 from tracklayer.db.connection import after_commit, in_transaction
+from tracklayer.db.destinations import destination
 from tracklayer.db.models import AlertRow
+from tracklayer.db.worth import LOST, lost_since
 from tracklayer.domain.alert import (
     AHEAD,
     REOPEN_WITHIN,
@@ -26,14 +28,19 @@ from tracklayer.domain.alert import (
     Severity,
     Step,
     Subject,
+    began_at,
     is_news,
     next_step,
 )
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY
+from tracklayer.domain.monitors.views import AGED
+from tracklayer.domain.monitors.words import capitalised
+from tracklayer.domain.monitors.worth import details, in_sales, lost
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
+from tracklayer.services.alone import alone
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +196,7 @@ def _take(
             db.quiet_alert(merchant_id, known.alert_id, now)
         case Step.RESOLVE:
             db.resolve_alert(merchant_id, known.alert_id, now)
+            _keep_balance(merchant_id, known.alert_id)
             _note(runtime, merchant_id, known.alert_id, "resolved", now)
             _count(known.subject.kind, "resolved")
             return known.alert_id
@@ -201,9 +209,11 @@ def _take(
                 db.keep_told(merchant_id, known.alert_id)
                 _note(runtime, merchant_id, known.alert_id, "open", now)
                 _count(finding.kind, "opened")
-            if is_other:
+            has_lost = "lost" in finding.details and db.keep_loss(merchant_id, known.alert_id)
+            if is_other or has_lost:
                 row = db.alerts_by_id(merchant_id, [known.alert_id])[known.alert_id]
-                _remind(runtime, row, max(now, row.snoozed_until or now), now)
+                if row.acknowledged_at is None:
+                    _remind(runtime, row, max(now, row.snoozed_until or now), now)
             if step is Step.REOPEN:
                 return known.alert_id
             if is_graver:
@@ -218,12 +228,37 @@ def _has_another_cause(merchant_id: int, alert_id: int, finding: Finding) -> boo
     return "leading" in finding.details and db.keep_cause(merchant_id, alert_id, "leading")
 
 
+# What such an alert is about is lost for these reasons.
+LOST_BY = {AlertKind.PLATFORM_DOWN: LOST, AlertKind.QUEUE_BACKLOG: AGED}
+
+
+def _keep_balance(merchant_id: int, alert_id: int) -> None:
+    """Adds to what its end tells what was lost to its destinations from when it began, and that its destination was removed."""
+    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
+    reasons = LOST_BY.get(AlertKind(row.kind))
+    if reasons is None or row.told is None:
+        return
+    platforms = {row.platform} if row.platform else {*row.told["details"].get("platforms", ())}
+    began = began_at(row.opened_at, row.details, row.told["details"])
+    is_removed = row.platform is not None and destination(merchant_id, row.platform) is None
+    count, worth = lost_since({(merchant_id, platform): began for platform in sorted(platforms)}, reasons)
+    gone = f"{lost(count, worth)}{',' if in_sales(worth) else ''} {'was' if count == 1 else 'were'}"
+    if is_removed:
+        before = f" Before that, {gone} lost." if count else ""
+        sentence = f"The destination was removed, and what waited for it is dropped.{before}"
+    elif count:
+        sentence = f"{capitalised(gone)} lost meanwhile: redeliver what was dropped."
+    else:
+        return
+    db.keep_balance(merchant_id, alert_id, sentence, {"lost": count, **details(lost_worth=worth)})
+
+
 def _count(kind: AlertKind, change: str) -> None:
     after_commit(metrics.ALERTS.labels(kind, change).inc)
 
 
 def _note_graver(runtime: Runtime, merchant_id: int, alert_id: int, now: datetime) -> None:
-    """Tells that it became critical: channels that want such ones only, and by e-mail whoever does not know it yet.
+    """Tells that it became critical, to whoever does not know it yet.
 
     Who is about to be told of it anyway, now or when it is not snoozed any more, is told then.
     """
@@ -238,6 +273,24 @@ def tell_added(runtime: Runtime, merchant_id: int, added: Collection[str], now: 
     """Writes down that new addresses are told of what is open. Needs ``lock_alerts``."""
     for row in db.open_alerts(merchant_id) if added else ():
         _mail_news(runtime, row, added, max(now, row.snoozed_until or now))
+
+
+MOST_LATE = 1000  # merchants of one look
+
+
+def tell_late(runtime: Runtime) -> None:
+    """Writes down the e-mails about what is open that none was written about: as it opened there was no mail server."""
+    if runtime.settings.smtp_url is None:
+        return
+    now = runtime.clock.now()
+    with in_transaction():
+        untold = alert_mails.never_mailed(MOST_LATE)
+    for merchant_id in untold:
+        with alone(runtime, f"telling merchant {merchant_id} of what is open"), in_transaction():
+            db.lock_alerts(merchant_id)
+            for row in db.open_alerts(merchant_id):
+                if not alert_mails.has_any(merchant_id, row.alert_id):
+                    _mail_news(runtime, row, alert_mails.recipients(merchant_id), max(now, row.snoozed_until or now))
 
 
 def _mail_news(runtime: Runtime, row: AlertRow, recipients: Collection[str], at: datetime) -> None:

@@ -19,11 +19,12 @@ import httpx
 import orjson
 
 from tracklayer.db import channels as db
-from tracklayer.db.alerts import alerts_by_id
+from tracklayer.db.alerts import alerts_by_id, lock_alerts, open_alerts
 from tracklayer.db.channels import ChannelRow, Taken
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import lock_merchant
 from tracklayer.db.models import AlertRow, MerchantRow
+from tracklayer.domain.alert import ABOUT, is_news
 from tracklayer.domain.channel import ALL_ALERTS, TOPICS, ChannelKind, EventTopic, Hearers, wants_alert
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.json_text import write_with_instants
@@ -112,7 +113,8 @@ class Wish:
 def set_channel(
     runtime: Runtime, merchant_id: int, wish: Wish, resolve: Resolve = addresses_of
 ) -> ChannelSet | list[Problem]:
-    """Creates or changes a channel; what is left out stays. What waits for a channel that got another address goes there.
+    """Creates or changes a channel; what is left out stays. What waits for a channel that got another address goes there, and
+    of what is open, it is told what it wants and does not know.
 
     A URL's name is looked up, for a few seconds at most; no transaction is open meanwhile.
     """
@@ -121,6 +123,7 @@ def set_channel(
         return problems
     now = runtime.clock.now()
     with in_transaction():
+        lock_alerts(merchant_id)
         if wish.channel_id is None:
             lock_merchant(merchant_id)  # so that no two at once are the twentieth
             if db.count_channels(merchant_id) >= db.MAX_CHANNELS:
@@ -146,6 +149,7 @@ def set_channel(
             db.retry_now(merchant_id, channel_id, now)
         saved = db.channel(merchant_id, channel_id)
         assert saved is not None
+        tell_channel(runtime, saved, now)
         return ChannelSet(saved, fresh)
 
 
@@ -312,28 +316,45 @@ def hearers(runtime: Runtime, merchant: MerchantRow) -> Hearers:
 def note_alert(row: AlertRow, url: str, state: str, now: datetime) -> None:
     """Writes down what an alert's change has to tell. Needs its transaction, and ``lock_alerts``.
 
-    ``state`` is open where it opened, opened again, or became graver: whoever was not told so far is told now. While it
-    is snoozed an opening waits until that ends. A resolving goes to those who were told of the opening.
+    ``state`` is open where it opened, opened again, or became graver: whoever does not know that is told now, as by e-mail.
+    While it is snoozed that waits until the snooze ends. A resolving goes to those who were told of the opening.
     """
     if not db.has_channels(row.merchant_id):
         return
     wanting = db.lock_wanting(row.merchant_id)
-    told = db.told(row.merchant_id, row.alert_id)
-    data = alert_data(row, url)
     if state == "resolved":
         db.cancel_openings(row.merchant_id, row.alert_id, now, due_after=now)
-        told = db.told(row.merchant_id, row.alert_id)
+        heard, data = db.heard(row.merchant_id, row.alert_id), alert_data(row, url)
         for channel in wanting:
-            if told.get(channel.channel_id) == "open":
+            known = heard.get(channel.channel_id)
+            if known is not None and known.state == "open":
                 db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
         return
+    _note_open(row, url, wanting, now)
+
+
+def tell_channel(runtime: Runtime, channel: ChannelRow, now: datetime) -> None:
+    """Writes down that a channel that is new, or was changed or mended, is told of what is open. Needs ``lock_alerts``, and its row."""
+    for row in open_alerts(channel.merchant_id):
+        url = alert_url(runtime.settings.public_url, row.merchant_id, row.alert_id)
+        _note_open(row, url, [channel], now)
+
+
+def _note_open(row: AlertRow, url: str, wanting: Sequence[ChannelRow], now: datetime) -> None:
+    """Writes down that an alert is open, or how bad it is, for those of these that want to know, do not, and are not to be told anyway."""
     if row.acknowledged_at is not None:
-        return  # it is back, and somebody is at it
+        return  # somebody is at it
+    heard, waiting = db.heard(row.merchant_id, row.alert_id), db.about_to_hear(row.merchant_id, row.alert_id)
+    data = alert_data(row, url)
     for channel in wanting:
-        last = told.get(channel.channel_id)
-        if last != "open" and wants_alert(channel.topics, channel.min_severity, row.kind, row.severity):
-            due_at = max(now if last is None else now + TELL_AGAIN_AFTER, row.snoozed_until or now)
-            db.insert_message(channel, "alert.opened", data, now, due_at, (row.alert_id, "open"))
+        known = heard.get(channel.channel_id)
+        if channel.channel_id in waiting or not is_news(known, row.severity):
+            continue
+        if wants_alert(channel.topics, channel.min_severity, row.kind, row.severity):
+            is_back = known is not None and known.state == "resolved"
+            kind = "alert.opened" if known is None or is_back else "alert.reminder"
+            due_at = max(now + TELL_AGAIN_AFTER if is_back else now, row.snoozed_until or now)
+            db.insert_message(channel, kind, data, now, due_at, (row.alert_id, "open"))
 
 
 def note_snooze(row: AlertRow, url: str, remind_at: datetime | None, now: datetime) -> None:
@@ -351,21 +372,18 @@ def note_snooze(row: AlertRow, url: str, remind_at: datetime | None, now: dateti
 
 
 def data_when_due(public_url: str, taken: Taken) -> Taken:
-    """A message that tells that an alert is open, in the words of now where it waited to be due, not in those of when it was
-    written down. Needs the transaction in which it was taken; once it may have been sent, it stays as it is.
+    """A message that tells that an alert is open, in the words of now, not in those of when it was written down. Needs the
+    transaction in which it was taken; once it may have been sent, it stays as it is.
     """
     message = taken.message
-    if (
-        message.attempts > 0
-        or message.alert_id is None
-        or message.state != "open"
-        or message.due_at <= message.created_at
-    ):
+    if message.attempts > 0 or message.alert_id is None or message.state != "open":
         return taken
     row = alerts_by_id(message.merchant_id, [message.alert_id]).get(message.alert_id)
     if row is None or row.resolved_at is not None:
         return taken
     data = alert_data(row, alert_url(public_url, row.merchant_id, row.alert_id))
+    if data == message.data:
+        return taken
     db.write_message(message, data)
     return replace(taken, message=replace(message, data=data))
 
@@ -416,10 +434,12 @@ def alert_url(public_url: str, merchant_id: int, alert_id: int) -> str:
 
 def told_of(row: AlertRow) -> dict[str, Any]:
     """``severity``, ``title``, ``message`` and ``details`` of an alert: as it is now, and of one that is over as it was
-    when it opened or became critical. What is seen last is the little that is left of it.
+    when it opened, became critical or lost something, behind what was lost until it was over. What is seen last is the little
+    that is left of it.
     """
     if row.resolved_at is not None and row.told is not None:
-        return dict(row.told)
+        balance = row.told.get("balance")
+        return {**row.told, "message": f"{balance} {ABOUT}{row.told['message']}"} if balance else dict(row.told)
     return {"severity": row.severity, "title": row.title, "message": row.message, "details": row.details}
 
 

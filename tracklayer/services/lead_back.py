@@ -32,6 +32,7 @@ from tracklayer.services.alone import alone
 from tracklayer.services.channels import TELL_AGAIN_AFTER
 from tracklayer.services.drops import SETTLED_AFTER
 from tracklayer.services.erase import ON_ITS_WAY
+from tracklayer.services.mail import ANSWER_SECONDS
 from tracklayer.services.merchants import STITCHED_AFTER
 from tracklayer.services.platform_requests import retry_policy
 from tracklayer.services.watches import silence
@@ -72,7 +73,8 @@ OF_ALL = (
     Waits("claims", {"lease_ends_at": Longest(LEASE, to=LEASE)}),
     Waits("alert_mails", {"next_attempt_at": Longest(notify.LONGEST_PAUSE), "due_at": AGAIN}, _NOT_SNOOZED),
     Waits("alert_mails", {"failing_since": NOW}, "t.status = 'waiting'"),
-    Waits("alert_mails", {"leased_at": NOW}, "t.status = 'sending'"),
+    # The lease of one that the server has begins when its answer must be there.
+    Waits("alert_mails", {"leased_at": Longest(timedelta(seconds=ANSWER_SECONDS))}, "t.status = 'sending'"),
     Waits("alert_mails", {"finished_at": NOW}, "t.status IN ('failed', 'unknown')"),
     Waits("channel_messages", {"next_attempt_at": PAUSE, "due_at": AGAIN}, _NOT_SNOOZED),
     Waits("alert_channels", {"rest_until": WISH}),

@@ -8,8 +8,8 @@ A mail is a row, written with the change that it tells of. Its life:
 - ``sending``: leased by one process, and committed so, before a byte goes out. Nobody else ever takes it, and nothing else
   about that alert goes to that address until its fate is known.
 - ``sent``; or back to ``waiting`` with a longer pause, when it has certainly not gone out (no connection, or a
-  refusal before the server had the whole message), for 24 hours; then ``failed``. An address that the server refuses
-  for good fails at once.
+  refusal before the server had the whole message): that an alert is open for as long as it is, an end for 24 hours; then
+  ``failed``. An address that the server refuses for good fails at once.
 - ``unknown``: the sender died, or the connection was lost, when the server may already have had the message. It is
   never sent again: at the price of a missing mail now and then, no mail ever comes twice.
 
@@ -37,7 +37,7 @@ from tracklayer.db.alerts import alerts_by_id, lock_alerts
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.db.models import AlertRow, MerchantRow
-from tracklayer.domain.alert import Severity, is_news
+from tracklayer.domain.alert import Severity, is_news, over
 from tracklayer.domain.retry import doubling
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
@@ -215,11 +215,11 @@ def _settle(runtime: Runtime, server: SmtpServer, mail: Mail, error: MailError |
 
 
 def _put_off(runtime: Runtime, mail: Mail, reason: str) -> None:
-    """What has certainly not gone out is tried again later, for a day."""
+    """What has certainly not gone out is tried again later: that an alert is open for as long as it is, an end for a day."""
     now = runtime.clock.now()
     until = now + doubling(FIRST_PAUSE, LONGEST_PAUSE, mail.attempts)
     with in_transaction():
-        if until - mail.due_at > GIVE_UP_AFTER:
+        if mail.state != "open" and until - mail.due_at > GIVE_UP_AFTER:
             db.finish(mail, "failed", now, reason)
         else:
             db.postpone(mail, until, now, reason)
@@ -234,7 +234,7 @@ def compose(runtime: Runtime, mail: Mail, alert: AlertRow, merchant: MerchantRow
     """The message: plain text and HTML that say the same. Its Message-ID is the change's, whenever it is sent.
 
     The subject is the alert's title: it says what happened and who must act, where its kind alone does not. The end is
-    told in the words of the opening, or of when it became critical.
+    told in the words of the opening, or of when it became critical or lost something, behind what was lost meanwhile.
     """
     resolved = mail.state == "resolved"
     told = told_of(alert)
@@ -244,7 +244,7 @@ def compose(runtime: Runtime, mail: Mail, alert: AlertRow, merchant: MerchantRow
     if resolved and alert.resolved_at is not None:
         facts = [f"Open from {_instant(alert.opened_at)} until {_instant(alert.resolved_at)}."]
     head = f"Resolved: {title}" if resolved else title
-    said = [f"It is over. What it was about: {text}" if resolved else text, *facts]
+    said = [over(text) if resolved else text, *facts]
     foot = (
         "You get this because your address is one of the merchant's alert addresses."
         if resolved

@@ -5,7 +5,7 @@ another, who sends it again under the same id. One message of a channel at a tim
 ten seconds at most. A receiver that hangs holds up nobody else: a process sends four messages to one host at a time, and
 four to all that did not take the last one, or whose host answered nobody; the other threads are for those that answer. What
 is not taken with a 2xx is tried again, after 15 s, then twice as long each time up to half an hour, and given up when it
-is a day old.
+is a day old: that an alert is open not before it is over.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 import orjson
 
 from tracklayer.db import channels as db
+from tracklayer.db.alerts import lock_alerts
 from tracklayer.db.channels import ChannelRow, Passed, Taken
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import merchant_by_id
@@ -36,7 +37,7 @@ from tracklayer.domain.retry import doubling
 from tracklayer.runtime import Runtime, trusted_certificates
 from tracklayer.sealing import SealError
 from tracklayer.services.alone import tell_fault
-from tracklayer.services.channels import Sealed, data_when_due, open_channel
+from tracklayer.services.channels import Sealed, data_when_due, open_channel, tell_channel
 from tracklayer.services.slack import slack_body, takes_blocks
 from tracklayer.services.transport import USER_AGENT
 from tracklayer.services.webhook import Answer, post
@@ -301,7 +302,7 @@ def signed(message_id: str, body: bytes, keys: list[str], now: datetime) -> dict
 def try_channel(runtime: Runtime, merchant_id: int, channel_id: int) -> tuple[ChannelRow, Answer] | None:
     """Sends a test message now; (the channel after it, what the receiver made of it). None where there is no such channel.
 
-    Where it is taken, what waits goes out at once.
+    Where it is taken, what waits goes out at once, and what is open is told, as far as it is not known there.
     """
     with in_transaction():
         row = db.channel(merchant_id, channel_id)
@@ -316,10 +317,13 @@ def try_channel(runtime: Runtime, merchant_id: int, channel_id: int) -> tuple[Ch
     except SealError:
         answer = Answer(None, SEALED)
     with in_transaction():
-        if db.lock_channel(merchant_id, channel_id) is None:
+        lock_alerts(merchant_id)
+        locked = db.lock_channel(merchant_id, channel_id)
+        if locked is None:
             return None
         if answer.error is None:
             db.retry_now(merchant_id, channel_id, runtime.clock.now())
+            tell_channel(runtime, locked, runtime.clock.now())
         else:
             db.note_error(merchant_id, channel_id, answer.error)
         after = db.channel(merchant_id, channel_id)

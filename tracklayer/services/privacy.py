@@ -148,7 +148,7 @@ def forget_refused(runtime: Runtime) -> int:
 
 
 def purge_alert_history(runtime: Runtime) -> int:
-    """Deletes changes of alerts, and e-mails about them, that are older than 30 days; how many, bounded a run.
+    """Deletes changes of alerts, and what was sent about those that are over, that are older than 30 days; how many, bounded a run.
 
     A subscription that continues after an alert of that age gets all changes that are kept.
     """

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from tracklayer.domain.alert import over
+
 RED, YELLOW, GREEN, GREY = "#c0392b", "#e0a800", "#2e8b57", "#6b7280"
 # Characters, each as it is sent: escaping makes some of them longer.
 MAX_LINE = 1000  # of what a notification shows; Discord takes 2,000
@@ -89,7 +91,7 @@ def _of_alert(kind: str, alert: Mapping[str, Any]) -> tuple[str, str, str, list[
         figures += _figures(details)
     message = str(alert.get("message") or "")
     if resolved and message:
-        message = f"It is over. What it was about: {message}"
+        message = over(message)
     return color, title, message, figures, str(alert.get("url") or "")
 
 

@@ -76,6 +76,8 @@ TELLING_SECONDS = 12.0  # a message is over by then, taken or not
 SEEN_SECONDS = 30  # since somebody found the database away: whoever still lives asks again within ten
 KEPT_SECONDS = 7 * 24 * 3600  # that an outage stands on the board: the longest of which anybody wants to hear the end
 END_SECONDS = 1.0  # for the last word of a process that ends
+LATELY = timedelta(hours=1)  # whose messages to channels tell whether all fail
+SEVERAL = 3  # merchants: fewer may each have a dead address
 SLOW = 60.0  # seconds between two looks at all destinations
 
 
@@ -123,14 +125,18 @@ def _untold(now: datetime) -> Untold | None:
     try:
         with in_transaction(), statements_within(QUEUE_SECONDS):
             mails = db_mails.mails_unsent(now, UNTOLD)
+            late, late_since = db_mails.overdue(now - UNTOLD)
             messages, channels, merchants, since = db_channels.untaken(now - UNTOLD)
+            taken, not_taking = db_channels.taken_lately(now - LATELY, now - UNTOLD) if channels else (0, 0)
     except ReadTimeoutError:
         return None
+    none_taken = not taken and not_taking >= SEVERAL
+    found = Untold(0, None, None, messages, channels, merchants, since, 0, late, late_since, none_taken)
     if mails is None:
-        return Untold(messages=messages, channels=channels, merchants=merchants, channels_since=since)
+        return found
     mails_since = min(at for at in (mails.since, mails.lost_at) if at is not None)
     error = mails.last_error or mails.lost_error
-    return Untold(mails.failing, mails_since, error, messages, channels, merchants, since, mails.lost)
+    return replace(found, mails=mails.failing, mails_since=mails_since, error=error, lost=mails.lost)
 
 
 def _note_queues(queues: Mapping[str, Queues]) -> None:

@@ -18,8 +18,11 @@ from tracklayer.domain.monitors.views import (
     BEARABLE_SHARE,
     DestinationView,
     Span,
+    gone,
     is_forgotten,
+    lost_of,
     money_of,
+    redeliver,
     so_far,
 )
 from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, percent
@@ -213,7 +216,7 @@ def _unanswered(view: DestinationView, streak: Tally, now: datetime) -> Finding:
         why.cause,
         why.title(view.name, view.credential),
         f"{view.name} has accepted {_how_few(streak)}, since {clock_time(streak.since)}:"
-        f" {_waits(view, now)}. {now_what}{_said(view)}{_normal(view)}",
+        f" {_waits(view, now)}. {now_what}{redeliver(view)}{_said(view)}{_normal(view)}",
     )
 
 
@@ -282,7 +285,7 @@ def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Findi
         Severity.CRITICAL,
         why.title(view.name, view.credential),
         f"Nothing has reached {view.name} since {clock_time(since)}: {_waits(view, now)}."
-        f" {why.what_to_do(view.name, view.credential)}{too} The reason: {ended(reason)}{probe}",
+        f" {why.what_to_do(view.name, view.credential)}{redeliver(view)}{too} The reason: {ended(reason)}{probe}",
         since,
         {
             "cause": why.cause,
@@ -290,6 +293,7 @@ def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Findi
             "waiting": view.waiting,
             "next_try_at": view.resume_at,
             "first_loss_at": view.loses_at,
+            **lost_of(view),
             **money_of(view),
         },
     )
@@ -336,7 +340,7 @@ def _judge_paused(view: DestinationView, now: datetime) -> Finding | None:
         Severity.CRITICAL,
         why.title(view.name, view.credential),
         f"Nothing has reached {view.name} since {clock_time(since)}, and it is paused now: {_waits(view, now)}. Whoever paused"
-        f" it must resume it: nothing is tried before.{first}{reason}",
+        f" it must resume it: nothing is tried before.{first}{redeliver(view)}{reason}",
         since,
         {
             "cause": why.cause,
@@ -344,6 +348,7 @@ def _judge_paused(view: DestinationView, now: datetime) -> Finding | None:
             "waiting": view.waiting,
             "paused": True,
             "first_loss_at": view.loses_at,
+            **lost_of(view),
             **money_of(view),
         },
     )
@@ -352,7 +357,7 @@ def _judge_paused(view: DestinationView, now: datetime) -> Finding | None:
 def _waits(view: DestinationView, now: datetime) -> str:
     """``3 deliveries wait, worth 389.97 USD in sales, and the first is lost in 23 h``."""
     if not view.waiting:
-        return "nothing waits for it at the moment"
+        return f"nothing waits for it at the moment{f', and {gone(view)}' if view.aged else ''}"
     waiting = f"{counted(view.waiting, 'delivery', 'deliveries')} wait{'s' if view.waiting == 1 else ''}"
     waiting += in_sales(view.waiting_worth)
     return waiting + (f", and {_first_loss(view, view.loses_at, now)}" if view.loses_at is not None else "")

@@ -12,7 +12,17 @@ from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors.causes import Cause, cause_of_attempts, cause_told
 from tracklayer.domain.monitors.platform_down import TOLD_AFTER
 from tracklayer.domain.monitors.steadiness import LATELY, often_fails
-from tracklayer.domain.monitors.views import DestinationView, Oldest, Span, Told, money_of, so_far
+from tracklayer.domain.monitors.views import (
+    DestinationView,
+    Oldest,
+    Span,
+    Told,
+    gone,
+    lost_of,
+    money_of,
+    redeliver,
+    so_far,
+)
 from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, listed
 from tracklayer.domain.monitors.worth import Worth, details, in_sales, least_of_all
 
@@ -38,12 +48,12 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
     its workers is. What a platform that is held has waiting belongs to ``platform_down`` (but not of one that is left alone
     for long since it asked for that as it failed: nothing is known of it until then), and so does what an outage
     left behind as long as that drains in no more time than it took to gather. A paused destination is told when its
-    oldest deliveries near their end. An open one stays until the longest due waits for less than half a minute.
+    oldest deliveries near their end, until it is resumed: its queue may be empty as all was lost. An open one stays until the longest due waits for less than half a minute.
     """
+    if view.state is DestinationState.PAUSED:
+        return _judge_paused(view, now, is_open=is_open and view.told_backlog == Cause.PAUSED)
     if view.oldest is None or view.loses_at is None or view.state is DestinationState.HELD:
         return None
-    if view.state is DestinationState.PAUSED:
-        return _judge_paused(view, view.oldest.due_at, view.loses_at, now)
     rests = _rests_long(view, now)
     if not is_open and view.failing_since is not None and not (rests and now - view.failing_since >= TOLD_AFTER):
         return None  # nothing is answered right now: the next look knows whether it is down
@@ -72,7 +82,7 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
         view.platform,
         Severity.CRITICAL if left < CRITICAL else Severity.WARNING,
         f"{waits}: {why.title}",
-        f"{waits} since {clock_time(since)}{money}, {_loss(left, so_far(view))}. {why.what_to_do}{why.figures} The oldest is"
+        f"{waits} since {clock_time(since)}{money}, {_loss(left, so_far(view))}. {why.what_to_do}{redeliver(view)}{why.figures} The oldest is"
         f" {lasting(late)} late; usually none is. {arrivals * 60:,.0f} arrive and {departures * 60:,.0f} leave a minute: it"
         f" {when}.",
         since,
@@ -85,6 +95,7 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
             "clears_in_seconds": None if clears is None else round(clears.total_seconds()),
             "last_error": why.error,
             "first_loss_at": view.loses_at,
+            **lost_of(view),
             **money_of(view),
         },
     )
@@ -200,26 +211,42 @@ def gather_backlogs(found: Sequence[tuple[str, Finding, Worth]], now: datetime) 
     )
 
 
-def _judge_paused(view: DestinationView, since: datetime, loses_at: datetime, now: datetime) -> Finding | None:
-    left = loses_at - now
-    if left > PAUSED_WARNING:
+def _judge_paused(view: DestinationView, now: datetime, *, is_open: bool) -> Finding | None:
+    """What waits there can only go out once it is resumed, or be lost: an open one is over in no other way."""
+    left = None if view.loses_at is None else view.loses_at - now
+    if not is_open and (view.oldest is None or left is None or left > PAUSED_WARNING):
         return None
-    is_losing = left <= timedelta()
+    known = [view.oldest.due_at if view.oldest is not None else None, view.backlog_began if is_open else None]
+    since = min((at for at in known if at is not None), default=now)
+    is_losing = view.aged > 0 or (left is not None and left <= timedelta())
+    waits = f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''}"
+    because = f"since {clock_time(since)} because the destination is paused"
+    if left is None:
+        lost_now = f", and {gone(view)}" if view.aged else ""
+        what = (
+            f"Nothing waits for {view.name} any more, which is paused{lost_now}. Whoever paused it must resume it now."
+        )
+    else:
+        all_of_them = "all that are left" if is_losing else "all of them"
+        losses = f", and {gone(view)}" if view.aged and left > timedelta() else ""
+        what = (
+            f"{waits} {because}{in_sales(view.waiting_worth)}{losses}, {_loss(left, so_far(view))}. Whoever paused it must"
+            f" resume it now: then {all_of_them} are sent."
+        )
+    title = "deliveries are being lost" if is_losing else "its oldest deliveries near their end"
     return Finding(
         AlertKind.QUEUE_BACKLOG,
         view.platform,
-        Severity.CRITICAL if left < CRITICAL else Severity.WARNING,
-        f"{view.name} is paused, and {'deliveries are being lost' if is_losing else 'its oldest deliveries near their end'}",
-        f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''} since"
-        f" {clock_time(since)} because the destination is paused{in_sales(view.waiting_worth)},"
-        f" {_loss(left, so_far(view))}. Whoever paused it must resume it"
-        f" now: then {'all that are left' if is_losing else 'all of them'} are sent.",
+        Severity.CRITICAL if is_losing or (left is not None and left < CRITICAL) else Severity.WARNING,
+        f"{view.name} is paused, and {title}",
+        f"{what}{redeliver(view)}",
         since,
         {
             "cause": Cause.PAUSED,
             "waiting": view.waiting,
             "paused": True,
-            "first_loss_at": loses_at,
+            "first_loss_at": view.loses_at,
+            **lost_of(view),
             **money_of(view),
         },
     )

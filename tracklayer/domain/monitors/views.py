@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from tracklayer.domain.delivery import DestinationState, DropReason
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
 from tracklayer.domain.monitors.refusals import Unmappable
-from tracklayer.domain.monitors.worth import NOTHING, Worth, details, said
+from tracklayer.domain.monitors.worth import NOTHING, Worth, details, in_sales, lost
 
 RECENT = timedelta(minutes=30)  # what every look reads of a destination
 PAST = timedelta(hours=24)  # what it reads where that leaves something open
 RUN = timedelta(days=28)  # how far back failures are counted after which nothing succeeded
+AGED = frozenset({DropReason.WINDOW_EXPIRED, DropReason.EVENT_TOO_OLD})  # what waited for too long is lost so
 LEVEL_OF = (timedelta(days=1), timedelta(days=7))  # before a silence: how busy the merchant was at last
 
 
@@ -129,7 +130,8 @@ class DestinationView:
     open backlog; ``told_names``: which names its open drop is about, none where it is about all; ``unmappable``: on what grounds its
     rules refused events, the commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last;
     ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that were tried in vain, ``lost_worth``: of those
-    that were dropped since it began, by reason.
+    that were dropped since it began, by reason; ``lost_count``: how many deliveries that is. ``backlog_began``: since when what its
+    open backlog tells of held when it was told.
     """
 
     platform: str
@@ -160,10 +162,17 @@ class DestinationView:
     waiting_worth: Worth = NOTHING
     failing_worth: Worth = NOTHING
     lost_worth: Mapping[DropReason, Worth] = field(default_factory=dict)
+    lost_count: Mapping[DropReason, int] = field(default_factory=dict)
+    backlog_began: datetime | None = None
 
     def lost(self, reasons: Collection[DropReason]) -> Worth:
         """The worth of what was dropped for these reasons since it began."""
         return sum((worth for reason, worth in self.lost_worth.items() if reason in reasons), NOTHING)
+
+    @property
+    def aged(self) -> int:
+        """How many of its deliveries were lost for their age since it began, as far as that is known."""
+        return sum(count for reason, count in self.lost_count.items() if reason in AGED)
 
     @property
     def loses_at(self) -> datetime | None:
@@ -186,14 +195,29 @@ class DestinationView:
 
 
 def so_far(view: DestinationView) -> str:
-    """``, so far sales worth 1,234.00 EUR``: of what was lost for its age; empty where nothing is known."""
-    money = said(view.lost((DropReason.WINDOW_EXPIRED, DropReason.EVENT_TOO_OLD)))
-    return f", so far sales worth {money}" if money else ""
+    """``, so far 28 deliveries, worth 1,234.00 EUR in sales``: what was lost for its age; empty where nothing is known."""
+    return f", so far {lost(view.aged, view.lost(AGED))}" if view.aged else ""
+
+
+def gone(view: DestinationView) -> str:
+    """``28 deliveries, worth 1,234.00 EUR in sales, were lost for their age``."""
+    money = in_sales(view.lost(AGED))
+    return f"{lost(view.aged, view.lost(AGED))}{',' if money else ''} {'was' if view.aged == 1 else 'were'} lost for their age"
+
+
+def redeliver(view: DestinationView) -> str:
+    """What is to be done about what was lost while it waited, behind what ends that; empty where nothing was."""
+    return " Then redeliver what was dropped." if view.aged else ""
 
 
 def money_of(view: DestinationView) -> dict[str, dict[str, str]]:
     """What ``details`` of an alert hold of it: ``waiting_worth`` and ``lost_worth``, currency -> amount, where known."""
     return details(waiting_worth=view.waiting_worth, lost_worth=view.lost(view.lost_worth))
+
+
+def lost_of(view: DestinationView) -> dict[str, int]:
+    """What ``details`` of an alert about what waits hold of what was lost meanwhile: ``lost``, where there is any."""
+    return {"lost": view.aged} if view.aged else {}
 
 
 def without_imports(view: DestinationView) -> DestinationView:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tracklayer.domain.monitors.words import listed
+from tracklayer.domain.monitors.words import counted, listed
 
 MOST_TOLD = 3  # currencies of a sentence
 NOTHING_TELLABLE = Decimal("0.005")  # what is written as 0.00
@@ -65,6 +65,11 @@ def in_sales(worth: Worth) -> str:
     """``, worth at least 40,560.00 USD in sales``, behind what it is about; empty where nothing is known."""
     money = said(worth)
     return f", worth {money} in sales" if money else ""
+
+
+def lost(count: int, worth: Worth) -> str:
+    """``at least 36 deliveries, worth 4,679.64 USD in sales``: of what was dropped."""
+    return f"{'' if worth.is_all else 'at least '}{counted(count, 'delivery', 'deliveries')}{in_sales(worth)}"
 
 
 def details(**worths: Worth) -> dict[str, dict[str, str]]:

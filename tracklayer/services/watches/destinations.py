@@ -191,19 +191,21 @@ class _Summed(NamedTuple):
         later = [span for span in view.recent if span.start >= self.at]
         flows = self.flows or any(span.finished for span in later)
         came_back = self.came_back or any(span.requeued for span in later)
-        return self._replace(
-            flows=flows and bool(self.sales.waiting.amounts), came_back=came_back and bool(self.sales.lost)
-        )
+        # Where nothing is sent, what leaves was lost, and that is told whatever it is worth.
+        matters = bool(self.sales.waiting.amounts) or view.state is not DestinationState.ACTIVE
+        return self._replace(flows=flows and matters, came_back=came_back and bool(self.sales.dropped))
 
     def as_the_least(self, since: datetime, waiting: int, now: datetime) -> Sales:
         """What is left of it: what waits may have gone out, and others wait in its place; what was lost may be queued again."""
         is_old = now - self.at >= SUM_EVERY
         lost = {reason: replace(worth, is_all=False) for reason, worth in self.sales.lost.items()}
+        dropped = self.sales.dropped
         if since > self.since or (self.came_back and is_old):
-            lost = {}  # something else is told than before
+            lost, dropped = {}, {}  # something else is told than before
         if waiting < self.waiting or (self.flows and is_old):
-            return Sales(lost=lost)
-        return Sales(replace(self.sales.waiting, is_all=False), replace(self.sales.failing, is_all=False), lost)
+            return Sales(lost=lost, dropped=dropped)
+        waits, fails = (replace(worth, is_all=False) for worth in (self.sales.waiting, self.sales.failing))
+        return Sales(waits, fails, lost, dropped)
 
 
 class SalesKnown:
@@ -313,7 +315,13 @@ def _ends_at(
 
 
 def _with_sales(view: DestinationView, sales: Sales) -> DestinationView:
-    return replace(view, waiting_worth=sales.waiting, failing_worth=sales.failing, lost_worth=sales.lost)
+    return replace(
+        view,
+        waiting_worth=sales.waiting,
+        failing_worth=sales.failing,
+        lost_worth=sales.lost,
+        lost_count=sales.dropped,
+    )
 
 
 def _judge_removed(page: Page, there: set[Key], verdicts: Verdicts) -> None:
@@ -348,6 +356,7 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
                 told_reason=before.reason if before else None,
                 told_backlog=backlog.cause if backlog else None,
                 told_backlog_error=backlog.reason if backlog else None,
+                backlog_began=backlog.began if backlog else None,
                 told_names=told[rate_drop].event_names if rate_drop in told else (),
             )
     wanted = [

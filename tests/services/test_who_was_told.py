@@ -1,0 +1,135 @@
+"""Who was told of an alert: by what went out, and not by what is set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from starlette.datastructures import Secret
+
+from tests.factories import Merchant
+from tests.posting import post_due
+from tests.receiver import Receiver
+from tests.services.test_alert import Monitor
+from tests.services.test_channels import channel_to, types
+from tests.smtp import MailServer
+from tracklayer.clock import FrozenClock
+from tracklayer.db.alert_mails import overdue
+from tracklayer.db.channels import taken_lately
+from tracklayer.db.connection import in_transaction
+from tracklayer.db.merchants import merchant_by_id
+from tracklayer.domain.alert import Severity
+from tracklayer.runtime import Runtime
+from tracklayer.services.advise import PATIENCE, advice_of_telling
+from tracklayer.services.merchants import update_merchant
+from tracklayer.services.notify import email_alerts
+from tracklayer.services.privacy import purge_alert_history
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def posting(runtime: Runtime) -> Runtime:
+    runtime.settings = replace(runtime.settings, allow_private_webhooks=True)
+    return runtime
+
+
+@pytest.fixture
+def monitor(posting: Runtime, merchant: Merchant, clock: FrozenClock) -> Monitor:
+    return Monitor(posting, merchant, clock)
+
+
+def steps(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> list[str]:
+    row = merchant_by_id(merchant.merchant_id)
+    assert row is not None
+    with in_transaction():
+        return [one.next_step for one in advice_of_telling(runtime, row, clock.now())]
+
+
+def test_whoever_was_told_of_it_as_critical_was_told(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with Receiver() as receiver:
+        channel_to(posting, merchant, receiver, min_severity="critical")
+        monitor.finds()
+        post_due(posting)
+        monitor.finds(after=15, severity=Severity.WARNING)
+        assert steps(posting, merchant, clock) == []
+
+
+def test_an_address_that_is_refused_tells_nobody(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with MailServer() as server:
+        posting.settings = replace(posting.settings, smtp_url=Secret(server.url))
+        server.refuse_recipient["typo@shop.example"] = "550 5.1.1 no such user"
+        update_merchant(posting, merchant.merchant_id, {"alert_emails": ["typo@shop.example"]})
+        monitor.finds()
+        assert steps(posting, merchant, clock) == []
+        email_alerts(posting)
+        (step,) = steps(posting, merchant, clock)
+        assert step.startswith("What was sent was refused, or is not taken: correct the mail addresses")
+
+
+def test_what_waits_for_a_quarter_of_an_hour_does_not_arrive(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with Receiver() as receiver:
+        channel_to(posting, merchant, receiver)
+        receiver.otherwise = 503
+        monitor.finds()
+        post_due(posting)
+        assert steps(posting, merchant, clock) == []
+        clock.move(PATIENCE + MINUTE)
+        assert len(steps(posting, merchant, clock)) == 1
+        receiver.otherwise = 200
+        post_due(posting)
+        assert steps(posting, merchant, clock) == []
+
+
+def test_the_end_of_an_alert_is_told_however_long_it_was_open(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with Receiver() as receiver, MailServer() as server:
+        posting.settings = replace(posting.settings, smtp_url=Secret(server.url))
+        update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
+        channel_to(posting, merchant, receiver)
+        monitor.finds()
+        post_due(posting)
+        email_alerts(posting)
+        for _ in range(32):
+            monitor.finds(after=86400)
+            purge_alert_history(posting)
+        monitor.looks(after=15)
+        monitor.looks(after=15)
+        post_due(posting)
+        email_alerts(posting)
+        assert types(receiver) == ["alert.opened", "alert.resolved"]
+        assert len(server.mails) == 2
+
+
+def test_mails_that_are_due_and_not_tried_are_overdue(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    posting.settings = replace(posting.settings, smtp_url=Secret("smtp://127.0.0.1:9"))
+    update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example", "b@shop.example"]})
+    monitor.finds()
+    due_at = clock.now()
+    with in_transaction():
+        assert overdue(due_at) == (0, None)
+        assert overdue(due_at + MINUTE) == (2, due_at)
+
+
+def test_that_no_channel_takes_anything_is_another_matter_than_that_one_does_not(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with Receiver() as dead, Receiver() as well:
+        channel_to(posting, merchant, dead)
+        channel_to(posting, merchant, well)
+        dead.otherwise = 503
+        monitor.finds()
+        post_due(posting)
+    with in_transaction():
+        assert taken_lately(clock.now(), clock.now() + MINUTE) == (1, 1)
+        assert taken_lately(clock.now() + MINUTE, clock.now() + 2 * MINUTE) == (0, 0)
