@@ -19,7 +19,7 @@ from tracklayer.domain.monitors.learn import (
     SuccessRate,
     learn_rhythm,
     learn_success,
-    without_outages,
+    outages_among,
 )
 from tracklayer.domain.monitors.platform_down import refusals_needed
 from tracklayer.domain.monitors.queue_backlog import clears_in
@@ -135,12 +135,12 @@ def test_silences_that_were_told_are_outages_unless_they_come_each_week_or_often
     start = datetime(2026, 11, 2, 6, tzinfo=UTC)
     gaps = [(start + day * DAY, start + day * DAY + 6 * HOUR) for day in (0, 4, 9, 15)]
     told = [since + HOUR for since, _ in gaps]
-    assert without_outages(gaps, []) == gaps
-    assert without_outages(gaps, told[:2]) == gaps[2:]
-    assert without_outages(gaps[:3], told) == []
-    assert without_outages(gaps, told) == gaps  # four of four weeks
+    assert outages_among(gaps, []) == []
+    assert outages_among(gaps, told[:2]) == gaps[:2]
+    assert outages_among(gaps[:3], told) == gaps[:3]
+    assert outages_among(gaps, told) == []  # four of four weeks
     sunday = [(start + day * DAY, start + day * DAY + 20 * HOUR) for day in (6, 13)]
-    assert without_outages(sunday, [since + 10 * HOUR for since, _ in sunday]) == sunday
+    assert outages_among(sunday, [since + 10 * HOUR for since, _ in sunday]) == []
 
 
 def test_what_was_away_is_no_part_of_what_is_expected() -> None:
