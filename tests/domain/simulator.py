@@ -22,7 +22,16 @@ from tracklayer.domain.monitors.learn import LEARN_FROM, Rhythm, SuccessRate, le
 from tracklayer.domain.monitors.platform_down import wants_run
 from tracklayer.domain.monitors.spans import COUNTS, Memory, Minute, spans_of
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, may_have_stopped
-from tracklayer.domain.monitors.views import RUN, DestinationView, MerchantView, Oldest, Span, Told, wants_past
+from tracklayer.domain.monitors.views import (
+    RUN,
+    DestinationView,
+    MerchantView,
+    Oldest,
+    Span,
+    Told,
+    wants_earlier,
+    wants_past,
+)
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 LOOK = timedelta(seconds=15)
@@ -40,6 +49,7 @@ class Watched:
         self.now = START
         self.minutes: deque[Minute] = deque()  # of the destination, a day
         self.spans: deque[Span] = deque()  # the same, as they are judged when nobody looked into them
+        self.earlier: deque[Span] = deque()  # four weeks before that, since an alert told of its share
         self.run: deque[Span] = deque()  # what failed before that, since the last acknowledgement
         self.hours: dict[datetime, tuple[int, int]] = {}  # acknowledged, failed
         self.active: dict[datetime, int] = {}  # hour -> minutes with an event
@@ -88,12 +98,14 @@ class Watched:
         while self.minutes and self.minutes[0][0] < self.now - DAY:
             self.minutes.popleft()
             span = self.spans.popleft()
+            self.earlier.append(span)
             if span.acknowledged:
                 self.run.clear()
             elif span.failed:
                 self.run.append(span)
-        while self.run and self.run[0].start < self.now - RUN:
-            self.run.popleft()
+        for spans in (self.run, self.earlier):
+            while spans and spans[0].start < self.now - RUN:
+                spans.popleft()
         self.engine.counts = [0] * len(COUNTS)
         self._minute, self._arrived = self.now, False
 
@@ -159,6 +171,8 @@ class Watched:
             view = replace(view, past=[span for span in self.spans if span.start < recent_since])
             if wants_run(view):
                 view = replace(view, past=[*self.run, *view.past])
+            elif wants_earlier(view):
+                view = replace(view, earlier=list(self.earlier))
         return view
 
     def _told(self, kind: AlertKind) -> Told | None:
@@ -200,6 +214,8 @@ class Watched:
             case Step.RESOLVE:
                 assert known is not None
                 self.known[subject] = replace(known, resolved_at=now)
+                if subject.platform is not None:
+                    self.earlier.clear()
                 self.changes.append((now, subject.kind, "resolved"))
 
 

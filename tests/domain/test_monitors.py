@@ -19,13 +19,21 @@ from tracklayer.domain.monitors.learn import (
     SuccessRate,
     learn_rhythm,
     learn_success,
-    without_outages,
+    outages_among,
 )
 from tracklayer.domain.monitors.platform_down import refusals_needed
 from tracklayer.domain.monitors.queue_backlog import clears_in
 from tracklayer.domain.monitors.spans import COUNTS, Counts, Memory, spans_of
 from tracklayer.domain.monitors.statistics import failures_at_least, failures_in_a_row
-from tracklayer.domain.monitors.views import DestinationView, MerchantView, Oldest, Span, Told, wants_past
+from tracklayer.domain.monitors.views import (
+    DestinationView,
+    MerchantView,
+    Oldest,
+    Span,
+    Told,
+    wants_earlier,
+    wants_past,
+)
 
 NOW = datetime(2026, 3, 4, 14, 30, 5, tzinfo=UTC)  # a Wednesday
 USUAL = SuccessRate(0.97, 0.01, 100_000)
@@ -135,12 +143,12 @@ def test_silences_that_were_told_are_outages_unless_they_come_each_week_or_often
     start = datetime(2026, 11, 2, 6, tzinfo=UTC)
     gaps = [(start + day * DAY, start + day * DAY + 6 * HOUR) for day in (0, 4, 9, 15)]
     told = [since + HOUR for since, _ in gaps]
-    assert without_outages(gaps, []) == gaps
-    assert without_outages(gaps, told[:2]) == gaps[2:]
-    assert without_outages(gaps[:3], told) == []
-    assert without_outages(gaps, told) == gaps  # four of four weeks
+    assert outages_among(gaps, []) == []
+    assert outages_among(gaps, told[:2]) == gaps[:2]
+    assert outages_among(gaps[:3], told) == gaps[:3]
+    assert outages_among(gaps, told) == []  # four of four weeks
     sunday = [(start + day * DAY, start + day * DAY + 20 * HOUR) for day in (6, 13)]
-    assert without_outages(sunday, [since + 10 * HOUR for since, _ in sunday]) == sunday
+    assert outages_among(sunday, [since + 10 * HOUR for since, _ in sunday]) == []
 
 
 def test_what_was_away_is_no_part_of_what_is_expected() -> None:
@@ -514,6 +522,23 @@ def test_what_is_not_bearable_is_told_without_a_past_and_where_it_is_usual(succe
         assert judged(replace(view, recent=minutes(counts))) == [DROP]
     assert judged(replace(view, recent=minutes({"acknowledged": 69, "refused": 31})), DROP) == [DROP]
     assert judged(replace(view, recent=minutes({"acknowledged": 71, "refused": 29})), DROP) == []
+
+
+def test_half_refused_is_told_of_whoever_sends_a_few_events_a_day_from_the_fiftieth_on() -> None:
+    def few(earlier: int, refused: int = 1) -> DestinationView:
+        hours = [Span(NOW - n * HOUR, NOW - n * HOUR + MINUTE, 1, refused) for n in range(26 + 6 * earlier, 26, -6)]
+        day = [Span(NOW - n * HOUR, NOW - n * HOUR + MINUTE, 1, refused) for n in (20, 14, 8, 2)]
+        last = [Span(NOW - MINUTE, NOW, 0, 1)]
+        return replace(VIEW, success=None, recent=last, past=day, earlier=hours)
+
+    assert wants_earlier(few(0))
+    assert judged(few(0)) == []
+    assert judged(few(15)) == []
+    found = only(few(40))
+    assert (found.kind, found.title) == (DROP, "Meta accepts 49.1% of your events")
+    assert judged(few(40, 0)) == []
+    unanswered = [replace(span, refused=0, unreachable=1) for span in few(40).earlier]
+    assert judged(replace(few(40), earlier=unanswered)) == []
 
 
 def test_what_is_seldom_left_unanswered_is_a_drop_and_told_by_a_longer_window() -> None:

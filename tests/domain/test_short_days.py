@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -218,3 +218,72 @@ def test_batches_that_come_every_few_days_are_given_more_time_than_they_ever_too
     assert rhythm is not None
     last = minutes[-1] + MINUTE
     assert not is_told_all(rhythm, last, last + 7 * DAY)
+
+
+def of_sizes(sizes: Sequence[int], at: timedelta = 2 * HOUR) -> list[datetime]:
+    """One batch a night with an event a minute, of as many events as said, the last night's last."""
+    first = END - len(sizes) * DAY + at
+    return [first + night * DAY + n * MINUTE for night, size in enumerate(sizes) for n in range(size)]
+
+
+A_SALE = [20] * 17 + [300] + [20] * 10
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [20] * 28,
+        A_SALE,
+        [20] * 15 + [200, 200, 200] + [20] * 10,
+        [round(20 * 1.05**night) for night in range(28)],
+    ],
+)
+@pytest.mark.parametrize("at", [2 * HOUR, 23.75 * HOUR])
+def test_a_sale_or_slow_growth_takes_no_time_from_a_batch_that_stays_away(sizes: list[int], at: timedelta) -> None:
+    minutes = of_sizes(sizes, at)
+    rhythm = of_all(minutes)
+    assert rhythm is not None
+    assert rhythm.clumps == 1.0
+    assert is_told_all(rhythm, minutes[-1] + MINUTE, END + at + HOUR + TO_THE_HOUR)
+
+
+def test_growth_within_a_week_takes_a_day_more_at_most() -> None:
+    minutes = of_sizes([6] * 14 + [6, 8, 12, 17, 24, 33, 46] + [60] * 7)
+    rhythm = of_all(minutes)
+    assert rhythm is not None
+    assert is_told_all(rhythm, minutes[-1] + MINUTE, END + DAY + 2 * HOUR + TO_THE_HOUR)
+
+
+@pytest.mark.parametrize("at", [2 * HOUR, 23.5 * HOUR])
+def test_batches_about_midnight_are_no_days_that_differ(at: timedelta) -> None:
+    random = Random(1)
+    begins = [END - night * DAY + at + random.randint(-30, 30) * MINUTE for night in range(1, 29)]
+    rhythm = of_all(sorted(start + n * MINUTE for start in begins for n in range(60)))
+    assert rhythm is not None
+    assert rhythm.clumps == 1.0
+
+
+@pytest.mark.parametrize("nights", [3, 7])
+def test_an_outage_that_was_told_is_no_part_of_what_is_usual(nights: int) -> None:
+    minutes = of_sizes([60] * (18 - nights) + [0] * nights + [60] * 10)
+    hours = Counter(minute.replace(minute=0) for minute in minutes)
+    gap = max(gaps_of(minutes), key=lambda gap: gap[1] - gap[0])
+    told = learn_rhythm(hours, gaps_of(minutes), min(hours), END, told=[gap[0] + DAY])
+    untold = learn_rhythm(hours, gaps_of(minutes), min(hours), END)
+    assert told is not None
+    assert untold is not None
+    assert told.clumps == 1.0
+    assert sum(told.rates) == pytest.approx(7 * 60)
+    assert untold.clumps > 1.0
+    assert is_told_all(told, minutes[-1] + MINUTE, END + 2 * HOUR + TO_THE_HOUR)
+
+
+@pytest.mark.parametrize("sizes", [[60] * 28, A_SALE, [20] * 5 + [0] + [20] * 9 + [0] + [20] * 12])
+@pytest.mark.parametrize("nights", [3, 7, 14])
+def test_an_alert_says_how_many_events_are_missing_however_sure_that_is(sizes: list[int], nights: int) -> None:
+    minutes = of_sizes(sizes)
+    rhythm = of_all(minutes)
+    assert rhythm is not None
+    view = MerchantView(rhythm, minutes[-1] + MINUTE)
+    (found,) = judge_merchant(view, END + nights * DAY - 12 * HOUR, is_open=True)
+    assert found.details["expected_events"] == pytest.approx(nights * sizes[-1], rel=0.15)

@@ -1479,3 +1479,35 @@ def test_an_alert_about_names_keeps_its_cause_once_nothing_of_what_was_refused_i
         assert details[key] == told[key]
     assert details["example_event_id"] is None
     assert (example in before, example in message, "None" in message) == (True, False, False)
+
+
+def test_a_shop_of_a_dozen_events_a_day_is_told_that_half_of_them_are_refused(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, sandbox: SandboxServer, worker: int
+) -> None:
+    scene = Scene(runtime, merchant, clock, sandbox, worker)
+    refused = {"platform": "meta", "kind": "refuse", "event_ids": [f"order_{n}" for n in range(0, 100, 2)]}
+    httpx.post(f"{sandbox.url}/_faults", json=refused).raise_for_status()
+    while scene.sent < 90 and not scene.alerts():
+        scene.sends(1)
+        deliver_due(runtime, worker, merchant.merchant_id, "meta")
+        scene.watch.look()
+        clock.move(timedelta(hours=2))
+    assert scene.alerts() == [("delivery_rate_drop", True)]
+    title, message, _ = scene.alert()
+    assert title.startswith("Meta accepts ")
+    assert " in 4 d" in message or " in 5 d" in message
+    assert 50 <= scene.sent <= 66
+    scene.mend()
+    for _ in range(20):
+        scene.sends(1)
+        deliver_due(runtime, worker, merchant.merchant_id, "meta")
+        scene.watch.look()
+        clock.move(timedelta(hours=2))
+        scene.watch.look()
+    assert scene.alerts() == [("delivery_rate_drop", False)]
+    # What was told is over: nothing of it counts towards another alert.
+    scene.fault("refuse")
+    scene.sends(1)
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    scene.watch.look()
+    assert scene.alerts() == [("delivery_rate_drop", False)]

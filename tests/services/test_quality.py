@@ -186,6 +186,58 @@ def test_a_name_that_a_destination_filters_for_its_spelling_is_told_until_it_is_
     assert [row[3] for row in scene.alerts()] == [False, False]
 
 
+def test_a_misspelt_name_is_not_mended_by_an_hour_in_which_nothing_comes(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Purchase", "Lead"]), Changed)
+    scene.passes(3, each_minute=4, event_name="purchase")
+    for _ in range(2):
+        scene.clock.move(timedelta(hours=11))
+        scene.passes(8)
+        assert scene.alerts() == [("event_name_unknown", "meta", "purchase", True)]
+        scene.passes(1, each_minute=2, event_name="purchase")
+        assert scene.alerts() == [("event_name_unknown", "meta", "purchase", True)]
+    scene.clock.move(timedelta(hours=11))
+    scene.passes(8, each_minute=1)
+    assert scene.alerts() == [("event_name_unknown", "meta", "purchase", False)]
+
+
+def test_a_misspelt_name_that_nobody_sends_for_a_week_is_over(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Purchase", "Lead"]), Changed)
+    scene.passes(3, each_minute=4, event_name="purchase")
+    scene.clock.move(timedelta(days=6))
+    scene.sends(1, event_name="purchase")
+    scene.clock.move(timedelta(days=6))
+    scene.passes(8)
+    assert scene.alerts() == [("event_name_unknown", "meta", "purchase", True)]
+    scene.clock.move(timedelta(days=1))
+    scene.passes(8)
+    assert scene.alerts() == [("event_name_unknown", "meta", "purchase", False)]
+
+
+def test_a_misspelt_name_is_told_until_event_names_and_conversion_actions_both_take_it(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    google: dict[str, Any] = {"customer_id": "1234567890", "refresh_token": "r" * 20}
+    google |= {"client_id": "c" * 20, "client_secret": "s" * 20}
+    of_purchase, of_both = {"Purchase": "7000000001"}, {"Purchase": "7000000001", "purchase": "7000000001"}
+
+    def becomes(actions: dict[str, str], names: list[str]) -> None:
+        settings = {**google, "conversion_actions": actions}
+        changed = set_destination(scene.runtime, merchant_id, "google_ads", settings, event_names=names)
+        assert isinstance(changed, Changed)
+        scene.passes(8, each_minute=4, event_name="purchase")
+
+    becomes(of_purchase, ["Purchase"])
+    assert (
+        "or add purchase to the destination's event names (`eventNames`) and to its settings with what Purchase has there,"
+        " and send what was left out with `deliverStored`"
+    ) in scene.words("event_name_unknown")[1]
+    becomes(of_both, ["Purchase"])
+    assert scene.alerts() == [("event_name_unknown", "google_ads", "purchase", True)]
+    becomes(of_both, ["Purchase", "purchase"])
+    assert scene.alerts() == [("event_name_unknown", "google_ads", "purchase", False)]
+
+
 def test_filter_that_has_the_standard_name_in_another_spelling_is_what_is_to_be_mended(scene: Scene) -> None:
     merchant_id = scene.merchant.merchant_id
     assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["purchase"]), Changed)

@@ -75,12 +75,35 @@ def runs(keys: Sequence[Key], since: datetime, until: datetime) -> dict[Key, lis
     """Of each destination, the hours from ``since`` to ``until`` after the last minute of them with an acknowledgement."""
     if not keys:
         return {}
-    found: dict[Key, list[Span]] = {}
     params: Any = {**_keys(keys), "since": since, "until": until}
-    for merchant_id, platform, first, last, *counts in rows(RUN, params):
+    return _spans(rows(RUN, params))
+
+
+EARLIER = f"""
+SELECT x.merchant_id, x.platform, m.*
+FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[]) AS x(merchant_id, platform, since)
+CROSS JOIN LATERAL (
+    SELECT min(minute), max(minute) AS last, {_SUMS} FROM counted
+    WHERE merchant_id = x.merchant_id AND platform = x.platform AND {counted_in("x.since")}
+    GROUP BY date_trunc('hour', minute, 'UTC')) AS m
+ORDER BY x.merchant_id, x.platform, m.last
+"""
+
+
+def earlier(since: Mapping[Key, datetime], until: datetime) -> dict[Key, list[Span]]:
+    """The hours of each destination from its ``since`` up to ``until``."""
+    if not since:
+        return {}
+    params: Any = {**_keys(list(since)), "since": list(since.values()), "until": until}
+    return _spans(rows(EARLIER, params))
+
+
+def _spans(found: Iterable[tuple[Any, ...]]) -> dict[Key, list[Span]]:
+    spans: dict[Key, list[Span]] = {}
+    for merchant_id, platform, first, last, *counts in found:
         span = Span(first, last + MINUTE, *(max(0, count) for count in counts))
-        found.setdefault((merchant_id, platform), []).append(span)
-    return found
+        spans.setdefault((merchant_id, platform), []).append(span)
+    return spans
 
 
 def _minutes(found: Sequence[tuple[Any, ...]]) -> dict[Key, list[Minute]]:

@@ -22,7 +22,6 @@ from tracklayer.domain.monitors.learn import (
     learn_arrivals,
     learn_success,
     learned_until,
-    without_outages,
 )
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE
 from tracklayer.domain.monitors.views import PAST
@@ -219,8 +218,8 @@ def learned_of(merchant_id: int, until: datetime, now: datetime) -> dict[str, An
     learned: dict[str, Any] = {"": None}
     if hours:
         told, away = db_alerts.told_silences(merchant_id, since), api_away(since, now)
-        gaps = without_outages(db.longest_gaps(merchant_id, since, until, LEAST_SILENCE), told)
-        rhythm = learn_arrivals(hours, gaps, max(since, min(hours)), until, away=away)
+        gaps = db.longest_gaps(merchant_id, since, until, LEAST_SILENCE)
+        rhythm = learn_arrivals(hours, gaps, max(since, min(hours)), until, away=away, told=told)
         if rhythm is not None:
             learned[""] = rhythm_json(rhythm, learned_until(hours))
     for platform, attempts in db.attempts_by_hour(merchant_id, since, until).items():

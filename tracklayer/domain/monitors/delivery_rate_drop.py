@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
@@ -19,6 +19,8 @@ from tracklayer.domain.monitors.worth import details, in_sales, said
 
 # Besides the minute that runs. Short ones find a sudden drop at a busy destination, long ones any drop at a quiet one.
 WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 60, 360, 1440))
+# Of whom a day holds hardly any event. So few are judged seldom: a larger chance is as seldom wrong.
+OF_FEW, CHANCE_OF_FEW = tuple(timedelta(days=days) for days in (3, 7, 14, 28)), 1e-5
 LEAST_SAMPLE = 20  # first outcomes
 CHANCE = 1e-7  # of so many failures at its usual rate
 FLOOR = 0.10  # a drop by less than ten points is not worth waking anybody
@@ -55,13 +57,14 @@ def judge_delivery_rate_drop(view: DestinationView, *, is_open: bool, now: datet
     four weeks with its own spread (``learn_success``), one-sided, at one in 10^7. Where nothing was learned, or less than
     80 % taken was learned, it is told as well when two fifths of at least 50 events failed and 80 % taken rules that out
     as chance. A window never reaches back into an outage or a drop that was told, and the last five minutes with events
-    must bear it out.
+    must bear it out. Where a day holds hardly any events, up to four weeks are judged so too, at one in 10^5.
     An open one stays while these five minutes are more than half the floor below what is expected.
     """
     if view.state is not DestinationState.ACTIVE:
         return None
     if not is_open and (view.failing_since is not None or not any(span.first_failed for span in view.recent)):
         return None  # where nothing is answered right now, the next look knows whether it is down
+    view = replace(view, past=[*view.earlier, *view.past])
     for expected in expected_of(view.success):
         window = _still_low(view.spans, expected)
         if window is not None and not is_open:
@@ -183,15 +186,18 @@ def _dropped(view: DestinationView, expected: Expected, now: datetime) -> Window
     if not _is_partial(spans):
         return None
     minute = now.replace(second=0, microsecond=0)
-    for length in WINDOWS:
-        since = max([minute - length, *told])
+    for length in (*WINDOWS, *(OF_FEW if view.earlier else ())):
+        is_long = length > WINDOWS[-1]
+        since = max([minute - length, *told, *([spans[0].start] if is_long else [])])
         window = _window(since, [span for span in spans if span.start >= since])
         total = window.good + window.bad
         if total < expected.least or window.bad / total < 1 - expected.share + expected.floor:
             continue
-        if length <= LATELY and window.unanswered > window.refused + window.unmappable:
+        if (length <= LATELY or is_long) and window.unanswered > window.refused + window.unmappable:
             continue  # a platform that comes and goes is told as that; what fails seldom enough for a rate lasts longer
-        if failures_at_least(window.bad, total, 1 - expected.share, expected.spread) < CHANCE:
+        if failures_at_least(window.bad, total, 1 - expected.share, expected.spread) < (
+            CHANCE_OF_FEW if is_long else CHANCE
+        ):
             return window
     return None
 

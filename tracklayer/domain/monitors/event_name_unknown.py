@@ -30,7 +30,8 @@ class Spelling:
 
     ``first_at``, ``last_at``: the first and last minute of the hour with it. ``right_events``, ``right_last_at``: of the
     right name. ``is_conversion``: its events bring a value, or an order. ``can_be_added``: the destination is told by name
-    what becomes of an event, so that the name may be added there. ``is_standard``: it is the platform's and the data model's
+    what becomes of an event, so that the name may be added there. ``is_added``: it has been. ``is_left_out``: the destination has
+    event names, and not this one among them. ``is_standard``: it is the platform's and the data model's
     own name, which the destination's event names have in another spelling: then these are wrong, and not the shop.
     """
 
@@ -46,10 +47,9 @@ class Spelling:
     right_last_at: datetime | None = None
     is_conversion: bool = False
     can_be_added: bool = False
+    is_added: bool = False
+    is_left_out: bool = False
     is_standard: bool = False
-
-
-_OR_ADD = ", or add {} to the destination's settings with what {} has there, and redeliver what was dropped"
 
 
 def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None:
@@ -57,7 +57,7 @@ def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None
 
     Where as many come under the right one, the same conversions probably come twice, and it is well that one of the two
     is left out: that is advice (``advise_on_spelling``). An open one is over when the right name has come alone for five
-    minutes, or the destination takes the name.
+    minutes, or the destination takes the name: that no event comes of either mends nothing.
     """
     if seen.fate is not Fate.FILTERED:
         return None
@@ -79,7 +79,7 @@ def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None
         title = f"{seen.title} gets no {seen.name}: it is called {seen.right} there"
         to_do = (
             f"it takes {seen.right}, and not this spelling. Whoever maintains the shop must have it send {seen.right}"
-            f" now{_OR_ADD.format(seen.name, seen.right) if seen.can_be_added else ''}. Under the right name"
+            f" now{_or_add(seen)}. Under the right name"
         )
     return Finding(
         AlertKind.EVENT_NAME_UNKNOWN,
@@ -93,6 +93,18 @@ def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None
         {"name": seen.name, "meant": seen.right, "events": seen.events, "events_of_meant": seen.right_events},
         event_name=seen.name,
     )
+
+
+def _or_add(seen: Spelling) -> str:
+    """What else mends it, and how what did not go out is sent then: what event names leave out has no delivery."""
+    if not seen.can_be_added:
+        return ""
+    where = ["the destination's event names (`eventNames`)"] if seen.is_left_out else []
+    if not seen.is_added:
+        its = "its" if where else "the destination's"
+        where.append(f"{its} settings with what {seen.right} has there")
+    then = "send what was left out with `deliverStored`" if seen.is_left_out else "redeliver what was dropped"
+    return f", or add {seen.name} to {' and to '.join(where)}, and {then}"
 
 
 def advise_on_spelling(seen: Spelling) -> Advice | None:

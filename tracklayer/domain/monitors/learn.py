@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from statistics import median_high, median_low
 
 LEARN_FROM = timedelta(days=28)  # four of each day of the week
 
@@ -111,7 +112,8 @@ ENOUGH_OF_AN_HOUR = 10  # minutes with an event that an hour of the day has on a
 WEEK_HOURS = 168
 EDGE = 0.5  # an hour next to one with less than this share of it may begin later or end earlier
 USUAL_AT_LEAST = math.log(1000)  # one silence in a thousand of random arrivals is longer
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MOST_OF_A_DAY = 2  # times what the same day of other weeks has
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 # And so may one next to an hour that is open for a part only: that has fewer minutes by this many, and borders on one with less
 # than ``CLOSED`` of it. Not where it goes on rising behind it, to more than it has by ``LEVEL``: that is how a day begins slowly.
 A_PART, CLOSED, LEVEL = USUAL_AT_LEAST, 0.1, 0.85
@@ -150,6 +152,13 @@ class Rhythm:
         with a batch that is left out now and then. What may have fallen into ``away`` is left out.
         """
         return max(self._hour_by_hour(start, end), self._inside(start + HOUR, end - HOUR) / self.clumps)
+
+    def missing(self, start: datetime, end: datetime) -> float:
+        """Minutes with an event that probably would have come from ``start`` to ``end``: how many, and not how sure that is.
+
+        As ``expected``, but of all whole hours, each minute by itself: nothing is taken off for what might have moved.
+        """
+        return max(self._hour_by_hour(start, end), self._inside(start, end))
 
     def _hour_by_hour(self, start: datetime, end: datetime) -> float:
         sure = self.sure or self.rates
@@ -227,6 +236,7 @@ def learn_rhythm(
     until: datetime,
     longest_within: float = 1.0,
     away: Sequence[Away] = (),
+    told: Sequence[datetime] = (),
 ) -> Rhythm | None:
     """From minutes with an event by hour, and the longer silences between them; None where that is no rhythm.
 
@@ -235,18 +245,21 @@ def learn_rhythm(
     own few weeks, drawn towards day times hour; sure of it is, at an edge, the least of itself and its neighbours: so that a
     clock change, and a shop that closes a little earlier, alarm nobody. The longest but one silence is the usual one, the
     longest may have been an outage: unless it is no more than ``longest_within`` times as long. Nothing is learned from
-    what was ``away``.
+    what was ``away``, nor from outages of which somebody was ``told``.
     """
     until = min(until, learned_until(hours))
     if until - since < ENOUGH_DAYS or sum(hours.values()) < ENOUGH_MINUTES:
         return None
-    found, weeks = [0.0] * WEEK_HOURS, [0.0] * WEEK_HOURS
-    at = _hour(since)
-    while at < until:
-        place = hour_of_week(at)
-        found[place] += hours.get(at, 0)
-        weeks[place] += 1.0 - _overlap(at, at + HOUR, away) / HOUR
-        at += HOUR
+    outages = outages_among(gaps, told)
+    gaps, away = [gap for gap in gaps if gap not in outages], _joined([*away, *outages])
+    weeks = [0.0] * WEEK_HOURS
+    for hour in _hours_of(since, until):
+        weeks[hour_of_week(hour)] += 1.0 - _overlap(hour, hour + HOUR, away) / HOUR
+    days = _days(hours, since, until)
+    found = [0.0] * WEEK_HOURS
+    for hour, count in _without_sales(hours, days).items():
+        if since <= hour + HOUR and hour < until:
+            found[hour_of_week(hour)] += count
     own = [n / max(1, times) for n, times in zip(found, weeks, strict=True)]
     mean = sum(own) / WEEK_HOURS
     by_day = [sum(own[day * 24 : day * 24 + 24]) / 24 / mean for day in range(7)]
@@ -255,7 +268,7 @@ def learn_rhythm(
     drawn = [_drawn(prior[place], found[place], weeks[place]) for place in range(WEEK_HOURS)]
     rates = tuple(min(60.0, rate) for rate in drawn)
     sure = tuple(min(60.0, _edged(drawn, prior, place)) for place in range(WEEK_HOURS))
-    clumps = _clumps(hours, own, since, until, away)
+    clumps = _clumps(days, since, until, away)
     rhythm = Rhythm(rates, away=tuple(away), sure=sure, clumps=clumps)
     swallowed = sorted(rhythm.expected(start, end) for start, end in gaps)
     usual = max(USUAL_AT_LEAST, swallowed[-2] if len(swallowed) > 1 else 0.0)
@@ -264,23 +277,78 @@ def learn_rhythm(
     return Rhythm(rates, usual, sure=sure, clumps=clumps)
 
 
-def _clumps(
-    hours: Mapping[datetime, int], own: Sequence[float], since: datetime, until: datetime, away: Sequence[Away]
-) -> float:
-    """How much more than by chance a day differs from the same day of other weeks: Pearson's chi-square by its degrees of
-
-    freedom (the dispersion of quasi-Poisson models; McCullagh and Nelder 1989, "Generalized Linear Models", 4.5).
-    """
-    usual: defaultdict[date, float] = defaultdict(float)
-    found: defaultdict[date, int] = defaultdict(int)
+def _hours_of(since: datetime, until: datetime) -> Iterator[datetime]:
     at = _hour(since)
     while at < until:
-        usual[at.date()] += own[hour_of_week(at)] * (1.0 - _overlap(at, at + HOUR, away) / HOUR)
-        found[at.date()] += hours.get(at, 0)
+        yield at
         at += HOUR
-    days = [day for day in usual if usual[day]]
-    free = len(days) - len({day.weekday() for day in days})
-    return max(1.0, sum((found[day] - usual[day]) ** 2 / usual[day] for day in days) / max(1, free))
+
+
+def _days(hours: Mapping[datetime, int], since: datetime, until: datetime) -> dict[datetime, int]:
+    """Start -> minutes with an event, of days that begin where the least is sent, so that none cuts a batch in two.
+
+    The first and the last may reach beyond ``since`` and ``until``.
+    """
+    of_day = [0] * 24
+    for hour, count in hours.items():
+        of_day[hour.astimezone(UTC).hour] += count
+    start = _hour(since.astimezone(UTC)) - timedelta(hours=(since.astimezone(UTC).hour - _quietest(of_day)) % 24)
+    days = {start + n * DAY: 0 for n in range(-(-(until - start) // DAY))}
+    for hour, count in hours.items():
+        day = start + (hour - start) // DAY * DAY
+        if day in days:
+            days[day] += count
+    return days
+
+
+def _quietest(of_day: Sequence[int]) -> int:
+    """The hour of the day that begins the farthest from what is sent."""
+
+    def nearness(begins: int) -> float:
+        return sum(of_day[(begins + n) % 24] / (1 + min(n, 23 - n)) for n in range(24))
+
+    return min(range(24), key=nearness)
+
+
+def _usual_days(days: Mapping[datetime, int], middle: Callable[[Sequence[int]], int]) -> dict[int, int]:
+    """Day of the week -> what such a day has, in the middle of those on which anything came."""
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    for day, count in days.items():
+        if count:
+            found[day.weekday()].append(count)
+    return {weekday: middle(counts) for weekday, counts in found.items()}
+
+
+def _without_sales(hours: Mapping[datetime, int], days: Mapping[datetime, int]) -> dict[datetime, float]:
+    """Of a day with many times what is usual, no more than ``MOST_OF_A_DAY``: the hours of a sale are not open each week."""
+    usual, start = _usual_days(days, median_high), min(days)  # of growth the newer half is what is usual
+    found: dict[datetime, float] = {}
+    for hour, count in hours.items():
+        day = start + (hour - start) // DAY * DAY
+        most = MOST_OF_A_DAY * usual[day.weekday()] if days.get(day) else 0
+        found[hour] = count * min(1.0, most / days[day]) if most else count
+    return found
+
+
+def _clumps(days: Mapping[datetime, int], since: datetime, until: datetime, away: Sequence[Away]) -> float:
+    """How much more than by chance a day has less than the same day of other weeks: Pearson's chi-square by its degrees of
+
+    freedom (the dispersion of quasi-Poisson models; McCullagh and Nelder 1989, "Generalized Linear Models", 4.5). A day with
+    more than is usual counts as a usual one: growth and a sale keep no event away. Left out are days that are not over, and
+    those in which something was ``away`` for more than an hour.
+    """
+    usual_days = _usual_days(days, median_low)
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    for day, count in days.items():
+        most = usual_days.get(day.weekday())
+        if most and since <= day and day + DAY <= until and _overlap(day, day + DAY, away) <= HOUR:
+            found[day.weekday()].append(min(count, most))
+    squares, free = 0.0, 0
+    for counts in found.values():
+        usual = sum(counts) / len(counts)
+        squares += sum((count - usual) ** 2 / usual for count in counts) if usual else 0.0
+        free += len(counts) - 1
+    return max(1.0, squares / max(1, free))
 
 
 def _overlap(start: datetime, end: datetime, away: Sequence[Away]) -> timedelta:
@@ -291,15 +359,26 @@ MOST_OUTAGES = 3  # of four weeks: what comes more often is what a merchant does
 WEEK = timedelta(days=7)
 
 
-def without_outages(
+def outages_among(
     gaps: Sequence[tuple[datetime, datetime]], told: Sequence[datetime]
 ) -> list[tuple[datetime, datetime]]:
-    """The silences that may have been usual: without those in which one was ``told``, which were outages.
+    """The silences that were none of what is usual: those in which one was ``told``.
 
     One that comes at the same time of other weeks was told of wrongly, and so were more than a few.
     """
     outages = [gap for gap in gaps if any(gap[0] < at <= gap[1] for at in told) and not _recurs(gap, gaps)]
-    return list(gaps) if len(outages) > MOST_OUTAGES else [gap for gap in gaps if gap not in outages]
+    return [] if len(outages) > MOST_OUTAGES else outages
+
+
+def _joined(spans: Iterable[Away]) -> list[Away]:
+    """Without overlaps."""
+    found: list[Away] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return found
 
 
 def _recurs(gap: tuple[datetime, datetime], gaps: Sequence[tuple[datetime, datetime]]) -> bool:
@@ -348,13 +427,14 @@ def learn_arrivals(
     enough: int = ENOUGH_MINUTES,
     longest_within: float = 1.0,
     away: Sequence[Away] = (),
+    told: Sequence[datetime] = (),
 ) -> Rhythm | None:
     """As ``learn_rhythm``, from (minutes with an event, events) by hour. ``enough``: such minutes, at least."""
     minutes = sum(found for found, _ in hours.values())
     if minutes < enough:
         return None
     of_hours = {hour: found for hour, (found, _) in hours.items()}
-    rhythm = learn_rhythm(of_hours, gaps, since, until, longest_within, away)
+    rhythm = learn_rhythm(of_hours, gaps, since, until, longest_within, away, told)
     return rhythm and replace(rhythm, events=sum(events for _, events in hours.values()) / minutes)
 
 

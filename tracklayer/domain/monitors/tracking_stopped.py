@@ -33,18 +33,14 @@ def judge_tracking_stopped(view: MerchantView, now: datetime, *, is_open: bool =
     if view.rhythm is None or view.last_event_at is None:
         return None
     last = view.last_event_at
-    if is_open:
-        swallowed: float | None = view.rhythm.expected(last, now) * view.level
-    else:
-        swallowed = _swallowed(view.rhythm, last, view.level, TIMES_USUAL, now)
-    if swallowed is None:
+    if not is_open and not _is_told(view.rhythm, last, view.level, TIMES_USUAL, now):
         return None
     lost = (
         f"none has arrived for {lasting(now - last)}, and whatever happened in the shop since {clock_time(last)} is"
         " reported to no platform."
     )
     look = "whether the shop still sends: its last deployment, its API key, its connection to TrackLayer"
-    return _finding(None, view.rhythm, last, swallowed, view.rejected, f"{lost} {_who(look)}", now)
+    return _finding(None, view.rhythm, last, view.level, view.rejected, f"{lost} {_who(look)}", now)
 
 
 def judge_name_stopped(view: NameView, *, is_open: bool, now: datetime) -> Finding | None:
@@ -55,17 +51,15 @@ def judge_name_stopped(view: NameView, *, is_open: bool, now: datetime) -> Findi
     stays until an event of that name arrives.
     """
     since, rhythm = view.quiet_since, view.rhythm
-    swallowed = rhythm.expected(since, now) if is_open else None
-    if swallowed is None:
-        swallowed = _swallowed(rhythm, since, view.level * kept_up(view.others), TIMES_USUAL_OF_A_NAME, now)
-    if swallowed is None:
+    level = 1.0 if is_open else view.level * kept_up(view.others)
+    if not is_open and not _is_told(rhythm, since, level, TIMES_USUAL_OF_A_NAME, now):
         return None
     lost = (
         f"none has arrived for {lasting(now - since)}, while others do, and what happened since {clock_time(since)} is"
         f" reported as {view.name} to no platform."
     )
     look = f"what sends {view.name}: the last change of the pages and the code where it arises, and of the tag that sends it"
-    return _finding(view.name, rhythm, since, swallowed, view.rejected, f"{lost} {_who(look)}", now)
+    return _finding(view.name, rhythm, since, level, view.rejected, f"{lost} {_who(look)}", now)
 
 
 def judge_carrier_missing(view: NameView, now: datetime) -> Finding:
@@ -81,8 +75,7 @@ def judge_carrier_missing(view: NameView, now: datetime) -> Finding:
         f"what sends {view.name}: the last change of the pages and of the tag that sends it, and the shop's connection"
     )
     title = f"Hardly any event for {lasting(now - view.quiet_since)}, and no {view.name}"
-    swallowed = view.rhythm.expected(view.quiet_since, now)
-    found = _finding(view.name, view.rhythm, view.quiet_since, swallowed, view.rejected, f"{lost} {_who(look)}", now)
+    found = _finding(view.name, view.rhythm, view.quiet_since, 1.0, view.rejected, f"{lost} {_who(look)}", now)
     return replace(found, title=title, details=dict(found.details) | {"event_name": view.name}, event_name=None)
 
 
@@ -108,21 +101,20 @@ def _who(look: str) -> str:
     return f"Whoever maintains the shop must look now at {look}."
 
 
-def _swallowed(rhythm: Rhythm, last: datetime, level: float, times: float, now: datetime) -> float | None:
-    """Minutes with an event that a silence has swallowed; None while that is nothing to tell of."""
-    if now - last < LEAST_SILENCE:
-        return None
-    swallowed = rhythm.expected(last, now) * level
-    return swallowed if swallowed >= times * rhythm.usual else None
+def _is_told(rhythm: Rhythm, last: datetime, level: float, times: float, now: datetime) -> bool:
+    """Whether a silence has swallowed as much as is to be told."""
+    return now - last >= LEAST_SILENCE and rhythm.expected(last, now) * level >= times * rhythm.usual
 
 
 def _finding(
-    name: str | None, rhythm: Rhythm, since: datetime, swallowed: float, rejected: int, lost: str, now: datetime
+    name: str | None, rhythm: Rhythm, since: datetime, level: float, rejected: int, lost: str, now: datetime
 ) -> Finding:
+    """``level``: the share of what is usual that would have come. The chance is by what is sure to be missing, the number is not."""
+    swallowed = rhythm.expected(since, now) * level
     what = "event" if name is None else f"{name} event"
     silence = now - since
     chance = math.exp(-swallowed * USUAL_AT_LEAST / rhythm.usual)
-    missing = max(1, round(swallowed * rhythm.events))
+    missing = max(1, round(rhythm.missing(since, now) * level * rhythm.events))
     refused = (
         f" {counted(rejected, what)} came since but {'was' if rejected == 1 else 'were'} refused: the alert about that, or the"
         f" answer{'' if rejected == 1 else 's'} to {'it' if rejected == 1 else 'them'}, says why."
@@ -168,7 +160,7 @@ def kept_up(others: Sequence[tuple[float, int]]) -> float:
 
 def may_have_stopped(rhythm: Rhythm, last_event_at: datetime, now: datetime, times: float = TIMES_USUAL) -> bool:
     """The quick test: whether it would be told if the traffic before was as usual. ``times``: its usual silence."""
-    return _swallowed(rhythm, last_event_at, 1.0, times, now) is not None
+    return _is_told(rhythm, last_event_at, 1.0, times, now)
 
 
 def told_at_the_earliest(

@@ -120,7 +120,8 @@ class DestinationView:
 
     ``recovering_since``: it was resumed, or released from a hold, then. ``recent``: the last half hour, the newest last. ``past``:
     the last day by minutes, read only where ``recent`` gives reason to (``wants_past``); before it, as far as nothing was accepted
-    in it either, what failed since the last success (``wants_run``), by the hour. ``success``: what it learned of itself, None for a
+    in it either, what failed since the last success (``wants_run``), by the hour. ``earlier``: of whom hardly anything goes to, the four weeks
+    before that by the hour, since its last alert of the two below (``wants_earlier``). ``success``: what it learned of itself, None for a
     new one. ``outage`` and ``rate_drop``: its alerts of these kinds that are open or were within a day. ``credential``: what its
     merchant calls that by which the platform knows him, in the plural where it is several things.
 
@@ -142,6 +143,7 @@ class DestinationView:
     resume_at: datetime | None = None
     recent: Sequence[Span] = ()
     past: Sequence[Span] = ()
+    earlier: Sequence[Span] = ()
     success: SuccessRate | None = None
     waiting: int = 0
     oldest: Oldest | None = None
@@ -259,6 +261,13 @@ def wants_past(recent: Sequence[Span], success: SuccessRate | None) -> bool:
         return True
     share = max(BEARABLE_SHARE, success.share if success is not None else 0.0)
     return good + bad < SMALL_SAMPLE or bad / (good + bad) > 1 - share + NOTABLE_DROP
+
+
+def wants_earlier(view: DestinationView) -> bool:
+    """Whether a day holds too few outcomes to tell a share of them by, so that the weeks before are worth reading."""
+    good, bad = sum(span.first_acknowledged for span in view.spans), sum(span.first_failed for span in view.spans)
+    is_open = view.rate_drop is not None and view.rate_drop.until is None
+    return good + bad < SMALL_SAMPLE and (bad > 0 or is_open)
 
 
 def is_forgotten(since: datetime, last: datetime, count: int, now: datetime) -> bool:

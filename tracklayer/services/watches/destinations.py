@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tracklayer.db import monitors as db
 from tracklayer.db import standing as db_standing
-from tracklayer.db.alerts import ToldAs, told_as
+from tracklayer.db.alerts import ToldAs, open_lately, told_as
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.monitors import DestinationFacts, Key
 from tracklayer.db.operator_alerts import open_troubles
@@ -23,7 +23,7 @@ from tracklayer.domain.monitors.learn import SuccessRate
 from tracklayer.domain.monitors.platform_down import wants_run
 from tracklayer.domain.monitors.queue_backlog import gather_backlogs
 from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
-from tracklayer.domain.monitors.views import PAST, RECENT, RUN, DestinationView, Oldest, Told, wants_past
+from tracklayer.domain.monitors.views import PAST, RECENT, RUN, DestinationView, Oldest, Told, wants_earlier, wants_past
 from tracklayer.domain.monitors.worth import Worth
 from tracklayer.domain.trouble import BROKER_KIND, NO_ROLE, OLD_QUEUE
 from tracklayer.mappers import PLATFORMS, mapper_for
@@ -34,6 +34,7 @@ from tracklayer.services.watches.page import Page, Verdicts
 from tracklayer.services.watches.refused_names import UNREAD, NamesRefused, Unread
 
 TOLD_BEFORE = frozenset(OF_DESTINATIONS)
+TELLS_A_SHARE = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})
 LOSING = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.QUEUE_BACKLOG})
 SUM_EVERY, SUM_AGAIN = timedelta(minutes=1), 0.25
 SUMMED = 20_000  # deliveries that one page's look adds up, more or less; what is left over comes first the next time
@@ -372,9 +373,24 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
     seldom = [key for key in wanted if wants_run(views[key])]
     for key, run in db.runs(seldom, now - RUN, past_since).items():
         views[key] = replace(views[key], past=[*run, *views[key].past])
+    few = [key for key in wanted if key not in seldom and wants_earlier(views[key])]
+    for key, hours in db.earlier(_since_last_told(few, now), past_since).items():
+        views[key] = replace(views[key], earlier=[hour.without_late() for hour in hours])
     paused = [key for key, view in views.items() if view.state is DestinationState.PAUSED]
     _tell_first_loss(page, views, paused, found)
     return views
+
+
+def _since_last_told(keys: Sequence[Key], now: datetime) -> dict[Key, datetime]:
+    """How far back a destination's share is judged: to the end of the last alert that told of it, four weeks at most."""
+    since = dict.fromkeys(keys, (now - RUN).replace(minute=0, second=0, microsecond=0))
+    if since:
+        lately = open_lately(sorted({merchant_id for merchant_id, _ in keys}), now - RUN, now)
+        for (merchant_id, subject), (_, until) in lately.items():
+            key = merchant_id, subject.platform or ""
+            if key in since and subject.kind in TELLS_A_SHARE and until is not None:
+                since[key] = max(since[key], until)
+    return since
 
 
 def _told(span: tuple[datetime, datetime | None] | None, before: ToldAs | None) -> Told | None:

@@ -27,7 +27,6 @@ from tracklayer.domain.monitors.learn import (
     learn_success,
     learn_worst,
     learned_until,
-    without_outages,
 )
 from tracklayer.domain.monitors.tracking_stopped import LEAST_SILENCE, MOST_NAMES, told_after
 
@@ -116,8 +115,10 @@ def _rhythms(
     rhythms = {}
     for name in names:
         first = max(since, min(hours[name]))
-        of_name = without_outages(gaps.get(name, []), [*told, *told_of.get(name, ())])
-        found = learn_arrivals(hours[name], of_name, first, until, ENOUGH_OF_A_NAME, LONGEST_OF_A_NAME, away)
+        of_name = [*told, *told_of.get(name, ())]
+        found = learn_arrivals(
+            hours[name], gaps.get(name, []), first, until, ENOUGH_OF_A_NAME, LONGEST_OF_A_NAME, away, of_name
+        )
         if found is not None:
             rhythms[name] = found
     return rhythms

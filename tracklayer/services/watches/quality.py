@@ -464,8 +464,7 @@ def _judge_names(
 ) -> list[Advice]:
     """Of each destination and each name that it does not take as what it seems to be meant as."""
     open_ones = {one for one in page.open_subjects(merchant_id) if one.kind is AlertKind.EVENT_NAME_UNKNOWN}
-    verdicts.add(merchant_id, open_ones)
-    named = {name for place in shop.places for name in _named(place)}
+    verdicts.add(merchant_id, [one for one in open_ones if not _may_come_back(page, merchant_id, shop, one, names)])
     findings: list[Finding] = []
     advice: list[Advice] = []
     for place in shop.places:
@@ -473,8 +472,8 @@ def _judge_names(
             continue
         mapper = mapper_for(place.platform)
         for name, minutes in names.items():
-            if name == OTHERS or name in named:
-                continue  # somebody wrote it like this
+            if name == OTHERS or _is_meant_so(shop, place, name):
+                continue
             taken = _taken(mapper, place)
             right = meant(name, taken)
             is_other_word = right is None and name not in mapper.own_names and may_be_purchase(name)
@@ -495,12 +494,43 @@ def _judge_names(
     return advice
 
 
+def _may_come_back(
+    page: Page, merchant_id: int, shop: Shop, told: Subject, names: Mapping[str, Sequence[Counts]]
+) -> bool:
+    """Whether nothing has come of a name that an alert tells of, nor of the right one, for an hour: that mends nothing.
+
+    Unless its destination takes it now, or it has not come for a week: then nobody sends it any more.
+    """
+    name = told.event_name or ""
+    opened, _ = page.lately[merchant_id, told]
+    place = next((place for place in shop.places if place.platform == told.platform), None)
+    if name in names or place is None or place.platform not in PLATFORMS:
+        return False
+    since = page.now - GONE_AFTER
+    if opened < since and not db.counts_by_hour(merchant_id, name, since, page.now):
+        return False
+    mapper = mapper_for(place.platform)
+    right = meant(name, _taken(mapper, place))
+    if right is None or right in names or _is_meant_so(shop, place, name):
+        return False
+    return _fate(mapper, place, name, right, page.now) is Fate.FILTERED
+
+
+def _is_meant_so(shop: Shop, place: Place, name: str) -> bool:
+    """Whether somebody wrote a name like this, and a destination that is told what becomes of it is not kept from it."""
+    return name not in _mapped_names(place) and any(name in _named(each) for each in shop.places)
+
+
+def _mapped_names(place: Place) -> set[str]:
+    """Names that a destination's settings say by name what becomes of."""
+    maps = [value for value in place.settings.values() if isinstance(value, dict)]
+    return {name for value in maps for name in value if isinstance(name, str) and name != "*"}
+
+
 def _named(place: Place) -> Iterator[str]:
     """Names that the merchant wrote into a destination's settings."""
     yield from place.event_names or ()
-    for value in place.settings.values():
-        if isinstance(value, dict):
-            yield from (name for name in value if isinstance(name, str) and name != "*")
+    yield from _mapped_names(place)
 
 
 def _taken(mapper: Mapper, place: Place) -> set[str]:
@@ -572,6 +602,8 @@ def _spelling(
         sum(one.events for one in right_minutes),
         max((one.minute for one in right_minutes), default=None),
         any(one.value or one.orders for one in minutes),
-        any(isinstance(value, dict) and right in value for value in place.settings.values()),
+        right in _mapped_names(place),
+        name in _mapped_names(place),
+        place.event_names is not None and name not in place.event_names,
         place.event_names is not None and name in mapper.event_names and right not in mapper.event_names,
     )
