@@ -70,6 +70,8 @@ class Schema(strawberry.Schema):
                 context = await context.of_operation()
             except (GraphQLError, DatabaseAwayError) as error:
                 return _only(ExecutionResult(data=None, errors=[masked(_located(error))]))
+            if context.holder is not None:
+                await context.hub.turns.take(context.holder.merchant_id)
         return _masked_results(await super().stream(query, variable_values, context, *args, **kwargs))
 
 

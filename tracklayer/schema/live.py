@@ -109,6 +109,8 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
         if not _is_well_formed(message):
             await self.handle_invalid_message("Failed to parse message")
             return
+        if self.context.holder is not None:
+            await self.context.hub.turns.take(self.context.holder.merchant_id)
         await super().handle_message(message)
         message.clear()  # whoever called this holds it until the next one comes
 
