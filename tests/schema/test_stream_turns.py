@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from types import FrameType
 from typing import Any, Self
 
 import pytest
+from graphql import validate
 from starlette.types import Message
 
 from tests.factories import Merchant
@@ -243,6 +246,30 @@ async def test_what_is_read_for_a_change_is_paid_for_before_the_next_and_the_ale
                 limits.now = lambda: 100.0
                 await until(lambda: len(dear.platforms()) == len(PLATFORMS))
                 assert limits.reads.left(whose, 100.0) == limits.reads.burst - 7 * 51
+
+
+async def test_a_document_that_was_found_good_is_not_validated_again_and_a_bad_one_is(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    validated = list[None]()
+
+    def seen(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code is validate.__code__:
+            validated.append(None)
+
+    async with served(runtime) as (door, _):
+        with Rounds() as rounds:
+            async with open_socket(door, rounds, merchant.key) as socket:
+                for document, times in (("{ known: __typename }", 1), ("{ unknownField }", 3)):
+                    validated.clear()
+                    sys.setprofile(seen)
+                    for number in range(3):
+                        socket.forget()
+                        socket.subscribe(number, document)
+                        await until(lambda: socket.heard and socket.heard[-1]["type"] in ("complete", "error"))
+                    sys.setprofile(None)
+                    assert len(validated) == times
+                assert socket.heard[0]["payload"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
 
 
 async def test_merchants_take_turns_and_who_has_gone_is_passed_over() -> None:
