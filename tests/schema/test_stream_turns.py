@@ -7,25 +7,29 @@ import json
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from types import FrameType
 from typing import Any, Self
 
+import psycopg2
 import pytest
 from graphql import validate
 from starlette.types import Message
 
-from tests.factories import Merchant
+from tests.factories import Merchant, new_merchant
 from tracklayer.clock import FrozenClock
+from tracklayer.db.alert_changes import insert_change
+from tracklayer.db.alerts import lock_alerts
+from tracklayer.db.connection import PLACES_OF_ONE, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.runtime import Runtime
 from tracklayer.schema import ids
 from tracklayer.schema.http import GraphQLDoor
 from tracklayer.services.alert import settle_findings
-from tracklayer.services.follow import AlertHub
+from tracklayer.services.follow import KEPT, AlertHub
 from tracklayer.services.stream_turns import StreamTurns
 
 PLATFORMS = ("meta", "tiktok", "ga4", "pinterest", "snapchat", "linkedin", "reddit", "x_ads")
@@ -246,6 +250,50 @@ async def test_what_is_read_for_a_change_is_paid_for_before_the_next_and_the_ale
                 limits.now = lambda: 100.0
                 await until(lambda: len(dear.platforms()) == len(PLATFORMS))
                 assert limits.reads.left(whose, 100.0) == limits.reads.burst - 7 * 51
+
+
+async def test_who_reads_pages_from_far_behind_takes_the_places_of_one_merchant_and_no_more(
+    runtime: Runtime, merchant: Merchant, opened: Any, database: str
+) -> None:
+    await opened()
+
+    def change_again_and_again() -> None:
+        with in_transaction():
+            lock_alerts(merchant.merchant_id)
+            for _ in range(KEPT):
+                insert_change(merchant.merchant_id, 1, "open", runtime.clock.now())
+
+    def waiting() -> int:
+        with in_transaction():
+            return int(
+                rows("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'alert_changes'::regclass")[0][0]
+            )
+
+    await asyncio.to_thread(change_again_and_again)
+    other = await asyncio.to_thread(partial(new_merchant, runtime, name="Other"))
+    async with served(runtime) as (door, hub):
+        rounds = Rounds()
+        async with (
+            open_socket(door, rounds, merchant.key) as far,
+            open_socket(door, rounds, other.key) as another,
+        ):
+            far.subscribe(SUBSCRIPTIONS, FROM_NOW)
+            await until(lambda: hub.in_place == 1)
+            with closing(psycopg2.connect(database)) as held:
+                held.cursor().execute("LOCK TABLE alert_changes IN ACCESS EXCLUSIVE MODE")
+                for number in range(SUBSCRIPTIONS):
+                    far.subscribe(number, BEFORE_ALL, after=beginning(merchant))
+                await until(lambda: hub.in_place == 1 + SUBSCRIPTIONS)
+                async with asyncio.timeout(60):
+                    while await asyncio.to_thread(waiting) < PLACES_OF_ONE:
+                        pass
+                another.subscribe(1, "{ merchant { name } }")
+                await until(lambda: len(another.heard) == 2)
+                assert await asyncio.to_thread(waiting) - PLACES_OF_ONE in (
+                    0,
+                    1,
+                )  # one that reads for all followers may be there
+            await until(lambda: len(far.platforms()) == SUBSCRIPTIONS * (len(PLATFORMS) + KEPT))
 
 
 async def test_a_document_that_was_found_good_is_not_validated_again_and_a_bad_one_is(

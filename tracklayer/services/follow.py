@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator
@@ -19,7 +20,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tracklayer.db.alert_changes import CHANNEL, Change, changes_after, positions_before_last
-from tracklayer.db.connection import DatabaseAwayError, run_in_db_thread
+from tracklayer.db.connection import DatabaseAwayError, in_place, run_for_merchant, run_in_db_thread
 from tracklayer.db.listen import Listener
 from tracklayer.db.merchants import living_keys
 from tracklayer.db.sign_ins import living_sessions
@@ -150,9 +151,9 @@ class AlertHub:
                 self._refuse_revoked(key)
                 found = feed.after(position)
                 if found is None:
-                    await self._check([key])
+                    await in_place(feed.merchant_id, functools.partial(self._check, [key]))
                     self._refuse_revoked(key)
-                    found = await self._page(feed.merchant_id, position)
+                    found = await run_for_merchant(_page, feed.merchant_id, position)
                     has_turn = False  # it has passed meanwhile
                 for change in found:
                     if not kinds or change.alert.kind in kinds:
@@ -253,10 +254,6 @@ class AlertHub:
         for merchant_id in merchants:
             self._want(merchant_id)
 
-    async def _page(self, merchant_id: int, position: int) -> list[Change]:
-        found = await run_in_db_thread(changes_after, {merchant_id: position}, PAGE)
-        return found[merchant_id]
-
     async def _check_keys(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
@@ -277,6 +274,10 @@ class AlertHub:
                 self._revoked.add(key)
                 if key.merchant_id in self._feeds:
                     self._feeds[key.merchant_id].wake()
+
+
+def _page(merchant_id: int, position: int) -> list[Change]:
+    return changes_after({merchant_id: position}, PAGE)[merchant_id]
 
 
 def _living(keys: list[Key], now: datetime) -> set[Key]:
