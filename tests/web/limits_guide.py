@@ -161,6 +161,11 @@ def tables() -> list[str]:
                     "429 `RATE_LIMITED`",
                 ),
                 (
+                    "what a subscription selects beside the alert itself, as objects read",
+                    "counted each time a change is told",
+                    "the next change waits until it is paid for",
+                ),
+                (
                     "operations of one key",
                     f"{asked} a second, ten times as many at once (`TRACKLAYER_REQUESTS_PER_SECOND`)",
                     "429 `RATE_LIMITED`",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
+from hashlib import sha256
 from typing import Any
 
 import strawberry
@@ -39,6 +42,7 @@ MAX_TEXT = 64 * 1024  # characters of a document: what is no token (commas, comm
 MAX_TOKENS = 5000
 STRANGER_TOKENS = 600  # twice what asks for the whole schema
 MAX_ERRORS = 20  # of one document: whoever has more has the wrong one
+MAX_KNOWN = 1_000  # documents that were found good and need not be validated again; thirty-two bytes of each are kept
 MAX_VARIABLE_ERRORS = 5  # each quotes the whole value, before it is masked
 _RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)  # as Strawberry has them
 WHERE_TO_SUBSCRIBE = (
@@ -70,6 +74,8 @@ class Schema(strawberry.Schema):
                 context = await context.of_operation()
             except (GraphQLError, DatabaseAwayError) as error:
                 return _only(ExecutionResult(data=None, errors=[masked(_located(error))]))
+            if context.holder is not None:
+                await context.hub.turns.take(context.holder.merchant_id)
         return _masked_results(await super().stream(query, variable_values, context, *args, **kwargs))
 
 
@@ -108,7 +114,7 @@ def _located(error: Exception) -> GraphQLError:
 
 class _Gate(SchemaExtension):
     """Before an operation is executed: it is parsed, its cost is held against what may be asked for, and then it is
-    validated. Nothing of it is kept; what comes again and again has a plan.
+    validated. Nothing of it is kept but that it is good; what comes again and again has a plan.
     """
 
     def on_parse(self) -> Iterator[None]:
@@ -146,9 +152,14 @@ class _Gate(SchemaExtension):
     def on_validate(self) -> Iterator[None]:
         operation = self.execution_context
         assert operation.graphql_document is not None
-        operation.pre_execution_errors = _wrong_with(operation.graphql_document)
-        if operation.pre_execution_errors:
-            _count_mistake(operation)
+        digest = sha256((operation.query or "").encode("utf-8", "surrogatepass")).digest()
+        operation.pre_execution_errors = []  # where it has none yet, Strawberry would look for some
+        if not _known.has(digest):
+            operation.pre_execution_errors = _wrong_with(operation.graphql_document)
+            if operation.pre_execution_errors:
+                _count_mistake(operation)
+            else:
+                _known.add(digest)
         yield
 
     def on_execute(self) -> Iterator[None]:
@@ -157,6 +168,32 @@ class _Gate(SchemaExtension):
             scope[OPERATION] = operation.operation_type.value, operation.operation_name
         with operation.context.reading(only_reads=operation.operation_type is Kind.QUERY):
             yield
+
+
+class _Known:
+    """The documents that were found good, the last ones: to validate one takes several times as long as all else that comes
+    before its execution, and of a stream's there is no plan. Any thread may ask.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._digests: OrderedDict[bytes, None] = OrderedDict()
+
+    def has(self, digest: bytes) -> bool:
+        with self._lock:
+            if digest not in self._digests:
+                return False
+            self._digests.move_to_end(digest)
+            return True
+
+    def add(self, digest: bytes) -> None:
+        with self._lock:
+            self._digests[digest] = None
+            if len(self._digests) > MAX_KNOWN:
+                self._digests.popitem(last=False)
+
+
+_known = _Known()
 
 
 def refuse_long(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -145,6 +146,16 @@ class Context:
         if self.house.standby is None:
             return _AS_EVER
         return reading_from(self.house.standby if only_reads and not self.is_stream else None)
+
+    async def paid_for(self) -> None:
+        """Before a change is told: counts what is read for it besides the alert itself, once that of those before it is paid for."""
+        if (beside := (self.cost or 0) - 1) > 0:
+            limits, holder = self.house.limits, self.caller
+            wait = limits.seconds_owed(holder)
+            while wait:  # until it is over, others may have read more
+                await asyncio.sleep(wait)
+                wait = limits.seconds_owed(holder)
+            limits.count_read(holder, beside)
 
     def renew(self) -> None:
         """For the next event of a subscription: nothing that was read for the one before is kept."""

@@ -59,14 +59,22 @@ class Limits:
         if wait:
             raise _limited(f"This merchant has read {self.reads.burst:,.0f} objects in too short a time", wait)
 
+    def seconds_owed(self, holder: KeyHolder) -> float:
+        """Until all that was read without being there in the budget is paid for."""
+        if not self.reads.rate:
+            return 0.0
+        return max(0.0, -self.reads.left(holder.merchant_id, self.now()) / self.reads.rate)
+
+    def count_read(self, holder: KeyHolder, cost: int) -> None:
+        """What nobody asked for anew, since a stream tells it: the next waits until it is paid for, and not this one."""
+        self.reads.charge(holder.merchant_id, cost, self.now())
+
     def admit_text(self, holder: KeyHolder) -> None:
         """Before a text is read that has no plan. Raises GraphQLError while those before it are not paid for."""
-        if not self.reads.rate:
-            return
-        left = self.reads.left(holder.merchant_id, self.now())
-        if left < 0:
+        wait = self.seconds_owed(holder)
+        if wait:
             what = "This merchant has sent too many operations that are new or refused; send what varies in `variables`"
-            raise _limited(what, -left / self.reads.rate)
+            raise _limited(what, wait)
 
     def count_text(self, holder: KeyHolder, text: str, checks: int) -> None:
         """A text that has no plan: the next one waits until it is paid for, and not this one."""

@@ -118,6 +118,8 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
             self.websocket.unread = Sent.of(given if isinstance(given, dict) else {"message": message}), fault
             await self.handle_invalid_message(fault)
             return
+        if self.context.holder is not None:
+            await self.context.hub.turns.take(self.context.holder.merchant_id)
         await super().handle_message(message)
         message.clear()  # whoever called this holds it until the next one comes
 

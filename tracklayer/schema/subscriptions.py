@@ -49,20 +49,19 @@ class Subscription:
         context = context_of(info)
         holder = context.caller
         position = await _position(holder.merchant_id, str(after)) if after is not None else None
-        wanted = values_of(kinds)
         key = (holder.merchant_id, holder.key_id)
         if not context.house.subscriptions.enter(key):
             message = f"This key has {MAX_OF_A_KEY:,} subscriptions open; end some first."
             raise errors.refused(message, errors.RATE_LIMITED)
         try:
-            async with aclosing(context.hub.follow(Key(*key, holder.session), position)) as changes:
+            told = context.hub.follow(Key(*key, holder.session), position, values_of(kinds), context.paid_for)
+            async with aclosing(told) as changes:
                 async for change in changes:
-                    if not wanted or change.alert.kind in wanted:
-                        context.renew()
-                        yield changed_alert(change)
+                    context.renew()
+                    yield changed_alert(change)
         except KeyRevokedError:
-            told = BAD_KEY if holder.session is None else BAD_SESSION
-            raise errors.refused(told, errors.UNAUTHENTICATED) from None
+            message = BAD_KEY if holder.session is None else BAD_SESSION
+            raise errors.refused(message, errors.UNAUTHENTICATED) from None
         finally:
             context.house.subscriptions.leave(key)
 

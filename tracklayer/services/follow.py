@@ -3,26 +3,29 @@
 PostgreSQL's notification is only a wake-up; the rows of ``alert_changes`` are read by position. One reader reads for
 all followers of all merchants that were woken, and keeps each merchant's latest changes in memory; a follower holds a
 position in that list and nothing else. Who is so slow that its position has left the list reads pages of its own.
-So a lost session, a lost notification or a slow client costs time, and never a change or memory.
+So a lost session, a lost notification or a slow client costs time, and never a change or memory. Followers tell in turns
+(``stream_turns``): a crowd of them holds up nobody but itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from tracklayer.db.alert_changes import CHANNEL, Change, changes_after, positions_before_last
-from tracklayer.db.connection import DatabaseAwayError, run_in_db_thread
+from tracklayer.db.connection import DatabaseAwayError, in_place, run_for_merchant, run_in_db_thread
 from tracklayer.db.listen import Listener
 from tracklayer.db.merchants import living_keys
 from tracklayer.db.sign_ins import living_sessions
 from tracklayer.runtime import Runtime
+from tracklayer.services.stream_turns import StreamTurns, Turn
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +57,14 @@ class _Feed:
     """One merchant's latest changes: all with ``base < change_id <= end``, oldest first."""
 
     merchant_id: int
+    turns: StreamTurns
     followers: int = 0
     base: int = 0
     end: int = 0
     changes: list[Change] = field(default_factory=list)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
-    grown: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: dict[Turn, None] = field(default_factory=dict)  # of those who have told all there is
+    woken: int = 0  # how often
 
     def add(self, found: list[Change]) -> None:
         self.changes = [*self.changes, *found][-KEPT:]
@@ -75,9 +80,19 @@ class _Feed:
         return [change for change in self.changes if change.change_id > position]
 
     def wake(self) -> None:
-        """Everybody who waits looks again."""
-        grown, self.grown = self.grown, asyncio.Event()
-        grown.set()
+        """Everybody who waits looks again, in turn."""
+        self.woken += 1
+        waiting, self.waiting = self.waiting, {}
+        self.turns.add(self.merchant_id, waiting)
+
+    async def grow(self) -> None:
+        """Returns, with a turn, after the next time that it is woken."""
+        turn = asyncio.get_running_loop().create_future()
+        self.waiting[turn] = None
+        try:
+            await turn
+        finally:
+            self.waiting.pop(turn, None)  # it may be this follower's end
 
 
 class AlertHub:
@@ -85,6 +100,7 @@ class AlertHub:
 
     def __init__(self, runtime: Runtime) -> None:
         self.check_keys_seconds = CHECK_KEYS_SECONDS
+        self.turns = StreamTurns()
         self._clock = runtime.clock
         self._keyring = runtime.keyring
         self._keys_changed = asyncio.Event()
@@ -116,40 +132,52 @@ class AlertHub:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def follow(self, key: Key, after: int | None) -> AsyncGenerator[Change, None]:
+    async def follow(
+        self, key: Key, after: int | None, kinds: Collection[str], pay: Callable[[], Awaitable[None]]
+    ) -> AsyncGenerator[Change, None]:
         """The changes of the key's merchant after a position, each once and in order, for ever; None: from now on.
 
-        Raises DatabaseAwayError when the changes cannot be read, KeyRevokedError when the key was revoked.
+        ``kinds``: of which alerts; none: of all. ``pay`` is awaited before a change is told. Raises DatabaseAwayError when the
+        changes cannot be read, KeyRevokedError when the key was revoked.
         """
         with contextlib.ExitStack() as stack:
             feed = stack.enter_context(self._following(key))
             await _ready(feed)
             position = feed.end if after is None else after
             stack.enter_context(self._in_place())
+            has_turn = False
             while True:
-                grown = feed.grown  # taken before looking: what comes in between sets it
-                if key in self._revoked:
-                    raise KeyRevokedError
+                woken = feed.woken  # taken before looking: while a page is read, more may come
+                self._refuse_revoked(key)
                 found = feed.after(position)
                 if found is None:
-                    await self._check([key])
-                    if key in self._revoked:
-                        raise KeyRevokedError
-                    found = await self._page(feed.merchant_id, position)
+                    await in_place(feed.merchant_id, functools.partial(self._check, [key]))
+                    self._refuse_revoked(key)
+                    found = await run_for_merchant(_page, feed.merchant_id, position)
+                    has_turn = False  # it has passed meanwhile
                 for change in found:
+                    if not kinds or change.alert.kind in kinds:
+                        await pay()
+                        if not has_turn:
+                            await self.turns.take(feed.merchant_id)
+                        has_turn = False
+                        self._refuse_revoked(key)
+                        yield change
                     position = change.change_id
-                    yield change
-                    if key in self._revoked:
-                        raise KeyRevokedError
-                if not found:
-                    await grown.wait()
+                if not found and feed.woken == woken:
+                    await feed.grow()
+                    has_turn = True
+
+    def _refuse_revoked(self, key: Key) -> None:
+        if key in self._revoked:
+            raise KeyRevokedError
 
     @contextlib.contextmanager
     def _following(self, key: Key) -> Iterator[_Feed]:
         merchant_id = key.merchant_id
         feed = self._feeds.get(merchant_id)
         if feed is None:
-            feed = self._feeds[merchant_id] = _Feed(merchant_id)
+            feed = self._feeds[merchant_id] = _Feed(merchant_id, self.turns)
             self._want(merchant_id)
         feed.followers += 1
         self._keys[key] += 1
@@ -226,10 +254,6 @@ class AlertHub:
         for merchant_id in merchants:
             self._want(merchant_id)
 
-    async def _page(self, merchant_id: int, position: int) -> list[Change]:
-        found = await run_in_db_thread(changes_after, {merchant_id: position}, PAGE)
-        return found[merchant_id]
-
     async def _check_keys(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
@@ -250,6 +274,10 @@ class AlertHub:
                 self._revoked.add(key)
                 if key.merchant_id in self._feeds:
                     self._feeds[key.merchant_id].wake()
+
+
+def _page(merchant_id: int, position: int) -> list[Change]:
+    return changes_after({merchant_id: position}, PAGE)[merchant_id]
 
 
 def _living(keys: list[Key], now: datetime) -> set[Key]:
