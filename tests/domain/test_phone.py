@@ -645,3 +645,20 @@ def test_what_is_not_sent_of_a_phone_is_kept_to_find_it_by() -> None:
 @pytest.mark.parametrize("second", ["+49 30 1234567", "030 1234567", "0171-2345679", "01712345679", "2345 679"])
 def test_of_two_numbers_in_one_text_none_is_guessed(first: str, between: str, second: str) -> None:
     assert phone_e164(f"{first}{between}{second}", "DE") is None
+
+
+@pytest.mark.parametrize("hours", ["(9-17)", "9-17 Uhr", "8:30\N{EN DASH}12:00 h", "(9 - 5)"])
+@pytest.mark.parametrize("text", ["+49 170 5551234", "0170/5551234", "+49 30 123456"])
+def test_hours_behind_a_number_are_no_part_of_it(text: str, hours: str) -> None:
+    assert phone_e164(f"{text} {hours}", "DE") == phone_e164(text, "DE")
+
+
+def test_digits_that_may_be_hours_end_a_number_that_is_none_with_them() -> None:
+    assert phone_e164("+1 650 555 0123 9-17") == "+16505550123"
+    assert phone_e164("+49 170 5551234 9-17") == "+491705551234"
+    assert phone_e164("+33 1 23 45 12-17") == "+33123451217"
+
+
+def test_where_digits_may_be_hours_or_the_end_of_a_number_none_is_sure() -> None:
+    assert phone_e164("+49 30 123456 8-16") is None
+    assert phone_e164("(650) 555-0123 9-5", "DE") is None

@@ -39,6 +39,12 @@ def phone_digits(value: str, default_country: str | None = None) -> str | None:
 MAX_PHONE = 250  # characters, with what is noted beside a number: a longer text is none, and costs no time
 _INTERNATIONAL = re.compile(r"\+[1-9](?:[ ().-]{0,3}[0-9]){6,14}")
 _PUNCTUATION = str.maketrans("", "", " ().-")
+# When somebody can be called, behind the number: ``9-17``, ``(8:30-12:00)``, ``9 - 17 Uhr``.
+_HOUR = r"(?:[01]?[0-9]|2[0-4])(?:[:.][0-5][0-9])?"
+_HOURS_BEHIND = re.compile(
+    rf"(?P<number>.*[0-9)]) +(?P<bracket>\(?) ?{_HOUR} ?- ?{_HOUR} ?\)?(?P<word> ?(?:uhr|hours?|hrs?|h|horas?|uur|o'clock)\.?\)?)?",
+    re.IGNORECASE,
+)
 
 
 def _international(text: str) -> str | None:
@@ -51,6 +57,8 @@ def _international(text: str) -> str | None:
         return None
     digits = text[1:]
     if not digits.isdigit():
+        if "-" in digits and _HOURS_BEHIND.fullmatch(text):
+            return None
         digits = digits.translate(_PUNCTUATION)
     plan = _plan_of(digits)
     if plan is None:
@@ -162,6 +170,25 @@ def _parsed_e164(text: str, default_country: str | None) -> str | None:
     text = _plain(text)
     if "phone-context=" in text:  # of RFC 3966: the library reads it
         return _only(_e164s(_possible(text, default_country)))
+    hours = _HOURS_BEHIND.fullmatch(text)
+    return _without_hours(hours, default_country) if hours else _without_notes(text, default_country)
+
+
+def _without_hours(hours: re.Match[str], default_country: str | None) -> str | None:
+    """What is read of the number in front of hours. Where nothing but the digits says that they are hours, and with them there is a
+    number, too, nobody can tell which was meant.
+    """
+    alone = _without_notes(hours["number"], default_country)
+    if hours["bracket"] or hours["word"]:
+        return alone
+    whole = _without_notes(hours.string, default_country)
+    if _valid_number(alone) is None:
+        return whole
+    return None if _valid_number(whole) is not None else alone
+
+
+def _without_notes(text: str, default_country: str | None) -> str | None:
+    """What is read of a text without what is noted behind the number."""
     text = _number_in(text)
     if text.count("/") > _MOST_SLASHES or len(_NO_DIGITS.sub("", text)) > _MOST_DIGITS:
         return None
