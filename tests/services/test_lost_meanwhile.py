@@ -86,7 +86,7 @@ def test_the_first_loss_is_told_and_the_end_says_how_much_was_lost(told: Told) -
         in end
     )
     resolved = told.hooks.got[-1].json["data"]["alert"]
-    assert (resolved["state"], resolved["details"]["lost"]) == ("resolved", 2)
+    assert (resolved["state"], resolved["details"]["lost_deliveries"]) == ("resolved", 2)
     assert resolved["message"].startswith(
         "2 deliveries, worth 259.98 USD in sales, were lost meanwhile: redeliver what was"
     )

@@ -300,8 +300,8 @@ def keep_graver(merchant_id: int, alert_id: int) -> None:
 def keep_loss(merchant_id: int, alert_id: int) -> bool:
     """The same of one that has lost something since it opened; False where that was told before, or it has not."""
     changed = execute(
-        f"{_KEEP_TOLD} WHERE merchant_id = %s AND alert_id = %s AND (details ->> 'lost')::int > 0 "
-        "AND coalesce((told #>> '{details,lost}')::int, 0) = 0",
+        f"{_KEEP_TOLD} WHERE merchant_id = %s AND alert_id = %s AND (details ->> 'lost_deliveries')::int > 0 "
+        "AND coalesce((told #>> '{details,lost_deliveries}')::int, 0) = 0",
         (merchant_id, alert_id),
     )
     return changed > 0

@@ -209,7 +209,7 @@ def _take(
                 db.keep_told(merchant_id, known.alert_id)
                 _note(runtime, merchant_id, known.alert_id, "open", now)
                 _count(finding.kind, "opened")
-            has_lost = "lost" in finding.details and db.keep_loss(merchant_id, known.alert_id)
+            has_lost = "lost_deliveries" in finding.details and db.keep_loss(merchant_id, known.alert_id)
             if is_other or has_lost:
                 row = db.alerts_by_id(merchant_id, [known.alert_id])[known.alert_id]
                 if row.acknowledged_at is None:
@@ -250,7 +250,7 @@ def _keep_balance(merchant_id: int, alert_id: int) -> None:
         sentence = f"{capitalised(gone)} lost meanwhile: redeliver what was dropped."
     else:
         return
-    db.keep_balance(merchant_id, alert_id, sentence, {"lost": count, **details(lost_worth=worth)})
+    db.keep_balance(merchant_id, alert_id, sentence, {"lost_deliveries": count, **details(lost_worth=worth)})
 
 
 def _count(kind: AlertKind, change: str) -> None:

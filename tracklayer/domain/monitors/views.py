@@ -218,8 +218,8 @@ def money_of(view: DestinationView) -> dict[str, dict[str, str]]:
 
 
 def lost_of(view: DestinationView) -> dict[str, int]:
-    """What ``details`` of an alert about what waits hold of what was lost meanwhile: ``lost``, where there is any."""
-    return {"lost": view.aged} if view.aged else {}
+    """What ``details`` of an alert about what waits hold of what was lost meanwhile: ``lost_deliveries``, where there is any."""
+    return {"lost_deliveries": view.aged} if view.aged else {}
 
 
 def without_imports(view: DestinationView) -> DestinationView:
