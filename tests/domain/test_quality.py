@@ -464,7 +464,7 @@ def test_a_misspelt_name_that_does_not_go_out_is_told() -> None:
 def test_what_may_be_meant_so_is_advice_at_most(changes: dict[str, Any], advised: bool) -> None:
     seen = replace(SPELLING, **changes)
     assert judge_event_name_unknown(seen, is_open=False) is None
-    assert (advise_on_spelling(seen) is not None) is advised
+    assert (advise_on_spelling(seen, "hour") is not None) is advised
 
 
 def test_it_is_over_when_the_right_name_has_come_alone_for_five_minutes() -> None:

@@ -314,6 +314,21 @@ def test_a_name_that_goes_out_as_another_one_is_advised_on(scene: Scene) -> None
     assert scene.advice("meta") == []
 
 
+def test_a_misspelt_name_of_which_a_few_come_a_day_is_advised_on(scene: Scene) -> None:
+    set_destination(scene.runtime, scene.merchant.merchant_id, "meta", META, event_names=["Purchase", "Lead"])
+    scene.sends(1)
+    for _ in range(2):
+        scene.clock.move(timedelta(hours=9))
+        scene.passes(1, each_minute=1, event_name="purchase")
+    scene.passes(11)
+    [advice] = [one for one in scene.advice("meta") if one.code == "name_misspelt"]
+    assert (advice.event_name, advice.details["meant"]) == ("purchase", "Purchase")
+    assert advice.sentence.startswith("2 events of the last day named purchase did not go to Meta")
+    scene.clock.move(timedelta(hours=26))
+    scene.passes(11)
+    assert scene.advice("meta") == []
+
+
 def test_purchases_under_another_word_alone_are_advised_on(scene: Scene) -> None:
     scene.passes(2, each_minute=15, event_name="orders/create")
     assert scene.alerts() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 
 from tracklayer.domain.advice import Advice, AdviceCode
 from tracklayer.domain.alert import AlertKind, Finding, Severity
@@ -12,7 +13,7 @@ from tracklayer.domain.event_names import is_step
 from tracklayer.domain.monitors.words import clock_time, counted
 
 LEAST_EVENTS = 10  # within the hour that is looked at: fewer are somebody's try
-LEAST_TO_ADVISE = 3
+LEAST_TO_ADVISE = {"hour": 3, "day": 2}
 MENDED_AFTER = timedelta(minutes=5)  # of the right name alone
 
 
@@ -107,18 +108,18 @@ def _or_add(seen: Spelling) -> str:
     return f", or add {seen.name} to {' and to '.join(where)}, and {then}"
 
 
-def advise_on_spelling(seen: Spelling) -> Advice | None:
-    """Of a name that goes out as something else, or that is left out beside the right one."""
-    if seen.fate is Fate.COUNTS or seen.events < LEAST_TO_ADVISE:
+def advise_on_spelling(seen: Spelling, within: Literal["hour", "day"]) -> Advice | None:
+    """Of a name that goes out as something else, or that is left out beside the right one. ``within``: what was looked at."""
+    if seen.fate is Fate.COUNTS or seen.events < LEAST_TO_ADVISE[within]:
         return None
     if seen.fate is Fate.OTHER:
         sentence = (
-            f"{counted(seen.events, 'event')} of the last hour named {seen.name} went to {seen.title} as an event of that name, "
+            f"{counted(seen.events, 'event')} of the last {within} named {seen.name} went to {seen.title} as an event of that name, "
             f"not as {seen.right}: campaigns that count {seen.right} do not see them."
         )
     else:
         sentence = (
-            f"{counted(seen.events, 'event')} of the last hour named {seen.name} did not go to {seen.title}, which takes "
+            f"{counted(seen.events, 'event')} of the last {within} named {seen.name} did not go to {seen.title}, which takes "
             f"{seen.right} ({counted(seen.right_events, 'event')})."
         )
     return Advice(

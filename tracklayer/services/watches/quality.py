@@ -287,9 +287,10 @@ class Quality:
                 advice = advise_on_events(days.get(merchant_id, []), newest, **of_events)
             old = _too_old(merchant_id, shop, now)
             unmet = _takes_nothing(page, merchant_id, shop, days.get(merchant_id, []))
+            rare = _rare_spellings(page, merchant_id, shop, days.get(merchant_id, []), found.get(merchant_id, []))
             gone = _dropped_by_removal(page, merchant_id)
             repeats = _ids_reused(merchant_id, *received.get(merchant_id, (0, 0)), now)
-            found.setdefault(merchant_id, []).extend([*advice, *old, *unmet, *repeats, *gone])
+            found.setdefault(merchant_id, []).extend([*advice, *old, *unmet, *rare, *repeats, *gone])
             judged.setdefault(merchant_id, set()).update(
                 [("", code) for code in _OF_MERCHANT],
                 [(place.platform, AdviceCode.EVENTS_TOO_OLD) for place in shop.places],
@@ -467,6 +468,40 @@ def _judge_names(
     verdicts.add(merchant_id, [one for one in open_ones if not _may_come_back(page, merchant_id, shop, one, names)])
     findings: list[Finding] = []
     advice: list[Advice] = []
+    for seen, is_other_word in _spellings(shop, names, page.now):
+        subject = Subject(AlertKind.EVENT_NAME_UNKNOWN, seen.platform, seen.name)
+        # What another word means is for the shop to say: that is advice, and no alert.
+        finding = None if is_other_word else judge_event_name_unknown(seen, is_open=subject in open_ones)
+        if finding is not None:
+            findings.append(finding)
+        elif one := advise_on_spelling(seen, "hour"):
+            advice.append(one)
+    if findings:
+        verdicts.add(merchant_id, [finding.subject for finding in findings], findings)
+    return advice
+
+
+def _rare_spellings(
+    page: Page, merchant_id: int, shop: Shop, days: Sequence[Day], said: Sequence[Advice]
+) -> list[Advice]:
+    """As advice of an hour, of names that come a few times a day, and oftener than the right one: else that has taken over since.
+    ``said``: what an hour says already.
+    """
+    told = {(one.platform, one.event_name) for one in said}
+    told |= {
+        (one.platform, one.event_name)
+        for one in page.open_subjects(merchant_id)
+        if one.kind is AlertKind.EVENT_NAME_UNKNOWN
+    }
+    since = page.now - DAY
+    names = {day.event_name: [Counts(since, "", "", day.events, day.value, day.zero, day.currency, 0)] for day in days}
+    spellings = [seen for seen, _ in _spellings(shop, names, page.now) if seen.right_events < seen.events]
+    advice = [advise_on_spelling(seen, "day") for seen in spellings]
+    return [one for one in advice if one is not None and (one.platform, one.event_name) not in told]
+
+
+def _spellings(shop: Shop, names: Mapping[str, Sequence[Counts]], now: datetime) -> Iterator[tuple[Spelling, bool]]:
+    """Of each destination and each name that it does not take as what it seems to be meant as; whether that is another word for it."""
     for place in shop.places:
         if place.platform not in PLATFORMS:
             continue
@@ -479,19 +514,9 @@ def _judge_names(
             is_other_word = right is None and name not in mapper.own_names and may_be_purchase(name)
             if is_other_word and _PURCHASE in taken and _PURCHASE not in names:
                 right = _PURCHASE
-            if right is None or (fate := _fate(mapper, place, name, right, page.now)) is Fate.COUNTS:
+            if right is None or (fate := _fate(mapper, place, name, right, now)) is Fate.COUNTS:
                 continue
-            seen = _spelling(place, mapper, name, right, fate, minutes, names.get(right, ()))
-            subject = Subject(AlertKind.EVENT_NAME_UNKNOWN, place.platform, name)
-            # What another word means is for the shop to say: that is advice, and no alert.
-            finding = None if is_other_word else judge_event_name_unknown(seen, is_open=subject in open_ones)
-            if finding is not None:
-                findings.append(finding)
-            elif one := advise_on_spelling(seen):
-                advice.append(one)
-    if findings:
-        verdicts.add(merchant_id, [finding.subject for finding in findings], findings)
-    return advice
+            yield _spelling(place, mapper, name, right, fate, minutes, names.get(right, ())), is_other_word
 
 
 def _may_come_back(
