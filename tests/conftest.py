@@ -20,6 +20,7 @@ import psycopg2
 import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from httpx._transports import default as httpx_transport
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
 from tests import drawing
 from tests.factories import API_KEY_SECRET, Api, Merchant, new_merchant
@@ -29,7 +30,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate
-from tracklayer.db.sessions import Session
+from tracklayer.db.sessions import POOL, Session
 from tracklayer.db.workers import WorkerLock
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
@@ -148,7 +149,8 @@ def database(migrated: str) -> Iterator[str]:
         first = connection.database.connection()
         make_as_new(first)
     yield migrated
-    if any(session is first for _, _, session in connection.database._connections):
+    idle = [session for _, _, session in connection.database._connections]
+    if any(session is first for session in idle) and all(map(_is_as_new, idle)):
         with _kept_sessions(migrated):
             connection.disconnect()
     else:  # this test had its sessions end: those that came after it may have been made under other circumstances
@@ -231,6 +233,25 @@ def _kept_sessions(url: str) -> Iterator[None]:
     pool._connections = [entry for entry in found if entry[2].url != url]
     yield
     pool._connections = [entry for entry in found if entry[2].url == url]
+
+
+# Whether a session holds no more than one that begins: no tables and no locks of its own, no ears, no other patience.
+AS_NEW = """
+SELECT pg_my_temp_schema() = 0 AND NOT EXISTS (SELECT FROM pg_listening_channels())
+AND NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())
+AND current_setting('statement_timeout') = %s AND current_setting('lock_timeout') = %s"""
+
+
+def _is_as_new(session: Session) -> bool:
+    limits = POOL
+    if session.closed or session.info.transaction_status != TRANSACTION_STATUS_IDLE:
+        return False
+    return bool(session.ask(AS_NEW, (_lasting(limits.statement), _lasting(limits.lock))))
+
+
+def _lasting(milliseconds: int) -> str:
+    """As PostgreSQL says it."""
+    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
 
 
 def make_as_new(session: Session) -> None:

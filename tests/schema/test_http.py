@@ -59,6 +59,16 @@ async def test_a_body_that_is_no_object_is_told_so(api: Api, body: bytes, accept
         assert error["message"].startswith("The body is no GraphQL request: send an object")
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"query": null}', b'{"query": ""}'])
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+async def test_a_body_without_a_query_is_told_so(api: Api, body: bytes, accept: str) -> None:
+    headers = {"authorization": f"Bearer {api.key}", "content-type": "application/json", "accept": accept}
+    answer = await api.client.post("/graphql", content=body, headers=headers)
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["extensions"]["code"]) == (400, "BAD_REQUEST")
+    assert "query" in error["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "place", "why"),
     [

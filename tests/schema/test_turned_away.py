@@ -232,6 +232,17 @@ async def test_events_in_a_message_that_closes_a_socket_count_too(
     assert await anyio.to_thread.run_sync(_counted, merchant) == [counted]
 
 
+async def test_an_operation_without_a_query_is_an_error_and_the_socket_stays(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key) as client:
+            await client.socket.send(_said("1", {"query": ""}))
+            answer = await client.next()
+            assert (answer["type"], answer["payload"][0]["extensions"]["code"]) == ("error", "BAD_REQUEST")
+            await client.in_step()
+
+
 @pytest.mark.parametrize("payload", [{"variables": [_event(1)]}, {"operationName": 1}, {"query": ["ingestEvent"]}])
 async def test_an_operation_of_a_wrong_shape_is_an_error_and_the_socket_stays(
     runtime: Runtime, merchant: Merchant, payload: Any

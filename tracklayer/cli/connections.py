@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import select
 import sys
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode
 
 from tracklayer import metrics
+from tracklayer.domain.address import caller_at
 from tracklayer.domain.wire import ADMITTED, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY, UNREAD
 
 if sys.platform != "win32":
@@ -50,6 +52,7 @@ MAX_ASIDE = 50  # of them at a port for metrics and health, which a handful ask
 OTHER_FILES = 200  # that a process has open besides
 NEW_SECONDS = 0.5  # that a connection has for its first request when the process is being ended
 _LOOK_SECONDS = 1.0
+MOST_STALLED = 1_000  # bodies that are remembered as having stalled
 _PIECE = 4 * 1024  # bytes that are taken before it is looked at what they were: 600 frames at most
 _PHRASES = {  # of the statuses in ``REFUSED_AS``
     400: b"Bad Request",
@@ -80,6 +83,9 @@ def max_connections() -> int:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(min(MAX_CONNECTIONS, soft - OTHER_FILES), 50)
+
+
+_KEY = re.compile(rb"\nauthorization:[ \t]*([^\r\n]+)", re.IGNORECASE)
 
 
 class Connection(HttpToolsProtocol):
@@ -145,6 +151,10 @@ class Connection(HttpToolsProtocol):
             except httptools.HttpParserError as error:
                 if not (self.transport.is_closing() or self.is_deaf):
                     self.logger.warning("Invalid HTTP request received.")
+                    if self.in_head and (
+                        key := _KEY.search(data)
+                    ):  # the parser tells a header when the next one has begun
+                        self.headers.append((b"authorization", key[1]))
                     self.refuse(400, self._unreadable(error))
             return
 
@@ -297,12 +307,25 @@ class Connection(HttpToolsProtocol):
             is_late = waited > self.body_seconds
             if is_late or (waited > self.first_seconds and self.received < (waited - self.first_seconds) * SLOWEST):
                 if now - self.quiet_since > self.first_seconds / 2:
-                    self._count_refused(cycle, 408)  # as long as Content-Length is wrong, it never passes
+                    if self._stalled_before(cycle):  # the network may have stalled; a wrong Content-Length never passes
+                        self._count_refused(cycle, 408)
                     self.refuse(408, self._stalled(cycle, now))
                 elif is_late:
                     self.refuse(408, f"The body did not arrive within {self.body_seconds} s.")
                 else:
                     self.refuse(408, f"The body came slower than {SLOWEST // 1024} KiB a second.")
+
+    def _stalled_before(self, cycle: RequestResponseCycle) -> bool:
+        """Whether a body of the same sender and length ended at the same byte before, of late."""
+        known: dict[int, None] = self.server_state.__dict__.setdefault("stalled", {})
+        headers = dict(cycle.scope["headers"])
+        stalled = hash((headers.get(b"authorization"), headers.get(b"content-length"), self.came))
+        if stalled in known:
+            return True
+        known[stalled] = None
+        if len(known) > MOST_STALLED:
+            del known[next(iter(known))]
+        return False
 
     def _stalled(self, cycle: RequestResponseCycle, now: float) -> str:
         """What came of a body of which nothing more comes."""
@@ -369,7 +392,7 @@ class Connection(HttpToolsProtocol):
             method, path, headers = scope["method"].encode(), scope["raw_path"], dict(scope["headers"])
         if count is None or method != b"POST" or path.rstrip(b"/") != b"/graphql":
             return
-        address = self.client[0] if self.client else ""
+        address = caller_at(self.client[0]) if self.client else ""
         task = self.loop.create_task(count(headers, address, REFUSED_AS[status]))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)

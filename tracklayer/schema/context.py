@@ -147,15 +147,20 @@ class Context:
             return _AS_EVER
         return reading_from(self.house.standby if only_reads and not self.is_stream else None)
 
-    async def paid_for(self) -> None:
-        """Before a change is told: counts what is read for it besides the alert itself, once that of those before it is paid for."""
+    async def paid_for(self) -> bool:
+        """Before a change is told: counts what is read for it besides the alert itself, once that of those before it is paid for.
+        Whether that had to be waited for.
+        """
+        has_waited = False
         if (beside := (self.cost or 0) - 1) > 0:
             limits, holder = self.house.limits, self.caller
             wait = limits.seconds_owed(holder)
             while wait:  # until it is over, others may have read more
                 await asyncio.sleep(wait)
+                has_waited = True
                 wait = limits.seconds_owed(holder)
             limits.count_read(holder, beside)
+        return has_waited
 
     def renew(self) -> None:
         """For the next event of a subscription: nothing that was read for the one before is kept."""

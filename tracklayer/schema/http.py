@@ -47,7 +47,7 @@ from tracklayer.schema.errors import masked
 from tracklayer.schema.fair import LONG_BODY, LongRequests, Renew, is_long
 from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
-from tracklayer.schema.live import LiveDoor
+from tracklayer.schema.live import NO_QUERY, LiveDoor
 from tracklayer.schema.sent import Sent, only_takes_in, refuse_many, room_of_open
 from tracklayer.schema.turned_away import RevokedBodies, count_answer, count_refused
 from tracklayer.services.follow import AlertHub
@@ -194,7 +194,11 @@ class GraphQLDoor(LiveDoor):
         authorization = headers.get(b"authorization", b"").decode("latin-1")
         try:
             holder = await self.house.keys.holder(authorization, address)
-        except (GraphQLError, DatabaseAwayError):  # nobody's, or nobody can tell
+        except DatabaseAwayError:  # nobody can tell whose
+            return
+        except GraphQLError as error:
+            if (error.extensions or {}).get("code") == errors.UNAUTHENTICATED:
+                self._of_revoked.count_unread(self.house.runtime, headers)
             return
         count_refused(self.house.runtime, holder, None, code)
 
@@ -394,6 +398,8 @@ class GraphQLDoor(LiveDoor):
         if request.method == "POST" and JSON_TYPES[0].decode() not in (request.content_type or ""):
             raise HTTPException(415, NOT_JSON)
         data: Any = await super().parse_http_body(request)
+        if not data.query:  # of a stream Strawberry would find that out too late to say so
+            raise HTTPException(400, NO_QUERY)
         if data.variables is not None and not isinstance(data.variables, dict):
             raise HTTPException(400, "variables must be an object.")
         if not isinstance(data.operation_name, str | None):

@@ -44,6 +44,7 @@ TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back
 _ANSWERS = frozenset({"next", "error", "complete"})  # of an operation that is no subscription there is one
 NOTHING_TO_SAY: UnsetType = UNSET  # beside the acknowledgement of a connection
 _KINDS = ("connection_init", "ping", "pong", "subscribe", "complete")  # of messages that a client sends
+NO_QUERY = "No GraphQL query found in the request"
 REASON_BYTES = 123  # what a closing frame can hold
 
 
@@ -221,8 +222,11 @@ def _fault_of(message: Any) -> str | None:
 
 def _fault_of_request(given: Mapping[str, Any]) -> str | None:
     """As over POST."""
-    if not isinstance(given.get("query"), str):
+    query = given.get("query")
+    if not isinstance(query, str):
         return "query must be text."
+    if not query:
+        return NO_QUERY
     if not isinstance(given.get("variables"), dict | None):
         return "variables must be an object."
     return None if isinstance(given.get("operationName"), str | None) else "operationName must be text."

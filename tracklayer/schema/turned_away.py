@@ -84,6 +84,13 @@ def _count_refused(runtime: Runtime, holder: KeyHolder, sent: Sent | None, code:
     counting.turned_away.add((holder.merchant_id, minute, code, WHOLE), count)
 
 
+def _sender(runtime: Runtime, headers: Mapping[bytes, bytes]) -> tuple[int, int] | None:
+    """The merchant and the key of a request whose key was revoked, and could send events."""
+    key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")[2].strip()
+    found = runtime.counting.turned_away.revoked(hash_of_key(key)) if key else None
+    return found[:2] if found is not None and found[2] else None
+
+
 class RevokedBodies:
     """The bodies that came with revoked keys, of one process: read within bounds, to know how many events are lost.
 
@@ -106,11 +113,10 @@ class RevokedBodies:
         """A request with a key that is none any more: where it was revoked, and could send, its merchant is told. ``sent``: its
         body, where the key was revoked while that came.
         """
-        key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")[2].strip()
-        found = runtime.counting.turned_away.revoked(hash_of_key(key)) if key else None
-        if found is None or not found[2]:
+        found = _sender(runtime, headers)
+        if found is None:
             return
-        merchant_id, key_id, _ = found
+        merchant_id, key_id = found
         body: bytes | _Unread
         if sent is not None:
             body = sent.body
@@ -118,6 +124,15 @@ class RevokedBodies:
             body = await self._read(merchant_id, headers, receive)
         else:
             body = await _passed_over(receive)
+        self._count_safely(runtime, merchant_id, key_id, body)
+
+    def count_unread(self, runtime: Runtime, headers: Mapping[bytes, bytes]) -> None:
+        """The same of one that the server refused before it was whole: an event."""
+        found = _sender(runtime, headers)
+        if found is not None:
+            self._count_safely(runtime, *found, _Unread.AN_EVENT)
+
+    def _count_safely(self, runtime: Runtime, merchant_id: int, key_id: int, body: bytes | _Unread) -> None:
         try:
             self._count(runtime, merchant_id, key_id, body)
         except Exception as error:  # noqa: BLE001 - it never keeps the answer from being sent

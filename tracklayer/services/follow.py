@@ -133,11 +133,11 @@ class AlertHub:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def follow(
-        self, key: Key, after: int | None, kinds: Collection[str], pay: Callable[[], Awaitable[None]]
+        self, key: Key, after: int | None, kinds: Collection[str], pay: Callable[[], Awaitable[bool]]
     ) -> AsyncGenerator[Change, None]:
         """The changes of the key's merchant after a position, each once and in order, for ever; None: from now on.
 
-        ``kinds``: of which alerts; none: of all. ``pay`` is awaited before a change is told. Raises DatabaseAwayError when the
+        ``kinds``: of which alerts; none: of all. ``pay`` is awaited before a change is told, and says whether it has waited. Raises DatabaseAwayError when the
         changes cannot be read, KeyRevokedError when the key was revoked.
         """
         with contextlib.ExitStack() as stack:
@@ -157,8 +157,7 @@ class AlertHub:
                     has_turn = False  # it has passed meanwhile
                 for change in found:
                     if not kinds or change.alert.kind in kinds:
-                        await pay()
-                        if not has_turn:
+                        if await pay() or not has_turn:  # what is waited for takes longer than a turn
                             await self.turns.take(feed.merchant_id)
                         has_turn = False
                         self._refuse_revoked(key)
