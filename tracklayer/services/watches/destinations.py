@@ -327,7 +327,7 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
     """Of the destinations on platforms that this version knows; without one whose facts make no sense to it."""
     now, lately = page.now, page.lately
     recent_since = (now - RECENT).replace(second=0, microsecond=0)
-    minutes = db.recent_minutes(page.merchant_ids, recent_since)
+    minutes = db.recent_minutes(page.merchant_ids, recent_since, now)
     open_ones = [key[0] for key, (_, until) in lately.items() if key[1].kind in TOLD_BEFORE and until is None]
     told = told_as(list(dict.fromkeys(open_ones)), TOLD_BEFORE) if open_ones else {}
     views = {}
@@ -361,7 +361,7 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
     for key, past in db.past_minutes(wanted, past_since, recent_since).items():
         views[key] = replace(views[key], past=spans_of(past, (), now))
     seldom = [key for key in wanted if wants_run(views[key])]
-    for key, run in db.runs(seldom, now - RUN, past_since).items():
+    for key, run in db.runs(seldom, now - RUN, past_since, now).items():
         views[key] = replace(views[key], past=[*run, *views[key].past])
     paused = [key for key, view in views.items() if view.state is DestinationState.PAUSED]
     _tell_first_loss(page, views, paused, found)
