@@ -102,6 +102,29 @@ def last_counted(merchant: str, platform: str, since: str, until: str, which: st
          ORDER BY h.hour DESC LIMIT 1)) AS either)"""
 
 
+def counted_ahead(merchant: str, platform: str) -> str:
+    """A subquery: the last minute to come in which something was counted, or null, as ever while no clock is ahead.
+
+    Whatever is done to a delivery is counted in the same transaction and by the same clock. So this says of a destination, at
+    whatever time somebody asks, whether and how far a clock was ahead by which something was written there.
+    """
+    return last_counted(merchant, platform, "%(now)s", "'infinity'", "minute > %(now)s")
+
+
+LAST_AHEAD = f"""
+SELECT max({counted_ahead("x.merchant_id", "x.platform")}) FROM destinations x WHERE x.merchant_id = %(merchant)s
+"""
+
+
+def done_before(merchant_id: int, now: datetime) -> datetime:
+    """An instant at or before which all lies that was done to a merchant's deliveries until now: now, or later where a clock was
+    ahead by more than a minute.
+    """
+    params: Any = {"merchant": merchant_id, "now": now}
+    last: datetime | None = rows(LAST_AHEAD, params)[0][0]
+    return now if last is None else last + timedelta(minutes=1)
+
+
 class Changes:
     """What one transaction counts, gathered, then written once by ``write``."""
 
