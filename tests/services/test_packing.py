@@ -20,6 +20,7 @@ from tests.sessions import other_session
 from tracklayer.cli.bench.merchants import cost_of
 from tracklayer.clock import FrozenClock
 from tracklayer.db import (
+    ahead,
     alert_charts,
     answers,
     connection,
@@ -510,6 +511,31 @@ def test_a_stretch_of_minutes_reads_its_own_hours(runtime: Runtime, shop: Mercha
     since = {"merchants": [shop.merchant_id], "since": NOW - 20 * DAY, "now": NOW}
     read = rows_read(monitors.LAST_EVENTS, since, ("minutes", "ledger_hours"))
     assert sum(read.values()) <= 5, read
+
+
+def test_whether_something_was_counted_in_time_to_come_is_known_without_reading_what_was_counted(
+    runtime: Runtime, shop: Merchant
+) -> None:
+    with in_transaction():
+        execute(
+            "INSERT INTO minutes (merchant_id, platform, minute, slot, routed) SELECT %s, platform, at, 0, 1 "
+            "FROM generate_series(%s, %s, interval '1 minute') AS at, unnest(%s) AS platform",
+            (shop.merchant_id, NOW - 10 * DAY, NOW - MINUTE, [*PLATFORMS]),
+        )
+    fold_all(runtime)
+    with in_transaction():
+        execute("ANALYZE")
+    page: Any = {
+        "merchants": [shop.merchant_id] * 2,
+        "platforms": [*PLATFORMS],
+        "first": NOW,
+        "retry": NOW,
+        "limit": 10,
+    }
+    read = rows_read(counters.LAST_AHEAD, {"merchant": shop.merchant_id, "now": NOW}, ("minutes", "ledger_hours"))
+    assert sum(read.values()) <= 2, read
+    read = rows_read(ahead.DELIVERIES, page | {"now": NOW}, ("minutes", "ledger_hours"))
+    assert sum(read.values()) <= 2, read
 
 
 def test_of_several_that_are_asked_for_at_once_each_reads_its_own_hours(runtime: Runtime, shop: Merchant) -> None:
