@@ -703,6 +703,17 @@ def test_what_waits_for_a_reason_or_is_being_served_is_no_old_queue(
     assert kinds(told) == []
 
 
+def test_an_old_queue_is_told_though_a_clock_that_was_ahead_counted_what_was_served(
+    runtime: Runtime, told: Receiver, merchant: Merchant
+) -> None:
+    make_old(merchant, runtime)
+    served(runtime, merchant)
+    with in_transaction():
+        execute("UPDATE minutes SET minute = minute + interval '1 day' WHERE acknowledged > 0")
+    look(man(runtime, "api", "worker", "scheduler"))
+    assert kinds(told) == [("old_queue", "open")]
+
+
 def test_a_mail_server_that_takes_nothing_for_ten_minutes_is_told_by_the_other_channel(
     runtime: Runtime, told: Receiver, merchant: Merchant, clock: FrozenClock
 ) -> None:

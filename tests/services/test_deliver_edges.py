@@ -47,9 +47,9 @@ HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(secon
 
 
 @contextmanager
-def unwritable(event_id: str) -> Iterator[None]:
+def unwritable(event_id: str, excepted: str = UNWRITTEN.message) -> Iterator[None]:
     """Nothing can be written to the delivery of one event, except that its answer could not be written."""
-    excepted = UNWRITTEN.message.replace("'", "''")
+    excepted = excepted.replace("'", "''")
     with in_transaction():
         execute(
             "CREATE FUNCTION of_a_test() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "

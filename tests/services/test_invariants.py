@@ -53,6 +53,11 @@ def found(clock: FrozenClock) -> list[tuple[str, str | None, int, str | None]]:
     [
         pytest.param(DUE, [("overdue", "meta", 1, "waiting")], id="overdue"),
         pytest.param(
+            "UPDATE deliveries SET due_at = due_at + interval '3 minutes' WHERE event_id = 'waiting'",
+            [("put_off", "meta", 1, "waiting")],
+            id="put_off",
+        ),
+        pytest.param(
             "DELETE FROM deliveries WHERE event_id = 'waiting'",
             [
                 ("event_without_deliveries", "meta", 1, "waiting"),

@@ -13,6 +13,7 @@ import pytest
 
 from tests.factories import META, Merchant, draft, new_merchant
 from tests.services.test_deliver import accepted, fault, ingest, mend, requests, row
+from tests.services.test_deliver_edges import unwritable
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.counters import Changes
@@ -137,6 +138,32 @@ def nothing_more_goes_out(runtime: Runtime, worker: int, merchant: Merchant, san
     with in_transaction():
         assert rows("SELECT count(*) FROM claims") == [(0,)]
     assert not check_invariants(clock.now())
+
+
+def test_an_answer_that_is_written_one_by_one_is_known_again_when_its_worker_was_taken_for_lost_half_way(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, *(draft(name) for name in "abc"))
+    one = Sender(runtime, merchant, GONE)
+    one.go()
+    items, answer = [*one.todo[0]], one.verdict
+    assert isinstance(answer, list)
+    one.verdict = [*answer]
+    clock.move(timedelta(seconds=1))
+    with unwritable("b", excepted=""), pytest.raises(Exception, match="it cannot be written"):
+        one.settle()
+    assert [row(merchant, name).status for name in "abc"] == ["delivered", "queued", "queued"]
+    clock.move(timedelta(seconds=1))
+    assert sweep(runtime).taken_back == 2
+    assert {row(merchant, name).attempt_log[0]["at"] for name in "abc"} == {
+        one.sent_at.isoformat() if one.sent_at else ""
+    }
+    one.todo.append(items)
+    one.verdict = answer
+    one.settle()
+    assert {name: outcomes(row(merchant, name)) for name in "abc"} == {name: ["acknowledged"] for name in "abc"}
+    assert accepted(sandbox) == dict.fromkeys("abc", 1)
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
 
 
 # What the second request comes to -> (attempts told, the log, how often the platform took it, whether it may count twice)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -61,7 +62,8 @@ JUDGED_WHERE_READ = {
     "alerts": {"last_seen_at", "quiet_since", "resolved_at"},
 }
 # When something was, or until when something is good that nobody waits for the end of: who is signed in, which secret still
-# signs, which mark still counts. One that lies ahead keeps nothing back.
+# signs, which mark still counts. One that lies ahead keeps nothing back: where something is asked for, all that was done lies
+# before it, whatever its clock said (``done_before``); and the last of what was counted lies at or before now (``last_counted``).
 TELLS = {
     "advice": {"since"},
     "alert_changes": {"at"},
@@ -292,6 +294,66 @@ def test_deliveries_that_were_put_off_by_that_clock_go_out(
     sweep(runtime)
     deliver(runtime, merchant, worker)
     assert accepted(sandbox) == {"order_1": 1}
+
+
+@pytest.mark.parametrize("ahead", [10 * MINUTE, HOUR, 170 * MINUTE, 30 * HOUR])
+@pytest.mark.parametrize("is_redelivered", [False, True])
+def test_what_was_queued_by_that_clock_while_nobody_swept_goes_out_within_a_minute(
+    runtime: Runtime,
+    merchant: Merchant,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    worker: int,
+    ahead: timedelta,
+    is_redelivered: bool,
+) -> None:
+    sweep(runtime)
+    if is_redelivered:
+        ingest(runtime, merchant, draft(occurred_at=AGES_AGO))
+        write(
+            "UPDATE deliveries SET status = 'dropped', drop_reason = 'window_expired', due_at = NULL, finished_at = %s",
+            (NOW,),
+        )
+    clock.move(5 * MINUTE + ahead)
+    if is_redelivered:
+        assert redeliver_matching(runtime, merchant.merchant_id, DeliverySearch()).requeued == 1
+    else:
+        ingest(runtime, merchant, draft(occurred_at=AGES_AGO))
+    clock.move(-ahead)
+    sweep(runtime)
+    deliver(runtime, merchant, worker)
+    assert accepted(sandbox) == {"order_1": 1}
+
+
+def test_what_a_process_stored_that_had_not_seen_the_clock_set_back_goes_out_within_a_minute(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, sandbox: SandboxServer, worker: int
+) -> None:
+    with closing(Runtime(runtime.settings, runtime.database_url, runtime.sealer, FrozenClock(clock.now()))) as other:
+        sweep(runtime)
+        clock.move(-2 * HOUR)
+        sweep(runtime)
+        ingest(other, merchant, draft(occurred_at=AGES_AGO))
+    clock.move(EVERY)
+    sweep(runtime)
+    deliver(runtime, merchant, worker)
+    assert accepted(sandbox) == {"order_1": 1}
+
+
+@pytest.mark.parametrize("seconds", [5, 65])
+def test_a_hold_that_a_process_wrote_then_is_probed_within_a_minute(scene: Scene, seconds: int) -> None:
+    """In the first minute after the clock was set back, and not for as long as a platform may wish later."""
+    sweep(scene.runtime)
+    scene.clock.move(-HOUR)
+    sweep(scene.runtime)
+    scene.clock.move(timedelta(seconds=seconds))
+    if seconds > 60:
+        sweep(scene.runtime)
+    until = scene.clock.now() + 50 * MINUTE
+    write("UPDATE destinations SET state = 'held', state_reason = 'credentials', resume_at = %s", (until,))
+    for _ in range(3):
+        scene.clock.move(EVERY)
+        sweep(scene.runtime)
+    assert (select("SELECT resume_at FROM destinations") == [(until,)]) is (seconds > 60)
 
 
 def test_an_event_that_names_a_time_to_come_waits_for_it_though_the_clock_was_set_back(

@@ -123,7 +123,7 @@ def _readers_of(
             coverage.enriched_of_names(merchant_id, since, until),
             coverage.rejections_by_minute(whose, since, until),
             coverage.refusals(merchant_id, since, until, 100),
-            names.quiet_names([merchant_id], [key], since, until),
+            names.quiet_names([merchant_id], [key], since, NOW),  # as of now: what is older is known by the hour
             names.minutes_of_names(merchant_id, NAMES, since, until),
             names.hours_of_names(merchant_id, NAMES, since, until),
             by_name(names.gaps_of_names(merchant_id, NAMES, since, until, 3 * MINUTE)),

@@ -20,6 +20,7 @@ from tests.sessions import other_session
 from tracklayer.cli.bench.merchants import cost_of
 from tracklayer.clock import FrozenClock
 from tracklayer.db import (
+    ahead,
     alert_charts,
     answers,
     connection,
@@ -118,9 +119,9 @@ def readers_of(
             sorted(ledger_as_one(merchant_id, since, until), key=str),
             events_accepted(merchant_id, since, until),
             counters.filtered_in(merchant_id, "meta", [(since, until), (until, until + 2 * HOUR)]),
-            monitors.recent_minutes([merchant_id], since),
+            monitors.recent_minutes([merchant_id], since, until),
             monitors.past_minutes(keys, since, until),
-            monitors.last_events([merchant_id], since),
+            monitors.last_events([merchant_id], since, until),
             monitors.minutes_with_events(merchant_id, [(since, until), (until, until + HOUR)]),
             monitors.active_minutes(merchant_id, since, until),
             monitors.rejected_since(merchant_id, since),
@@ -134,7 +135,7 @@ def readers_of(
             alert_charts.outcomes(merchant_id, span, PLATFORMS),
             alert_charts.received(merchant_id, span),
             standing.lately(merchant_id, PLATFORMS, since, until),
-            rows(answers.LAST_ANSWERED, {"merchant": merchant_id, "platform": "meta", "oldest": since}),  # type: ignore[arg-type]
+            rows(answers.LAST_ANSWERED, {"merchant": merchant_id, "platform": "meta", "oldest": since, "now": until}),  # type: ignore[arg-type]
         ]
 
     return read
@@ -443,6 +444,57 @@ def test_however_much_comes_late_an_hour_keeps_few_parts(runtime: Runtime, shop:
     assert len(before) == 60
 
 
+def test_what_a_clock_that_was_ahead_counted_is_the_last_of_nothing(
+    runtime: Runtime, shop: Merchant, clock: FrozenClock
+) -> None:
+    key, since = (shop.merchant_id, "meta"), NOW - DAY
+    asked: Any = {"merchant": shop.merchant_id, "platform": "meta", "oldest": since, "now": NOW}
+
+    def count(*instants: datetime) -> None:
+        with in_transaction():
+            for platform in ("", "meta"):
+                execute(
+                    "INSERT INTO minutes (merchant_id, platform, minute, slot, accepted, rejected, routed, acknowledged, refused) "
+                    "SELECT %s, %s, at, 1, 1, 1, 1, 1, 1 FROM unnest(%s::timestamptz[]) AS at",
+                    (shop.merchant_id, platform, [*instants]),
+                )
+            for table, facts in (("name_minutes", ""), ("coverage", "'website', '', 0, 0, ")):
+                execute(
+                    f"INSERT INTO {table} SELECT %s, 'Lead', at, {facts} 1 FROM unnest(%s::timestamptz[]) AS at",
+                    (shop.merchant_id, [*instants]),
+                )
+
+    def read() -> list[Any]:
+        with in_transaction():
+            return [
+                monitors.last_events([shop.merchant_id], since, NOW)[0][2],
+                monitors.last_rejected(shop.merchant_id, since, NOW),
+                rows(answers.LAST_ANSWERED, asked)[0][:2],
+                standing.lately(shop.merchant_id, ["meta"], since, NOW),
+                monitors.recent_minutes([shop.merchant_id], since, NOW),
+                monitors.runs([key], since, NOW, NOW),
+                [one.minute for one in names.quiet_names([shop.merchant_id], [], since, NOW)[0]],
+            ]
+
+    with in_transaction():
+        execute("UPDATE baselines SET learned = '{}' WHERE merchant_id = %s", (shop.merchant_id,))
+        execute("INSERT INTO name_baselines VALUES (%s, 'Lead', %s, '{}', 5, NULL)", (shop.merchant_id, NOW))
+    last = (NOW - 2 * HOUR).replace(second=0, microsecond=0)
+    count(last)
+    with in_transaction():
+        execute(
+            "INSERT INTO minutes (merchant_id, platform, minute, slot, refused) VALUES (%s, 'meta', %s, 1, 3)",
+            (shop.merchant_id, last + HOUR),
+        )
+    before = read()
+    assert before[:2] == [last, last]
+    count(NOW + 10 * MINUTE, NOW + 3 * HOUR, NOW + 3 * DAY)
+    assert read() == before
+    clock.move(4 * DAY)
+    fold_all(runtime)
+    assert read() == before
+
+
 def test_a_stretch_of_minutes_reads_its_own_hours(runtime: Runtime, shop: Merchant) -> None:
     with in_transaction():
         execute(
@@ -456,9 +508,34 @@ def test_a_stretch_of_minutes_reads_its_own_hours(runtime: Runtime, shop: Mercha
     params: Any = {"merchants": [shop.merchant_id], "since": NOW - 3 * DAY, "until": NOW - 3 * DAY + 90 * MINUTE}
     read = rows_read(names.ACCEPTED, params, ("minutes", "ledger_hours"))
     assert sum(read.values()) <= 3, read
-    since = {"merchants": [shop.merchant_id], "since": NOW - 20 * DAY}
+    since = {"merchants": [shop.merchant_id], "since": NOW - 20 * DAY, "now": NOW}
     read = rows_read(monitors.LAST_EVENTS, since, ("minutes", "ledger_hours"))
     assert sum(read.values()) <= 5, read
+
+
+def test_whether_something_was_counted_in_time_to_come_is_known_without_reading_what_was_counted(
+    runtime: Runtime, shop: Merchant
+) -> None:
+    with in_transaction():
+        execute(
+            "INSERT INTO minutes (merchant_id, platform, minute, slot, routed) SELECT %s, platform, at, 0, 1 "
+            "FROM generate_series(%s, %s, interval '1 minute') AS at, unnest(%s) AS platform",
+            (shop.merchant_id, NOW - 10 * DAY, NOW - MINUTE, [*PLATFORMS]),
+        )
+    fold_all(runtime)
+    with in_transaction():
+        execute("ANALYZE")
+    page: Any = {
+        "merchants": [shop.merchant_id] * 2,
+        "platforms": [*PLATFORMS],
+        "first": NOW,
+        "retry": NOW,
+        "limit": 10,
+    }
+    read = rows_read(counters.LAST_AHEAD, {"merchant": shop.merchant_id, "now": NOW}, ("minutes", "ledger_hours"))
+    assert sum(read.values()) <= 2, read
+    read = rows_read(ahead.DELIVERIES, page | {"now": NOW}, ("minutes", "ledger_hours"))
+    assert sum(read.values()) <= 2, read
 
 
 def test_of_several_that_are_asked_for_at_once_each_reads_its_own_hours(runtime: Runtime, shop: Merchant) -> None:

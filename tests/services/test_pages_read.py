@@ -146,7 +146,7 @@ def test_a_destination_that_acknowledged_long_ago_or_never_costs_no_minutes(
         )
     assert {key: row.acknowledged_at for key, row in found.items()} == {"pinterest": None, **dict(plain)}
     params: Any = {"merchant": crowd.merchant_id, "platforms": ["tiktok", "pinterest"], "since": now}
-    params["oldest"] = now - standing.DELIVERED_WITHIN
+    params |= {"oldest": now - standing.DELIVERED_WITHIN, "now": now}
     read = rows_read(standing.LATELY, params, ("minutes", "ledger_hours"))
     assert sum(read.values()) <= FEW, read
 

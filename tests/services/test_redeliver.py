@@ -169,6 +169,24 @@ def test_what_is_dropped_again_meanwhile_is_not_redelivered_twice(
     assert check_invariants(clock.now()) == []
 
 
+@pytest.mark.parametrize("by_ids", [False, True])
+def test_what_a_clock_that_was_ahead_dropped_is_redelivered_as_the_dry_run_says(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, by_ids: bool
+) -> None:
+    clock.move(timedelta(days=2))
+    give_up(runtime, merchant, worker, PAGE + 5)
+    clock.move(-timedelta(days=2))
+    asked = (runtime, merchant.merchant_id, keys_of(merchant), EVERYTHING)
+    would = count_ids(*asked) if by_ids else count_matching(runtime, merchant.merchant_id, EVERYTHING)
+    result = redeliver_ids(*asked) if by_ids else redeliver_matching(runtime, merchant.merchant_id, EVERYTHING)
+    job = finish(runtime, merchant, worker, clock, result)
+    assert (job.matched, job.requeued, job.refused) == (PAGE + 5, PAGE + 5, {})
+    assert (would.matched, would.requeued, +would.refused) == (PAGE + 5, PAGE + 5, {})
+    clock.move(AHEAD)
+    deliver(runtime, merchant, worker)
+    assert statuses(merchant) == {"delivered": PAGE + 5}
+
+
 def test_asked_twice_at_once_each_delivery_begins_anew_once(
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
 ) -> None:

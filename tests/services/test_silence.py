@@ -17,6 +17,7 @@ from tracklayer.domain.monitors.learn import USUAL_AT_LEAST
 from tracklayer.domain.monitors.tracking_stopped import TIMES_USUAL, TIMES_USUAL_OF_A_NAME
 from tracklayer.runtime import Runtime
 from tracklayer.services.monitor import Watch, learn_baselines
+from tracklayer.services.sweep import sweep
 from tracklayer.services.turned_away import write_turned_away
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -75,6 +76,29 @@ def openings_and_ends(merchant_id: int) -> list[str]:
             row[0]
             for row in rows("SELECT state FROM alert_changes WHERE merchant_id = %s ORDER BY change_id", (merchant_id,))
         ]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(), timedelta(hours=12), 3 * DAY])
+def test_a_silence_is_told_though_an_event_was_counted_by_a_clock_that_was_ahead(
+    runtime: Runtime, clock: FrozenClock, ahead: timedelta
+) -> None:
+    now, hour = clock.now(), timedelta(hours=1)
+    shop = new_merchant(runtime, meta=False).merchant_id
+    arrived(shop, evenly(60, now - 30 * DAY, now, 60))
+    watch = Watch(runtime)
+    learn_baselines(runtime)
+    watch.look()
+    sweep(runtime)
+    clock.move(ahead)
+    arrived(shop, [clock.now() - MINUTE])
+    watch.look()
+    clock.move(2 * MINUTE - ahead)
+    for _ in range(5):
+        clock.move(hour)
+        sweep(runtime)
+        learn_baselines(runtime)
+        watch.look()
+    assert len(alerts(shop)) == 1
 
 
 def is_about(found: int, a_day: float, silence: timedelta) -> bool:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import execute, rows
+from tracklayer.db.counters import counted_ahead
 
 Key = tuple[int, str]  # merchant id, platform
 
@@ -69,15 +70,19 @@ def page_of_destinations(after: Key, limit: int) -> list[Key]:
     return [(row[0], row[1]) for row in rows(DESTINATIONS, (*after, limit))]
 
 
-# What waits for the time that its event names waits for that, and for no clock.
-DELIVERIES = """
+# What waits for the time that its event names waits for that, and for no clock. What never failed is due when it was queued: it
+# is looked for where something was counted in time to come, as then by whoever queued it, and not among all that waits for retries.
+DELIVERIES = f"""
 UPDATE deliveries SET due_at = %(now)s, next_retry_at = CASE WHEN next_retry_at IS NOT NULL THEN %(now)s::timestamptz END
 WHERE ctid = ANY(ARRAY(
     SELECT found.place FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS page (merchant_id, platform)
     CROSS JOIN LATERAL (
+        SELECT CASE WHEN {counted_ahead("page.merchant_id", "page.platform")} IS NULL THEN %(retry)s ELSE %(first)s END AS latest
+        OFFSET 0) AS looked
+    CROSS JOIN LATERAL (
         SELECT d.ctid AS place FROM deliveries d
         WHERE d.merchant_id = page.merchant_id AND d.platform = page.platform
-          AND d.due_at > %(first)s AND (d.due_at > %(retry)s OR d.next_retry_at IS NULL)
+          AND d.due_at > looked.latest AND (d.due_at > %(retry)s OR d.next_retry_at IS NULL)
           AND (SELECT occurred_at FROM events e WHERE e.merchant_id = d.merchant_id AND e.event_id = d.event_id) < d.due_at
         LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED) AS found
     LIMIT %(limit)s))
@@ -85,12 +90,10 @@ WHERE ctid = ANY(ARRAY(
 
 
 def lead_deliveries_back(page: Sequence[Key], now: datetime, first: datetime, retry: datetime, limit: int) -> int:
-    """Of what waits at these destinations, what is due later than ``retry``, or never failed and is due later than ``first``, is
-    due now. How many, at most ``limit``.
-
-    The earlier one of the two bounds what is looked at.
+    """Of what waits at these destinations, what is due later than ``retry``, or never failed and is due later than ``first``, which
+    is earlier, is due now. How many, at most ``limit``.
     """
-    params: Any = {"now": now, "first": min(first, retry), "retry": retry, "limit": limit, **_given(page)}
+    params: Any = {"now": now, "first": first, "retry": retry, "limit": limit, **_given(page)}
     return execute(DELIVERIES, params)
 
 

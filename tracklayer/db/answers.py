@@ -13,7 +13,7 @@ WITHIN = KEPT_BY_MINUTE  # how far back answers are looked for
 LOOKED = 100  # deliveries of each kind
 
 # The last minute with an answer, the last one with an acknowledgement, and what is due first of all that waits.
-_OF = ("%(merchant)s", "%(platform)s", "%(oldest)s")
+_OF = ("%(merchant)s", "%(platform)s", "%(oldest)s", "%(now)s")
 _ANY_ANSWER = "acknowledged + refused + rate_limited + credentials_refused + unreachable + unknown > 0"
 LAST_ANSWERED = f"""
 SELECT {last_counted(*_OF, _ANY_ANSWER)},
@@ -52,7 +52,7 @@ def lately_answered(merchant_id: int, platform: str, few: int, window: timedelta
     ``window``: how long a delivery waits at most. Under a storm of failures it may be one of the last that is told, and
     not the very last.
     """
-    asked: Any = {"merchant": merchant_id, "platform": platform, "oldest": now - WITHIN}
+    asked: Any = {"merchant": merchant_id, "platform": platform, "oldest": now - WITHIN, "now": now}
     answered, acknowledged, due_first = rows(LAST_ANSWERED, asked)[0]
     if answered is None:
         return []
@@ -60,7 +60,6 @@ def lately_answered(merchant_id: int, platform: str, few: int, window: timedelta
     last = acknowledged + minute if acknowledged is not None else answered
     params: Any = {
         **asked,
-        "now": now,
         "until": answered + minute,
         "acknowledged": min(last, due_first) if due_first is not None else last,
         "begun": (acknowledged if acknowledged is not None else now) - window,

@@ -81,23 +81,48 @@ def counted_in(since: str | None = "%(since)s", until: str | None = "%(until)s",
     return " AND ".join(found)
 
 
-def last_counted(merchant: str, platform: str, since: str, which: str, of_hours: str = "true") -> str:
-    """A subquery: the last minute from an instant on with ``which``, or null; ``of_hours``: what its hour has then, at least.
+def last_counted(merchant: str, platform: str, since: str, until: str, which: str, of_hours: str = "true") -> str:
+    """A subquery: the last minute from an instant to one with ``which``, or null; ``of_hours``: what its hour has then, at least.
 
-    Backwards by the keys, and no further than the last one.
+    Backwards by the keys, and no further than the last one. ``until``: as a rule now, as a clock that was ahead has counted in
+    minutes to come, and whoever asks since when there was nothing would wait for those to pass.
     """
     return f"""(SELECT max(minute) FROM (
         (SELECT minute FROM minutes
-         WHERE merchant_id = {merchant} AND platform = {platform} AND minute >= {since} AND {which}
+         WHERE merchant_id = {merchant} AND platform = {platform} AND minute >= {since} AND minute <= {until} AND {which}
          ORDER BY minute DESC LIMIT 1)
         UNION ALL
         (SELECT p.minute FROM ledger_hours h CROSS JOIN LATERAL (
             SELECT max(minute) AS minute FROM counted
             WHERE merchant_id = h.merchant_id AND platform = h.platform AND hour >= h.hour
-              AND hour < h.hour + interval '1 hour' AND minute >= {since} AND {which}) AS p
+              AND hour < h.hour + interval '1 hour' AND minute >= {since}
+              AND minute <= {until} AND {which}) AS p
          WHERE h.merchant_id = {merchant} AND h.platform = {platform} AND h.parts IS NOT NULL
-           AND h.hour >= date_trunc('hour', {since}, 'UTC') AND {of_hours} AND p.minute IS NOT NULL
+           AND h.hour >= date_trunc('hour', {since}, 'UTC') AND h.hour <= {until} AND {of_hours} AND p.minute IS NOT NULL
          ORDER BY h.hour DESC LIMIT 1)) AS either)"""
+
+
+def counted_ahead(merchant: str, platform: str) -> str:
+    """A subquery: the last minute to come in which something was counted, or null, as ever while no clock is ahead.
+
+    Whatever is done to a delivery is counted in the same transaction and by the same clock. So this says of a destination, at
+    whatever time somebody asks, whether and how far a clock was ahead by which something was written there.
+    """
+    return last_counted(merchant, platform, "%(now)s", "'infinity'", "minute > %(now)s")
+
+
+LAST_AHEAD = f"""
+SELECT max({counted_ahead("x.merchant_id", "x.platform")}) FROM destinations x WHERE x.merchant_id = %(merchant)s
+"""
+
+
+def done_before(merchant_id: int, now: datetime) -> datetime:
+    """An instant at or before which all lies that was done to a merchant's deliveries until now: now, or later where a clock was
+    ahead by more than a minute.
+    """
+    params: Any = {"merchant": merchant_id, "now": now}
+    last: datetime | None = rows(LAST_AHEAD, params)[0][0]
+    return now if last is None else last + timedelta(minutes=1)
 
 
 class Changes:

@@ -47,6 +47,11 @@ class DeliveryRow:
     def key(self) -> DeliveryKey:
         return DeliveryKey(self.merchant_id, self.event_id, self.platform)
 
+    @property
+    def touched_at(self) -> datetime:
+        """When something was done to it last, but for starting anew."""
+        return self.finished_at or self.last_attempt_at or self.queued_at
+
 
 def just_queued(
     merchant_id: int, event_id: str, platform: str, received_at: datetime, window: timedelta

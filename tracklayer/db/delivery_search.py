@@ -71,7 +71,6 @@ class DeliverySearch:
 
         ``not_sent_to``: platforms whose destination is paused or held.
         """
-        touched = row.finished_at or row.last_attempt_at or row.queued_at
         is_held = row.status in WAITING and row.platform in not_sent_to
         return (
             (self.platform is None or row.platform == self.platform)
@@ -80,7 +79,7 @@ class DeliverySearch:
             and (self.queued_since is None or row.queued_at >= self.queued_since)
             and (self.queued_until is None or row.queued_at < self.queued_until)
             and (not self.error_contains or self.error_contains.lower() in (row.last_error or "").lower())
-            and (self.untouched_since is None or touched <= self.untouched_since)
+            and (self.untouched_since is None or row.touched_at <= self.untouched_since)
             and (self.received_since is None or row.received_at >= self.received_since)
             and (self.received_until is None or row.received_at < self.received_until)
             and (self.held is None or is_held == self.held)

@@ -187,7 +187,7 @@ WITH RECURSIVE walk AS (
         WHERE c.merchant_id = w.merchant_id AND c.platform = w.platform AND {is_alive("c.worker")})
       AND NOT EXISTS (SELECT 1 FROM counted m
         WHERE m.merchant_id = w.merchant_id AND m.platform = w.platform
-          AND {counted_in("statement_timestamp() - %(old)s", None)}
+          AND {counted_in("statement_timestamp() - %(old)s", None)} AND m.minute <= statement_timestamp()
           AND m.finished + m.acknowledged + m.refused + m.rate_limited + m.unreachable + m.credentials_refused > 0
         OFFSET 0)  -- for each by its key: joined, the hours of all destinations would be read
 )

@@ -31,6 +31,15 @@ WHERE d.merchant_id = %(merchant)s AND d.due_at IS NOT NULL AND d.event_id NOT I
 GROUP BY d.platform
 """
 
+# What was never tried is due when it is queued, or when the time has come that its event names; the sweep leads back what a clock
+# that was ahead put off, within a minute.
+PUT_OFF = """
+SELECT d.platform, count(*), min(d.event_id)
+FROM deliveries d JOIN events e ON e.merchant_id = d.merchant_id AND e.event_id = d.event_id
+WHERE d.merchant_id = %(merchant)s AND d.due_at > %(ahead)s AND d.next_retry_at IS NULL AND e.occurred_at < d.due_at
+GROUP BY d.platform
+"""
+
 WITHOUT_EVENT = """
 SELECT d.platform, count(*), min(d.event_id)
 FROM deliveries d LEFT JOIN events e ON e.merchant_id = d.merchant_id AND e.event_id = d.event_id
@@ -192,6 +201,7 @@ WHERE events > coalesce(rejected, 0) AND coalesce(rejected, 0) < {MOST_OF_MINUTE
 # kind -> (the query for what breaks it, in words with the number in front)
 INVARIANTS: Mapping[str, tuple[str, str]] = {
     "overdue": (OVERDUE, "deliveries wait for more than a minute longer than they should, and nothing says why"),
+    "put_off": (PUT_OFF, "deliveries that were never tried wait for a time to come that their events do not name"),
     "event_without_deliveries": (WITHOUT_DELIVERIES, "deliveries that were made when their events arrived are gone"),
     "delivery_without_event": (WITHOUT_EVENT, "deliveries have no event"),
     "enrichment_without_event": (
@@ -215,10 +225,13 @@ def take_snapshot() -> None:
     execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 
-def broken(kind: str, merchant_id: int, late: datetime, released: datetime) -> list[tuple[str | None, int, str | None]]:
+def broken(
+    kind: str, merchant_id: int, late: datetime, released: datetime, ahead: datetime
+) -> list[tuple[str | None, int, str | None]]:
     """(platform, how many, an event id) of what breaks one of ``INVARIANTS``.
 
-    ``late``: what was due before should have been done. ``released``: a destination released before is at full pace.
+    ``late``: what was due before should have been done. ``released``: a destination released before is at full pace. ``ahead``:
+    nothing that is queued is due after that.
     """
-    params: Any = {"merchant": merchant_id, "late": late, "released": released}
+    params: Any = {"merchant": merchant_id, "late": late, "released": released, "ahead": ahead}
     return [(row[0], int(row[1]), row[2]) for row in rows(INVARIANTS[kind][0], params)]

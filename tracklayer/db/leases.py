@@ -138,16 +138,17 @@ def wait_briefly(lock_ms: int = LOCK_MS) -> None:
 
 
 def start_sending(
-    lease: Lease, event_ids: Sequence[str], now: datetime, lock_ms: int = LOCK_MS
+    lease: Lease, event_ids: Sequence[str], now: datetime, lock_ms: int = LOCK_MS, sent_at: datetime | None = None
 ) -> Sequence[str] | None:
     """Notes what is about to leave, in case this worker is lost, and renews the lease; which may. None: the lease was lost.
 
     Those may not that were taken out of the lease since: a late answer has settled them. Locks the lease until the
     transaction ends, so that nobody takes it back in the middle of a settlement. ``lock_ms``: as for ``wait_briefly``.
+    ``sent_at``: when they left, of such as did already: whoever writes their answer late finds their attempt by it.
     """
 
     def note(leaving: Sequence[str]) -> list[Any]:
-        return rows(START_SENDING, (list(leaving), now, now + LEASE, *_key(lease), str(lock_ms)))
+        return rows(START_SENDING, (list(leaving), sent_at or now, now + LEASE, *_key(lease), str(lock_ms)))
 
     found = note(event_ids)
     if not found:

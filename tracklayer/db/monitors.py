@@ -24,7 +24,8 @@ _SUMS = ", ".join(f"sum({name})::bigint" for name in COUNTS)
 RECENT = f"""
 SELECT d.merchant_id, d.platform, m.* FROM destinations d CROSS JOIN LATERAL (
     SELECT minute, {_SUMS} FROM counted
-    WHERE merchant_id = d.merchant_id AND platform = d.platform AND {counted_in(until=None)} GROUP BY minute) AS m
+    WHERE merchant_id = d.merchant_id AND platform = d.platform AND {counted_in(until=None)} AND minute <= %(now)s
+    GROUP BY minute) AS m
 WHERE d.merchant_id = ANY(%(merchants)s) AND d.removed_at IS NULL
 ORDER BY d.merchant_id, d.platform, m.minute
 """
@@ -39,9 +40,9 @@ ORDER BY x.merchant_id, x.platform, m.minute
 """
 
 
-def recent_minutes(merchant_ids: Sequence[int], since: datetime) -> dict[Key, list[Minute]]:
+def recent_minutes(merchant_ids: Sequence[int], since: datetime, now: datetime) -> dict[Key, list[Minute]]:
     """The minutes of each destination from ``since`` on, oldest first; only those in which something happened."""
-    return _minutes(rows(RECENT, {"merchants": list(merchant_ids), "since": since}))  # type: ignore[arg-type]
+    return _minutes(rows(RECENT, {"merchants": list(merchant_ids), "since": since, "now": now}))  # type: ignore[arg-type]
 
 
 def past_minutes(keys: Sequence[Key], since: datetime, until: datetime) -> dict[Key, list[Minute]]:
@@ -60,7 +61,7 @@ def past_minutes(keys: Sequence[Key], since: datetime, until: datetime) -> dict[
 RUN = f"""
 SELECT x.merchant_id, x.platform, m.* FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS x(merchant_id, platform)
 CROSS JOIN LATERAL (
-    SELECT {last_counted("x.merchant_id", "x.platform", "%(since)s", "acknowledged > 0", "acknowledged > 0")} AS minute OFFSET 0
+    SELECT {last_counted("x.merchant_id", "x.platform", "%(since)s", "%(now)s", "acknowledged > 0", "acknowledged > 0")} AS minute OFFSET 0
 ) AS good
 CROSS JOIN LATERAL (
     SELECT min(minute), max(minute) AS last, {_SUMS} FROM counted
@@ -71,11 +72,11 @@ ORDER BY x.merchant_id, x.platform, m.last
 """
 
 
-def runs(keys: Sequence[Key], since: datetime, until: datetime) -> dict[Key, list[Span]]:
+def runs(keys: Sequence[Key], since: datetime, until: datetime, now: datetime) -> dict[Key, list[Span]]:
     """Of each destination, the hours from ``since`` to ``until`` after the last minute of them with an acknowledgement."""
     if not keys:
         return {}
-    params: Any = {**_keys(keys), "since": since, "until": until}
+    params: Any = {**_keys(keys), "since": since, "until": until, "now": now}
     return _spans(rows(RUN, params))
 
 
@@ -276,15 +277,17 @@ def answer_seconds(before: Mapping[Key, datetime], since: datetime) -> dict[Key,
 
 _WITH_EVENTS = "accepted + coalesced > 0"
 LAST_EVENTS = f"""
-SELECT b.merchant_id, b.learned::text, {last_counted("b.merchant_id", "''", "%(since)s", _WITH_EVENTS, _WITH_EVENTS)}
+SELECT b.merchant_id, b.learned::text, {last_counted("b.merchant_id", "''", "%(since)s", "%(now)s", _WITH_EVENTS, _WITH_EVENTS)}
 FROM baselines b
 WHERE b.merchant_id = ANY(%(merchants)s) AND b.platform = '' AND b.learned <> 'null'
 """
 
 
-def last_events(merchant_ids: Sequence[int], since: datetime) -> list[tuple[int, dict[str, Any], datetime | None]]:
+def last_events(
+    merchant_ids: Sequence[int], since: datetime, now: datetime
+) -> list[tuple[int, dict[str, Any], datetime | None]]:
     """(merchant, learned rhythm, the last minute in which an event arrived) of the merchants that have a rhythm."""
-    found = rows(LAST_EVENTS, {"merchants": list(merchant_ids), "since": since})  # type: ignore[arg-type]
+    found = rows(LAST_EVENTS, {"merchants": list(merchant_ids), "since": since, "now": now})  # type: ignore[arg-type]
     return [(row[0], orjson.loads(row[1]), row[2]) for row in found]
 
 
@@ -324,12 +327,13 @@ def rejected_since(merchant_id: int, since: datetime) -> int:
     return count
 
 
-LAST_REJECTED = "SELECT " + last_counted("%(merchant)s", "''", "%(since)s", "rejected > 0", "rejected > 0")
+LAST_REJECTED = "SELECT " + last_counted("%(merchant)s", "''", "%(since)s", "%(now)s", "rejected > 0", "rejected > 0")
 
 
-def last_rejected(merchant_id: int, since: datetime) -> datetime | None:
+def last_rejected(merchant_id: int, since: datetime, now: datetime) -> datetime | None:
     """The last minute from an instant on in which an event was refused at the door."""
-    minute: datetime | None = rows(LAST_REJECTED, _span(merchant_id, since))[0][0]
+    params: Any = {"merchant": merchant_id, "since": since, "now": now}
+    minute: datetime | None = rows(LAST_REJECTED, params)[0][0]
     return minute
 
 

@@ -30,17 +30,20 @@ SELECT b.merchant_id, b.event_name, last.minute, coalesce(last.minute, %(now)s) 
 FROM name_baselines b
 LEFT JOIN LATERAL (
     SELECT minute FROM coverage WHERE merchant_id = b.merchant_id AND event_name = b.event_name AND minute >= %(since)s
+      AND minute <= %(now)s
     ORDER BY minute DESC LIMIT 1) AS newest ON true
 LEFT JOIN LATERAL (
     SELECT CASE WHEN newest.minute >= %(exact_since)s THEN newest.minute ELSE greatest(newest.minute, (
         SELECT minute FROM name_minutes
         WHERE merchant_id = b.merchant_id AND event_name = b.event_name AND minute >= %(since)s
+          AND minute <= %(now)s
         ORDER BY minute DESC LIMIT 1), (
-        SELECT max(day + place * interval '1 minute') FROM (
-            SELECT day, places FROM name_days
-            WHERE merchant_id = b.merchant_id AND event_name = b.event_name AND day >= date_trunc('day', %(since)s, 'UTC')
-            ORDER BY day DESC LIMIT 1) AS d CROSS JOIN LATERAL unnest(places) AS place
-        WHERE day + place * interval '1 minute' >= %(since)s)) END AS minute OFFSET 0) AS found ON true
+        SELECT last.minute FROM name_days d CROSS JOIN LATERAL (
+            SELECT max(d.day + place * interval '1 minute') AS minute FROM unnest(d.places) AS place
+            WHERE d.day + place * interval '1 minute' BETWEEN %(since)s AND %(now)s) AS last
+        WHERE d.merchant_id = b.merchant_id AND d.event_name = b.event_name
+          AND d.day >= date_trunc('day', %(since)s, 'UTC') AND d.day <= %(now)s AND last.minute IS NOT NULL
+        ORDER BY d.day DESC LIMIT 1)) END AS minute OFFSET 0) AS found ON true
 LEFT JOIN unnest(%(open_merchants)s::bigint[], %(open_names)s::text[]) AS also(merchant_id, event_name)
     ON (also.merchant_id, also.event_name) = (b.merchant_id, b.event_name)
 CROSS JOIN LATERAL (

@@ -37,26 +37,25 @@ class WaitingRow(NamedTuple):
 LATELY = f"""
 WITH counting AS MATERIALIZED (
     SELECT platform, max(minute) AS minute FROM minutes
-    WHERE merchant_id = %(merchant)s AND slot <> 0 AND minute >= %(oldest)s AND acknowledged > 0 GROUP BY platform
+    WHERE merchant_id = %(merchant)s AND slot <> 0 AND minute >= %(oldest)s AND minute <= %(now)s AND acknowledged > 0 GROUP BY platform
 )
 SELECT x.platform, greatest(counting.minute, folded.minute), flow.arrived, flow.finished, flow.acknowledged
 FROM unnest(%(platforms)s::text[]) AS x(platform)
 LEFT JOIN counting ON counting.platform = x.platform
 LEFT JOIN LATERAL (
-    SELECT last.minute FROM (
-        SELECT hour FROM ledger_hours
-        WHERE merchant_id = %(merchant)s AND platform = x.platform AND acknowledged > 0
-          AND hour >= date_trunc('hour', %(oldest)s::timestamptz, 'UTC')
-        ORDER BY hour DESC LIMIT 1) AS h
-    CROSS JOIN LATERAL (
+    SELECT last.minute FROM ledger_hours h CROSS JOIN LATERAL (
         SELECT minute FROM counted
         WHERE merchant_id = %(merchant)s AND platform = x.platform AND {counted_in("h.hour", "h.hour + interval '1 hour'")}
-          AND minute >= %(oldest)s AND acknowledged > 0
-        ORDER BY minute DESC LIMIT 1) AS last) AS folded ON true
+          AND minute >= %(oldest)s AND minute <= %(now)s AND acknowledged > 0
+        ORDER BY minute DESC LIMIT 1) AS last
+    WHERE h.merchant_id = %(merchant)s AND h.platform = x.platform AND h.acknowledged > 0
+      AND h.hour >= date_trunc('hour', %(oldest)s::timestamptz, 'UTC') AND h.hour <= %(now)s
+    ORDER BY h.hour DESC LIMIT 1) AS folded ON true
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(routed + requeued), 0)::bigint AS arrived, coalesce(sum(finished), 0)::bigint AS finished,
            coalesce(sum(acknowledged), 0)::bigint AS acknowledged
-    FROM counted WHERE merchant_id = %(merchant)s AND platform = x.platform AND {counted_in(until=None)}) AS flow
+    FROM counted WHERE merchant_id = %(merchant)s AND platform = x.platform AND {counted_in(until=None)}
+      AND minute <= %(now)s) AS flow
 """
 
 
@@ -67,6 +66,7 @@ def lately(merchant_id: int, platforms: Sequence[str], since: datetime, now: dat
         "platforms": list(platforms),
         "since": since,
         "oldest": now - DELIVERED_WITHIN,
+        "now": now,
     }
     return {row[0]: Lately(*row[1:]) for row in rows(LATELY, params)}
 

@@ -650,7 +650,9 @@ def _write(
         rests = health.state is not DestinationState.ACTIVE or (health.resume_at is not None and health.resume_at > now)
         rests = rests and rest_unsent
         acknowledged = acknowledged_by(claims, outcomes, sent_at)
-        leaving = _settle_or_lose(runtime, batch, acknowledged, settlements, now, () if rests else following, lock_ms)
+        noted = () if rests else following
+        left_at = None if rest_unsent else sent_at
+        leaving = _settle_or_lose(runtime, batch, acknowledged, settlements, now, noted, lock_ms, left_at)
     runtime.tally.add("deliveries", [one.status.value for one in settlements])
     runtime.tally.add_many("deliveries", DeliveryStatus.DELIVERED.value, len(claims) - len(settlements))
     return rests, leaving
@@ -715,8 +717,11 @@ def _settle_or_lose(
     now: datetime,
     following: Sequence[str],
     lock_ms: int,
+    left_at: datetime | None = None,
 ) -> Sequence[str]:
     """Writes the verdicts and marks the next request; its events that may leave. In one transaction, which the caller holds.
+
+    ``left_at``: when what follows was sent, where it was.
 
     Raises LeaseLostError, and so undoes all of it, where others have taken the batch over.
     """
@@ -724,7 +729,7 @@ def _settle_or_lose(
     lease = batch.lease
     leaving: Sequence[str] | None = ()
     if following:
-        leaving = db_leases.start_sending(lease, following, now, lock_ms)
+        leaving = db_leases.start_sending(lease, following, now, lock_ms, left_at)
     elif not db_leases.end_lease(lease, lock_ms):
         leaving = None
     if leaving is None:

@@ -11,6 +11,7 @@ from tracklayer.db.connection import in_transaction, statements_within
 
 LATE = timedelta(seconds=60)
 RELEASE = timedelta(minutes=5)  # what gathered during a hold may take this long to go out; full pace comes after 25 s
+AHEAD = timedelta(minutes=2)  # clocks differ by a minute at most, and within another one the sweep has looked
 MERCHANTS = 1000  # of one page
 
 
@@ -52,7 +53,7 @@ def _check(merchant_id: int, now: datetime) -> list[Violation]:
             return [
                 Violation(kind, merchant_id, platform, count, event_id, _sentence(merchant_id, platform, count, words))
                 for kind, (_, words) in db.INVARIANTS.items()
-                for platform, count, event_id in db.broken(kind, merchant_id, now - LATE, now - RELEASE)
+                for platform, count, event_id in db.broken(kind, merchant_id, now - LATE, now - RELEASE, now + AHEAD)
             ]
 
 

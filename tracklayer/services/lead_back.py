@@ -112,7 +112,8 @@ OF_DESTINATIONS = (
     ),
     Waits("merchants", {"stitched_since": Longest(STITCHED_AFTER)}, "t.merchant_id = ANY(%(merchants)s::bigint[])"),
 )
-# A hold of which its platform wished nothing; that it did its row does not tell, so this is for once, where the clock was set back.
+# A hold of which its platform wished nothing; that it did its row does not tell. So this is for the round in which the clock was set
+# back, and for the next: each process looks at the clock every few seconds only, and may have held something by the old one since.
 HELD = Waits("destinations", {"resume_at": Longest(LONGEST_PROBE)}, f"t.state = 'held' AND {OF_PAGE}")
 OF_THE_OPERATOR = (
     Waits("heartbeats", {"started_at": NOW, "beat_at": NOW, "ended_at": NOW}),
@@ -125,12 +126,12 @@ OF_THE_OPERATOR = (
 
 @dataclass
 class _Round:
-    """``looked_at``: when it began. ``was_set_back``: by more than clocks differ, since the one before. ``after``: the destination
-    it stands behind, None: it is through.
+    """``looked_at``: when it began. ``set_back``: 2 where the clock was set back since the one before, by more than clocks differ,
+    and 1 in the next one. ``after``: the destination it stands behind, None: it is through.
     """
 
     looked_at: datetime
-    was_set_back: bool
+    set_back: int
     after: db.Key | None
 
 
@@ -145,7 +146,7 @@ def lead_back(runtime: Runtime, now: datetime) -> None:
     waits: Iterable[Waits] = OF_DESTINATIONS
     if round_.after == BEGINNING:
         waits = (*OF_ALL, *waits)
-    if round_.was_set_back:
+    if round_.set_back:
         waits = (*waits, HELD)
     with in_transaction():
         page = db.page_of_destinations(round_.after, PAGE)
@@ -157,7 +158,7 @@ def lead_back(runtime: Runtime, now: datetime) -> None:
             is_full = is_full or count == MOST
     with alone(runtime, "looking for what lies ahead in deliveries"), in_transaction():
         wait_briefly()
-        count = _lead_deliveries_back(runtime, round_, page, now)
+        count = _lead_deliveries_back(runtime, page, now)
         led["deliveries"] += count
         is_full = is_full or count == MOST
     if not is_full:  # else there may be more
@@ -175,34 +176,32 @@ BEGINNING: db.Key = (0, "")
 def _begun(last: _Round | None, now: datetime) -> _Round | None:
     """The round that goes on, or the one that begins now; None where it is not time for one."""
     if last is None:
-        return _Round(now, False, BEGINNING)
+        return _Round(now, 0, BEGINNING)
     since = now - last.looked_at
     if since < -UNBELIEVABLE:
-        return _Round(now, True, BEGINNING)
+        return _Round(now, 2, BEGINNING)
     if last.after is not None:
         return last
-    return _Round(now, False, BEGINNING) if since >= EVERY else None
+    return _Round(now, max(0, last.set_back - 1), BEGINNING) if since >= EVERY else None
 
 
 def _read() -> _Round | None:
     place = db_schedule.place_of(LOOK)
     if place is None:
         return None
-    looked_at, was_set_back, after = orjson.loads(place)
-    return _Round(datetime.fromisoformat(looked_at), was_set_back, tuple(after) if after else None)
+    looked_at, set_back, after = orjson.loads(place)
+    return _Round(datetime.fromisoformat(looked_at), int(set_back), tuple(after) if after else None)
 
 
 def _write(round_: _Round) -> None:
-    place = [round_.looked_at.isoformat(), round_.was_set_back, round_.after]
+    place = [round_.looked_at.isoformat(), round_.set_back, round_.after]
     db_schedule.set_place(LOOK, orjson.dumps(place).decode())
 
 
-def _lead_deliveries_back(runtime: Runtime, round_: _Round, page: list[db.Key], now: datetime) -> int:
-    """What never failed is due at once, or redelivered within a minute. While nothing was set back only few are looked at."""
+def _lead_deliveries_back(runtime: Runtime, page: list[db.Key], now: datetime) -> int:
+    """What never failed is due when it is queued, or a few seconds later where it is redelivered."""
     longest = max(retry_policy(runtime).delay(MAX_ATTEMPTS - 1, 1.0), LONGEST_WISH)
-    retry = now + longest + UNBELIEVABLE
-    first = now + UNBELIEVABLE if round_.was_set_back else retry
-    return db.lead_deliveries_back(page, now, first, retry, MOST)
+    return db.lead_deliveries_back(page, now, now + UNBELIEVABLE, now + longest + UNBELIEVABLE, MOST)
 
 
 def lead_watch_back() -> None:

@@ -26,7 +26,7 @@ from tracklayer.db.connection import (
     in_transaction,
     statements_within,
 )
-from tracklayer.db.counters import Changes
+from tracklayer.db.counters import Changes, done_before
 from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.models import DestinationRow
@@ -58,7 +58,8 @@ def redeliver_ids(
     result = Redelivered(refused=Counter({UNKNOWN_ID: unknown}), complete=len(pages) == 1)
     with in_transaction():
         if len(pages) > 1:
-            result.job = db_redeliveries.insert_redelivery(merchant_id, search, True, now)
+            later = replace(search, untouched_since=done_before(merchant_id, now))
+            result.job = db_redeliveries.insert_redelivery(merchant_id, later, True, now)
             db_redeliveries.insert_pages(result.job, pages[1:])
         found = _by_ids(merchant_id, pages[0], search, result)
         _requeue(runtime, merchant_id, found, now, result)
@@ -79,7 +80,7 @@ def redeliver_matching(runtime: Runtime, merchant_id: int, search: DeliverySearc
         if len(page) > PAGE:
             page = page[:PAGE]
             # What happens from now on, and be it that what is redelivered here is dropped again, is another story.
-            search = replace(search, untouched_since=now)
+            search = replace(search, untouched_since=done_before(merchant_id, now))
             result.job = db_redeliveries.insert_redelivery(merchant_id, search, False, now)
             result.job.search = replace(search, after=_place(page))
             result.complete = False
@@ -188,15 +189,17 @@ def continue_redeliveries(runtime: Runtime) -> set[Wake]:
 def _continue(runtime: Runtime, job: RedeliveryRow, now: datetime) -> set[Wake]:
     """The next page of one that this transaction holds."""
     result = so_far(job)
+    untouched_since = job.search.untouched_since or job.requested_at
     if job.by_ids:
         keys, more = db_redeliveries.take_page(job)
-        page = _by_ids(job.merchant_id, keys, job.search, result)
+        # What was tried since is refused aloud, as it was asked for by its id.
+        page = _by_ids(job.merchant_id, keys, replace(job.search, untouched_since=None), result)
     else:
         page = delivery_search.page_of_deliveries(job.merchant_id, job.search, PAGE)
         more = len(page) == PAGE
         if page:
             job.search = replace(job.search, after=_place(page))
-    _requeue(runtime, job.merchant_id, page, now, result, job.requested_at)
+    _requeue(runtime, job.merchant_id, page, now, result, untouched_since)
     book(result, now)
     if not more:
         job.finished_at = now
@@ -229,13 +232,13 @@ def _requeue(
     page: Sequence[DeliveryRow],
     now: datetime,
     result: Redelivered,
-    asked_at: datetime | None = None,
+    untouched_since: datetime | None = None,
 ) -> None:
     """Queues what may be sent again, due one after another behind what this redelivery queued before.
 
-    ``asked_at``: what was tried after that was not meant.
+    ``untouched_since``: what was tried after that was not meant.
     """
-    due = _sort(merchant_id, page, now, result, result.job.booked if result.job else None, asked_at)
+    due = _sort(merchant_id, page, now, result, result.job.booked if result.job else None, untouched_since)
     changes = Changes()
     for platform, events_due in sorted(due.items()):
         times = {event_id: again.at for event_id, again in events_due.items()}
@@ -256,7 +259,7 @@ def _sort(
     now: datetime,
     result: Redelivered,
     booked: dict[str, datetime] | None,
-    asked_at: datetime | None = None,
+    untouched_since: datetime | None = None,
 ) -> dict[str, dict[str, Again]]:
     """What may be sent again and how, by platform and event id; the rest is refused in ``result``.
 
@@ -268,7 +271,7 @@ def _sort(
     due: dict[str, dict[str, Again]] = {}
     for row in page:
         at = max(now, booked.get(row.platform, now)) if booked is not None else now
-        reason = _refusal(row, events, there, at, asked_at)
+        reason = _refusal(row, events, there, at, untouched_since)
         if reason:
             result.refuse(reason, row.event_id)
             continue
@@ -283,7 +286,7 @@ def _refusal(
     events: Mapping[str, EventHead],
     there: Mapping[str, DestinationRow],
     due_at: datetime,
-    asked_at: datetime | None,
+    untouched_since: datetime | None,
 ) -> str | None:
     if row.status == DeliveryStatus.DELIVERED:
         return "already delivered"
@@ -291,7 +294,7 @@ def _refusal(
         return "already waiting to be delivered"
     if row.drop_reason in (DropReason.ERASED, DropReason.SUPPRESSED):
         return "the person was erased"
-    if asked_at is not None and (row.finished_at or row.last_attempt_at or row.queued_at) > asked_at:
+    if untouched_since is not None and row.touched_at > untouched_since:
         return "tried again since this was asked for"
     if row.event_id not in events:
         return PURGED

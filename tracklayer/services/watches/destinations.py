@@ -336,7 +336,7 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
     """Of the destinations on platforms that this version knows; without one whose facts make no sense to it."""
     now, lately = page.now, page.lately
     recent_since = (now - RECENT).replace(second=0, microsecond=0)
-    minutes = db.recent_minutes(page.merchant_ids, recent_since)
+    minutes = db.recent_minutes(page.merchant_ids, recent_since, now)
     open_ones = [key[0] for key, (_, until) in lately.items() if key[1].kind in TOLD_BEFORE and until is None]
     told = told_as(list(dict.fromkeys(open_ones)), TOLD_BEFORE) if open_ones else {}
     views = {}
@@ -371,7 +371,7 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
     for key, past in db.past_minutes(wanted, past_since, recent_since).items():
         views[key] = replace(views[key], past=spans_of(past, (), now))
     seldom = [key for key in wanted if wants_run(views[key])]
-    for key, run in db.runs(seldom, now - RUN, past_since).items():
+    for key, run in db.runs(seldom, now - RUN, past_since, now).items():
         views[key] = replace(views[key], past=[*run, *views[key].past])
     few = [key for key in wanted if key not in seldom and wants_earlier(views[key])]
     for key, hours in db.earlier(_since_last_told(few, now), past_since).items():

@@ -95,7 +95,7 @@ def _is_refused(page: Page, merchant_id: int, view: MerchantView) -> bool:
     """Whether events come all the same, as often as is usual there, and an alert tells that they are refused."""
     if REFUSED not in page.open_subjects(merchant_id) or view.rhythm is None or view.last_event_at is None:
         return False
-    last = db.last_rejected(merchant_id, view.last_event_at)
+    last = db.last_rejected(merchant_id, view.last_event_at, page.now)
     return last is not None and not may_have_stopped(view.rhythm, last + MINUTE, page.now)
 
 
@@ -130,7 +130,7 @@ def _views(
     """(merchant, what is judged of it, the names without an open alert where there is one about another)."""
     views: list[tuple[int, MerchantView, Names | None]] = []
     now = page.now
-    for merchant_id, learned, minute in db.last_events(page.merchant_ids, now - LEARN_FROM):
+    for merchant_id, learned, minute in db.last_events(page.merchant_ids, now - LEARN_FROM, now):
         rhythm: Rhythm | None = rhythm_of(learned, away.spans)
         if minute is None:
             views.append((merchant_id, MerchantView(rhythm, None), None))
