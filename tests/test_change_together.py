@@ -17,10 +17,24 @@ from tracklayer.domain.alert import QUIET, AlertKind, Severity
 from tracklayer.domain.alert_chart import ChartUnit, SeriesRole
 from tracklayer.domain.channel import ChannelKind, EventTopic
 from tracklayer.domain.delivery import AttemptOutcome, DeliveryStatus, DestinationState, DropReason
-from tracklayer.domain.event import MATCHABLE_LISTS, TEXT_FIELDS, USER_FIELDS, Content, CustomData, Device, UserData
-from tracklayer.domain.event_contacts import _LINES_WITHOUT_CONTACT, PERSON_WITHOUT_CONTACT
+from tracklayer.domain.event import (
+    AMOUNTS,
+    CONTENT_FIELDS,
+    CUSTOM_FIELDS,
+    LINE_AMOUNTS,
+    LINE_TEXTS,
+    MATCHABLE_LISTS,
+    TEXT_FIELDS,
+    USER_FIELDS,
+    Content,
+    CustomData,
+    Device,
+    UserData,
+)
+from tracklayer.domain.event_contacts import PERSON_WITHOUT_CONTACT
 from tracklayer.domain.facts import FACTS, NO_IDENTIFIERS
 from tracklayer.domain.identifiers import WORDS
+from tracklayer.domain.read_event import _CUSTOM_READERS
 from tracklayer.domain.standing import GivenUpBy
 from tracklayer.domain.stitching import Note
 from tracklayer.schema import enums, inputs, types
@@ -104,16 +118,27 @@ def test_each_field_of_a_person_is_a_fact_and_no_stored_place_moves() -> None:
     assert set(FACTS) >= NO_IDENTIFIERS
 
 
-@pytest.mark.usefixtures("database")
-def test_in_each_text_that_leaves_in_plain_contacts_are_looked_for() -> None:
-    def texts(kind: type) -> set[str]:
-        return {one.name for one in fields(kind) if one.type in ("str", "str | None")}
+def of_type(kind: type, *types: str) -> set[str]:
+    return {one.name for one in fields(kind) if one.type in types}
 
-    assert set(TEXT_FIELDS) == texts(CustomData) - {"currency"}
-    assert set(_LINES_WITHOUT_CONTACT) == texts(Content)
+
+def test_the_texts_and_the_amounts_of_an_event_are_all_that_it_has() -> None:
+    assert set(TEXT_FIELDS) == of_type(CustomData, "str", "str | None") - {"currency"}
+    assert set(LINE_TEXTS) == of_type(Content, "str", "str | None") - {"id"}
+    assert set(AMOUNTS) == of_type(CustomData, "Decimal | None")
+    assert set(LINE_AMOUNTS) == of_type(Content, "Decimal | None")
+
+
+def test_each_field_of_custom_data_and_of_a_line_of_the_basket_is_read() -> None:
+    assert set(_CUSTOM_READERS) == set(CUSTOM_FIELDS)
+    assert {"id", "quantity", *LINE_AMOUNTS, *LINE_TEXTS} == set(CONTENT_FIELDS)
+
+
+def test_in_each_text_of_a_person_that_leaves_in_plain_contacts_are_looked_for() -> None:
     assert set(PERSON_WITHOUT_CONTACT) == set(USER_FIELDS) - HASHED - NO_PLACE_OF_A_CONTACT
 
 
+@pytest.mark.usefixtures("database")
 def test_the_days_that_events_may_be_kept_for_are_the_same_for_services_the_api_and_the_table() -> None:
     with in_transaction():
         found = rows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -252,6 +253,14 @@ def test_every_field_is_read_into_its_place() -> None:
     before = copy.deepcopy(given)
     read = taken(given)
     assert read.warnings == ()
+    # One that is new and not among these, or not read, is as if it had not been given.
+    event, nothing = read.event, Event("", "", datetime.min)
+    pairs: list[tuple[Any, Any]] = [(event, nothing), (event.custom_data.contents[0], Content(""))]
+    pairs += [
+        (getattr(event, part), getattr(nothing, part)) for part in ("user_data", "custom_data", "device", "consent")
+    ]
+    for found, empty in pairs:
+        assert [one.name for one in fields(found) if getattr(found, one.name) == getattr(empty, one.name)] == []
     assert read.event == Event(
         event_name="Lead",
         event_id="lead-7",
