@@ -490,9 +490,16 @@ def others_deliver(runtime: Runtime, merchant: Merchant, worker: int, clock: Fro
             pass
 
 
+@pytest.mark.parametrize("set_back", [timedelta(), timedelta(minutes=20)], ids=["", "and the clock was set back"])
 @pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
 def test_a_worker_that_stood_still_before_it_sent_does_not_send_what_others_delivered(
-    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, is_together: bool
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    is_together: bool,
+    set_back: timedelta,
 ) -> None:
     """Its process was stopped, or its machine slept, after it had noted that it sends: its session lives, its lease ran out."""
     ingest(runtime, merchant, draft())
@@ -511,6 +518,7 @@ def test_a_worker_that_stood_still_before_it_sent_does_not_send_what_others_deli
         ["unknown", "acknowledged"],
         {"order_1": 1},
     )
+    clock.move(-set_back)
     one.settle()
     assert [deliver(runtime, errand) for errand in errands] == [None] * len(errands)
     assert (row(merchant), accepted(sandbox)) == (before, {"order_1": 1})
