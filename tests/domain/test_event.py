@@ -982,6 +982,7 @@ def test_an_instant_is_the_same_in_every_offset(naive: datetime, minutes: int) -
         pytest.param("12345678901234567890.12", "12345678901234567890.12", id="twenty digits"),
         pytest.param(Decimal("129.99"), "129.99", id="decimal"),
         pytest.param("99999999999999999999", "99999999999999999999", id="the largest of twenty digits"),
+        pytest.param("999999999999999999999", "999999999999999999999", id="the largest that there is"),
     ],
 )
 def test_a_number_is_read_exactly_as_it_is_written(value: Any, number: str) -> None:
@@ -1007,6 +1008,7 @@ NO_NUMBERS = [
     pytest.param("1e-999999999", id="a negative exponent that would fill pages"),
     pytest.param("0e999999999", id="zero with an exponent that would fill pages"),
     pytest.param("0e-999999999", id="zero with a negative exponent that would fill pages"),
+    pytest.param(10**21, id="22 digits"),
     pytest.param(10**400, id="401 digits"),
     pytest.param(1e308, id="a huge float"),
     pytest.param(True, id="true"),
