@@ -267,9 +267,10 @@ def learn_rhythm(
 def _clumps(
     hours: Mapping[datetime, int], own: Sequence[float], since: datetime, until: datetime, away: Sequence[Away]
 ) -> float:
-    """How much more than by chance a day differs from the same day of other weeks: Pearson's chi-square by its degrees of
+    """How much more than by chance a day differs from the same day of other weeks: 1 where it does not.
 
-    freedom (the dispersion of quasi-Poisson models; McCullagh and Nelder 1989, "Generalized Linear Models", 4.5).
+    Pearson's chi-square by its degrees of freedom (the dispersion of quasi-Poisson models; McCullagh and Nelder 1989,
+    "Generalized Linear Models", 4.5).
     """
     usual: defaultdict[date, float] = defaultdict(float)
     found: defaultdict[date, int] = defaultdict(int)
