@@ -196,9 +196,9 @@ def test_the_platforms_count_is_told_in_every_order(
         ("nothing", lambda: None),
     ]
     for name, step in steps:
+        clock.move(timedelta(seconds=1))
         if name == late:
             one.settle()
-        clock.move(timedelta(seconds=1))
         step()
     mend(sandbox)
 
@@ -213,6 +213,9 @@ def test_the_platforms_count_is_told_in_every_order(
         assert counted() == COUNTED[second]
     assert (found.status, found.attempts, outcomes(found), risk(found)) == ("delivered", attempts, log, doubled)
     assert [entry["number"] for entry in found.attempt_log] == [1, 2][: len(log)]
+    assert found.delivered_at is not None
+    assert found.finished_at == found.delivered_at
+    assert found.latency_ms == (found.delivered_at - found.received_at) // timedelta(milliseconds=1)
     assert accepted(sandbox) == {"order_1": times}
     nothing_more_goes_out(runtime, worker, merchant, sandbox)
     assert row(merchant) == found
