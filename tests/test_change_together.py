@@ -12,15 +12,31 @@ import pytest
 
 import tracklayer
 from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.queues import REQUEUE
+from tracklayer.db.traces import PLACES as MENTIONS
 from tracklayer.domain.advice import AdviceCode
 from tracklayer.domain.alert import QUIET, AlertKind, Severity
 from tracklayer.domain.alert_chart import ChartUnit, SeriesRole
 from tracklayer.domain.channel import ChannelKind, EventTopic
 from tracklayer.domain.delivery import AttemptOutcome, DeliveryStatus, DestinationState, DropReason
-from tracklayer.domain.event import MATCHABLE_LISTS, TEXT_FIELDS, USER_FIELDS, Content, CustomData, Device, UserData
-from tracklayer.domain.event_contacts import _LINES_WITHOUT_CONTACT, PERSON_WITHOUT_CONTACT
+from tracklayer.domain.event import (
+    AMOUNTS,
+    CONTENT_FIELDS,
+    CUSTOM_FIELDS,
+    LINE_AMOUNTS,
+    LINE_TEXTS,
+    MATCHABLE_LISTS,
+    TEXT_FIELDS,
+    USER_FIELDS,
+    Content,
+    CustomData,
+    Device,
+    UserData,
+)
+from tracklayer.domain.event_contacts import PERSON_WITHOUT_CONTACT
 from tracklayer.domain.facts import FACTS, NO_IDENTIFIERS
 from tracklayer.domain.identifiers import WORDS
+from tracklayer.domain.read_event import _CUSTOM_READERS
 from tracklayer.domain.standing import GivenUpBy
 from tracklayer.domain.stitching import Note
 from tracklayer.schema import enums, inputs, types
@@ -81,6 +97,55 @@ PLACES = (
     "sc_cookie1 li_fat_id rdt_cid rdt_uuid msclkid twclid lead_id job_title company_name event_source_url value currency "
     "contents order_id consent_denied ahead late zero_value"
 ).split()
+# Gone with their event, or with the worker that has it in hand.
+OF_AN_EVENT = {"events", "deliveries", "differing_repeats", "enrichments", "claims"}
+# Words of ours, of a platform's key, and names that a merchant gives to kinds of events: of whatever table.
+NO_ID_OF_AN_EVENT = set(
+    "platform event_name status state severity min_severity kind stage code field drop_reasons".split()
+)
+# What else is text, or a list or an object with texts, and names no event. A column that may is put in db/traces.py.
+NAMES_NO_EVENT = {
+    "alert_channels": {"shown", "topics"},
+    "alert_mails": {"recipient", "last_error"},  # kinds of errors, and codes of the server
+    "api_keys": {"name", "prefix", "scopes"},
+    "baselines": {"learned"},
+    "browser_people": {"browser_id", "digest", "digests"},
+    "browser_signals": {"browser_id", "value"},
+    "browsers": {"browser_id", "consent"},
+    "channel_messages": {"type", "uid"},
+    "coverage": {"action_source", "host"},
+    "coverage_baselines": {"glances", "learned"},
+    "coverage_counted": {"action_source", "host"},
+    "coverage_days": {"action_source", "host"},
+    "destinations": {"default_country", "event_names", "setting_times", "settings"},
+    "erasure_keys": {"key_id", "purpose"},
+    "erasure_requests": {"requested_by"},
+    "erasures": {"counts", "identifiers", "platforms", "receipt", "requested_by"},  # identifiers: keyed hashes, cut off
+    "heartbeats": {"host", "instance", "role", "says", "version"},
+    "merchants": {
+        "alert_emails",
+        "collector",
+        "default_currency",
+        "default_page_url",
+        "name",
+        "public_key",
+        "require_consent",
+    },
+    "name_baselines": {"accepted", "rhythm"},
+    "operator_alerts": {"alert_id", "message", "title"},  # figures of the installation
+    "operator_messages": {"alert_id", "channel", "last_error"},
+    "operator_turns": {"name"},
+    "periodic_jobs": {"name"},
+    "platform_health": {"address", "failing", "reason"},  # words for everybody: nothing that was said to one merchant
+    "redeliveries": {"booked", "refused"},  # by platform, by reason
+    "refused_worth": {"currency"},
+    "rounds": {"name", "place"},  # merchants, platforms and instants
+    "schema_migrations": {"name"},
+}
+# What a redelivery leaves as it was: what a delivery is of, when it came and waited, what the platform answered so far.
+KEPT_BY_A_REDELIVERY = set(
+    "merchant_id event_id platform received_at queued_at last_attempt_at delivered_at latency_ms attempt_log".split()
+)
 
 
 def test_a_persons_field_is_plain_hashed_or_sealed_and_each_is_written_down() -> None:
@@ -104,16 +169,27 @@ def test_each_field_of_a_person_is_a_fact_and_no_stored_place_moves() -> None:
     assert set(FACTS) >= NO_IDENTIFIERS
 
 
-@pytest.mark.usefixtures("database")
-def test_in_each_text_that_leaves_in_plain_contacts_are_looked_for() -> None:
-    def texts(kind: type) -> set[str]:
-        return {one.name for one in fields(kind) if one.type in ("str", "str | None")}
+def of_type(kind: type, *types: str) -> set[str]:
+    return {one.name for one in fields(kind) if one.type in types}
 
-    assert set(TEXT_FIELDS) == texts(CustomData) - {"currency"}
-    assert set(_LINES_WITHOUT_CONTACT) == texts(Content)
+
+def test_the_texts_and_the_amounts_of_an_event_are_all_that_it_has() -> None:
+    assert set(TEXT_FIELDS) == of_type(CustomData, "str", "str | None") - {"currency"}
+    assert set(LINE_TEXTS) == of_type(Content, "str", "str | None") - {"id"}
+    assert set(AMOUNTS) == of_type(CustomData, "Decimal | None")
+    assert set(LINE_AMOUNTS) == of_type(Content, "Decimal | None")
+
+
+def test_each_field_of_custom_data_and_of_a_line_of_the_basket_is_read() -> None:
+    assert set(_CUSTOM_READERS) == set(CUSTOM_FIELDS)
+    assert {"id", "quantity", *LINE_AMOUNTS, *LINE_TEXTS} == set(CONTENT_FIELDS)
+
+
+def test_in_each_text_of_a_person_that_leaves_in_plain_contacts_are_looked_for() -> None:
     assert set(PERSON_WITHOUT_CONTACT) == set(USER_FIELDS) - HASHED - NO_PLACE_OF_A_CONTACT
 
 
+@pytest.mark.usefixtures("database")
 def test_the_days_that_events_may_be_kept_for_are_the_same_for_services_the_api_and_the_table() -> None:
     with in_transaction():
         found = rows(
@@ -186,3 +262,28 @@ def test_a_channel_can_be_given_every_topic_in_the_dashboard() -> None:
     """Alerts' kinds are held to their type by the compiler; topics are plain text in the API."""
     form = (HOUSE / "web" / "ui" / "screens" / "settings" / "Channels.tsx").read_text()
     assert [topic for topic in EventTopic if f"'{topic.value}'" not in form] == []
+
+
+@pytest.mark.usefixtures("database")
+def test_each_text_that_is_stored_is_searched_for_ids_of_erased_events_or_names_none() -> None:
+    with in_transaction():
+        found = rows(
+            "SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = 'public' "
+            "AND udt_name IN ('text', '_text', 'varchar', 'json', 'jsonb')"
+        )
+    texts = {key for key in found if key[0] not in OF_AN_EVENT and key[1] not in NO_ID_OF_AN_EVENT}
+    searched = {(place.table, column) for place in MENTIONS for column in place.columns}
+    name_none = {(table, column) for table, columns in NAMES_NO_EVENT.items() for column in columns}
+    assert sorted(texts) == sorted([*searched, *name_none])
+
+
+@pytest.mark.usefixtures("database")
+def test_a_redelivery_begins_each_column_of_a_delivery_anew_or_leaves_it_as_it_was() -> None:
+    """One that is new is set by db/queues.py, or among those here that are kept."""
+    with in_transaction():
+        found = rows(
+            "SELECT column_name::text FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'deliveries'"
+        )
+    begun_anew = REQUEUE.partition("\nSET ")[2].partition("\nFROM before")[0]
+    written = set(re.findall(r"(?:\A|, |,\n\s+)([a-z_]+) = ", begun_anew))
+    assert sorted(name for (name,) in found) == sorted([*written, *KEPT_BY_A_REDELIVERY])

@@ -12,10 +12,12 @@ from tracklayer.domain.alert import (
     SEEN_GRAIN,
     AlertKind,
     Finding,
+    Heard,
     Known,
     Severity,
     Step,
     Subject,
+    is_news,
     next_step,
     told,
 )
@@ -98,3 +100,29 @@ def test_what_becomes_of_an_alert(before: Known | None, found: Finding | None, s
 )
 def test_what_shops_call_things_is_one_line_without_people(given: str, said: str) -> None:
     assert told(given, 200) == said
+
+
+@pytest.mark.parametrize(
+    ("messages", "heard", "news"),
+    [
+        # What was told, in order; what somebody knows then; whether to learn of a warning, and that it is critical, is news.
+        pytest.param([], None, (True, True), id="nothing"),
+        pytest.param(["warning"], Heard("open", False), (False, True), id="it is open"),
+        pytest.param(["critical"], Heard("open", True), (False, False), id="it is critical"),
+        pytest.param(["warning", "critical"], Heard("open", True), (False, False), id="it became critical"),
+        pytest.param(["critical", "warning"], Heard("open", True), (False, False), id="it was critical once"),
+        pytest.param(["warning", "warning"], Heard("open", False), (False, True), id="twice that it is open"),
+        pytest.param(["critical", None], Heard("resolved", False), (True, True), id="it is over"),
+        pytest.param(["critical", None, "warning"], Heard("open", False), (False, True), id="it came back, less bad"),
+        pytest.param(["warning", None, "critical"], Heard("open", True), (False, False), id="it came back, worse"),
+    ],
+)
+def test_what_somebody_knows_of_an_alert_after_each_message(
+    messages: list[str | None], heard: Heard | None, news: tuple[bool, bool]
+) -> None:
+    """None: that it is over."""
+    known: Heard | None = None
+    for severity in messages:
+        known = Heard.after(known, "open" if severity else "resolved", severity)
+    assert known == heard
+    assert (is_news(known, Severity.WARNING), is_news(known, Severity.CRITICAL)) == news

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -252,6 +253,14 @@ def test_every_field_is_read_into_its_place() -> None:
     before = copy.deepcopy(given)
     read = taken(given)
     assert read.warnings == ()
+    # One that is new and not among these, or not read, is as if it had not been given.
+    event, nothing = read.event, Event("", "", datetime.min)
+    pairs: list[tuple[Any, Any]] = [(event, nothing), (event.custom_data.contents[0], Content(""))]
+    pairs += [
+        (getattr(event, part), getattr(nothing, part)) for part in ("user_data", "custom_data", "device", "consent")
+    ]
+    for found, empty in pairs:
+        assert [one.name for one in fields(found) if getattr(found, one.name) == getattr(empty, one.name)] == []
     assert read.event == Event(
         event_name="Lead",
         event_id="lead-7",
@@ -973,6 +982,7 @@ def test_an_instant_is_the_same_in_every_offset(naive: datetime, minutes: int) -
         pytest.param("12345678901234567890.12", "12345678901234567890.12", id="twenty digits"),
         pytest.param(Decimal("129.99"), "129.99", id="decimal"),
         pytest.param("99999999999999999999", "99999999999999999999", id="the largest of twenty digits"),
+        pytest.param("999999999999999999999", "999999999999999999999", id="the largest that there is"),
     ],
 )
 def test_a_number_is_read_exactly_as_it_is_written(value: Any, number: str) -> None:
@@ -998,6 +1008,7 @@ NO_NUMBERS = [
     pytest.param("1e-999999999", id="a negative exponent that would fill pages"),
     pytest.param("0e999999999", id="zero with an exponent that would fill pages"),
     pytest.param("0e-999999999", id="zero with a negative exponent that would fill pages"),
+    pytest.param(10**21, id="22 digits"),
     pytest.param(10**400, id="401 digits"),
     pytest.param(1e308, id="a huge float"),
     pytest.param(True, id="true"),

@@ -617,13 +617,16 @@ def test_what_may_be_a_refund_goes_to_no_place_that_was_made_for_all_other_event
 
 
 @every_platform
-def test_a_property_of_ones_own_is_sent_or_said_to_be_left_out(platform: str) -> None:
+@pytest.mark.parametrize("given", ["zyx987", " "])
+def test_a_property_of_ones_own_is_sent_or_said_to_be_left_out_unless_it_says_nothing(
+    platform: str, given: str
+) -> None:
     mapper = mapper_for(platform)
     settings = {**example_settings(mapper), "conversion_actions": {"*": "7000000002"}}
-    custom_data = {**PURCHASE["custom_data"], "properties": {"my_own": "zyx987"}}
+    custom_data = {**PURCHASE["custom_data"], "properties": {"my_own": given}}
     person = {**PURCHASE["user_data"], "ga_client_id": "1234567890.1713877200"}
     event = read({**PURCHASE, "user_data": person, "custom_data": custom_data}, settings)
     found = mapper.map_event(event, settings, NOW)
     assert isinstance(found, Mapped), found
     is_told = any(not one.ok and one.rule == "properties" for one in found.verdicts)
-    assert is_told == ("zyx987" not in str(found.item))
+    assert is_told == (given.strip() not in str(found.item))

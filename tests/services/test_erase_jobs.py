@@ -267,9 +267,9 @@ def test_ids_with_backticks_and_within_words_leave_no_mention(
             (merchant.merchant_id, said[1], said[0], said[2], said[3], clock.now(), clock.now()),
         )
         execute(
-            "INSERT INTO alert_channels (merchant_id, kind, shown, secrets, topics, min_severity, created_at) "
-            "VALUES (%s, 'webhook', 'x', '', '{}', 'warning', %s)",
-            (merchant.merchant_id, clock.now()),
+            "INSERT INTO alert_channels (merchant_id, kind, shown, secrets, topics, min_severity, created_at, last_error) "
+            "VALUES (%s, 'webhook', 'x', '', '{}', 'warning', %s, %s)",
+            (merchant.merchant_id, clock.now(), said[4]),
         )
         execute(
             "INSERT INTO channel_messages (merchant_id, channel_id, type, data, last_error, created_at, due_at, "
@@ -278,10 +278,11 @@ def test_ids_with_backticks_and_within_words_leave_no_mention(
         )
     clock.move(timedelta(minutes=1))
     done = finish(runtime, clock, begin(runtime, merchant, Request(email=EMAIL)))
-    assert done.counts["mentions"] == 2
+    assert done.counts["mentions"] == 3
     with in_transaction():
         ((message, title, note, details),) = rows("SELECT message, title, note, details FROM alerts")
-        assert rows("SELECT last_error FROM channel_messages") == [("HTTP 400: erasederased",)]
+        for table in ("alert_channels", "channel_messages"):
+            assert rows(f"SELECT last_error FROM {table}") == [("HTTP 400: erasederased",)]
     # A word, or what is too short to be told from one, stays where it is not marked as an id.
     assert message == (
         "Events `erased`, `erased`, `erased` and xerasedx, 'erased', canary-order-8; a refund of C1, `erased`."

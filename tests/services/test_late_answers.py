@@ -223,9 +223,9 @@ def test_the_platforms_count_is_told_in_every_order(
         ("nothing", lambda: None),
     ]
     for name, step in steps:
+        clock.move(timedelta(seconds=1))
         if name == late:
             one.settle()
-        clock.move(timedelta(seconds=1))
         step()
     mend(sandbox)
 
@@ -240,6 +240,9 @@ def test_the_platforms_count_is_told_in_every_order(
         assert counted() == COUNTED[second]
     assert (found.status, found.attempts, outcomes(found), risk(found)) == ("delivered", attempts, log, doubled)
     assert [entry["number"] for entry in found.attempt_log] == [1, 2][: len(log)]
+    assert found.delivered_at is not None
+    assert found.finished_at == found.delivered_at
+    assert found.latency_ms == (found.delivered_at - found.received_at) // timedelta(milliseconds=1)
     assert accepted(sandbox) == {"order_1": times}
     nothing_more_goes_out(runtime, worker, merchant, sandbox)
     assert row(merchant) == found
@@ -517,9 +520,16 @@ def others_deliver(runtime: Runtime, merchant: Merchant, worker: int, clock: Fro
             pass
 
 
+@pytest.mark.parametrize("set_back", [timedelta(), timedelta(minutes=20)], ids=["", "and the clock was set back"])
 @pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
 def test_a_worker_that_stood_still_before_it_sent_does_not_send_what_others_delivered(
-    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, is_together: bool
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    is_together: bool,
+    set_back: timedelta,
 ) -> None:
     """Its process was stopped, or its machine slept, after it had noted that it sends: its session lives, its lease ran out."""
     ingest(runtime, merchant, draft())
@@ -538,6 +548,7 @@ def test_a_worker_that_stood_still_before_it_sent_does_not_send_what_others_deli
         ["unknown", "acknowledged"],
         {"order_1": 1},
     )
+    clock.move(-set_back)
     one.settle()
     assert [deliver(runtime, errand) for errand in errands] == [None] * len(errands)
     assert (row(merchant), accepted(sandbox)) == (before, {"order_1": 1})
@@ -604,3 +615,49 @@ def test_a_worker_that_stood_still_for_less_than_its_lease_sends(
     assert (after.status, after.attempts, outcomes(after)) == ("delivered", 1, ["acknowledged"])
     assert (after.last_attempt_at, accepted(sandbox)) == (sent_at, {"order_1": 1})
     nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_a_worker_that_stood_still_does_not_send_what_is_answered_late_meanwhile(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, is_together: bool
+) -> None:
+    """It had noted that it sends, and its lease lasts: of what has not left yet nothing need leave."""
+    one, two = given_up(runtime, merchant, worker, clock)
+    ingest(runtime, merchant, draft("c"))
+    errands: list[Errand] = []
+    if is_together:
+        errands, _ = take(runtime, worker, [(merchant.merchant_id, "meta")])
+        begin_together(runtime, errands)
+    else:
+        two.claim()
+        two.begin()
+    one.settle()
+    clock.move(timedelta(seconds=30))
+    two.settle()
+    settle_together(runtime, [found for errand in errands if (found := deliver(runtime, errand)) is not None])
+    assert told(merchant, "abc") == accepted(sandbox) == dict.fromkeys("abc", 1)
+    assert {row(merchant, name).status for name in "abc"} == {"delivered"}
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+def test_what_is_on_its_way_when_another_answer_settles_it_is_not_erased_before_its_own_is_told(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    one, two = given_up(runtime, merchant, worker, clock)
+    two.go()
+    one.settle()
+    request = Request(event_ids=("a", "b"))
+    assert isinstance(erase_person(runtime, merchant.merchant_id, request, {"key": "test"}, suppress=False), Begun)
+
+    def left() -> list[tuple[Any, ...]]:
+        for _ in range(60):
+            continue_erasures(runtime, 30)
+            clock.move(timedelta(seconds=1))
+        with in_transaction():
+            return rows("SELECT event_id FROM events ORDER BY event_id")
+
+    assert left() == [("a",), ("b",)]
+    two.settle()
+    assert told(merchant, "ab") == accepted(sandbox) == {"a": 2, "b": 2}
+    assert counted() == {"acknowledged": 4, "retries_acknowledged": 2}
+    assert left() == []

@@ -849,3 +849,18 @@ def test_a_server_that_is_silent_about_all_gets_no_more_than_a_few(
     wait_until(lambda: [one[1] for one in statuses()].count("sent") == notify.AT_ONCE, "the late answers")
     wait_until(lambda: email_alerts(mailing) == 0 and statuses()[-1][1] == "sent", "the others")
     assert "canary" not in "".join(record.getMessage() for record in caplog.records if "tracklayer" in record.name)
+
+
+def test_over_and_back_while_its_mail_is_in_hand_and_not_taken_it_is_mailed(
+    mailing: Runtime, monitor: Monitor, smtp: MailServer, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mail about its end was written later, and taken back: it is no reason to leave out the one that waits."""
+    monitor.finds()
+    with in_hand(mailing, Hesitating(smtp, monkeypatch, "RCPT")):
+        monitor.looks(after=15)
+        monitor.looks(after=15)
+        monitor.finds(after=15)
+    clock.move(timedelta(minutes=5))
+    assert email_alerts(mailing) == 1
+    assert subjects(smtp) == [OPENED]
+    assert [(state, status) for state, status, _, _ in statuses()] == [("open", "sent"), ("resolved", "cancelled")]

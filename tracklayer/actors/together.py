@@ -40,9 +40,8 @@ log = logging.getLogger(__name__)
 LOOKS = 2  # at once: while one's statements run, the other maps
 REQUESTS_A_THREAD = 8  # on their way, for each thread of the worker: platforms take a fraction of a second to answer
 FEW_AT_ONCE = 8  # threads that work, as long as they keep the processor busy
-BEGUN_AT_ONCE = (
-    32  # requests that are noted as sent by one commit: those that wait then count as sent where this process dies
-)
+# Requests that are noted as sent by one commit: those that wait then count as sent where this process dies.
+BEGUN_AT_ONCE = 32
 BUSY = 0.5  # of a processor: above it, more threads would deliver no more
 LOOK_SECONDS = 0.01  # in which that is found out, while something waits
 LONG_SECONDS = 0.05  # after which whoever works waits for an answer: computing takes a few milliseconds

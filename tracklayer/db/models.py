@@ -65,8 +65,12 @@ class ApiKeyRow(Row):
 
 
 class DestinationRow(Row):
-    """``merchant_...``: what its merchant sets for all platforms, where it was read with it. ``settings``: without secrets. ``secrets``: sealed JSON, empty once it is removed.
-    ``setting_times``: since when each setting is as it is, ISO 8601, as far as that is known. ``removed_at``: its waiting deliveries are dropped. ``set_up_at``: after it had been removed."""
+    """``merchant_...``: what its merchant sets for all platforms, where it was read with it.
+
+    ``settings``: without secrets. ``secrets``: sealed JSON, empty once it is removed. ``setting_times``: since when each setting
+    is as it is, ISO 8601, as far as that is known. ``removed_at``: its waiting deliveries are dropped. ``set_up_at``: after it
+    had been removed.
+    """
 
     merchant_id = BigIntegerField()
     platform = TextField()

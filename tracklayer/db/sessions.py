@@ -40,9 +40,8 @@ REQUEST_SECONDS = 1.8  # that somebody's request waits for a session; who waits 
 PATIENCE_SECONDS = 15.0
 REST_SECONDS = 1.0  # at most, after a try in vain: until then everybody is told at once that the database is away
 ANSWER_SECONDS = 1.0  # more than a statement may take: then the server is silent
-PROBE_AFTER = (
-    1.5  # seconds that a statement is in hand before its server is asked for a sign of life; and again after as many
-)
+# Seconds that a statement is in hand before its server is asked for a sign of life; and again after as many.
+PROBE_AFTER = 1.5
 PROBE_SECONDS = 3.0  # that it has for that
 WATCH_SECONDS = 0.25  # between two looks at who has waited for too long
 
@@ -96,9 +95,8 @@ class LockedOutError(DatabaseAwayError):
 _CONNECTION_LOST = ("08", "57P", "25P03", "25P04")
 READ_ONLY = "25006"
 POOLED_AWAY = ("26000", "42P05")  # no such prepared statement, there already: the session is somebody else's
-_STALE_PLAN = (
-    "cached plan must not change"  # of a statement made for tables that have changed since: 0A000, as much else
-)
+# Of a statement made for tables that have changed since: 0A000, as much else.
+_STALE_PLAN = "cached plan must not change"
 # A table, a schema or a function of ours is not there: somebody moved it, or this session's search_path leads elsewhere.
 _NOT_THERE = ("42P01", "3F000", "42883")
 # After which a server is asked again what time it is: clocks drift apart, and are set. Where one is set back, what is sent

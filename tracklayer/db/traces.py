@@ -53,6 +53,7 @@ class Mentions:
 PLACES = (
     Mentions("destinations", ("platform",), ("state_reason",)),
     Mentions("alerts", ("alert_id",), ("title", "message", "note", "details", "told"), frozenset({"details", "told"})),
+    Mentions("alert_channels", ("channel_id",), ("last_error",)),
     Mentions("channel_messages", ("message_id",), ("data", "last_error"), frozenset({"data"})),
     Mentions(
         "advice",

@@ -15,9 +15,8 @@ from tracklayer.domain.delivery import DeliveryStatus, DropReason
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.monitors.worth import NOTHING, Worth, least_of_all, worth_of
 
-MOST_ADDED = (
-    1000  # deliveries of a destination that wait, those due longest; and of each reason for which it dropped some
-)
+# Deliveries of a destination that wait, those due longest; and of each reason for which it dropped some.
+MOST_ADDED = 1000
 LOST = frozenset(
     {
         DropReason.RETRIES_EXHAUSTED,

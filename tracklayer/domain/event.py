@@ -238,7 +238,11 @@ CONTENT_FIELDS = tuple(f.name for f in fields(Content))
 CONSENT_FIELDS = tuple(f.name for f in fields(Consent))
 DEVICE_FIELDS = tuple(f.name for f in fields(Device))
 EVENT_FIELDS = tuple(f.name for f in fields(Event))
+# Texts, but for the currency and the id of a product, and amounts of money: of custom data, and of a line of the basket.
 TEXT_FIELDS = ("order_id", "content_name", "content_category", "content_type", "search_string", "status")
+AMOUNTS = ("value", "predicted_ltv")
+LINE_TEXTS = ("title", "brand", "category", "variant", "coupon")
+LINE_AMOUNTS = ("item_price", "discount")
 
 
 @lru_cache(maxsize=256)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tracklayer.domain.contact import holds_contact
-from tracklayer.domain.event import NO_DEVICE, TEXT_FIELDS, Event, line_path
+from tracklayer.domain.event import LINE_TEXTS, NO_DEVICE, TEXT_FIELDS, Event, line_path
 from tracklayer.domain.normalise import Matchable
 
 
@@ -38,7 +38,7 @@ def _signs_of(one: Matchable | None) -> str:
 
 # Fields in which no address and no number belongs, and which leave in plain, or may: nobody gets one that holds such. As do
 # all ``TEXT_FIELDS``.
-_LINES_WITHOUT_CONTACT = ("id", "title", "brand", "category", "variant", "coupon")
+_LINES_WITHOUT_CONTACT = ("id", *LINE_TEXTS)
 PERSON_WITHOUT_CONTACT = tuple(
     "city state zip client_user_agent fbp fbc fbclid ttp ttclid gclid gbraid wbraid ga_client_id ga_session_id epik sc_click_id "
     "sc_cookie1 li_fat_id rdt_cid rdt_uuid msclkid twclid lead_id job_title company_name".split()

@@ -427,9 +427,8 @@ class FieldReader:
             )
             return None
         if instant > now and instant > now + MAX_AHEAD:
-            self.problem(
-                (*at, name), "TIME_IN_FUTURE", "is more than 5 minutes ahead: check the server's clock and the offset"
-            )
+            ahead = f"is more than {MAX_AHEAD.seconds // 60} minutes ahead"
+            self.problem((*at, name), "TIME_IN_FUTURE", f"{ahead}: check the server's clock and the offset")
             return None
         return instant
 

@@ -55,9 +55,8 @@ LONGEST_WISH = timedelta(hours=1)  # kept of a platform's wish, then it is asked
 
 _WELL = Health()
 UNANSWERED = "unanswered"  # how the reason of a hold begins whose requests may have arrived
-DOWN = (
-    "(down for every merchant since "  # how it ends where the destination is held with its platform, before the instant
-)
+# How it ends where the destination is held with its platform, before the instant.
+DOWN = "(down for every merchant since "
 
 CREDENTIALS_REFUSED = "credentials refused"  # so begins the reason of such a hold
 

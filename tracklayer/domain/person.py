@@ -4,7 +4,8 @@ A *token* is ``kind:value``. An event has some and a request has some; the event
 email and phone the values are SHA-256, as they are stored:
 
 - ``email``: of an address whose spelling was known, in the usual form, and for Gmail without dots and +tag, on both of its
-  domains, and with its letters composed and decomposed, and its host as people write it and as DNS does. Forms of other platforms are left out: on any other domain ``j.doe`` and ``jdoe`` may be two people.
+  domains, and with its letters composed and decomposed, and its host as people write it and as DNS does. Forms of other
+  platforms are left out: on any other domain ``j.doe`` and ``jdoe`` may be two people.
 - ``email_given``: of a digest that the merchant made: it is compared with the same forms, and for the same reason no others.
 - ``phone``: of a number that reads in one way. ``phone_maybe``: in each way, where the countries in which it is read make
   different numbers of it: whose it is cannot be told. So it cannot of a number that was kept in plain without its country code:

@@ -503,7 +503,8 @@ def phone_of(value: str, default_country: str | None, own_country: str | None) -
     """As ``phone_e164``, of a person whose ``own_country`` is known: a number that is valid there is read there.
 
     One that is none there is read in the default country where it is written for abroad, with a country code or by that country's
-    trunk prefix, which people of the own one do not write: of an own country that nobody can read, with a country code alone. Else it may lack its area code, or be a wrong one, and what it reads as would be somebody else's.
+    trunk prefix, which people of the own one do not write: of an own country that nobody can read, with a country code alone.
+    Else it may lack its area code, or be a wrong one, and what it reads as would be somebody else's.
     """
     if own_country is None or value.lstrip()[:1] == "+":
         return phone_e164(value, default_country)

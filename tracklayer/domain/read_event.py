@@ -20,12 +20,15 @@ from tracklayer.domain.card import find_card_data, may_hold_card_data, may_name_
 from tracklayer.domain.contact import HTML_SIGN, JSON_SIGN
 from tracklayer.domain.event import (
     ACTION_SOURCES,
+    AMOUNTS,
     CONSENT_FIELDS,
     CONSENT_STATES,
     CONTENT_FIELDS,
     CUSTOM_FIELDS,
     DEVICE_FIELDS,
     EVENT_FIELDS,
+    LINE_AMOUNTS,
+    LINE_TEXTS,
     MATCHABLE_LISTS,
     MAX_DEVICE_TEXT,
     MAX_EVENT,
@@ -103,7 +106,7 @@ _EVENT_FIELDS = frozenset(f.name for f in fields(Event))
 _CUSTOM_FIELDS = frozenset(CUSTOM_FIELDS)
 _CONTENT_FIELDS = frozenset(CONTENT_FIELDS)
 _TEXTS_OF_CUSTOM = frozenset(TEXT_FIELDS)
-_AMOUNTS = frozenset({"value", "predicted_ltv"})
+_AMOUNTS = frozenset(AMOUNTS)
 
 
 def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = frozenset()) -> ReadEvent | list[Problem]:
@@ -458,6 +461,7 @@ def _read_custom_data(reader: FieldReader, draft: Mapping[str, Any]) -> CustomDa
         return CustomData()
     if not given.keys() <= _CUSTOM_FIELDS:
         reader.known(at, given, CUSTOM_FIELDS)
+        given = {name: value for name, value in given.items() if name in _CUSTOM_FIELDS}
     values = dict(given)  # most of it stays as it is
     clean = reader.clean
     for name, value in given.items():
@@ -484,9 +488,8 @@ def _read_custom_data(reader: FieldReader, draft: Mapping[str, Any]) -> CustomDa
         elif kind is list and name == "product_ids" and clean and _are_everyday_products(value):
             values[name] = tuple(value)
             continue
-        read = _CUSTOM_READERS.get(name)
-        if read is not None and value is not None:
-            values[name] = read(reader, at, given, name)
+        if value is not None:
+            values[name] = _CUSTOM_READERS[name](reader, at, given, name)
         else:
             del values[name]
     if "properties" not in values:
@@ -549,10 +552,10 @@ def _read_content(reader: FieldReader, at: tuple[str, ...], item: Any) -> Conten
         reader.known(at, item, CONTENT_FIELDS)
     quantity = reader.quantity(at, item, "quantity")
     values: dict[str, Any] = {"id": product or "", "quantity": 1 if quantity is None else quantity}
-    for name in ("item_price", "discount"):
+    for name in LINE_AMOUNTS:
         if name in item:
             values[name] = reader.decimal(at, item, name)
-    for name in ("title", "brand", "category", "variant", "coupon"):
+    for name in LINE_TEXTS:
         if name in item:
             values[name] = reader.words(at, item, name)
     if values["quantity"] < 0:
@@ -603,8 +606,7 @@ def _read_consent(reader: FieldReader, draft: Mapping[str, Any]) -> Consent:
 _CUSTOM_READERS: Mapping[str, Callable[[FieldReader, tuple[str, ...], Mapping[str, Any], str], Any]] = {
     **dict.fromkeys(TEXT_FIELDS, FieldReader.words),
     "currency": FieldReader.currency,
-    "value": FieldReader.decimal,
-    "predicted_ltv": FieldReader.decimal,
+    **dict.fromkeys(AMOUNTS, FieldReader.decimal),
     "order_id": FieldReader.order_id,
     "num_items": FieldReader.pieces,
     "product_ids": _read_product_ids,

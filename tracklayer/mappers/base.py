@@ -163,7 +163,8 @@ class ReadReply(Protocol):
     def __call__(self, reply: PlatformReply, count: int) -> Verdict: ...
 
 
-# Of all ten only GA4 documents one that deletes what was sent; the others' pages, and the connectors of others, were searched.
+# Of all platforms only GA4 documents one that deletes what was sent; the others' pages, and the connectors of others, were
+# searched.
 NO_DELETION = (
     "No documented interface deletes single events that were sent. They age out by the platform's own rules; ask its support "
     "for more, and take the person out of your audiences and customer lists there."

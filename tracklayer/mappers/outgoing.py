@@ -2,7 +2,8 @@
 
 Nobody's event leaves without the consent that is asked for; what the merchant sets for all platforms is filled in; what is
 personal and in plain text is taken out of the page's URL, of the merchant's own properties, and of every field where none
-belongs; an event id that holds such leaves as its SHA-256; what happened ahead of the clock waits. Each of these is told in a verdict, and an event of which none is true costs next to nothing here.
+belongs; an event id that holds such leaves as its SHA-256; what happened ahead of the clock waits. Each of these is told in a
+verdict, and an event of which none is true costs next to nothing here.
 """
 
 from __future__ import annotations

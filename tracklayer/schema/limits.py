@@ -28,9 +28,8 @@ CHARACTER_COST = 2
 CHECK_COST = 4  # of two fields with each other (``cost.Measured``)
 # What it costs to read a long body that is out of the ordinary, in objects of a budget of its own.
 PARTS_OF_OBJECT = 2  # objects, lists and fields beyond what everyday bodies have
-BYTES_OF_OBJECT = (
-    40  # beyond what events may have, or of a body that does not only take events in, or brings what nobody uses
-)
+# Beyond what events may have, or of a body that does not only take events in, or brings what nobody uses.
+BYTES_OF_OBJECT = 40
 # Look-ups of keys that this process has not seen, a second: what those who guess may cost the database.
 UNKNOWN_KEYS, ALL_UNKNOWN_KEYS = 50, 500  # from one address, and from all
 

@@ -13,15 +13,13 @@ from tracklayer.domain.json_text import NotAtOnceError, read_at_once, read_thoro
 from tracklayer.schema import errors
 
 MAX_VALUES = 1_000_000  # of a body: nobody has a turn while its values are made; 4 MiB can hold two millions of them
-MAX_PARTS = (
-    250_000  # objects and lists of a body without ADMIN: a thousand events with a hundred lines each have half as many
-)
+# Objects and lists of a body without ADMIN: a thousand events with a hundred lines each have half as many.
+MAX_PARTS = 250_000
 LONG_TO_READ = 16 * 1024  # bytes: from here on Python's collector waits while a body is read
 MAX_FIELDS = 500_000  # of a body: a thousand events with a hundred long lines each have fewer; a million take seconds
 EVERYDAY_PART = 20  # bytes: of everyday bodies no object and no list is shorter, on average
-EVERYDAY_FIELDS = (
-    20  # of everyday bodies no object and no list has more, on average: thousands in one take twice as long
-)
+# Of everyday bodies no object and no list has more, on average: thousands in one take twice as long.
+EVERYDAY_FIELDS = 20
 STREAM_VALUES = 16_000  # of a message of a WebSocket, and of a body that is answered by a stream: 64 KiB of everyday events have fewer
 # What an operation that stays open holds, in bytes: of a character, of a value in Python, and of a token of a parsed document.
 _OF_CHARACTER, _OF_VALUE, _OF_TOKEN = 4, 128, 600

@@ -92,7 +92,7 @@ _MOST_SETTINGS = max(len(mapper_for(key).settings) for key in PLATFORMS)
 _IDENTIFIERS = 5
 _LARGE = 20
 _COUNTING = 500  # a statement over many rows, asked anew for each alias
-PREVIEW = 500  # of the largest events; ten platforms of one event, or a page of 50 deliveries, are far below the limit
+PREVIEW = 500  # of the largest events; all platforms of one event, or a page of 50 deliveries, are far below the limit
 
 
 def _field(seen_by: Mapping[str, Any], description: str) -> Any:

@@ -83,7 +83,8 @@ def export_person(
 ) -> Iterator[Part]:
     """Piece by piece, the events in the order in which they came. Sealed fields are opened. Raises SealError.
 
-    ``counted``: is told how many there are, as they come, and how many are uncertain; of a dry run it is the same number. ``ends``: by the monotonic clock; raises TooLongError where it is past that before all were looked at.
+    ``counted``: is told how many there are, as they come, and how many are uncertain; of a dry run it is the same number.
+    ``ends``: by the monotonic clock; raises TooLongError where it is past that before all were looked at.
     """
 
     def on_time() -> None:

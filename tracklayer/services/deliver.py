@@ -115,9 +115,8 @@ BUSY_PAUSES = (0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, until a queue that othe
 WRITE_PAUSES = (0.1, 5.0)  # seconds, first and longest, until an answer is written again that the database did not take
 WRITE_FOR = timedelta(hours=1)  # so long it is kept in hand
 RENEW_AFTER = LEASE / 4  # that the lease of what is kept was renewed last
-NOTED_FOR = (
-    LEASE / 8
-)  # that a request was noted as about to leave: with its tokens it may take three quarters of a lease
+# That a request was noted as about to leave: with its tokens it may take three quarters of a lease.
+NOTED_FOR = LEASE / 8
 KEPT_LOCK_MS = 50  # that a try of what is kept waits for a lock: there may be many to try, of many merchants
 UNWRITTEN = Unknown("TrackLayer could not write the platform's answer: its operator has the trace")
 CANNOT_OPEN = "TrackLayer cannot open its settings with the secret keys it has"
@@ -364,7 +363,7 @@ def send_all(
             if len(items) > 1:
                 middle = len(items) // 2
                 todo.extendleft([items[middle:], items[:middle]])
-                sent_at = begin(runtime, batch, [], todo, halved=items)
+                sent_at = begin(runtime, batch, [], todo, noted=items)
                 continue
             if isinstance(verdict, BatchRejected):
                 verdict = [verdict.rejected]
@@ -397,18 +396,18 @@ def begin(
     batch: Batch,
     unsent: Sequence[Settlement],
     todo: deque[list[Item]],
-    halved: Sequence[Item] = (),
+    noted: Sequence[Item] = (),
 ) -> datetime:
     """Writes what is not sent, and what is about to be, if anything; when. What of it a late answer has settled is taken out of
     the first request, which may be empty then.
 
-    ``halved``: of a request that went out and was refused as a whole. Raises RowsHeldError where somebody holds its rows: then
-    the batch is given back once they are free.
+    ``noted``: of a request that was noted as about to leave before and is not on its way: it never left, or was refused as a
+    whole. Raises RowsHeldError where somebody holds its rows: then the batch is given back once they are free.
     """
 
     def write() -> tuple[datetime, Sequence[str]]:
         with batch.turn.work():
-            return _write_begin(runtime, batch, unsent, _ids(todo), _ids([halved]), db_leases.LOCK_MS)
+            return _write_begin(runtime, batch, unsent, _ids(todo), _ids([noted]), db_leases.LOCK_MS)
 
     def give_back() -> object:
         return _write_begin(runtime, batch, unsent, (), (), KEPT_LOCK_MS)
@@ -427,7 +426,7 @@ def noted_anew(runtime: Runtime, batch: Batch, todo: deque[list[Item]], sent_at:
     have delivered it, or erased whose it is. Raises LeaseLostError and RowsHeldError, as ``begin``.
     """
     is_fresh = abs(runtime.clock.now() - sent_at) <= NOTED_FOR
-    return sent_at if is_fresh or not (todo and todo[0]) else begin(runtime, batch, [], todo)
+    return sent_at if is_fresh or not (todo and todo[0]) else begin(runtime, batch, [], todo, noted=todo[0])
 
 
 def leave_out(todo: deque[list[Item]], leaving: Collection[str]) -> None:
@@ -442,14 +441,14 @@ def _write_begin(
     batch: Batch,
     unsent: Sequence[Settlement],
     following: Sequence[str],
-    halved: Sequence[str],
+    noted: Sequence[str],
     lock_ms: int,
 ) -> tuple[datetime, Sequence[str]]:
     now = runtime.clock.now()
     destination = batch.destination
     with in_transaction():
-        if halved:
-            db_leases.leave_out_delivered(batch.lease, halved, lock_ms)
+        if noted:
+            db_leases.leave_out_delivered(batch.lease, noted, lock_ms)
         leaving = _settle_or_lose(runtime, batch, [], unsent, now, following, lock_ms)
         if not following and batch.turn_ends_at is not None:
             # It sent nothing and told nothing about the platform: the next one may go at once.

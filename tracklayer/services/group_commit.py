@@ -30,12 +30,10 @@ BATCH_BYTES = 4 * 1024 * 1024  # of JSON in one commit, and what the call that e
 PAUSE_SECONDS = 0.012  # between two commits of long calls, where short ones are about
 SILENT_SECONDS = 1.8  # that a batch may take: then all who wait are told that the database is away, and so is who comes
 LOCK_MS = 250  # that a batch waits for a lock: then it is found out whose rows, or which tables, are locked
-PATIENCE_SECONDS = (
-    1.5  # that what met a lock is tried again: less than ``SILENT_SECONDS``, so its callers hear what it was
-)
-APART_SECONDS = (
-    3.0  # that those who wait may wait longer, while merchant after merchant is stored or found to be locked
-)
+# That what met a lock is tried again: less than ``SILENT_SECONDS``, so its callers hear what it was.
+PATIENCE_SECONDS = 1.5
+# That those who wait may wait longer, while merchant after merchant is stored or found to be locked.
+APART_SECONDS = 3.0
 LOCKED_SECONDS = 3.0  # that a merchant whose rows are locked is refused, then it is tried again
 TRY_SECONDS = 1.0  # at least, between two such tries in vain, whoever's; and before the first one
 APART_LOCK_MS = 25  # that what is tried apart waits for a lock: others wait meanwhile, for one merchant after another

@@ -36,9 +36,8 @@ from tracklayer.tally import Tally
 from tracklayer.tracing import Store
 
 MAX_EVENTS = 1000  # of one call
-LATE_SECONDS = (
-    12.0  # from a call's arrival: what is not in the database by then is not taken in, and the sender is told
-)
+# From a call's arrival: what is not in the database by then is not taken in, and the sender is told.
+LATE_SECONDS = 12.0
 MAX_TOLD_REPEATS = 100  # of an event: whether a later one differs, a key that may only send is not told
 
 Wake = tuple[int, str]  # (merchant id, platform): a destination that has something to do

@@ -63,9 +63,8 @@ STEP_EVENTS = 8  # of a call from another thread, judged between two looks aroun
 STEP_ASIDE_SECONDS = 0.004  # where short calls are about: a long one is slowed down, and never stopped
 LATELY_SECONDS = 5.0  # how long after a batch that could not be stored this process counts as one that cannot store
 NOTE_SECONDS = 0.5  # between two writings of which repeats differed: of an event the last one counts
-MAX_NOTES = (
-    2_000  # events whose repeats differed, that wait to be noted; of more the notes are left out, and a line says so
-)
+# Events whose repeats differed, that wait to be noted; of more the notes are left out, and a line says so.
+MAX_NOTES = 2_000
 MAX_WAITING = 10_000  # events: some seconds of work at full speed; beyond it a caller is told to come again
 
 OUTCOMES = {

@@ -21,9 +21,11 @@ from tracklayer.db.stored_json import dumps, loads
 from tracklayer.domain import normalise
 from tracklayer.domain.contact import may_hold_contact
 from tracklayer.domain.event import (
+    AMOUNTS,
     CONTENT_FIELDS,
     CUSTOM_FIELDS,
     DEVICE_FIELDS,
+    LINE_AMOUNTS,
     MATCHABLE_LISTS,
     NO_CONSENT,
     NO_DEVICE,
@@ -312,7 +314,7 @@ def _to_custom_data(text: str) -> CustomData:
     custom = _exact(text)
     if not custom.keys() <= _CUSTOM_FIELDS:
         raise TypeError("custom_data holds a field that this version does not know")
-    for name in ("value", "predicted_ltv"):
+    for name in AMOUNTS:
         if name in custom:
             custom[name] = Decimal(custom[name])
     # A merchant's own, money or not: as JSON numbers are read everywhere.
@@ -327,7 +329,7 @@ def _to_custom_data(text: str) -> CustomData:
 def _to_content(given: dict[str, Any]) -> Content:
     if not given.keys() <= _CONTENT_FIELDS:
         raise TypeError("contents hold a field that this version does not know")
-    for name in ("item_price", "discount"):
+    for name in LINE_AMOUNTS:
         if given.get(name) is not None:
             given[name] = Decimal(given[name])
     return made_of(Content, given)

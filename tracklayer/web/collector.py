@@ -67,9 +67,8 @@ log = logging.getLogger(__name__)
 SCRIPT = HERE / "static" / "tl.js"
 MAX_BODY = 4 * 1024  # bytes
 OF_ADDRESS = 60  # calls a minute of one address, or of one IPv6 /64
-OF_NETWORK = (
-    1_200  # calls a minute of one merchant from one IPv4 /24 or IPv6 /48: a carrier has many customers behind each
-)
+# Calls a minute of one merchant from one IPv4 /24 or IPv6 /48: a carrier has many customers behind each.
+OF_NETWORK = 1_200
 OF_MERCHANT = 5_000  # calls a second of all pages of a merchant
 # New browsers a minute of a merchant, and how many at once: of a shop with 250 million visitors a month, and its campaign.
 NEW_OF_MERCHANT, NEW_AT_ONCE = 6_000, 60_000

@@ -112,7 +112,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.ok(_NO_CURRENCY)
     properties = event.custom_data.properties
     if properties and any(
-        key not in _KNOWN_PROPERTIES and key not in (settings.get("custom_variables") or {}) for key in properties
+        key not in _KNOWN_PROPERTIES and key not in (settings.get("custom_variables") or {}) and is_given(value)
+        for key, value in properties.items()
     ):
         verdicts.ok(_NO_PLACE)
     if settings.get("legacy_upload") is True:
