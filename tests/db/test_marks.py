@@ -36,12 +36,12 @@ def test_whoever_was_let_back_and_is_left_alone_again_is_so_since_then(merchant:
     """An erasure that goes on from before would else take away what came while the person was back."""
     merchant_id = merchant.merchant_id
     with in_transaction():
-        add_suppressions(merchant_id, [MARK, OTHER], NOW)
-        add_suppressions(merchant_id, [MARK], NOW + HOUR)  # said twice: since the first time
+        add_suppressions(merchant_id, {MARK: None, OTHER: None}, NOW)
+        add_suppressions(merchant_id, {MARK: None}, NOW + HOUR)  # said twice: since the first time
         assert let_back(merchant_id, [(MARK, NOW), (OTHER, NOW)]) == set()
-        assert remove_suppressions(merchant_id, [MARK]) == 1
+        assert remove_suppressions(merchant_id, [MARK], [MARK]) == 1
         assert let_back(merchant_id, [(MARK, NOW), (OTHER, NOW)]) == {0}
-        add_suppressions(merchant_id, [MARK], NOW + DAY)
+        add_suppressions(merchant_id, {MARK: None}, NOW + DAY)
         assert let_back(merchant_id, [(MARK, NOW), (OTHER, NOW), (MARK, NOW + DAY)]) == {0}
         assert not are_all_suppressed(merchant_id, [MARK, OTHER], NOW)
         assert are_all_suppressed(merchant_id, [MARK, OTHER], NOW + DAY)
