@@ -68,8 +68,8 @@ def _is_refund(name: str) -> bool:
 # on delivery (contra reembolso, contre-remboursement) gets nothing back.
 _SOLD = r"(?:order|item|product|good|purchase|parcel)s?"
 _ORDER_ELSEWHERE = r"(?:bestell(?:ung|ing)|commande|achat|ordine|acquisto|pedido|orden|compra|encomenda)(?:e?[ns])?"
-# What was placed, or can be sent back for nothing, is a sale, whatever that says of returns.
-_BETWEEN = r"(?:(?!(?:placed|confirmed|received|paid|sold|made|bought|with|free|easy)_)[a-z]+_){0,2}"
+# What was sold, or can be sent back for nothing, is a sale, whatever that says of returns.
+_BETWEEN = r"(?:(?!(?:placed|sold|bought|with|including|free|easy)_)[a-z]+_){0,2}"
 _CANCELLED = r"cancell?(?:ed|ations?)"
 # Who comes back, or takes something back to a list or a form, gives nothing back; nor does who buys the way back.
 _ONLY_COMES_BACK = (
@@ -79,22 +79,24 @@ _ONLY_COMES_BACK = (
 _TAKES_BACK = re.compile(
     r"(?<!p)refund(?!able|ability)|credit_?(?:memo|note)|charge_?back|(?<!bericht)(?<!bericht_)(?<!anzeige_)erstatt(?:et|ung)|gutschrift"
     r"|(?<!contr[ae])(?<!contr[ae]_)(?:rembours|reembols)(?!ab)|rimbors(?!ab)|terugbeta(?!albaar)"
-    r"|(?:retouren?|rue?ckgabe)(?!n?(?:recht|richt|beding|frist))|devoluc|(?<!tra)storn(?:o(?!way)|ier(?!bar)|a[dt])"
+    r"|(?:retour(?:en?|nier|nee)|rue?ckgabe)(?!n?(?:recht|richt|beding|frist))|devoluc|(?<!tra)storn(?:o(?!way)|ier(?!bar)|a[dt])"
     rf"|(?:charge|payment|capture|transaction|sale)s?_{_BETWEEN}(?:reversed|reversal|disputed?)(?:_|\Z)"
     rf"|(?:charge|payment|capture|transaction|sale|order|invoice)s?_{_BETWEEN}void(?:ed)?(?:_|\Z)"
-    rf"|(?:order|purchase)s?_{_BETWEEN}{_CANCELLED}(?:_|\Z)|{_ORDER_ELSEWHERE}_{_BETWEEN}(?:ge)?(?:annul|cancel)(?!ab)"
+    rf"|(?:order|purchase)s?_{_BETWEEN}{_CANCELLED}(?:_|\Z)|{_ORDER_ELSEWHERE}_{_BETWEEN}(?:ge)?(?:ann?ul|cancel)(?!ab)"
     rf"|{_SOLD}_{_BETWEEN}return(?:s|ed)?{_ONLY_COMES_BACK}(?:_|\Z)"
     rf"|(?:\A|(?<!free)(?<!easy)_)(?:return(?:s|ed)?|reversed|disputed|voided|{_CANCELLED}(?:_of)?)_"
     rf"(?:{_SOLD}|charges?|payments?){_ONLY_COMES_BACK}(?:_|\Z)"
-    # At the beginning, or behind a shop's own words: who files a tax return buys.
-    rf"|(?:\A|(?:{_SOLD}|sales?|shop|store|shopify|customer|partial|full|new)_)returns?_(?:request|creat|approv|accept|receiv|process|clos|complet)"
+    # Who files a tax return, or asks for a demo, buys.
+    r"|(?:\A|(?<!tax)(?<!vat)(?<!gst)(?<!federal)(?<!sold)(?<!free)(?<!easy)(?<!with)_)"
+    r"returns?_(?:request(?!_(?:a_)?(?:demo|quote))|creat|approv|accept|receiv|process|clos|complet)"
 )
-# Who only reads about refunds, reckons with one, insures against needing one, asks for something else, comes back, or whose order
-# comes back to life, takes nothing back.
+# Who only reads about refunds, reckons with one, insures against needing one, comes back, or takes up a cancelled order, takes nothing
+# back.
 _ONLY_SPEAKS_OF_IT = re.compile(
     r"polic(?:y|ies)|politi[ckq]|guarantee|protect|insurance|un_cancel"
-    r"|(?:\A|_)(?:no|non|not|never|without|page|views?|viewed|clicks?|clicked|button|faq|info|terms|calculator|estimates?"
-    r"|demo|quote|recover(?:ed|y)|reinstated|reactivated|reopened)(?:_|\Z)"
+    r"|cancell?ed_(?:[a-z]+_){0,2}(?:recovered|reinstated|reactivated|reopened)(?:_|\Z)"
+    r"|(?:\A|_)(?:no|non|not|never|without|page|views?|viewed|clicks?|clicked|button|faq|info|terms|calculator|estimates?)"
+    r"(?:_|\Z)"
 )
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NO_LETTER = re.compile(r"[\W_]+")
