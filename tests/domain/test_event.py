@@ -2092,7 +2092,7 @@ NO_IDS = [
 NOTHING_BEHIND_WORDS = [
     "order_undefined", "order-null", "Order #null", "wc_order_undefined", "order:NaN", "order_nan", "shop/order/None", "#undefined",
     "ORDER_NULL", "order_(null)", "order_[object Object]", "order_{{order.id}}", "order-${id}", "order_%%ORDER_ID%%",
-    f"order_{EMPTY_UUID}", '"order_undefined"', "order_", "Order #", "wc-order-", "Bestell-Nr:", "gid://shopify/Order/", "PO-", "o_", "\u6ce8\u6587_", "__",
+    f"order_{EMPTY_UUID}", '"order_undefined"', "order_", "Order #", "wc-order-", "Bestell-Nr:", "gid://shopify/Order/", "\u6ce8\u6587_", "__", "Order ID:", "customer-", "USER_", "Bestell-Nr.:", "Zam\u00f3wienie nr:",
     '"order_ "', "order_nil", "order_<nil>", "order_%!s(<nil>)", "order_Optional(nil)", "order_Optional.empty", "order_[]", "order_n/a",
     "order_(not set)", "order_false", "order_--",
 ]  # fmt: skip
@@ -2101,7 +2101,8 @@ SOMEBODYS_IDS = [
     "{ 1001 }", "{{1001}}", "{1001-7}", "${1001}", '{"order":1001}', "12E5", "12E+5", "1.5E+3x", "SKU-NA", "NULL-13", "purchase_1001_null",
     "1001-undefined", "shop7_null", "00000000-0000-0000-0000-000000000001", "1230000", "#1001", "#A", "undefined_7", "order_undefined_7",
     "annul", "refined", "Nolan", "order_0", "0" * 31, "ordernull", "order_7_", "1001-", "VyLKqPzRTabWcJdXeMhg_", "dQwXgWcQKe-", "Optional(1001)",
-    "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty",
+    "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty", "anna_", "Anna_", "MAY-", "oz-nil", "lee-nan", "nana_", "anna_order_",
+    "jane/none", "\U0001f355_", "Mar\u00eda_",
 ]  # fmt: skip
 
 

@@ -51,6 +51,21 @@ HOW_MANY = 5_000
         pytest.param("https://a.example/?a=1?email=x", "https://a.example/?a=1", ("email",), id="a second ?"),
         pytest.param("https://a.example/?a=1&amp;email=x", "https://a.example/?a=1", ("email",), id="&amp;"),
         pytest.param(
+            "https://a.example/x&nbsp;y?a=1&nbsp;&#32;&#x2028;2&email=x#b&emsp;c",
+            "https://a.example/x%C2%A0y?a=1%C2%A0%20%E2%80%A82#b%E2%80%83c",
+            ("email",),
+            id="blanks in HTML",
+        ),
+        pytest.param(
+            r"https://a.example/?a=1\u00a0\u00202&email=x",
+            "https://a.example/?a=1%C2%A0%202",
+            ("email",),
+            id="blanks in JSON",
+        ),
+        pytest.param(
+            "https://a.example/? a&nbsp;=1&email=x", "https://a.example/? a\xa0=1", ("email",), id="blanks as they are"
+        ),
+        pytest.param(
             "https://a.example/?customer%5Bemail%5D=x&page=2",
             "https://a.example/?page=2",
             ("customer[email]",),

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from tracklayer.domain.contact import folded
 from tracklayer.domain.text import without_invisible
 
 _BETWEEN_WORDS = re.compile(r"(?:[^0-9a-z\u0080-\U0010ffff]|\s)+")
@@ -66,24 +67,35 @@ def _is_refund(name: str) -> bool:
 # What else may be one, by a word in it, as BigCommerce, Shopware, Shopify, Magento, Klaviyo, PayPal and people name it. Who pays cash
 # on delivery (contra reembolso, contre-remboursement) gets nothing back.
 _SOLD = r"(?:order|item|product|good|purchase|parcel)s?"
-_BETWEEN = r"(?:[a-z]+_){0,2}"
-# Who comes back, or takes something back to a list or a form, gives nothing back.
-_ONLY_COMES_BACK = r"(?!_(?:customer|visitor|visit|user|buyer|form|to_(?:[a-z]+_)?(?:cart|basket|bag|wishlist|list|favou?rites?|checkout|page|site)))"
+_ORDER_ELSEWHERE = r"(?:bestell(?:ung|ing)|commande|achat|ordine|acquisto|pedido|orden|compra|encomenda)(?:e?[ns])?"
+# What was sold, or can be sent back for nothing, is a sale, whatever that says of returns.
+_BETWEEN = r"(?:(?!(?:placed|sold|bought|with|including|free|easy)_)[a-z]+_){0,2}"
+_CANCELLED = r"cancell?(?:ed|ations?)"
+# Who comes back, or takes something back to a list or a form, gives nothing back; nor does who buys the way back.
+_ONLY_COMES_BACK = (
+    r"(?!_(?:customer|visitor|visit|user|buyer|form|ticket|fare|flight|trip|journey"
+    r"|to_(?:[a-z]+_)?(?:cart|basket|bag|wishlist|list|favou?rites?|checkout|page|site)))"
+)
 _TAKES_BACK = re.compile(
-    r"(?<!p)refund(?!able|ability)|credit_?(?:memo|note)|charge_?back|(?<!bericht)erstattung|gutschrift"
-    r"|(?<!contr[ae])(?<!contr[ae]_)(?:rembourse|reembols)|rimbors|terugbetal"
-    r"|(?:retouren?|r(?:ü|ue)ckgabe)(?!n?(?:recht|richt|beding|frist))|devolu[cç]|(?<!tra)storn(?:o|ier)"
+    r"(?<!p)refund(?!able|ability)|credit_?(?:memo|note)|charge_?back|(?<!bericht)(?<!bericht_)(?<!anzeige_)erstatt(?:et|ung)|gutschrift"
+    r"|(?<!contr[ae])(?<!contr[ae]_)(?:rembours|reembols)(?!ab)|rimbors(?!ab)|terugbeta(?!albaar)"
+    r"|(?:retour(?:en?|nier|nee)|rue?ckgabe)(?!n?(?:recht|richt|beding|frist))|devoluc|(?<!tra)storn(?:o(?!way)|ier(?!bar)|a[dt])"
     rf"|(?:charge|payment|capture|transaction|sale)s?_{_BETWEEN}(?:reversed|reversal|disputed?)(?:_|\Z)"
     rf"|(?:charge|payment|capture|transaction|sale|order|invoice)s?_{_BETWEEN}void(?:ed)?(?:_|\Z)"
-    rf"|(?:order|purchase)s?_{_BETWEEN}cancell?ed(?:_|\Z)"
+    rf"|(?:order|purchase)s?_{_BETWEEN}{_CANCELLED}(?:_|\Z)|{_ORDER_ELSEWHERE}_{_BETWEEN}(?:ge)?(?:ann?ul|cancel)(?!ab)"
     rf"|{_SOLD}_{_BETWEEN}return(?:s|ed)?{_ONLY_COMES_BACK}(?:_|\Z)"
-    rf"|(?:\A|_)(?:return(?:s|ed)?|reversed|disputed|voided|cancell?ed)_(?:{_SOLD}|charges?|payments?){_ONLY_COMES_BACK}(?:_|\Z)"
-    r"|(?:\A|_)returns?_(?:request|creat|approv|accept|receiv|process|clos|complet)"
+    rf"|(?:\A|(?<!free)(?<!easy)_)(?:return(?:s|ed)?|reversed|disputed|voided|{_CANCELLED}(?:_of)?)_"
+    rf"(?:{_SOLD}|charges?|payments?){_ONLY_COMES_BACK}(?:_|\Z)"
+    # Who files a tax return, or asks for a demo, buys.
+    r"|(?:\A|(?<!tax)(?<!vat)(?<!gst)(?<!federal)(?<!sold)(?<!free)(?<!easy)(?<!with)_)"
+    r"returns?_(?:request(?!_(?:a_)?(?:demo|quote))|creat|approv|accept|receiv|process|clos|complet)"
 )
-# Who only reads about refunds, reckons with one, insures against needing one, or comes back, takes nothing back.
+# Who only reads about refunds, reckons with one, insures against needing one, comes back, or takes up a cancelled order, takes nothing
+# back.
 _ONLY_SPEAKS_OF_IT = re.compile(
-    r"polic(?:y|ies)|pol[ií]ti[ckq]|guarantee|protect|insurance"
-    r"|(?:\A|_)(?:no|non|not|never|without|page|views?|viewed|clicks?|clicked|button|faq|info|terms|calculator|estimate[ds]?)"
+    r"polic(?:y|ies)|politi[ckq]|guarantee|protect|insurance|un_cancel"
+    r"|cancell?ed_(?:[a-z]+_){0,2}(?:recovered|reinstated|reactivated|reopened)(?:_|\Z)"
+    r"|(?:\A|_)(?:no|non|not|never|without|page|views?|viewed|clicks?|clicked|button|faq|info|terms|calculator|estimates?)"
     r"(?:_|\Z)"
 )
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -93,8 +105,7 @@ _NO_LETTER = re.compile(r"[\W_]+")
 @lru_cache(maxsize=1024)
 def may_be_refund(name: str) -> bool:
     """Whether a shop may mean one by it, or surely does: enough not to count it as a conversion, and to ask the shop."""
-    words = unicodedata.normalize("NFC", without_invisible(name))
-    words = _NO_LETTER.sub("_", _CAPITAL.sub("_", words).lower())
+    words = _NO_LETTER.sub("_", _CAPITAL.sub("_", folded(name)).lower())
     return _TAKES_BACK.search(words) is not None and _ONLY_SPEAKS_OF_IT.search(words) is None
 
 

@@ -86,13 +86,24 @@ _NO_ID = re.compile(
     rf"{_NO_UUID}|[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{{2}}|#(?:[^\W\d_]|[¡¿/0])+[!?]|#N/[A-Z]|#NV|#+|{_NO_OPTIONAL}"
 )
 # Behind words alone: ``order_undefined``. Of what has a digit in front, such as ``1001-null``, that tells it from others.
-_ANY_NOTHING = "|".join(map(re.escape, sorted(text for text in _NOTHINGS if text.strip("-0"))))
 _NOTHING_BEHIND = re.compile(
-    rf"\D*[-_#:/] ?(?:(?ai:\(?(?:{_ANY_NOTHING})\)?)|{_NO_UUID}|{_NO_OPTIONAL}|{_TEMPLATE.pattern})"
+    r"\D*[-_#:/] ?(?:(?ai:\(?(?:undefined|null)\)?|\((?:none|nan|nil|not set)\))"
+    rf"|{_NO_UUID}|{_NO_OPTIONAL}|{_TEMPLATE.pattern})"
 )
-# Words that nothing was put behind, as PHP and Ruby do with null: ``order_``. Of one case each, or with a capital: letters by chance,
-# of which some end so too, are hardly ever.
-_WORDS_ALONE = re.compile(r"(?:(?:[A-Z]++|[A-Z]?+[^\W\dA-Z_]++)(?![^\W_])|[-_#:/ ]++)+(?<=[-_#:/])")
+# What ends the ids of people, too, as in ``oz-nil`` and ``anna_``: a nothing that may be a name, and nothing at all, as PHP and Ruby
+# print null. Behind words of ``_WORDS_OF_IDS`` alone it is none.
+_MAYBE_NOTHING_BEHIND = re.compile(r"(\D*)[-_#:/] ?(?ai:none|nan|nil|n/a|false)?")
+_BETWEEN_WORDS_OF_IDS = re.compile(r"[-_#:/. ]+")
+# What shops put in front of the number of an order, an event or a person.
+_WORDS_OF_IDS = {""} | frozenset(
+    "order orders orderid orderno ordernr ordernumber orderref bestellung bestell bestellnr bestellnummer auftrag auftragsnr "
+    "auftragsnummer invoice rechnung rechnungsnr rechnungsnummer commande facture pedido factura fatura ordine fattura bestelling "
+    "bestelnummer zamówienie objednávka beställning bestilling заказ 注文 "
+    "订单 訂單 주문 purchase purchases checkout cart basket warenkorb transaction transactionid "
+    "transaktion transactie txn trx payment sale event eventid evt lead leadid booking buchung subscription "
+    "customer customers customerid kunde kunden kundennr kundennummer client cliente klant user users userid account member mitglied "
+    "contact visitor profile id uid uuid nr no number nummer ref wc woo woocommerce shop store shopify gid".split()
+)
 _LONGEST_ID = 255  # characters: a longer one was not made of a word and nothing
 
 
@@ -121,11 +132,18 @@ def is_no_id(value: str) -> bool:
 
 
 def is_one_for_all(value: str) -> bool:
-    """As ``is_no_id``, of the ids of events, orders and people: words with nothing behind them tell no two apart."""
+    """As ``is_no_id``, of the ids of events, orders and people: words with nothing behind them tell no two apart. A name does, with
+    whatever sign behind it.
+    """
     if is_no_id(value):
         return True
     text = bare(value).strip("\"' ")
-    return len(text) <= _LONGEST_ID and bool(_NOTHING_BEHIND.fullmatch(text) or _WORDS_ALONE.fullmatch(text))
+    if len(text) > _LONGEST_ID:
+        return False
+    if _NOTHING_BEHIND.fullmatch(text):
+        return True
+    maybe = _MAYBE_NOTHING_BEHIND.fullmatch(text)
+    return maybe is not None and _WORDS_OF_IDS.issuperset(_BETWEEN_WORDS_OF_IDS.split(maybe[1].lower()))
 
 
 def _in_any_case(text: str) -> list[str]:

@@ -38,6 +38,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from tracklayer.domain.contact import (
     PLUS,
@@ -65,8 +66,8 @@ def without_personal_url(url: str) -> tuple[str, tuple[str, ...]]:
     """The URL without the parameters, path segments and credentials that hold personal data, and what was taken.
 
     Taken are names of parameters (decoded), ``path``, ``fragment`` and ``query`` for what has no name of its own, and
-    ``userinfo`` for ``user:password@``. What stays, stays byte for byte, but for escapes of HTML and of JSON, which are read; where all
-    does, the very same text comes back.
+    ``userinfo`` for ``user:password@``. What stays, stays byte for byte, but for escapes of HTML and of JSON, which are read, or of a
+    blank become those of URLs; where all does, the very same text comes back.
     Never raises, of any text; the time grows with its length. One that is too long to be searched goes as a whole.
     """
     if len(url) > MAX_URL:
@@ -131,6 +132,7 @@ _IN_PATH = re.compile(r"([/;])")
 _IN_QUERY = re.compile(r"([&;?])")
 _IN_ROUTE = re.compile(r"([/&;])")
 _IN_FRAGMENT = re.compile(r"([&;])")
+_BLANK = re.compile(r"\s")
 _PHONE_ALONE = re.compile(r"\+[\d\s().\-/+]+")
 
 
@@ -179,7 +181,10 @@ def _weigh_piece(piece: str, is_parameter: bool) -> Weight:
 def _clean_url(url: str) -> tuple[str, tuple[str, ...]]:
     # In HTML an & or a ; may be a part of a character, and is no separator then.
     cleaned, names = _without_personal(unescaped(url))
-    return (cleaned, names) if names else (url, ())
+    if not names:
+        return url, ()
+    # No address holds a blank: one that was escaped stays so, as in URLs.
+    return (cleaned if _BLANK.search(url) else _BLANK.sub(lambda blank: quote(blank[0]), cleaned)), names
 
 
 def _without_personal(url: str) -> tuple[str, tuple[str, ...]]:
