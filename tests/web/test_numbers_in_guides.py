@@ -82,8 +82,8 @@ TOLD = [
     ("alerts", f"it waits for {WORDS[notify.AT_ONCE]} such answers"),
     (
         "alerts",
-        f"after {seconds(notify.FIRST_PAUSE)} seconds at first and every {minutes(notify.LONGEST_PAUSE)} minutes in the end, "
-        f"for {hours(notify.GIVE_UP_AFTER)} hours",
+        f"after {seconds(notify.FIRST_PAUSE)} seconds at first and every {minutes(notify.LONGEST_PAUSE)} minutes in the end: "
+        f"that an alert is open for as long as it is, its end for {hours(notify.GIVE_UP_AFTER)} hours",
     ),
     ("alerts", f"it is left after {mail.WHOLE_SECONDS:.0f} seconds"),
     ("alerts", f"and for {hours(channels.OVERLAP)} hours both sign"),
