@@ -170,7 +170,7 @@ def own_sealer(settings: Settings) -> Sealer:
 
 
 def warn_of_troubles(runtime: Runtime, settings: Settings) -> None:
-    """A line of the log for each thing by which a role that runs would lose events, or send them nowhere.
+    """A line of the log for each thing by which a role that runs would lose events, send them nowhere or show them to others.
 
     Where the database has gone away again meanwhile, none: the role starts, and waits for it as it does while it runs. Its
     watchman looks for the same.
