@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import orjson
@@ -270,6 +271,25 @@ def print_json(value: Any) -> None:
 def print_no_more() -> None:
     """What is printed from now on leads nowhere. Python would complain once more when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """In the block SIGTERM, and SIGHUP of a terminal that was closed, raise KeyboardInterrupt with their number. What ``nohup`` has
+    ignored stays so.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    heeded = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in heeded:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class UnprintedError(CommandError):
