@@ -221,6 +221,19 @@ def test_a_data_directory_that_nobody_can_find_is_one_sentence(
     assert capsys.readouterr().err.startswith("tracklayer: the directory that you stand in is gone: ")
 
 
+def test_a_file_in_the_place_of_the_data_directory_is_one_sentence_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(tmp_path / place))
+        with handlers_kept():
+            assert main(["up", "--port", str(free_port())]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("tracklayer: cannot ")
+        assert said.endswith("a file stands in the way; set TRACKLAYER_DATA_DIR to a directory\n")
+
+
 def test_up_on_a_full_disk_names_the_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,7 +243,7 @@ def test_up_on_a_full_disk_names_the_directory(
         monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(disk))
         with handlers_kept():
             assert main(["up", "--port", str(free_port())]) == 1
-    assert capsys.readouterr().err == f"tracklayer: cannot write in {disk}: No space left on device\n"
+    assert capsys.readouterr().err == f"tracklayer: cannot write in {disk}: No space left on device: make room there\n"
 
 
 def test_migrate_tells_what_it_did(environ: str, capsys: pytest.CaptureFixture[str]) -> None:
