@@ -92,7 +92,7 @@ def test_with_the_printed_link_once(visit: Visitors, installed: Installation) ->
 
     late = visit()
     late.goto(installed.link)
-    expect(late.get_by_role("alert")).to_contain_text("This link was used already, or is older than 15 minutes.")
+    expect(late.get_by_role("alert")).to_contain_text("This link was used already, or is older than 15 minutes,")
     is_out(late)
     assert late.url == f"{installed.address}/"
 

@@ -36,9 +36,10 @@ from tests.servers import (
     running,
     wait_until,
 )
+from tests.sessions import other_session
 from tracklayer import __version__
 from tracklayer.cli import doctor, main
-from tracklayer.cli.process import CommandError, generated_secret
+from tracklayer.cli.process import CommandError, generated_secret, warn_of_troubles
 from tracklayer.clock import SystemClock
 from tracklayer.db import connection
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -220,6 +221,19 @@ def test_a_data_directory_that_nobody_can_find_is_one_sentence(
     assert capsys.readouterr().err.startswith("tracklayer: the directory that you stand in is gone: ")
 
 
+def test_a_file_in_the_place_of_the_data_directory_is_one_sentence_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(tmp_path / place))
+        with handlers_kept():
+            assert main(["up", "--port", str(free_port())]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("tracklayer: cannot ")
+        assert said.endswith("a file stands in the way; set TRACKLAYER_DATA_DIR to a directory\n")
+
+
 def test_up_on_a_full_disk_names_the_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,7 +243,7 @@ def test_up_on_a_full_disk_names_the_directory(
         monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(disk))
         with handlers_kept():
             assert main(["up", "--port", str(free_port())]) == 1
-    assert capsys.readouterr().err == f"tracklayer: cannot write in {disk}: No space left on device\n"
+    assert capsys.readouterr().err == f"tracklayer: cannot write in {disk}: No space left on device: make room there\n"
 
 
 def test_migrate_tells_what_it_did(environ: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -788,6 +802,7 @@ def test_doctor_finds_everything_in_order(
         "migrations",
         "secret key",
         "durability",
+        "log",
         "connections",
         "roles",
         "clock",
@@ -1190,6 +1205,52 @@ def test_doctor_finds_a_read_only_database(
         with connection.session():
             execute("SET default_transaction_read_only = off")
             execute("ALTER DATABASE tracklayer RESET default_transaction_read_only")
+
+
+@pytest.fixture
+def plain_role(environ: str) -> Iterator[str]:
+    """The URL by which a role comes that is no superuser, and may do what its owner may."""
+    with other_session(environ) as own:
+        own.autocommit = True
+        own.cursor().execute("CREATE ROLE plain LOGIN; GRANT postgres TO plain")
+        yield f"{environ}&user=plain"
+        own.cursor().execute("DROP ROLE plain")
+
+
+async def test_a_log_of_postgresql_that_would_show_what_was_sent_is_told_by_doctor_readyz_and_at_the_start(
+    api: Api,
+    runtime: Runtime,
+    environ: str,
+    plain_role: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    says = "PostgreSQL's log would hold events, with e-mail addresses and phones where these are not hashed, when a statement fails"
+
+    def told() -> list[str]:
+        main(["doctor", "--json"])
+        found = [one["message"] for one in orjson.loads(capsys.readouterr().out)["findings"] if not one["ok"]]
+        connection.connect(plain_role)
+        caplog.clear()
+        warn_of_troubles(runtime, runtime.settings)
+        return [line for line in [*found, *caplog.messages] if "log" in line]
+
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", plain_role)
+    try:
+        fault, at_the_start = told()
+        assert fault.startswith(says)
+        assert at_the_start == fault
+        assert fault in (await api.client.get("/readyz")).json()["warnings"]
+        with other_session(environ) as own:
+            own.cursor().execute(
+                "ALTER ROLE plain SET log_min_error_statement = 'panic'; ALTER ROLE plain SET log_error_verbosity = 'terse'"
+            )
+            own.commit()
+        connection.disconnect()
+        assert told() == []
+    finally:
+        connection.disconnect()
 
 
 def test_a_sandbox_that_was_left_set_is_told_by_doctor_and_at_the_start(

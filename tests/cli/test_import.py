@@ -277,7 +277,8 @@ def unread(pipe: Any) -> int:
     return found[0]
 
 
-def test_who_stops_it_is_told_how_to_go_on(environ: str, merchant: Merchant) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_stops_it_is_told_how_to_go_on(environ: str, merchant: Merchant, number: signal.Signals) -> None:
     environment = {**os.environ, "TRACKLAYER_DATABASE_URL": environ, "TRACKLAYER_SECRET_KEY": API_KEY_SECRET}
     command = [sys.executable, "-m", "tracklayer", "import", "--json", "-"]
     with subprocess.Popen(
@@ -291,12 +292,12 @@ def test_who_stops_it_is_told_how_to_go_on(environ: str, merchant: Merchant) -> 
         process.stdin.write(event(BATCH + 10) + b"\n")
         process.stdin.flush()
         wait_until(lambda: unread(process.stdin) == 0, "it to read on")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.stdout is not None
         assert process.stderr is not None
         out, err = process.stdout.read(), process.stderr.read().decode()
         process.stdin.close()
-        assert process.wait() == 130
+        assert process.wait() == 128 + number
     assert orjson.loads(out) == {"accepted": BATCH, "coalesced": 0, "rejected": 0}
     assert f"Everything up to line {BATCH} is stored. Go on with: tracklayer import --from-line {BATCH + 1} -\n" in err
 

@@ -21,8 +21,10 @@ import pytest
 
 from tests.servers import PATIENCE_SECONDS, Process, free_port, running, wait_for_api, wait_until
 from tracklayer.cli.bench.roles import answers
+from tracklayer.cli.up import elsewhere, on_port, own_command
 from tracklayer.mappers import PLATFORMS
 from tracklayer.services.deliver import INVENTED
+from tracklayer.settings import load_settings
 
 
 @pytest.fixture
@@ -82,12 +84,15 @@ def test_from_an_empty_directory_to_a_delivered_event_and_again(data_dir: Path) 
             answer = browser.post("/graphql", json={"query": "{ merchant { name } }"})
             assert answer.json() == {"data": {"merchant": {"name": "default"}}}
         assert httpx.post(f"{address}/session", json={"code": link[1]}).status_code == 401
-        told = re.search(r"tracklayer (sign-in[^`]*)` prints another", process.output())  # in another terminal
-        assert told is not None
-        environ = {**os.environ, "TRACKLAYER_DATA_DIR": str(data_dir)}
-        command = [sys.executable, "-m", "tracklayer", *told[1].split()]
-        another = subprocess.run(command, env=environ, capture_output=True, check=True, text=True).stdout
-        assert another.startswith(f"{address}/#code=")
+        told = re.search(r"`(\S+=\S+ .*tracklayer sign-in[^`]*)` prints another\.", process.output())
+        assert told is not None  # typed in another terminal, which knows nothing of this one
+        environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        another = subprocess.run(
+            ["bash", "-c", told[1]], env=environ, capture_output=True, check=True, text=True
+        ).stdout
+        code = re.match(rf"{address}/#code=(\S+)", another)
+        assert code is not None
+        assert httpx.post(f"{address}/session", json={"code": code[1]}).status_code == 200
         found = ask(address, key[1], "{ events { edges { node { timesReceived } } } merchant { name } }")
         assert found == {"events": {"edges": [{"node": {"timesReceived": 2}}]}, "merchant": {"name": "default"}}
         assert process.stop(signal.SIGTERM) == 0
@@ -330,9 +335,38 @@ def test_a_welcome_that_nobody_reads_does_not_end_it(
     assert status.read_text() == "0\n"
     said = log.read_text()
     assert re.search(
-        rf"the welcome could not be printed \({why}\): `\S.*sign-in --port {port}` prints a link to the dashboard, and "
-        r"`\S.*key create` makes an API key\n",
+        rf"the welcome could not be printed \({why}\): `TRACKLAYER_DATA_DIR={data_dir} \S.*sign-in --port {port}` prints a link to the "
+        rf"dashboard, and `TRACKLAYER_DATA_DIR={data_dir} \S.*key create` makes an API key\n",
         said,
     )
     assert "Traceback" not in said
-    assert "tl_" not in said
+    assert "tl_" not in said.replace(str(data_dir), "")
+
+
+@pytest.mark.parametrize(
+    ("given", "port", "sign_in", "beside"),
+    [
+        pytest.param({}, None, "sign-in", "", id="nothing"),
+        pytest.param({}, 8123, "sign-in --port 8123", "", id="a port that was typed"),
+        pytest.param({"PORT": "8123"}, None, "PUBLIC_URL=http://127.0.0.1:8123 sign-in", "", id="a port"),
+        pytest.param({"DATA_DIR": "/a b/c"}, None, "DATA_DIR='/a b/c' sign-in", "", id="a directory"),
+        pytest.param(
+            {"PUBLIC_URL": "https://t.shop.example"}, 8123, "PUBLIC_URL=https://t.shop.example sign-in", "", id="a name"
+        ),
+        pytest.param(
+            {"DATABASE_URL": "postgresql://me:hidden@db/t", "SECRET_KEY": "hidden-" * 6},
+            None,
+            "sign-in",
+            ", with TRACKLAYER_DATABASE_URL and TRACKLAYER_SECRET_KEY set as here",
+            id="what is secret",
+        ),
+    ],
+)
+def test_what_is_printed_for_another_terminal_carries_every_setting_that_leads_here(
+    given: dict[str, str], port: int | None, sign_in: str, beside: str
+) -> None:
+    settings = load_settings({f"TRACKLAYER_{name}": value for name, value in given.items()})
+    there = elsewhere(on_port(settings, port), port)
+    assert there.sign_in.replace(f"{own_command()} ", "").replace("TRACKLAYER_", "") == sign_in
+    assert there.beside == beside
+    assert "hidden" not in there.command + there.beside

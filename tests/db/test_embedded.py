@@ -354,7 +354,7 @@ def test_a_full_disk_at_the_first_start_is_told_at_once(small_disk: Path) -> Non
         EmbeddedPostgres(small_disk, patience=float("inf")).start()
     said = str(raised.value)
     assert said.startswith(f"PostgreSQL cannot make its files in {small_disk}/pg; it says: could not ")
-    assert said.endswith("No space left on device")
+    assert said.endswith("No space left on device: make room there")
     assert {path.name for path in (small_disk / "pg").iterdir()} == set()
 
 
@@ -381,6 +381,20 @@ def test_a_full_disk_under_a_server_that_runs_is_told_at_once_and_leaves_it_runn
                 pass
         finally:
             server.stop()
+
+
+def test_a_full_disk_under_a_server_that_is_to_start_is_told_with_what_to_do(folder: Path) -> None:
+    with disk_of("200m", folder / "d") as disk:
+        server = EmbeddedPostgres(disk)
+        server.start()
+        server.stop()
+        with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+            while ballast.write(bytes(2**12)):
+                pass
+        with pytest.raises(
+            EmbeddedPostgresError, match=r"No space left on device \(its log is .*/d/pg/log\): make room there$"
+        ):
+            EmbeddedPostgres(disk).start()
 
 
 def test_what_would_be_so_at_the_next_try_is_told_at_once(folder: Path, pid_file: bytes) -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from tests.deploy.kit import DEPLOY, ENV, KITS, PROGRAM, ROLES, ROOT, compose, fill_in, manifests, pods, units
+from tests.servers import free_port, wait_until
 from tracklayer import __version__
 from tracklayer.cli import main
 from tracklayer.cli.connections import BODY_SECONDS, HEAD_SECONDS
@@ -68,6 +76,71 @@ def test_caddy_takes_its_file(tmp_path: Path) -> None:
         text=True,
     )
     assert found.returncode == 0, found.stderr
+
+
+def is_open(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
+@contextmanager
+def upstream(port: int) -> Iterator[None]:
+    """Something that answers 200 there."""
+
+    class Answers(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.send_header("Connection", "close")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Answers) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+def test_behind_nginx_nobody_notices_that_one_process_after_the_other_is_restarted(tmp_path: Path) -> None:
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if nginx is None:
+        pytest.skip("no nginx on PATH")
+    door, first, second = free_port(), free_port(), free_port()
+    ours = (DEPLOY / "nginx.conf").read_text()
+    for old, new in {
+        "listen 443 ssl;": f"listen 127.0.0.1:{door};",
+        "127.0.0.1:8000": f"127.0.0.1:{first}",
+        "127.0.0.1:8001": f"127.0.0.1:{second}",
+    }.items():
+        assert ours.count(old) == 1
+        ours = ours.replace(old, new)
+    ours = re.sub(r"\tssl_certificate.*\n", "", ours)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = "".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
+    whole = f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/log; events {{}} http {{ access_log off; {paths}\n{ours} }}"
+    (tmp_path / "whole.conf").write_text(whole)
+
+    def statuses() -> set[int]:
+        return {httpx.post(f"http://127.0.0.1:{door}/graphql", json={}).status_code for _ in range(4)}
+
+    with subprocess.Popen([nginx, "-c", tmp_path / "whole.conf", "-e", tmp_path / "log"]) as running:
+        try:
+            wait_until(lambda: running.poll() is not None or is_open(door), "nginx to listen")
+            found = []
+            for port in (second, first, second):  # the other one is being restarted
+                with upstream(port):
+                    found.append(statuses())
+        finally:
+            running.terminate()
+    assert found == [{200}, {200}, {200}]
 
 
 def test_the_names_of_shops_are_those_of_the_proxy_and_of_the_api() -> None:

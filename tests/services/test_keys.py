@@ -350,9 +350,35 @@ def test_the_embedded_database_gets_no_new_key_where_the_old_one_is_gone(data_di
         pass
     assert not kept.exists()
     kept.write_text("a wrong key of the data directory, forty characters\n")
-    said = "the file secret_key in TRACKLAYER_DATA_DIR is not the key that sealed what is in this database: restore it"
+    said = "the file secret_key in TRACKLAYER_DATA_DIR is not the key that sealed what is in this database: restore the file"
     with pytest.raises(KeyLostError, match=said), runtime_of(settings):
         pass
     kept.write_text(key)
+    with runtime_of(settings) as made:
+        new_merchant(made)
+
+
+@pytest.mark.parametrize(
+    "spoilt", [None, b"", b" \n", b"\xff\xfe\x00", b"another key of forty characters, at least so"]
+)
+def test_however_the_file_of_the_key_was_lost_the_same_ways_out_are_said_and_work(
+    data_dir: Path, spoilt: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(data_dir))
+    monkeypatch.delenv("TRACKLAYER_DATABASE_URL", raising=False)
+    monkeypatch.delenv("TRACKLAYER_SECRET_KEY", raising=False)
+    settings = replace(load_settings({}), data_dir=data_dir)
+    with runtime_of(settings, apply_migrations=True):
+        kept = data_dir / "secret_key"
+    kept.unlink()
+    if spoilt is not None:
+        kept.write_bytes(spoilt)
+    says = (
+        r"secret_key .*: restore the file from a backup, or set TRACKLAYER_SECRET_KEY to the key that it held; if it is lost "
+        r"for good, run `tracklayer migrate --forget-lost-keys`"
+    )
+    with pytest.raises(KeyLostError, match=says), runtime_of(settings):
+        pass
+    assert main(["migrate", "--forget-lost-keys"]) == 0
     with runtime_of(settings) as made:
         new_merchant(made)

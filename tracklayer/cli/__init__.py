@@ -158,8 +158,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed("this takes too long to find: narrow it, by --since say, or try again at a quieter hour")
     except OSError as error:
         return _unprinted(error)
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as error:
+        return 128 + (error.args[0] if error.args else signal.SIGINT)  # see ``ended_as_by_ctrl_c``
     finally:
         logs.tell_alike(is_end=True)
 

@@ -55,6 +55,7 @@ from tracklayer.services.soundness import (
     durability_troubles,
     invented_trouble,
     keys_trouble,
+    log_trouble,
     places_trouble,
     pooling_trouble,
     sandbox_trouble,
@@ -172,7 +173,7 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
 
 
 def _soundness(settings: Settings, *, alone: bool) -> Iterator[Finding]:
-    """The key, whether a commit lasts, and how many connections there are."""
+    """The key, whether a commit lasts, what PostgreSQL's log shows, and how many connections there are."""
     if settings.secret_keys or key_file(settings.data_dir).exists() or is_sealed():
         try:
             sealer = sealer_of(settings)
@@ -186,6 +187,9 @@ def _soundness(settings: Settings, *, alone: bool) -> Iterator[Finding]:
     yield from (Finding(trouble.check, False, trouble.sentence) for trouble in durable)
     if not durable:
         yield Finding("durability", True, "what is acknowledged survives a crash of PostgreSQL")
+    shown = log_trouble()
+    kept = "PostgreSQL's shows nothing of what was sent"
+    yield Finding("log", shown is None, shown.sentence if shown is not None else kept)
     connections = [trouble for trouble in (pooling_trouble(), places_trouble(alone=alone)) if trouble is not None]
     yield from (Finding(trouble.check, False, trouble.sentence) for trouble in connections)
     if not connections:

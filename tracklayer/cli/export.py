@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from tracklayer.cli.arguments import add_json, add_merchant, instant_of, moment, number, span_of, the_merchant
 from tracklayer.cli.beside import settings_beside
-from tracklayer.cli.process import CommandError, print_json, printing, runtime_of
+from tracklayer.cli.process import CommandError, ended_as_by_ctrl_c, print_json, printing, runtime_of
 from tracklayer.cli.shapes import delivery_json
 from tracklayer.cli.table import text_of
 from tracklayer.db.connection import ReadTimeoutError
@@ -123,7 +123,7 @@ class State:
 def run(args: argparse.Namespace) -> int:
     if args.format == "parquet":
         _pyarrow()
-    with runtime_of(settings_beside()) as runtime:
+    with ended_as_by_ctrl_c(), runtime_of(settings_beside()) as runtime:
         merchant_id = the_merchant(args.merchant)
         with _directory(args.to, args.kind):
             state = _begun(args, merchant_id, runtime.clock.now())

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tracklayer.cli.arguments import add_json, add_merchant, number, the_merchant
 from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.lines import Line, NotLinesError, NotTextError, lines_of, of_objects, read_line
-from tracklayer.cli.process import CommandError, print_json, printing, runtime_of
+from tracklayer.cli.process import CommandError, ended_as_by_ctrl_c, print_json, printing, runtime_of
 from tracklayer.cli.table import print_table
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.merchants import KeyHolder, merchant_holder
@@ -53,6 +53,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit 1 where a line was rejected: the others are stored all the same, and importing again counts none twice."""
     with ExitStack() as stack:
+        stack.enter_context(ended_as_by_ctrl_c())
         file, size = _open(args.file, stack)
         runtime = stack.enter_context(runtime_of(settings_beside()))
         merchant_id = the_merchant(args.merchant)

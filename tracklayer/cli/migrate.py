@@ -6,10 +6,11 @@ import argparse
 import logging
 from datetime import UTC, datetime
 
-from tracklayer.cli.process import CommandError, own_sealer, print_json, settings_with_log
+from tracklayer.cli.process import CommandError, give_up_spoilt_key, own_sealer, print_json, settings_with_log
 from tracklayer.db import connection
 from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
+from tracklayer.domain.monitors.words import counted
 from tracklayer.services.keys import forget_lost_keys
 from tracklayer.services.soundness import version_trouble
 
@@ -38,8 +39,9 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError(newer.sentence)
         names = pending() if args.check else migrate()
         if args.forget_lost_keys and not args.check:
+            give_up_spoilt_key(settings)
             lost = forget_lost_keys(own_sealer(settings), datetime.now(UTC))
-            log.warning("%d lost keys are forgotten", lost)
+            log.warning("%s forgotten", counted(lost, "lost key is", "lost keys are"))
     finally:
         connection.disconnect()
         if embedded is not None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import orjson
@@ -26,7 +27,7 @@ from tracklayer.domain import ids, json_text
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.sealing import Sealer
-from tracklayer.services.keys import KeyLostError, confirm_keys, is_sealed
+from tracklayer.services.keys import WAYS_OUT, KeyLostError, confirm_keys, is_sealed
 from tracklayer.services.soundness import invented_trouble, troubles, version_trouble
 from tracklayer.settings import Settings, get_settings, injected_names
 
@@ -153,11 +154,7 @@ def sealer_of(settings: Settings) -> Sealer:
     """
     path = key_file(settings.data_dir)
     if not settings.secret_keys and not path.exists() and is_sealed():
-        raise KeyLostError(
-            f"{path} is gone, and with it the key that sealed what is in this database: restore the file from a backup, or "
-            "set TRACKLAYER_SECRET_KEY; if it is lost for good, run `tracklayer migrate --forget-lost-keys` and set the "
-            "destinations' secrets anew"
-        )
+        raise KeyLostError(f"{path} is gone, and with it the key that sealed what is in this database: {WAYS_OUT}")
     return own_sealer(settings)
 
 
@@ -170,7 +167,7 @@ def own_sealer(settings: Settings) -> Sealer:
 
 
 def warn_of_troubles(runtime: Runtime, settings: Settings) -> None:
-    """A line of the log for each thing by which a role that runs would lose events, or send them nowhere.
+    """A line of the log for each thing by which a role that runs would lose events, send them nowhere or show them to others.
 
     Where the database has gone away again meanwhile, none: the role starts, and waits for it as it does while it runs. Its
     watchman looks for the same.
@@ -203,20 +200,12 @@ def key_file(data_dir: Path) -> Path:
 
 
 def generated_secret(data_dir: Path) -> str:
-    """The key in the data directory, made at the first start. Whoever loses it loses what it sealed."""
+    """The key in the data directory, made at the first start. Whoever loses it loses what it sealed. Raises KeyLostError."""
     path = key_file(data_dir)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        try:
-            key = path.read_text().strip()
-        except PermissionError as error:
-            raise CommandError(cannot("read", path, error)) from None
-        except (OSError, UnicodeDecodeError):
-            raise CommandError(f"{path} cannot be read as a key: restore it from a backup") from None
-        if not key:
-            raise CommandError(f"{path} is empty: restore it from a backup") from None
-        return key
+        return _kept_secret(path)
     except OSError as error:
         raise CommandError(cannot("make", path, error)) from None
     key = secrets.token_urlsafe(32)
@@ -229,6 +218,35 @@ def generated_secret(data_dir: Path) -> str:
         path.unlink(missing_ok=True)  # a part of a key would be taken for one
         raise CommandError(cannot("write", path, error)) from None
     return key
+
+
+def _kept_secret(path: Path) -> str:
+    """Raises KeyLostError where the file holds no key any more."""
+    try:
+        key = path.read_text().strip()
+    except PermissionError as error:
+        raise CommandError(cannot("read", path, error)) from None
+    except (OSError, UnicodeDecodeError):
+        raise KeyLostError(f"{path} cannot be read as a key: {WAYS_OUT}") from None
+    if not key:
+        raise KeyLostError(f"{path} is empty, and the key that it held is gone: {WAYS_OUT}")
+    return key
+
+
+def give_up_spoilt_key(settings: Settings) -> None:
+    """Where the file of the key holds none, it is renamed, so that a new one is made."""
+    path = key_file(settings.data_dir)
+    if settings.secret_keys or not path.exists():
+        return
+    try:
+        _kept_secret(path)
+    except KeyLostError:
+        spoilt = path.with_name(f"{path.name}.spoilt")
+        try:
+            path.replace(spoilt)
+        except OSError as error:
+            raise CommandError(cannot("rename", path, error)) from None
+        log.warning("%s held no key: it is %s now", path, spoilt.name)
 
 
 MAX_DIGITS = 18  # of a merchant's id: what a bigint holds at least
@@ -253,6 +271,25 @@ def print_json(value: Any) -> None:
 def print_no_more() -> None:
     """What is printed from now on leads nowhere. Python would complain once more when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """In the block SIGTERM, and SIGHUP of a terminal that was closed, raise KeyboardInterrupt with their number. What ``nohup`` has
+    ignored stays so.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    heeded = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in heeded:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class UnprintedError(CommandError):

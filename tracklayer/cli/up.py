@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shlex
 import shutil
 import socket
 import sys
@@ -12,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracklayer import __version__
 from tracklayer.actors.broker import build_broker
@@ -33,7 +34,7 @@ from tracklayer.services.deliver import INVENTED
 from tracklayer.services.destinations import end_holds, sandbox_destinations
 from tracklayer.services.merchants import ensure_default_merchant
 from tracklayer.services.sign_in import link_with, make_code
-from tracklayer.settings import Settings
+from tracklayer.settings import Settings, load_settings
 from tracklayer.web.health import Waiting
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_with_log()
     with Stopper() as stopper:
         try:
-            _up(on_port(settings, args.port), _sign_in(settings, args.port), args.sandbox, stopper)
+            _up(on_port(settings, args.port), args.port, args.sandbox, stopper)
         except Stopped:
             return 0
     return 0
@@ -71,13 +72,42 @@ def on_port(settings: Settings, port: int | None) -> Settings:
     return replace(settings, port=port, public_url=public_url)
 
 
-def _sign_in(settings: Settings, port: int | None) -> str:
-    """What prints another link. In another terminal nobody knows which port was given here."""
-    moved = on_port(settings, port).public_url != settings.public_url
-    return f"{own_command()} sign-in --port {port}" if moved else f"{own_command()} sign-in"
+class Elsewhere(NamedTuple):
+    """How a command is typed in another terminal, in the same directory, where nobody knows what was given here.
+
+    ``command``: our name, behind the settings that lead to this installation; ``port``: the option by which a link has this port.
+    ``beside``: which settings must be there besides, since they are secret; begins with a comma, or is empty.
+    """
+
+    command: str
+    port: str
+    beside: str
+
+    @property
+    def sign_in(self) -> str:
+        """What prints another link."""
+        return f"{self.command} sign-in{self.port}"
 
 
-def _up(settings: Settings, sign_in: str, with_sandbox: bool, stopper: Stopper) -> None:
+def elsewhere(settings: Settings, port: int | None) -> Elsewhere:
+    """``settings``: with ``port``, the one that was typed."""
+    unset = on_port(load_settings({}), port)
+    given = {}
+    if settings.database_url is None and settings.data_dir != unset.data_dir:
+        given["TRACKLAYER_DATA_DIR"] = str(settings.data_dir.expanduser().absolute())
+    if settings.public_url != unset.public_url:
+        given["TRACKLAYER_PUBLIC_URL"] = settings.public_url
+    secret = ["TRACKLAYER_DATABASE_URL"] if settings.database_url is not None else []
+    secret += ["TRACKLAYER_SECRET_KEY"] if settings.secret_keys else []
+    is_moved = port is not None and unset.public_url != load_settings({}).public_url
+    return Elsewhere(
+        "".join(f"{name}={shlex.quote(value)} " for name, value in given.items()) + own_command(),
+        f" --port {port}" if is_moved and "TRACKLAYER_PUBLIC_URL" not in given else "",
+        f", with {' and '.join(secret)} set as here" if secret else "",
+    )
+
+
+def _up(settings: Settings, port: int | None, with_sandbox: bool, stopper: Stopper) -> None:
     given = settings
     with ExitStack() as stack:
         try:
@@ -115,7 +145,8 @@ def _up(settings: Settings, sign_in: str, with_sandbox: bool, stopper: Stopper) 
         waiting.is_over(runtime, lambda: watchman.troubles)
         dashboard = link_with(settings.public_url, make_code(runtime, merchant_id))
         stack.enter_context(telling("up", runtime, settings, address_of(bound)))
-        greet(welcome(settings, key, runtime.clock.now(), dashboard, sign_in), sign_in, with_key=key is not None)
+        there = elsewhere(settings, port)
+        greet(welcome(settings, key, runtime.clock.now(), dashboard, there), there, with_key=key is not None)
         serve_http(app, bound, stopper)
 
 
@@ -128,7 +159,7 @@ def _free_port(wanted: int) -> int:
     return wanted
 
 
-def greet(text: str, sign_in: str, *, with_key: bool) -> None:
+def greet(text: str, there: Elsewhere, *, with_key: bool) -> None:
     """Prints the welcome. Where nobody can read it the log says how to get what was in it, and the service goes on."""
     why = "standard output is closed" if sys.__stdout__ is None else None
     try:
@@ -137,18 +168,24 @@ def greet(text: str, sign_in: str, *, with_key: bool) -> None:
         print_no_more()
         why = str(error.strerror)
     if why is not None:
-        key = f", and `{own_command()} key create` makes an API key" if with_key else ""
-        log.warning("the welcome could not be printed (%s): `%s` prints a link to the dashboard%s", why, sign_in, key)
+        key = f", and `{there.command} key create` makes an API key" if with_key else ""
+        log.warning(
+            "the welcome could not be printed (%s): `%s` prints a link to the dashboard%s%s",
+            why,
+            there.sign_in,
+            key,
+            there.beside,
+        )
 
 
-def welcome(settings: Settings, key: str | None, now: datetime, dashboard: str, sign_in: str) -> str:
+def welcome(settings: Settings, key: str | None, now: datetime, dashboard: str, there: Elsewhere) -> str:
     """What a person needs next: addresses, the key if it is new, and a command that sends an event.
 
-    ``dashboard``: a link that signs in once; ``sign_in``: what prints another.
+    ``dashboard``: a link that signs in once; ``there``: how another is had.
     """
     lines = ["", f"TrackLayer is running at {settings.public_url}"]
     lines.append(f"  Dashboard  {dashboard}")
-    lines.append(f"             signs you in once, within 15 minutes; `{sign_in}` prints another.")
+    lines.append(f"             signs you in once, within 15 minutes; `{there.sign_in}` prints another{there.beside}.")
     lines.append(f"  GraphQL    {settings.public_url}/graphql")
     if settings.sandbox_url:
         lines.append(f"  Sandbox    {settings.sandbox_url}  (every platform's traffic goes there)")
@@ -163,7 +200,7 @@ def welcome(settings: Settings, key: str | None, now: datetime, dashboard: str, 
 
 
 def own_command() -> str:
-    """How somebody in another terminal, in the same directory, calls us: by our name only where that is found."""
+    """Our name, where it is found; else how somebody in the same directory calls us."""
     if shutil.which("tracklayer"):
         return "tracklayer"
     return sys.argv[0] if Path(sys.argv[0]).name == "tracklayer" else "python -m tracklayer"

@@ -34,7 +34,15 @@ from tracklayer.db.cluster import (
     servers_of,
 )
 from tracklayer.db.connect_faults import is_disk_full
-from tracklayer.db.postmaster import LINE_CHARACTERS, NotReadyError, StartError, forget_socket, initdb, serve
+from tracklayer.db.postmaster import (
+    LINE_CHARACTERS,
+    NotReadyError,
+    StartError,
+    forget_socket,
+    initdb,
+    serve,
+    what_to_do,
+)
 from tracklayer.loading import load
 
 log = logging.getLogger(__name__)
@@ -84,10 +92,14 @@ def data_folder(data_dir: Path) -> Path:
 
 
 def cannot(do: str, path: Path | str, error: OSError) -> str:
-    """That something could not be done in the data directory, and what to do where it is a matter of rights."""
+    """That something could not be done in the data directory, and what to do about it where that is known."""
     advice = ""
     if isinstance(error, PermissionError):
         advice = ": run it as the user that runs TrackLayer, or set TRACKLAYER_DATA_DIR to a directory of yours"
+    elif isinstance(error, FileExistsError | NotADirectoryError):
+        advice = ": a file stands in the way; set TRACKLAYER_DATA_DIR to a directory"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        advice = ": make room there"
     return f"cannot {do} {path}: {error.strerror}{advice}"
 
 
@@ -300,7 +312,7 @@ class EmbeddedPostgres:
         said = self._last_words()
         log_file = self._data_dir / "log"
         if said:
-            return f"PostgreSQL does not start; it says: {said} (its log is {log_file})"
+            return f"PostgreSQL does not start; it says: {said} (its log is {log_file}){what_to_do(said)}"
         if isinstance(error, PermissionError):
             return cannot("use", error.filename or self._data_dir, error)
         if isinstance(error, OSError) and error.strerror:

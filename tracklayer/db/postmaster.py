@@ -29,6 +29,7 @@ _UNQUOTABLE = re.compile(r'["$`\\]|[\x00-\x1f]')
 _SOCKET = ".s.PGSQL.5432"
 _SOCKET_BYTES = 103  # of its path: macOS has room for one less than Linux, and both want a zero at the end
 _FAULT = re.compile(r"(?:FATAL|PANIC|ERROR|error): +(.+)")
+_NO_ROOM = re.compile("no space left|quota exceeded", re.IGNORECASE)
 LINE_CHARACTERS = 200
 
 
@@ -40,6 +41,11 @@ class NotReadyError(Exception):
     """It runs, and serves nobody yet."""
 
 
+def what_to_do(said: str) -> str:
+    """What stands behind PostgreSQL's own words where these say no more than that it has no room."""
+    return ": make room there" if _NO_ROOM.search(said) else ""
+
+
 def initdb(library: Any, folder: Path) -> None:
     """Makes a database in an empty folder. Raises StartError, with what initdb says last, and CalledProcessError."""
     user = _prepare(library, folder)
@@ -48,7 +54,7 @@ def initdb(library: Any, folder: Path) -> None:
     if done.returncode > 0:
         found = _FAULT.findall((done.stdout + b"\n" + done.stderr).decode(errors="replace"))
         said = f"it says: {found[-1][:LINE_CHARACTERS]}" if found else f"initdb ends with {done.returncode}"
-        raise StartError(f"PostgreSQL cannot make its files in {folder.parent}; {said}")
+        raise StartError(f"PostgreSQL cannot make its files in {folder.parent}; {said}{what_to_do(said)}")
     done.check_returncode()  # somebody ended it: the next time may be another
 
 

@@ -1,4 +1,6 @@
-"""What the server is set to that decides whether a commit lasts, how many may come in, and what became of a transaction."""
+"""What the server is set to that decides whether a commit lasts, what its log shows and how many may come in; and what became of a
+transaction.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from tracklayer.db.connection import rows
+from tracklayer.db.sessions import UNLOGGED
 
 
 class Durability(NamedTuple):
@@ -24,6 +27,14 @@ def durability() -> Durability:
         "pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean"
     )
     return Durability(*found[0])
+
+
+def log_shows() -> bool:
+    """Whether PostgreSQL's log would hold what was sent, of a statement of this session that fails: a role that is no superuser
+    may not switch that off itself.
+    """
+    found = rows("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(UNLOGGED),))
+    return any(setting != UNLOGGED[name] for name, setting in found)
 
 
 class Places(NamedTuple):

@@ -459,6 +459,14 @@ WHERE (s.source <> 'client' OR name = 'TimeZone')
 """
 
 
+# A failed statement holds what somebody sent: PostgreSQL's log must not. Whether the session got it, ``server.log_shows`` tells.
+UNLOGGED = {
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length_on_error": "0",
+}
+
+
 def set_up(limits: Limits) -> tuple[str, tuple[str]]:
     """The first statement of a session, and its arguments."""
     wanted = {
@@ -473,10 +481,7 @@ def set_up(limits: Limits) -> tuple[str, tuple[str]]:
         "tcp_keepalives_count": "3",
         "tcp_user_timeout": "20000",
         "client_connection_check_interval": "5000",
-        # A failed statement holds what somebody sent: PostgreSQL's log must not.
-        "log_min_error_statement": "panic",
-        "log_error_verbosity": "terse",
-        "log_parameter_max_length_on_error": "0",
+        **UNLOGGED,
     }
     records = [{"name": name, "value": value} for name, value in wanted.items()]
     return SET_UP, (orjson.dumps(records).decode(),)

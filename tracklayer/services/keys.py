@@ -21,6 +21,8 @@ _LOST = (
     "if it is lost for good, run `tracklayer migrate --forget-lost-keys` and set the destinations' secrets anew, and the "
     "addresses of alert channels"
 )
+_RESTORE = f"restore the file from a backup, or set {SETTING} to the key that it held"
+WAYS_OUT = f"{_RESTORE}; {_LOST}"  # where the file of a key holds it no longer, however that went
 _OF_ERASURES = {
     "mark": "the key of erasures' hashes",
     "sign": "the key that signs receipts",
@@ -116,10 +118,7 @@ def advice(sealer: Sealer, closed: int = 0, others: Sequence[str] = ()) -> str:
             "is one"
         )
     else:
-        what = (
-            f"{sealer.source} is not the key that sealed what is in this database: restore it from a backup, or set "
-            f"{SETTING} to that key"
-        )
+        what = f"{sealer.source} is not the key that sealed what is in this database: {_RESTORE}"
     whose = "1 destination" if closed == 1 else f"{closed} destinations"
     waits = [f"{whose} cannot deliver without it"] if closed else []
     waits += [f"it seals {', '.join(others)}"] if others else []

@@ -1,4 +1,4 @@
-"""What runs, and yet loses events or sends them nowhere: told at every start, by ``doctor`` and by ``/readyz``."""
+"""What runs, and yet loses events, sends them nowhere or shows them to others: told at every start, by ``doctor`` and by ``/readyz``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Trouble:
 def troubles(sealer: Sealer | None, sandbox_url: str | None) -> list[Trouble]:
     """Everything of it, in the order of ``doctor``'s lines. ``sealer``: None leaves out ``slow_troubles``."""
     slow = slow_troubles(sealer) if sealer is not None else []
-    found = [*slow, *durability_troubles(), sandbox_trouble(sandbox_url)]
+    found = [*slow, *durability_troubles(), log_trouble(), sandbox_trouble(sandbox_url)]
     return [trouble for trouble in found if trouble is not None]
 
 
@@ -81,6 +81,19 @@ def durability_troubles() -> list[Trouble]:
             "stored; TRACKLAYER_DATABASE_URL must lead to the primary"
         )
     return [Trouble("durability", sentence) for sentence in troubles]
+
+
+def log_trouble() -> Trouble | None:
+    """Nothing is lost by it, but what was sent in confidence lies in a file that nobody thinks of."""
+    with in_transaction():
+        if not server.log_shows():
+            return None
+    return Trouble(
+        "log",
+        "PostgreSQL's log would hold events, with e-mail addresses and phones where these are not hashed, when a statement fails: "
+        "TrackLayer's role may not switch that off; have a superuser run ALTER ROLE ... SET log_min_error_statement = 'panic' and "
+        "ALTER ROLE ... SET log_error_verbosity = 'terse' for it, then restart TrackLayer",
+    )
 
 
 def sandbox_trouble(sandbox_url: str | None) -> Trouble | None:

@@ -50,7 +50,10 @@ HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 NOT_OURS = "Only a page of TrackLayer's own dashboard can sign in or out: open it in your browser."
 NOT_SIGNED_IN = "You are not signed in."
 BAD_KEY = "This API key is unknown or was revoked."
-BAD_CODE = "This link was used already, or is older than 15 minutes. `tracklayer sign-in` prints a new one."
+BAD_CODE = (
+    "This link was used already, or is older than 15 minutes, or was made for another installation. `tracklayer sign-in` prints a "
+    "new one, where it has the TRACKLAYER_DATA_DIR or TRACKLAYER_DATABASE_URL of this one."
+)
 AWAY = "The database is away, so nobody can be signed in or out now. Try again in a moment."
 
 
