@@ -35,7 +35,7 @@ from tracklayer.domain.alert import (
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY
 from tracklayer.domain.monitors.views import AGED
 from tracklayer.domain.monitors.words import capitalised
-from tracklayer.domain.monitors.worth import details, in_sales, lost
+from tracklayer.domain.monitors.worth import details, were
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
 from tracklayer.runtime import Runtime
@@ -238,11 +238,13 @@ def _keep_balance(merchant_id: int, alert_id: int) -> None:
     reasons = LOST_BY.get(AlertKind(row.kind))
     if reasons is None or row.told is None:
         return
-    platforms = {row.platform} if row.platform else {*row.told["details"].get("platforms", ())}
+    # Others may have joined those that it was told of.
+    named = (platform for one in (row.details, row.told["details"]) for platform in one.get("platforms", ()))
+    platforms = {row.platform} if row.platform else set(named)
     began = began_at(row.opened_at, row.details, row.told["details"])
     is_removed = row.platform is not None and destination(merchant_id, row.platform) is None
     count, worth = lost_since({(merchant_id, platform): began for platform in sorted(platforms)}, reasons)
-    gone = f"{lost(count, worth)}{',' if in_sales(worth) else ''} {'was' if count == 1 else 'were'}"
+    gone = were(count, worth)
     if is_removed:
         before = f" Before that, {gone} lost." if count else ""
         sentence = f"The destination was removed, and what waited for it is dropped.{before}"

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from tracklayer.domain.delivery import DestinationState, DropReason
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
 from tracklayer.domain.monitors.refusals import Unmappable
-from tracklayer.domain.monitors.worth import NOTHING, Worth, details, in_sales, lost
+from tracklayer.domain.monitors.worth import NOTHING, Worth, details, lost, were
 
 RECENT = timedelta(minutes=30)  # what every look reads of a destination
 PAST = timedelta(hours=24)  # what it reads where that leaves something open
@@ -203,8 +203,7 @@ def so_far(view: DestinationView) -> str:
 
 def gone(view: DestinationView) -> str:
     """``28 deliveries, worth 1,234.00 EUR in sales, were lost for their age``."""
-    money = in_sales(view.lost(AGED))
-    return f"{lost(view.aged, view.lost(AGED))}{',' if money else ''} {'was' if view.aged == 1 else 'were'} lost for their age"
+    return f"{were(view.aged, view.lost(AGED))} lost for their age"
 
 
 def redeliver(view: DestinationView) -> str:

@@ -24,7 +24,6 @@ from tracklayer.domain.monitors.platform_down import wants_run
 from tracklayer.domain.monitors.queue_backlog import gather_backlogs
 from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
 from tracklayer.domain.monitors.views import PAST, RECENT, RUN, DestinationView, Oldest, Told, wants_earlier, wants_past
-from tracklayer.domain.monitors.worth import Worth
 from tracklayer.domain.trouble import BROKER_KIND, NO_ROLE, OLD_QUEUE
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
@@ -74,9 +73,7 @@ class Destinations:
                     found.append(named)
                 others = [finding for finding in found if not is_shortage(finding)]
                 verdicts.add(merchant_id, [Subject(kind, platform) for kind in judged], others)
-                late[merchant_id] += [
-                    (view.name, finding, view.waiting_worth) for finding in found if is_shortage(finding)
-                ]
+                late[merchant_id] += [(view, finding) for finding in found if is_shortage(finding)]
                 is_judged = True
             if not is_judged:
                 unjudged.add(merchant_id)
@@ -100,7 +97,7 @@ class Destinations:
         return self._names.look(page, merchant_id, view, view.told_names)
 
 
-Late = tuple[str, Finding, Worth]  # the platform's title, its own backlog for want of workers, and what waits in it
+Late = tuple[DestinationView, Finding]  # a destination, and its own backlog for want of workers
 BACKLOG = Subject(AlertKind.QUEUE_BACKLOG)  # of several destinations
 TOLD_TO_OPERATOR = frozenset({NO_ROLE["worker"], OLD_QUEUE, BROKER_KIND})
 
@@ -126,11 +123,11 @@ def _tell_shortage(page: Page, late: Mapping[int, Sequence[Late]], verdicts: Ver
         told = BACKLOG in open_now
         if is_told and not told:
             found = [one for one in found if one[1].severity is Severity.CRITICAL or one[1].subject in open_now]
-        own = [finding for _, finding, _ in found if finding.subject in open_now]
+        own = [finding for _, finding in found if finding.subject in open_now]
         if found and (told or (len(found) > 1 and len(own) < len(found))):
             verdicts.add(merchant_id, [BACKLOG], [*own, gather_backlogs(found, page.now)])
         else:
-            verdicts.add(merchant_id, [BACKLOG], [finding for _, finding, _ in found])
+            verdicts.add(merchant_id, [BACKLOG], [finding for _, finding in found])
 
 
 def _operator_is_told(runtime: Runtime) -> bool:
