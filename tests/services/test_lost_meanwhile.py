@@ -15,7 +15,7 @@ from tests.receiver import Receiver
 from tests.services.test_monitor import Scene
 from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import execute, in_transaction
+from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
@@ -164,3 +164,33 @@ def test_what_a_destination_lost_that_joined_a_backlog_of_several_is_told_at_onc
     alert = told.hooks.got[-1].json["data"]["alert"]
     assert alert["details"]["lost_deliveries"] == 4
     assert " were lost meanwhile: redeliver what was dropped." in alert["message"]
+
+
+def test_what_came_too_old_or_without_an_identifier_is_not_lost_to_refused_credentials(told: Told) -> None:
+    scene = told.scene
+    told.passes(30, every=10)
+    scene.fault("credentials")
+    told.passes(60, every=20)
+    now, sale = scene.clock.now(), {"value": 50.0, "currency": "EUR"}
+    old = (now - timedelta(days=9)).isoformat()
+    imported = [draft(f"old_{n}", occurred_at=old, custom_data={**sale, "order_id": f"old_{n}"}) for n in range(3)]
+    country = {"country": "US"}
+    bare = [
+        draft(
+            f"bare_{n}", occurred_at=now.isoformat(), user_data=country, custom_data={**sale, "order_id": f"bare_{n}"}
+        )
+        for n in range(3)
+    ]
+    ingest_events(scene.runtime, scene.merchant.holder, [*imported, *bare])
+    told.passes(240)
+    scene.mend()
+    told.hours(1)
+    told.passes(120, every=30)
+    with in_transaction():
+        reasons = "SELECT drop_reason, count(*) FROM deliveries WHERE status = 'dropped' GROUP BY 1 ORDER BY 1"
+        assert rows(reasons) == [("event_too_old", 3), ("missing_identifiers", 3)]
+    assert told.types() == ["alert.opened", "alert.resolved"]
+    end = told.hooks.got[-1].json["data"]["alert"]
+    assert end["message"].startswith("Nothing has reached Meta since ")
+    assert "lost_deliveries" not in end["details"]
+    assert "lost_worth" not in end["details"]

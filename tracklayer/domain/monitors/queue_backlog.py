@@ -18,9 +18,8 @@ from tracklayer.domain.monitors.views import (
     Oldest,
     Span,
     Told,
+    at_stake,
     gone,
-    lost_of,
-    money_of,
     redeliver,
 )
 from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, listed
@@ -96,8 +95,7 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
             "clears_in_seconds": None if clears is None else round(clears.total_seconds()),
             "last_error": why.error,
             "first_loss_at": view.loses_at,
-            **lost_of(view),
-            **money_of(view),
+            **at_stake(view),
         },
     )
 
@@ -252,8 +250,7 @@ def _judge_paused(view: DestinationView, now: datetime, *, is_open: bool) -> Fin
             "waiting": view.waiting,
             "paused": True,
             "first_loss_at": view.loses_at,
-            **lost_of(view),
-            **money_of(view),
+            **at_stake(view),
         },
     )
 

@@ -13,6 +13,7 @@ from decimal import Decimal
 from tracklayer.domain.monitors.words import counted, listed
 
 MOST_TOLD = 3  # currencies of a sentence
+CAME_TOO_LATE = "came_too_late"  # beside the reasons of drops: too old for the platform as it arrived, as an import of old events is
 NOTHING_TELLABLE = Decimal("0.005")  # what is written as 0.00
 
 

@@ -14,7 +14,7 @@ from tracklayer.db.alerts import ToldAs, open_lately, told_as
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.monitors import DestinationFacts, Key
 from tracklayer.db.operator_alerts import open_troubles
-from tracklayer.db.worth import Sales, sales_at
+from tracklayer.db.worth import Ages, Sales, sales_at
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination
@@ -217,7 +217,11 @@ class SalesKnown:
         self._known: Remembered[Key, _Summed] = Remembered(MERCHANTS)
 
     def of(
-        self, page: Page, views: Mapping[Key, DestinationView], troubled: Mapping[Key, Sequence[Finding]]
+        self,
+        page: Page,
+        views: Mapping[Key, DestinationView],
+        troubled: Mapping[Key, Sequence[Finding]],
+        ages: Mapping[Key, Ages] = {},
     ) -> dict[Key, Sales]:
         """Of those of which it is known. What was added up a while ago is told as the least that it is."""
         for key in views.keys() - troubled.keys():
@@ -237,7 +241,7 @@ class SalesKnown:
             is_well = False
             # An alert without its money is better than none: where this fails, what it did alone is undone.
             with alone(page.runtime, "adding up what sales are worth"), in_transaction():
-                sums = sales_at({key: begun[key] for key in part})
+                sums = sales_at({key: begun[key] for key in part}, ages)
                 is_well = True
             if is_well:
                 added |= sums
@@ -262,7 +266,13 @@ def _looked_into(
             found, still = _judge(page, key[0], view)
             if found or still:
                 in_trouble[key] = [*found, *still]
-    sales = known.of(page, views, in_trouble)
+    keys = ((one.merchant_id, one.platform) for one in facts)
+    ages = {
+        key: mapper_for(key[1]).oldest_ages(one.settings)
+        for key, one in zip(keys, facts, strict=True)
+        if key in in_trouble
+    }
+    sales = known.of(page, views, in_trouble, ages)
     looked = {key: _with_sales(view, sales[key]) if key in sales else view for key, view in views.items()}
     late = [key for key, found in in_trouble.items() if any(finding.kind in LOSING for finding in found)]
     _tell_first_loss(page, looked, late, facts)
