@@ -133,3 +133,34 @@ def test_that_no_channel_takes_anything_is_another_matter_than_that_one_does_not
     with in_transaction():
         assert taken_lately(clock.now(), clock.now() + MINUTE) == (1, 1)
         assert taken_lately(clock.now() + MINUTE, clock.now() + 2 * MINUTE) == (0, 0)
+
+
+def test_of_one_that_opened_again_counts_what_was_told_since(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with Receiver() as receiver, MailServer() as server:
+        posting.settings = replace(posting.settings, smtp_url=Secret(server.url))
+        update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
+        channel_to(posting, merchant, receiver)
+        monitor.finds()
+        monitor.looks(after=15)
+        for _ in range(2):
+            post_due(posting)
+            email_alerts(posting)
+            monitor.looks(after=15)
+        post_due(posting)
+        email_alerts(posting)
+        assert (types(receiver), len(server.mails)) == (["alert.opened", "alert.resolved"], 2)
+        receiver.otherwise = 410
+        server.refuse_recipient["a@shop.example"] = "550 5.1.1 no such user"
+        for _ in range(25):
+            monitor.finds(after=60)
+            post_due(posting)
+            email_alerts(posting)
+        (step,) = steps(posting, merchant, clock)
+        assert step.startswith("What was sent was refused, or is not taken")
+        receiver.otherwise = 200
+        clock.move(timedelta(hours=1))
+        post_due(posting)
+        assert types(receiver)[-1] == "alert.opened"
+        assert steps(posting, merchant, clock) == []

@@ -225,10 +225,14 @@ def heard(merchant_id: int, alert_id: int) -> dict[int, Heard]:
 
 
 def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> set[int]:
-    """Those of these alerts that a channel was told of as open, or is about to be: what was due before and was not taken is not."""
+    """Those of these alerts that a channel was told of as open since it was told of their last end, or is about to be: what was due
+    before and was not taken is not.
+    """
     found = rows(
-        "SELECT DISTINCT alert_id FROM channel_messages WHERE merchant_id = %s AND alert_id = ANY(%s) AND state = 'open' "
-        "AND (status = 'sent' OR (status = 'waiting' AND due_at >= %s))",
+        "SELECT DISTINCT alert_id FROM channel_messages m WHERE merchant_id = %s AND alert_id = ANY(%s) AND state = 'open' "
+        "AND (status = 'sent' OR (status = 'waiting' AND due_at >= %s)) AND NOT EXISTS ("
+        "SELECT FROM channel_messages e WHERE e.merchant_id = m.merchant_id AND e.alert_id = m.alert_id "
+        "AND e.channel_id = m.channel_id AND e.message_id > m.message_id AND e.state = 'resolved' AND e.status IN ('sent', 'waiting'))",
         (merchant_id, list(alert_ids), due_since),
     )
     return {row[0] for row in found}
