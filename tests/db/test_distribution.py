@@ -71,7 +71,7 @@ EXPLAINED: dict[str, str] = {
     "channels._TAKE_LISTENER": ROUND,
     "channels._UNTAKEN": COUNT,
     "channels.purge_messages": ROUND,
-    "channels.taken_lately": COUNT,
+    "channels._SINCE_TAKEN": COUNT,
     "delivery_search.OF_KINDS": BUILT,
     "delivery_search.OF_REASONS": BUILT,
     "delivery_search._IN_HOURS": BUILT,

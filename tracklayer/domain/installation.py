@@ -109,7 +109,7 @@ class Untold:
     """What reaches nobody for longer than ``UNTOLD``. ``mails``: that wait, where the server took none lately; ``messages``: to
     webhooks and Slack, which ``channels`` of ``merchants`` do not take. ``error``: the latest, without its words. ``lost``: mails that
     were given up, or whose fate nobody knows, where the server took none lately. ``overdue``: mails that were not even tried.
-    ``none_taken``: no channel took a message lately, and several merchants' did not.
+    ``none_taken``: no channel took a message lately, and several merchants' did not take what was due since the last one was taken.
     """
 
     mails: int = 0
