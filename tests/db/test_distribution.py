@@ -59,6 +59,7 @@ EXPLAINED: dict[str, str] = {
     "alert_changes.purge_changes": ROUND,
     "alert_mails.NEXT_DUE": ROUND,
     "alert_mails.give_up_lost": ROUND,
+    "alert_mails.are_going": COUNT,
     "alert_mails.mail_trouble": COUNT,
     "alert_mails.mails_unsent": COUNT,
     "alert_mails.NEVER_MAILED": ROUND,

@@ -16,7 +16,7 @@ from tests.services.test_channels import channel_to, types
 from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
 from tracklayer.db.alert_mails import overdue
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import execute, in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.domain.alert import Severity
 from tracklayer.domain.installation import ROLES, Beat, Facts
@@ -122,6 +122,18 @@ def test_mails_that_are_due_and_not_tried_are_overdue(
     with in_transaction():
         assert overdue(due_at) == (0, None)
         assert overdue(due_at + MINUTE) == (2, due_at)
+    clock.move(timedelta(hours=2))
+    found = untold_to_merchants(clock.now())
+    assert found is not None
+    assert (found.overdue, found.mails_go) == (2, False)  # no mail server is set where they should be sent
+    with in_transaction():
+        execute(
+            "UPDATE alert_mails SET status = 'sent', finished_at = %s WHERE recipient = 'a@shop.example'",
+            (clock.now(),),
+        )
+    found = untold_to_merchants(clock.now())
+    assert found is not None
+    assert (found.overdue, found.mails_go) == (1, True)
 
 
 def troubles(clock: FrozenClock) -> list[tuple[str, Severity]]:

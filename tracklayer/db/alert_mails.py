@@ -262,6 +262,16 @@ def overdue(due_before: datetime) -> tuple[int, datetime | None]:
     return found[0][0], found[0][1]
 
 
+def are_going(since: datetime, now: datetime) -> bool:
+    """Whether a mail is in hand, or was finished since an instant: whoever sends them is at it."""
+    found = rows(
+        "SELECT EXISTS (SELECT FROM alert_mails WHERE status = 'sending') OR EXISTS (SELECT FROM alert_mails "
+        "WHERE due_at >= %s AND status IN ('sent', 'failed') AND finished_at >= %s AND finished_at <= %s)",
+        (since - timedelta(hours=25), since, now + AHEAD),
+    )
+    return bool(found[0][0])
+
+
 def mails_unsent(now: datetime, within: timedelta) -> MailTrouble | None:
     """What became of mails while the server took none; None where it took one within this time, or nothing failed that long
     ago. Lost counts what was within the last hour.

@@ -127,12 +127,13 @@ def untold_to_merchants(now: datetime) -> Untold | None:
         with in_transaction(), statements_within(QUEUE_SECONDS):
             mails = db_mails.mails_unsent(now, UNTOLD)
             late, late_since = db_mails.overdue(now - UNTOLD)
+            mails_go = db_mails.are_going(now - UNTOLD, now) if late else False
             messages, channels, merchants, since = db_channels.untaken(now - UNTOLD)
             taken_at, not_taking = db_channels.since_taken(now - A_DAY, now - UNTOLD, now) if channels else (None, 0)
     except ReadTimeoutError:
         return None
     none_taken = (taken_at is None or taken_at < now - LATELY) and not_taking >= SEVERAL
-    found = Untold(0, None, None, messages, channels, merchants, since, 0, late, late_since, none_taken)
+    found = Untold(0, None, None, messages, channels, merchants, since, 0, late, late_since, none_taken, mails_go)
     if mails is None:
         return found
     mails_since = min(at for at in (mails.since, mails.lost_at) if at is not None)
