@@ -12,7 +12,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import worth
 from tracklayer.db.connection import execute, in_transaction
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.monitors.worth import NOTHING, Worth, said
+from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, Worth, said
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import ingest_events
 
@@ -51,6 +51,21 @@ def test_only_sales_with_a_value_and_a_currency_are_added_up_each_in_its_own(
     assert found.waiting == Worth({"USD": Decimal("389.97"), "EUR": Decimal(20)})
     assert found.failing == NOTHING
     assert found.lost == {}
+
+
+def test_what_came_too_old_is_told_apart_from_what_became_so_while_it_waited(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    key, week = (merchant.merchant_id, "meta"), timedelta(days=7)
+    bring(runtime, merchant, 1, occurred_at=(clock.now() - week).isoformat())
+    bring(runtime, merchant, 2, 1, occurred_at=(clock.now() - week + timedelta(hours=1)).isoformat())
+    drop(merchant, ["order_0", "order_1", "order_2"], DropReason.EVENT_TOO_OLD, clock, timedelta())
+    since, ages = {key: clock.now() - timedelta(hours=1)}, {key: {"website": week.total_seconds()}}
+    with in_transaction():
+        assert worth.sales_at(since, ages)[key].dropped == {DropReason.EVENT_TOO_OLD: 2, CAME_TOO_LATE: 1}
+        assert worth.sales_at(since)[key].dropped == {DropReason.EVENT_TOO_OLD: 3}  # it may be as old as it likes
+        counts, money = worth.lost_since(since, [DropReason.EVENT_TOO_OLD], ages)
+        assert (counts, said(money)) == ({DropReason.EVENT_TOO_OLD: 2}, "259.98 USD")
 
 
 def test_money_that_was_given_back_is_no_sale_and_takes_nothing_off_one(
@@ -105,6 +120,7 @@ def test_both_are_read_by_their_keys(runtime: Runtime, merchant: Merchant, clock
         "platforms": ["meta"],
         "since": [clock.now()],
         "reasons": sorted(worth.LOST),
+        "ages": ['{"website": 604800}'],
     }
     waiting = scans(worth.WAITING, params)
     assert waiting.keys() == {"deliveries_due", "events_pkey"}

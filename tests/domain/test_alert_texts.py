@@ -32,7 +32,7 @@ from tracklayer.domain.monitors.tracking_stopped import judge_name_stopped
 from tracklayer.domain.monitors.value_lost import Measure, Sample, judge_value_lost
 from tracklayer.domain.monitors.value_lost import Usual as UsualValue
 from tracklayer.domain.monitors.views import DestinationView, MerchantView, NameView, Oldest, Span, Told
-from tracklayer.domain.monitors.worth import NOTHING, Worth
+from tracklayer.domain.monitors.worth import Worth
 
 NOW = datetime(2026, 5, 4, 14, 30, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -114,11 +114,27 @@ def dropped(counts: dict[str, int], **changes: Any) -> Callable[[], Finding]:
     return seen(replace(view, **changes))
 
 
-def queued(*spans: dict[str, int], **changes: Any) -> Callable[[], Finding]:
+def a_queue(*spans: dict[str, int], **changes: Any) -> DestinationView:
     due = NOW - timedelta(seconds=125)
     recent = minutes(*(spans or [{"routed": 600, "acknowledged": 100, "finished": 100}] * 2))
     view = replace(META, recent=recent, oldest=Oldest(due, due + timedelta(hours=24)))
-    return seen(replace(view, **changes))
+    return replace(view, **changes)
+
+
+def queued(*spans: dict[str, int], **changes: Any) -> Callable[[], Finding]:
+    return seen(a_queue(*spans, **changes))
+
+
+def gathered(*views: DestinationView) -> Callable[[], Finding]:
+    return lambda: gather_backlogs([(view, seen(view)()) for view in views], NOW)
+
+
+# Of what was lost at each of two platforms.
+AGED_OUT: dict[str, Any] = {
+    "lost_count": {DropReason.WINDOW_EXPIRED: 30},
+    "lost_worth": {DropReason.WINDOW_EXPIRED: Worth({"EUR": Decimal(3000)})},
+}
+TIKTOK_QUEUE: dict[str, Any] = {"platform": "tiktok", "name": "TikTok", "waiting": 7}
 
 
 def there(found: T | None) -> T:
@@ -592,9 +608,7 @@ TEXTS: list[Text] = [
     ),
     (
         "too few workers, for several destinations",
-        lambda: gather_backlogs(
-            [("Meta", queued()(), NOTHING), ("TikTok", queued(platform="tiktok", waiting=7)(), NOTHING)], NOW
-        ),
+        gathered(a_queue(), a_queue(**TIKTOK_QUEUE)),
         "1,211 deliveries to 2 platforms wait: TrackLayer is too slow",
         (
             "1,211 deliveries to 2 platforms wait since 2026-05-04 14:28 UTC, and the first is lost in 23 h 58 "
@@ -849,12 +863,9 @@ TEXTS: list[Text] = [
     ),
     (
         "money in the queues of several destinations",
-        lambda: gather_backlogs(
-            [
-                ("Meta", queued()(), MANY_SALES),
-                ("TikTok", queued(platform="tiktok", waiting=7)(), Worth({"USD": Decimal(50), "EUR": Decimal(258)})),
-            ],
-            NOW,
+        gathered(
+            a_queue(waiting_worth=MANY_SALES),
+            a_queue(**TIKTOK_QUEUE, waiting_worth=Worth({"USD": Decimal(50), "EUR": Decimal(258)})),
         ),
         "1,211 deliveries to 2 platforms wait: TrackLayer is too slow",
         (
@@ -863,6 +874,29 @@ TEXTS: list[Text] = [
             "operator must start more workers now, or check that the running ones work (`tracklayer doctor`). "
             "You need do nothing but tell them. They are for Meta and TikTok. The oldest is 2 min late; usually "
             "none is."
+        ),
+    ),
+    (
+        "losses in the queues of several destinations",
+        gathered(a_queue(**AGED_OUT), a_queue(**TIKTOK_QUEUE, **AGED_OUT)),
+        "1,211 deliveries to 2 platforms wait: TrackLayer is too slow",
+        (
+            "1,211 deliveries to 2 platforms wait since 2026-05-04 14:28 UTC, and at least 60 deliveries, worth at least "
+            "3,000.00 EUR in sales, were lost for their age, and the next is lost in 23 h 58 min unless it goes out before. "
+            "TrackLayer's operator must start more workers now, or check that the running ones work (`tracklayer doctor`). "
+            "You need do nothing but tell them. Then redeliver what was dropped. They are for Meta and TikTok. The oldest is "
+            "2 min late; usually none is."
+        ),
+    ),
+    (
+        "losses in the queue of one destination",
+        queued(oldest=Oldest(NOW - timedelta(hours=24), NOW - MINUTE), **AGED_OUT),
+        "1,204 deliveries to Meta wait: TrackLayer is too slow",
+        (
+            "1,204 deliveries to Meta wait since 2026-05-03 14:30 UTC, and the oldest are being lost for their age, so far 30 "
+            "deliveries, worth 3,000.00 EUR in sales. TrackLayer's operator must start more workers now, or check that the "
+            "running ones work (`tracklayer doctor`). You need do nothing but tell them. Then redeliver what was dropped. The "
+            "oldest is 24 h late; usually none is. 576 arrive and 96 leave a minute: it does not clear at this pace."
         ),
     ),
     (

@@ -72,12 +72,20 @@ TEXTS = [
         id="webhooks that take nothing",
     ),
     pytest.param(
-        facts(crew(), untold=Untold(overdue=14, overdue_since=NOW - timedelta(minutes=12))),
+        facts(crew(), untold=Untold(overdue=14, overdue_since=NOW - timedelta(minutes=12), mails_go=True)),
         "mails_fail",
         "Mails about merchants' alerts are late",
         "14 mails are due and not sent, the oldest since 2026-11-20 14:48 UTC: the mail server takes too long for each. Name a "
         "faster one in TRACKLAYER_SMTP_URL, or start more workers. All are sent that are still needed then.",
         id="a mail server that is too slow",
+    ),
+    pytest.param(
+        facts(crew(), untold=Untold(overdue=14, overdue_since=NOW - timedelta(minutes=12))),
+        "mails_fail",
+        "Mails about merchants' alerts are late",
+        "14 mails are due and not sent, the oldest since 2026-11-20 14:48 UTC: in the last 10 min no worker tried any. Set "
+        "TRACKLAYER_SMTP_URL for each process that sends: without it, none does. All are sent that are still needed then.",
+        id="mails that wait without a mail server",
     ),
     pytest.param(
         facts([beat("api"), beat("worker", age=41), beat("scheduler")], queued=15000),
@@ -316,7 +324,8 @@ def test_a_job_that_runs_or_whose_worker_has_just_started_is_not_late() -> None:
 def test_of_what_nobody_can_judge_now_nothing_is_over() -> None:
     assert undecided(facts(crew())) == set()
     assert undecided(facts(crew(), waiting=None)) == {"old_queue"}
-    assert undecided(facts([beat("api")])) == {"no_worker", "no_scheduler", "old_queue", "jobs_late"}
+    of_workers = {"old_queue", "jobs_late", "mails_fail", "webhooks_fail"}
+    assert undecided(facts([beat("api")])) == {"no_worker", "no_scheduler", *of_workers}
     assert undecided(facts(crew(broker="full", broker_seconds=1))) == {"broker_takes_nothing"}
 
 
@@ -363,6 +372,14 @@ def test_a_database_is_named_by_how_it_refuses(state: str | None, kind: str) -> 
     found = database_trouble(state, NOW, "The API process on a")
     assert (found.kind, found.severity) == (kind, Severity.CRITICAL)
     assert found.message.startswith("Events are refused with 503")
+
+
+def test_where_no_worker_lives_mails_and_messages_wait_for_one() -> None:
+    late = Untold(overdue=4, overdue_since=NOW, messages=4, channels=2, merchants=1, channels_since=NOW)
+    beats = [beat("api"), beat("worker", age=900), beat("scheduler")]
+    without = facts(beats, untold=late)
+    assert [one.kind for one in judge(without)] == ["no_worker"]
+    assert {"mails_fail", "webhooks_fail"} <= undecided(without)
 
 
 def test_it_is_graver_that_nobody_gets_any_message_than_that_one_merchant_does_not() -> None:

@@ -9,17 +9,20 @@ from datetime import timedelta
 import pytest
 from starlette.datastructures import Secret
 
-from tests.factories import Merchant
+from tests.factories import Merchant, draft
 from tests.posting import post_due
 from tests.receiver import Receiver
 from tests.services.test_monitor import Scene
 from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
+from tracklayer.db.connection import execute, in_transaction, rows
+from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
-from tracklayer.services.alert import acknowledge_alert
+from tracklayer.services.alert import acknowledge_alert, settle_findings
 from tracklayer.services.channels import Wish, set_channel
-from tracklayer.services.destinations import pause_destination, remove_destination, resume_destination
+from tracklayer.services.destinations import pause_destination, remove_destination, resume_destination, set_destination
+from tracklayer.services.ingest import ingest_events
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import email_alerts
 from tracklayer.services.sweep import sweep
@@ -128,3 +131,66 @@ def test_whoever_took_note_is_not_told_of_the_first_loss(told: Told) -> None:
     acknowledge_alert(told.scene.runtime, told.scene.merchant.merchant_id, 1)
     told.hours(26)
     assert (len(told.texts()), told.types()) == (1, ["alert.opened"])
+
+
+def test_what_a_destination_lost_that_joined_a_backlog_of_several_is_told_at_once_and_with_the_end(told: Told) -> None:
+    runtime, merchant, clock = told.scene.runtime, told.scene.merchant, told.scene.clock
+    tiktok = {"pixel_code": "CABCDEFGHIJKLMNOPQR0", "access_token": "tok-of-tests"}
+    set_destination(runtime, merchant.merchant_id, "tiktok", tiktok, None)
+
+    def look(*platforms: str, **lost: int) -> None:
+        details = {"cause": "workers", "platforms": platforms, "waiting": 5, **lost}
+        backlog = Finding(
+            AlertKind.QUEUE_BACKLOG, None, Severity.CRITICAL, "Deliveries wait", "They do.", clock.now(), details
+        )
+        subject = Subject(AlertKind.QUEUE_BACKLOG)
+        settle_findings(runtime, merchant.merchant_id, [backlog] if platforms else [], [subject], clock.now())
+        told._tell()
+
+    look("meta")
+    at = clock.move(timedelta(minutes=10)).isoformat()
+    ingest_events(runtime, merchant.holder, [draft(f"order_{n}", occurred_at=at) for n in range(4)])
+    with in_transaction():
+        execute(
+            "UPDATE deliveries SET status = 'dropped', drop_reason = 'window_expired', finished_at = %s, due_at = NULL "
+            "WHERE platform = 'tiktok'",
+            (clock.now(),),
+        )
+    look("meta", "tiktok", lost_deliveries=4)
+    for _ in range(3):
+        clock.move(timedelta(seconds=61))
+        look()
+    assert told.types() == ["alert.opened", "alert.reminder", "alert.resolved"]
+    alert = told.hooks.got[-1].json["data"]["alert"]
+    assert alert["details"]["lost_deliveries"] == 4
+    assert " were lost meanwhile: redeliver what was dropped." in alert["message"]
+
+
+def test_what_came_too_old_or_without_an_identifier_is_not_lost_to_refused_credentials(told: Told) -> None:
+    scene = told.scene
+    told.passes(30, every=10)
+    scene.fault("credentials")
+    told.passes(60, every=20)
+    now, sale = scene.clock.now(), {"value": 50.0, "currency": "EUR"}
+    old = (now - timedelta(days=9)).isoformat()
+    imported = [draft(f"old_{n}", occurred_at=old, custom_data={**sale, "order_id": f"old_{n}"}) for n in range(3)]
+    country = {"country": "US"}
+    bare = [
+        draft(
+            f"bare_{n}", occurred_at=now.isoformat(), user_data=country, custom_data={**sale, "order_id": f"bare_{n}"}
+        )
+        for n in range(3)
+    ]
+    ingest_events(scene.runtime, scene.merchant.holder, [*imported, *bare])
+    told.passes(240)
+    scene.mend()
+    told.hours(1)
+    told.passes(120, every=30)
+    with in_transaction():
+        reasons = "SELECT drop_reason, count(*) FROM deliveries WHERE status = 'dropped' GROUP BY 1 ORDER BY 1"
+        assert rows(reasons) == [("event_too_old", 3), ("missing_identifiers", 3)]
+    assert told.types() == ["alert.opened", "alert.resolved"]
+    end = told.hooks.got[-1].json["data"]["alert"]
+    assert end["message"].startswith("Nothing has reached Meta since ")
+    assert "lost_deliveries" not in end["details"]
+    assert "lost_worth" not in end["details"]

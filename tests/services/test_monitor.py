@@ -255,10 +255,10 @@ def test_what_waits_is_added_up_when_it_is_found_and_then_ever_more_seldom(
     summed: list[datetime] = []
     real = destinations.sales_at  # type: ignore[attr-defined]
 
-    def counted(since: dict[tuple[int, str], datetime]) -> Any:
+    def counted(since: dict[tuple[int, str], datetime], ages: Any) -> Any:
         if since:
             summed.append(scene.clock.now())
-        return real(since)
+        return real(since, ages)
 
     monkeypatch.setattr(destinations, "sales_at", counted)
     scene.passes(60, every=5)

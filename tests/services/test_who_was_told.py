@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from starlette.datastructures import Secret
 
-from tests.factories import Merchant
+from tests.factories import Merchant, new_merchant
 from tests.posting import post_due
 from tests.receiver import Receiver
 from tests.services.test_alert import Monitor
@@ -16,15 +16,18 @@ from tests.services.test_channels import channel_to, types
 from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
 from tracklayer.db.alert_mails import overdue
-from tracklayer.db.channels import taken_lately
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import execute, in_transaction
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.domain.alert import Severity
+from tracklayer.domain.installation import ROLES, Beat, Facts
+from tracklayer.domain.trouble import JOBS_LATE, WEBHOOKS_FAIL
+from tracklayer.domain.watch import judge
 from tracklayer.runtime import Runtime
 from tracklayer.services.advise import PATIENCE, advice_of_telling
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import email_alerts
 from tracklayer.services.privacy import purge_alert_history
+from tracklayer.services.watch_operator import untold_to_merchants
 
 MINUTE = timedelta(minutes=1)
 
@@ -119,17 +122,98 @@ def test_mails_that_are_due_and_not_tried_are_overdue(
     with in_transaction():
         assert overdue(due_at) == (0, None)
         assert overdue(due_at + MINUTE) == (2, due_at)
+    clock.move(timedelta(hours=2))
+    found = untold_to_merchants(clock.now())
+    assert found is not None
+    assert (found.overdue, found.mails_go) == (2, False)  # no mail server is set where they should be sent
+    with in_transaction():
+        execute(
+            "UPDATE alert_mails SET status = 'sent', finished_at = %s WHERE recipient = 'a@shop.example'",
+            (clock.now(),),
+        )
+    found = untold_to_merchants(clock.now())
+    assert found is not None
+    assert (found.overdue, found.mails_go) == (1, True)
 
 
-def test_that_no_channel_takes_anything_is_another_matter_than_that_one_does_not(
+def troubles(clock: FrozenClock) -> list[tuple[str, Severity]]:
+    beats = [Beat(role, "1", "one", age=timedelta(), up=timedelta(hours=1)) for role in ROLES]
+    facts = Facts(clock.now(), beats, untold=untold_to_merchants(clock.now()))
+    return [(one.kind, one.severity) for one in judge(facts) if one.kind != JOBS_LATE]
+
+
+def test_three_dead_addresses_are_no_outage_while_another_channel_takes_what_it_is_sent(
     posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
 ) -> None:
     with Receiver() as dead, Receiver() as well:
-        channel_to(posting, merchant, dead)
+        dead.otherwise = 410
+        for n in range(3):
+            other = new_merchant(posting, name=f"Dead {n}")
+            channel_to(posting, other, dead)
+            Monitor(posting, other, clock).finds()
         channel_to(posting, merchant, well)
-        dead.otherwise = 503
+        post_due(posting)
+        clock.move(12 * MINUTE)
         monitor.finds()
         post_due(posting)
-    with in_transaction():
-        assert taken_lately(clock.now(), clock.now() + MINUTE) == (1, 1)
-        assert taken_lately(clock.now() + MINUTE, clock.now() + 2 * MINUTE) == (0, 0)
+        assert types(well) == ["alert.opened"]
+        for _ in range(3):  # nor is it later, when nobody else has anything to be told
+            assert troubles(clock) == [(WEBHOOKS_FAIL, Severity.WARNING)]
+            clock.move(timedelta(hours=1))
+            post_due(posting)
+
+
+def test_that_no_channel_takes_anything_is_critical_for_as_long_as_that_lasts(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with Receiver() as receiver:
+        channel_to(posting, merchant, receiver)
+        monitor.finds()
+        post_due(posting)
+        clock.move(timedelta(hours=1))
+        receiver.otherwise = 503
+        for n in range(3):
+            other = new_merchant(posting, name=f"Other {n}")
+            channel_to(posting, other, receiver)
+            Monitor(posting, other, clock).finds()
+        post_due(posting)
+        assert troubles(clock) == []
+        for minutes in (11, 60, 600):
+            clock.move(minutes * MINUTE)
+            post_due(posting)
+            assert troubles(clock) == [(WEBHOOKS_FAIL, Severity.CRITICAL)]
+        receiver.otherwise = 200
+        clock.move(timedelta(hours=4))
+        post_due(posting)
+        assert troubles(clock) == []
+
+
+def test_of_one_that_opened_again_counts_what_was_told_since(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with Receiver() as receiver, MailServer() as server:
+        posting.settings = replace(posting.settings, smtp_url=Secret(server.url))
+        update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
+        channel_to(posting, merchant, receiver)
+        monitor.finds()
+        monitor.looks(after=15)
+        for _ in range(2):
+            post_due(posting)
+            email_alerts(posting)
+            monitor.looks(after=15)
+        post_due(posting)
+        email_alerts(posting)
+        assert (types(receiver), len(server.mails)) == (["alert.opened", "alert.resolved"], 2)
+        receiver.otherwise = 410
+        server.refuse_recipient["a@shop.example"] = "550 5.1.1 no such user"
+        for _ in range(25):
+            monitor.finds(after=60)
+            post_due(posting)
+            email_alerts(posting)
+        (step,) = steps(posting, merchant, clock)
+        assert step.startswith("What was sent was refused, or is not taken")
+        receiver.otherwise = 200
+        clock.move(timedelta(hours=1))
+        post_due(posting)
+        assert types(receiver)[-1] == "alert.opened"
+        assert steps(posting, merchant, clock) == []

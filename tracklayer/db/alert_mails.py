@@ -72,13 +72,15 @@ def recipients(merchant_id: int) -> list[str]:
 
 
 def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> set[int]:
-    """Those of these alerts that somebody who is still to be told was told of as open, or is about to be: what was due before and
-    has not gone out is not about to.
+    """Those of these alerts that somebody who is still to be told was told of as open since they were told of their last end, or is
+    about to be: what was due before and has not gone out is not about to.
     """
     found = rows(
-        "SELECT DISTINCT alert_id FROM alert_mails WHERE merchant_id = %s AND alert_id = ANY(%s) AND state = 'open' "
+        "SELECT DISTINCT alert_id FROM alert_mails m WHERE merchant_id = %s AND alert_id = ANY(%s) AND state = 'open' "
         "AND recipient = ANY(SELECT unnest(alert_emails) FROM merchants WHERE merchant_id = %s) "
-        "AND (status IN ('sending', 'sent', 'unknown') OR (status = 'waiting' AND due_at >= %s))",
+        "AND (status IN ('sending', 'sent', 'unknown') OR (status = 'waiting' AND due_at >= %s)) AND NOT EXISTS ("
+        "SELECT FROM alert_mails e WHERE e.merchant_id = m.merchant_id AND e.alert_id = m.alert_id AND e.recipient = m.recipient "
+        "AND e.mail_id > m.mail_id AND e.state = 'resolved' AND e.status IN ('waiting', 'sending', 'sent', 'unknown'))",
         (merchant_id, list(alert_ids), merchant_id, due_since),
     )
     return {row[0] for row in found}
@@ -258,6 +260,16 @@ def overdue(due_before: datetime) -> tuple[int, datetime | None]:
         (due_before,),
     )
     return found[0][0], found[0][1]
+
+
+def are_going(since: datetime, now: datetime) -> bool:
+    """Whether a mail is in hand, or was finished since an instant: whoever sends them is at it."""
+    found = rows(
+        "SELECT EXISTS (SELECT FROM alert_mails WHERE status = 'sending') OR EXISTS (SELECT FROM alert_mails "
+        "WHERE due_at >= %s AND status IN ('sent', 'failed') AND finished_at >= %s AND finished_at <= %s)",
+        (since - timedelta(hours=25), since, now + AHEAD),
+    )
+    return bool(found[0][0])
 
 
 def mails_unsent(now: datetime, within: timedelta) -> MailTrouble | None:

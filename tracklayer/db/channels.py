@@ -225,10 +225,14 @@ def heard(merchant_id: int, alert_id: int) -> dict[int, Heard]:
 
 
 def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> set[int]:
-    """Those of these alerts that a channel was told of as open, or is about to be: what was due before and was not taken is not."""
+    """Those of these alerts that a channel was told of as open since it was told of their last end, or is about to be: what was due
+    before and was not taken is not.
+    """
     found = rows(
-        "SELECT DISTINCT alert_id FROM channel_messages WHERE merchant_id = %s AND alert_id = ANY(%s) AND state = 'open' "
-        "AND (status = 'sent' OR (status = 'waiting' AND due_at >= %s))",
+        "SELECT DISTINCT alert_id FROM channel_messages m WHERE merchant_id = %s AND alert_id = ANY(%s) AND state = 'open' "
+        "AND (status = 'sent' OR (status = 'waiting' AND due_at >= %s)) AND NOT EXISTS ("
+        "SELECT FROM channel_messages e WHERE e.merchant_id = m.merchant_id AND e.alert_id = m.alert_id "
+        "AND e.channel_id = m.channel_id AND e.message_id > m.message_id AND e.state = 'resolved' AND e.status IN ('sent', 'waiting'))",
         (merchant_id, list(alert_ids), due_since),
     )
     return {row[0] for row in found}
@@ -494,14 +498,26 @@ WHERE m.since < %s
 """
 
 
-def taken_lately(due_since: datetime, due_before: datetime) -> tuple[int, int]:
-    """Of messages that were due between two instants: (how many were taken, of how many merchants some were tried in vain)."""
-    found = rows(
-        "SELECT count(*) FILTER (WHERE status = 'sent'), "
-        "count(DISTINCT merchant_id) FILTER (WHERE status = 'waiting' AND attempts > 0) "
-        "FROM channel_messages WHERE due_at >= %s AND due_at < %s",
-        (due_since, due_before),
-    )
+_SINCE_TAKEN = """
+WITH lately AS (
+    SELECT merchant_id, status, attempts, due_at, finished_at FROM channel_messages WHERE due_at >= %(since)s),
+last AS (SELECT max(finished_at) AS taken_at FROM lately WHERE status = 'sent' AND finished_at <= %(latest)s)
+SELECT (SELECT taken_at FROM last), (
+    SELECT count(DISTINCT merchant_id) FROM lately
+    WHERE status = 'waiting' AND attempts > 0 AND due_at < %(before)s
+      AND due_at >= coalesce((SELECT taken_at FROM last), %(since)s))
+"""
+AHEAD = timedelta(minutes=1)  # of a message that was taken later nobody can know: a clock has been set back since
+
+
+def since_taken(due_since: datetime, due_before: datetime, now: datetime) -> tuple[datetime | None, int]:
+    """Of messages that were due since an instant: (when the last one was taken, of how many merchants some were due after that, and
+    before another instant, that were tried in vain and wait).
+
+    A dead address is known before the next message is taken elsewhere; when the network is away, nothing is.
+    """
+    params: Any = {"since": due_since, "before": due_before, "latest": now + AHEAD}
+    found = rows(_SINCE_TAKEN, params)
     return found[0][0], found[0][1]
 
 

@@ -108,8 +108,9 @@ class Down:
 class Untold:
     """What reaches nobody for longer than ``UNTOLD``. ``mails``: that wait, where the server took none lately; ``messages``: to
     webhooks and Slack, which ``channels`` of ``merchants`` do not take. ``error``: the latest, without its words. ``lost``: mails that
-    were given up, or whose fate nobody knows, where the server took none lately. ``overdue``: mails that were not even tried.
-    ``none_taken``: no channel took a message lately, and several merchants' did not.
+    were given up, or whose fate nobody knows, where the server took none lately. ``overdue``: mails that were not even tried; ``mails_go``: others
+    were lately, or one is in hand.
+    ``none_taken``: no channel took a message lately, and several merchants' did not take what was due since the last one was taken.
     """
 
     mails: int = 0
@@ -123,6 +124,7 @@ class Untold:
     overdue: int = 0
     overdue_since: datetime | None = None
     none_taken: bool = False
+    mails_go: bool = False
 
 
 @dataclass(frozen=True)

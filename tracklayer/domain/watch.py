@@ -57,15 +57,15 @@ def judge(facts: Facts) -> list[Trouble]:
     """Everything that is wrong, the worst first. What only follows from another trouble is not told besides."""
     found = [*_roles(facts), *_dying(facts), *_broker(facts), *_database(facts), *_refusing(facts), *_keys(facts)]
     if facts.living("worker"):
-        found += [*_queue(facts), *_jobs(facts)]
-    return [*found, *_untold(facts), *_platforms(facts), *_sandbox(facts), *_no_sandbox(facts), *_clocks(facts)]
+        found += [*_queue(facts), *_jobs(facts), *_untold(facts)]
+    return [*found, *_platforms(facts), *_sandbox(facts), *_no_sandbox(facts), *_clocks(facts)]
 
 
 def undecided(facts: Facts) -> set[str]:
     """Kinds of which nobody can say now that they are over: alerts of these stay as they are, judged or not."""
     kinds = {NO_ROLE[role] for role in ROLES if not facts.living(role)}
     if not facts.living("worker"):
-        kinds |= {OLD_QUEUE, JOBS_LATE}
+        kinds |= {OLD_QUEUE, JOBS_LATE, MAILS_FAIL, WEBHOOKS_FAIL}
     if facts.waiting is None:
         kinds.add(OLD_QUEUE)
     if facts.untold is None:
@@ -383,14 +383,19 @@ def _untold(facts: Facts) -> list[Trouble]:
             )
         )
     elif untold is not None and untold.overdue and untold.overdue_since is not None:
+        why = (
+            "the mail server takes too long for each. Name a faster one in TRACKLAYER_SMTP_URL, or start more workers."
+            if untold.mails_go
+            else f"in the last {lasting(UNTOLD)} no worker tried any. Set TRACKLAYER_SMTP_URL for each process that sends: without "
+            "it, none does."
+        )
         found.append(
             Trouble(
                 MAILS_FAIL,
                 Severity.WARNING,
                 "Mails about merchants' alerts are late",
                 f"{counted(untold.overdue, 'mail is', 'mails are')} due and not sent, the oldest since "
-                f"{clock_time(untold.overdue_since)}: the mail server takes too long for each. Name a faster one in "
-                "TRACKLAYER_SMTP_URL, or start more workers. All are sent that are still needed then.",
+                f"{clock_time(untold.overdue_since)}: {why} All are sent that are still needed then.",
                 untold.overdue_since,
             )
         )

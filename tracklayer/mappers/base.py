@@ -29,7 +29,7 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Content, CustomData, Device, Event, UserData
+from tracklayer.domain.event import ACTION_SOURCES, Content, CustomData, Device, Event, UserData
 from tracklayer.domain.event_names import is_refund, is_refund_among_others
 from tracklayer.domain.identifiers import is_web_url
 from tracklayer.domain.problem import Problem
@@ -225,6 +225,11 @@ class Mapper:
     def oldest_age(self, action_source: str, settings: Settings) -> timedelta | None:
         """How old an event of a source may be when it is sent; None: as old as it likes."""
         return self.max_event_age if self.age_limit is None else self.age_limit(action_source, settings)
+
+    def oldest_ages(self, settings: Settings) -> dict[str, float]:
+        """The same in seconds, by source; without those that may be as old as they like."""
+        ages = {source: self.oldest_age(source, settings) for source in ACTION_SOURCES}
+        return {source: age.total_seconds() for source, age in ages.items() if age is not None}
 
     def furthest_ahead(self, settings: Settings) -> timedelta:
         """How far ahead of the clock an event may be when it is sent."""

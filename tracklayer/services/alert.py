@@ -18,7 +18,7 @@ from tracklayer.db.alert_mails import Due
 from tracklayer.db.connection import after_commit, in_transaction
 from tracklayer.db.destinations import destination
 from tracklayer.db.models import AlertRow
-from tracklayer.db.worth import LOST, lost_since
+from tracklayer.db.worth import lost_since
 from tracklayer.domain.alert import (
     AHEAD,
     REOPEN_WITHIN,
@@ -32,12 +32,14 @@ from tracklayer.domain.alert import (
     is_news,
     next_step,
 )
-from tracklayer.domain.monitors.causes import WANTS_SOMEBODY
+from tracklayer.domain.delivery import UNMAPPABLE, DropReason
+from tracklayer.domain.monitors.causes import WANTS_SOMEBODY, Cause
 from tracklayer.domain.monitors.views import AGED
 from tracklayer.domain.monitors.words import capitalised
-from tracklayer.domain.monitors.worth import details, in_sales, lost
+from tracklayer.domain.monitors.worth import CAME_TOO_LATE, details, were
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
+from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
 from tracklayer.services.alone import alone
@@ -228,26 +230,48 @@ def _has_another_cause(merchant_id: int, alert_id: int, finding: Finding) -> boo
     return "leading" in finding.details and db.keep_cause(merchant_id, alert_id, "leading")
 
 
-# What such an alert is about is lost for these reasons.
-LOST_BY = {AlertKind.PLATFORM_DOWN: LOST, AlertKind.QUEUE_BACKLOG: AGED}
+IN_VAIN = {DropReason.EVENT_TOO_OLD, DropReason.MISSING_IDENTIFIERS, CAME_TOO_LATE}  # no redelivery saves these
+
+
+def _lost_by(row: AlertRow) -> set[str]:
+    """The reasons for which what it is about loses deliveries; what is lost for others would have been lost without it."""
+    if row.kind == AlertKind.QUEUE_BACKLOG:
+        return {*AGED}
+    if row.kind != AlertKind.PLATFORM_DOWN or row.told is None:
+        return set()
+    causes = {row.details.get("cause"), row.told["details"].get("cause"), *row.told.get("causes", ())}
+    reasons: set[str] = {*UNMAPPABLE, CAME_TOO_LATE} if Cause.UNMAPPABLE in causes else set()
+    return reasons | {*AGED, DropReason.RETRIES_EXHAUSTED} if causes - {Cause.UNMAPPABLE} else reasons
 
 
 def _keep_balance(merchant_id: int, alert_id: int) -> None:
     """Adds to what its end tells what was lost to its destinations from when it began, and that its destination was removed."""
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
-    reasons = LOST_BY.get(AlertKind(row.kind))
-    if reasons is None or row.told is None:
+    reasons = _lost_by(row)
+    if not reasons or row.told is None:
         return
-    platforms = {row.platform} if row.platform else {*row.told["details"].get("platforms", ())}
+    # Others may have joined those that it was told of.
+    named = (platform for one in (row.details, row.told["details"]) for platform in one.get("platforms", ()))
+    platforms = {row.platform} if row.platform else set(named)
     began = began_at(row.opened_at, row.details, row.told["details"])
-    is_removed = row.platform is not None and destination(merchant_id, row.platform) is None
-    count, worth = lost_since({(merchant_id, platform): began for platform in sorted(platforms)}, reasons)
-    gone = f"{lost(count, worth)}{',' if in_sales(worth) else ''} {'was' if count == 1 else 'were'}"
+    keys = [(merchant_id, platform) for platform in sorted(platforms)]
+    there = {key: destination(*key) for key in keys}
+    is_removed = row.platform is not None and there[merchant_id, row.platform] is None
+    ages = {
+        key: mapper_for(key[1]).oldest_ages(found.settings if found is not None else {})
+        for key, found in there.items()
+        if key[1] in PLATFORMS
+    }
+    counts, worth = lost_since(dict.fromkeys(keys, began), reasons, ages)
+    count = sum(counts.values())
+    gone = were(count, worth)
     if is_removed:
         before = f" Before that, {gone} lost." if count else ""
         sentence = f"The destination was removed, and what waited for it is dropped.{before}"
     elif count:
-        sentence = f"{capitalised(gone)} lost meanwhile: redeliver what was dropped."
+        may_be_saved = any(counts[reason] for reason in reasons - IN_VAIN)
+        what_to_do = ": redeliver what was dropped" if may_be_saved else ", and no redelivery saves them"
+        sentence = f"{capitalised(gone)} lost meanwhile{what_to_do}."
     else:
         return
     db.keep_balance(merchant_id, alert_id, sentence, {"lost_deliveries": count, **details(lost_worth=worth)})

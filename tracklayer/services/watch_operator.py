@@ -76,7 +76,8 @@ TELLING_SECONDS = 12.0  # a message is over by then, taken or not
 SEEN_SECONDS = 30  # since somebody found the database away: whoever still lives asks again within ten
 KEPT_SECONDS = 7 * 24 * 3600  # that an outage stands on the board: the longest of which anybody wants to hear the end
 END_SECONDS = 1.0  # for the last word of a process that ends
-LATELY = timedelta(hours=1)  # whose messages to channels tell whether all fail
+LATELY = timedelta(hours=1)  # a channel that took a message within it says that the network is there
+A_DAY = timedelta(hours=25)  # in which what fails is tried again
 SEVERAL = 3  # merchants: fewer may each have a dead address
 SLOW = 60.0  # seconds between two looks at all destinations
 
@@ -92,7 +93,7 @@ def facts_now(intervals: Mapping[str, timedelta], now: datetime, *, with_queue: 
     facts = Facts(now, beats, jobs, intervals)
     if facts.living("worker"):
         facts = replace(facts, down=_down())
-        return replace(facts, waiting=_waiting(), untold=_untold(now)) if with_queue else facts
+        return replace(facts, waiting=_waiting(), untold=untold_to_merchants(now)) if with_queue else facts
     with in_transaction():
         return replace(facts, queued=db_beats.queued())
 
@@ -120,18 +121,19 @@ def _waiting() -> Waiting | None:
     return replace(found, stalled=_titled(found.stalled), slow=_titled(found.slow))
 
 
-def _untold(now: datetime) -> Untold | None:
+def untold_to_merchants(now: datetime) -> Untold | None:
     """What reaches no merchant; None where looking takes too long."""
     try:
         with in_transaction(), statements_within(QUEUE_SECONDS):
             mails = db_mails.mails_unsent(now, UNTOLD)
             late, late_since = db_mails.overdue(now - UNTOLD)
+            mails_go = db_mails.are_going(now - UNTOLD, now) if late else False
             messages, channels, merchants, since = db_channels.untaken(now - UNTOLD)
-            taken, not_taking = db_channels.taken_lately(now - LATELY, now - UNTOLD) if channels else (0, 0)
+            taken_at, not_taking = db_channels.since_taken(now - A_DAY, now - UNTOLD, now) if channels else (None, 0)
     except ReadTimeoutError:
         return None
-    none_taken = not taken and not_taking >= SEVERAL
-    found = Untold(0, None, None, messages, channels, merchants, since, 0, late, late_since, none_taken)
+    none_taken = (taken_at is None or taken_at < now - LATELY) and not_taking >= SEVERAL
+    found = Untold(0, None, None, messages, channels, merchants, since, 0, late, late_since, none_taken, mails_go)
     if mails is None:
         return found
     mails_since = min(at for at in (mails.since, mails.lost_at) if at is not None)

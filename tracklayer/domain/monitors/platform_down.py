@@ -18,15 +18,15 @@ from tracklayer.domain.monitors.views import (
     BEARABLE_SHARE,
     DestinationView,
     Span,
+    at_stake,
     gone,
     is_forgotten,
-    lost_of,
     money_of,
     redeliver,
     so_far,
 )
 from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, percent
-from tracklayer.domain.monitors.worth import in_sales, said
+from tracklayer.domain.monitors.worth import CAME_TOO_LATE, in_sales, said
 
 # A hold is told once its first probe, half a minute after it began, has brought nothing either: a hiccup is over by then.
 TOLD_AFTER = timedelta(seconds=36)
@@ -164,7 +164,7 @@ def _unmappable(view: DestinationView, streak: Tally) -> Finding:
     part = streak.unmappable / total
     all_of_them = not streak.acknowledged
     title = f"{view.name} can be sent {'none' if all_of_them else 'hardly any'} of your events"
-    since, gone = clock_time(streak.since), lost(streak.unmappable, view.lost(UNMAPPABLE))
+    since, gone = clock_time(streak.since), lost(streak.unmappable, view.lost({*UNMAPPABLE, CAME_TOO_LATE}))
     if view.unmappable:
         worst = view.unmappable[0]
         message = (
@@ -293,8 +293,7 @@ def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Findi
             "waiting": view.waiting,
             "next_try_at": view.resume_at,
             "first_loss_at": view.loses_at,
-            **lost_of(view),
-            **money_of(view),
+            **at_stake(view),
         },
     )
 
@@ -348,8 +347,7 @@ def _judge_paused(view: DestinationView, now: datetime) -> Finding | None:
             "waiting": view.waiting,
             "paused": True,
             "first_loss_at": view.loses_at,
-            **lost_of(view),
-            **money_of(view),
+            **at_stake(view),
         },
     )
 

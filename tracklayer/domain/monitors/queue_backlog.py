@@ -13,18 +13,17 @@ from tracklayer.domain.monitors.causes import Cause, cause_of_attempts, cause_to
 from tracklayer.domain.monitors.platform_down import TOLD_AFTER
 from tracklayer.domain.monitors.steadiness import LATELY, often_fails
 from tracklayer.domain.monitors.views import (
+    AGED,
     DestinationView,
     Oldest,
     Span,
     Told,
+    at_stake,
     gone,
-    lost_of,
-    money_of,
     redeliver,
-    so_far,
 )
 from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, listed
-from tracklayer.domain.monitors.worth import Worth, details, in_sales, least_of_all
+from tracklayer.domain.monitors.worth import Worth, details, in_sales, lost, of_several, were
 
 LATE = timedelta(seconds=90)  # a minute's rest after a rate limit, or a deploy, is shorter
 LATE_AND_GROWING = timedelta(seconds=60)  # enough where more arrives than leaves by more than chance
@@ -82,7 +81,8 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
         view.platform,
         Severity.CRITICAL if left < CRITICAL else Severity.WARNING,
         f"{waits}: {why.title}",
-        f"{waits} since {clock_time(since)}{money}, {_loss(left, so_far(view))}. {why.what_to_do}{redeliver(view)}{why.figures} The oldest is"
+        f"{waits} since {clock_time(since)}{money}, {_loss(left, view.aged, view.lost(AGED))}."
+        f" {why.what_to_do}{redeliver(view)}{why.figures} The oldest is"
         f" {lasting(late)} late; usually none is. {arrivals * 60:,.0f} arrive and {departures * 60:,.0f} leave a minute: it"
         f" {when}.",
         since,
@@ -95,8 +95,7 @@ def judge_queue_backlog(view: DestinationView, *, is_open: bool, now: datetime) 
             "clears_in_seconds": None if clears is None else round(clears.total_seconds()),
             "last_error": why.error,
             "first_loss_at": view.loses_at,
-            **lost_of(view),
-            **money_of(view),
+            **at_stake(view),
         },
     )
 
@@ -179,16 +178,20 @@ def _limited(name: str, figures: str) -> _Why:
     )
 
 
-def gather_backlogs(found: Sequence[tuple[str, Finding, Worth]], now: datetime) -> Finding:
-    """One finding of several destinations' own that TrackLayer's shortage keeps late: (title of the platform, finding,
+def gather_backlogs(found: Sequence[tuple[DestinationView, Finding]], now: datetime) -> Finding:
+    """One finding of several destinations' own that TrackLayer's shortage keeps late.
 
-    what the sales are worth that wait). An event may wait for several: then it is no more worth for that.
+    An event may wait for several, or be lost to them: then it is no more worth for that.
     """
-    waiting = sum(finding.details["waiting"] for _, finding, _ in found)
-    names = [name for name, _, _ in found]
-    since = min(finding.since for _, finding, _ in found)
-    first_loss_at = min(finding.details["first_loss_at"] for _, finding, _ in found)
-    worth = found[0][2] if len(found) == 1 else least_of_all(one for _, _, one in found)
+    waiting = sum(finding.details["waiting"] for _, finding in found)
+    names = [view.name for view, _ in found]
+    since = min(finding.since for _, finding in found)
+    first_loss_at = min(finding.details["first_loss_at"] for _, finding in found)
+    worth = of_several([view.waiting_worth for view, _ in found])
+    aged, aged_worth = (
+        sum(view.aged for view, _ in found),
+        of_several([view.lost(AGED) for view, _ in found if view.aged]),
+    )
     where = names[0] if len(names) == 1 else f"{len(names)} platforms"
     waits = f"{counted(waiting, 'delivery', 'deliveries')} to {where} wait{'s' if waiting == 1 else ''}"
     named = "" if len(names) == 1 else f" They are for {listed(names)}."
@@ -197,16 +200,18 @@ def gather_backlogs(found: Sequence[tuple[str, Finding, Worth]], now: datetime) 
         None,
         Severity.CRITICAL if first_loss_at - now < CRITICAL else Severity.WARNING,
         f"{waits}: {_WORKERS.title}",
-        f"{waits} since {clock_time(since)}{in_sales(worth)}, {_loss(first_loss_at - now)}. {_WORKERS.what_to_do}{named} The oldest is"
+        f"{waits} since {clock_time(since)}{in_sales(worth)}, {_loss(first_loss_at - now, aged, aged_worth)}."
+        f" {_WORKERS.what_to_do}{max(redeliver(view) for view, _ in found)}{named} The oldest is"
         f" {lasting(now - since)} late; usually none is.",
         since,
         {
             "cause": Cause.WORKERS,
             "waiting": waiting,
-            "platforms": [finding.platform for _, finding, _ in found],
+            "platforms": [view.platform for view, _ in found],
             "oldest_late_seconds": round((now - since).total_seconds()),
             "first_loss_at": first_loss_at,
-            **details(waiting_worth=worth),
+            **({"lost_deliveries": aged} if aged else {}),
+            **details(waiting_worth=worth, lost_worth=aged_worth),
         },
     )
 
@@ -228,10 +233,9 @@ def _judge_paused(view: DestinationView, now: datetime, *, is_open: bool) -> Fin
         )
     else:
         all_of_them = "all that are left" if is_losing else "all of them"
-        losses = f", and {gone(view)}" if view.aged and left > timedelta() else ""
         what = (
-            f"{waits} {because}{in_sales(view.waiting_worth)}{losses}, {_loss(left, so_far(view))}. Whoever paused it must"
-            f" resume it now: then {all_of_them} are sent."
+            f"{waits} {because}{in_sales(view.waiting_worth)}, {_loss(left, view.aged, view.lost(AGED))}."
+            f" Whoever paused it must resume it now: then {all_of_them} are sent."
         )
     title = "deliveries are being lost" if is_losing else "its oldest deliveries near their end"
     return Finding(
@@ -246,8 +250,7 @@ def _judge_paused(view: DestinationView, now: datetime, *, is_open: bool) -> Fin
             "waiting": view.waiting,
             "paused": True,
             "first_loss_at": view.loses_at,
-            **lost_of(view),
-            **money_of(view),
+            **at_stake(view),
         },
     )
 
@@ -275,9 +278,12 @@ def _lasted(outage: Told | None, oldest: Oldest) -> timedelta:
     return outage.until - outage.since
 
 
-def _loss(left: timedelta, so_far: str = "") -> str:
+def _loss(left: timedelta, aged: int, worth: Worth) -> str:
+    """``aged``: how many were lost so far."""
     if left <= timedelta():
-        return f"and the oldest are being lost for their age{so_far}"
+        return f"and the oldest are being lost for their age{f', so far {lost(aged, worth)}' if aged else ''}"
+    if aged:
+        return f"and {were(aged, worth)} lost for their age, and the next is lost in {lasting(left)} unless it goes out before"
     return f"and the first is lost in {lasting(left)} unless it goes out before"
 
 

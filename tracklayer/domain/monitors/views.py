@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from tracklayer.domain.delivery import DestinationState, DropReason
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
 from tracklayer.domain.monitors.refusals import Unmappable
-from tracklayer.domain.monitors.worth import NOTHING, Worth, details, in_sales, lost
+from tracklayer.domain.monitors.worth import NOTHING, Worth, details, lost, were
 
 RECENT = timedelta(minutes=30)  # what every look reads of a destination
 PAST = timedelta(hours=24)  # what it reads where that leaves something open
@@ -131,7 +132,7 @@ class DestinationView:
     open backlog; ``told_names``: which names its open drop is about, none where it is about all; ``unmappable``: on what grounds its
     rules refused events, the commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last;
     ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that were tried in vain, ``lost_worth``: of those
-    that were dropped since it began, by reason; ``lost_count``: how many deliveries that is. ``backlog_began``: since when what its
+    that were dropped since it began, by reason or ``CAME_TOO_LATE``; ``lost_count``: how many deliveries that is. ``backlog_began``: since when what its
     open backlog tells of held when it was told.
     """
 
@@ -163,11 +164,11 @@ class DestinationView:
     first_loss_at: datetime | None = None
     waiting_worth: Worth = NOTHING
     failing_worth: Worth = NOTHING
-    lost_worth: Mapping[DropReason, Worth] = field(default_factory=dict)
-    lost_count: Mapping[DropReason, int] = field(default_factory=dict)
+    lost_worth: Mapping[str, Worth] = field(default_factory=dict)
+    lost_count: Mapping[str, int] = field(default_factory=dict)
     backlog_began: datetime | None = None
 
-    def lost(self, reasons: Collection[DropReason]) -> Worth:
+    def lost(self, reasons: Collection[str]) -> Worth:
         """The worth of what was dropped for these reasons since it began."""
         return sum((worth for reason, worth in self.lost_worth.items() if reason in reasons), NOTHING)
 
@@ -203,13 +204,12 @@ def so_far(view: DestinationView) -> str:
 
 def gone(view: DestinationView) -> str:
     """``28 deliveries, worth 1,234.00 EUR in sales, were lost for their age``."""
-    money = in_sales(view.lost(AGED))
-    return f"{lost(view.aged, view.lost(AGED))}{',' if money else ''} {'was' if view.aged == 1 else 'were'} lost for their age"
+    return f"{were(view.aged, view.lost(AGED))} lost for their age"
 
 
 def redeliver(view: DestinationView) -> str:
-    """What is to be done about what was lost while it waited, behind what ends that; empty where nothing was."""
-    return " Then redeliver what was dropped." if view.aged else ""
+    """What is to be done about what was lost while it waited, behind what ends that; empty where nothing was, or no redelivery saves it."""
+    return " Then redeliver what was dropped." if view.lost_count.get(DropReason.WINDOW_EXPIRED) else ""
 
 
 def money_of(view: DestinationView) -> dict[str, dict[str, str]]:
@@ -217,9 +217,12 @@ def money_of(view: DestinationView) -> dict[str, dict[str, str]]:
     return details(waiting_worth=view.waiting_worth, lost_worth=view.lost(view.lost_worth))
 
 
-def lost_of(view: DestinationView) -> dict[str, int]:
-    """What ``details`` of an alert about what waits hold of what was lost meanwhile: ``lost_deliveries``, where there is any."""
-    return {"lost_deliveries": view.aged} if view.aged else {}
+def at_stake(view: DestinationView) -> dict[str, Any]:
+    """What ``details`` of an alert about what waits hold: ``waiting_worth``; and of what was lost for its age meanwhile, where there is
+    any, ``lost_deliveries`` and ``lost_worth``.
+    """
+    count = {"lost_deliveries": view.aged} if view.aged else {}
+    return {**count, **details(waiting_worth=view.waiting_worth, lost_worth=view.lost(AGED))}
 
 
 def without_imports(view: DestinationView) -> DestinationView:

@@ -6,13 +6,14 @@ given back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tracklayer.domain.monitors.words import counted, listed
 
 MOST_TOLD = 3  # currencies of a sentence
+CAME_TOO_LATE = "came_too_late"  # beside the reasons of drops: too old for the platform as it arrived, as an import of old events is
 NOTHING_TELLABLE = Decimal("0.005")  # what is written as 0.00
 
 
@@ -51,6 +52,11 @@ def least_of_all(parts: Iterable[Worth]) -> Worth:
     return Worth(amounts, is_all=False)
 
 
+def of_several(parts: Sequence[Worth]) -> Worth:
+    """The same; exactly, where it is only one."""
+    return parts[0] if len(parts) == 1 else least_of_all(parts) if parts else NOTHING
+
+
 def said(worth: Worth) -> str:
     """``at least 40,560.00 USD and 129.00 EUR``; empty where nothing is known."""
     tellable = [one for one in worth.amounts.items() if one[1] > NOTHING_TELLABLE]
@@ -70,6 +76,11 @@ def in_sales(worth: Worth) -> str:
 def lost(count: int, worth: Worth) -> str:
     """``at least 36 deliveries, worth 4,679.64 USD in sales``: of what was dropped."""
     return f"{'' if worth.is_all else 'at least '}{counted(count, 'delivery', 'deliveries')}{in_sales(worth)}"
+
+
+def were(count: int, worth: Worth) -> str:
+    """``36 deliveries, worth 4,679.64 USD in sales, were``, before what became of them."""
+    return f"{lost(count, worth)}{',' if in_sales(worth) else ''} {'was' if count == 1 else 'were'}"
 
 
 def details(**worths: Worth) -> dict[str, dict[str, str]]:

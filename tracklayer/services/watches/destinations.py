@@ -14,7 +14,7 @@ from tracklayer.db.alerts import ToldAs, open_lately, told_as
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.monitors import DestinationFacts, Key
 from tracklayer.db.operator_alerts import open_troubles
-from tracklayer.db.worth import Sales, sales_at
+from tracklayer.db.worth import Ages, Sales, sales_at
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.delivery import DestinationState
 from tracklayer.domain.monitors import OF_DESTINATIONS, judge_destination
@@ -24,7 +24,6 @@ from tracklayer.domain.monitors.platform_down import wants_run
 from tracklayer.domain.monitors.queue_backlog import gather_backlogs
 from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
 from tracklayer.domain.monitors.views import PAST, RECENT, RUN, DestinationView, Oldest, Told, wants_earlier, wants_past
-from tracklayer.domain.monitors.worth import Worth
 from tracklayer.domain.trouble import BROKER_KIND, NO_ROLE, OLD_QUEUE
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
@@ -74,9 +73,7 @@ class Destinations:
                     found.append(named)
                 others = [finding for finding in found if not is_shortage(finding)]
                 verdicts.add(merchant_id, [Subject(kind, platform) for kind in judged], others)
-                late[merchant_id] += [
-                    (view.name, finding, view.waiting_worth) for finding in found if is_shortage(finding)
-                ]
+                late[merchant_id] += [(view, finding) for finding in found if is_shortage(finding)]
                 is_judged = True
             if not is_judged:
                 unjudged.add(merchant_id)
@@ -100,7 +97,7 @@ class Destinations:
         return self._names.look(page, merchant_id, view, view.told_names)
 
 
-Late = tuple[str, Finding, Worth]  # the platform's title, its own backlog for want of workers, and what waits in it
+Late = tuple[DestinationView, Finding]  # a destination, and its own backlog for want of workers
 BACKLOG = Subject(AlertKind.QUEUE_BACKLOG)  # of several destinations
 TOLD_TO_OPERATOR = frozenset({NO_ROLE["worker"], OLD_QUEUE, BROKER_KIND})
 
@@ -126,11 +123,11 @@ def _tell_shortage(page: Page, late: Mapping[int, Sequence[Late]], verdicts: Ver
         told = BACKLOG in open_now
         if is_told and not told:
             found = [one for one in found if one[1].severity is Severity.CRITICAL or one[1].subject in open_now]
-        own = [finding for _, finding, _ in found if finding.subject in open_now]
+        own = [finding for _, finding in found if finding.subject in open_now]
         if found and (told or (len(found) > 1 and len(own) < len(found))):
             verdicts.add(merchant_id, [BACKLOG], [*own, gather_backlogs(found, page.now)])
         else:
-            verdicts.add(merchant_id, [BACKLOG], [finding for _, finding, _ in found])
+            verdicts.add(merchant_id, [BACKLOG], [finding for _, finding in found])
 
 
 def _operator_is_told(runtime: Runtime) -> bool:
@@ -220,7 +217,11 @@ class SalesKnown:
         self._known: Remembered[Key, _Summed] = Remembered(MERCHANTS)
 
     def of(
-        self, page: Page, views: Mapping[Key, DestinationView], troubled: Mapping[Key, Sequence[Finding]]
+        self,
+        page: Page,
+        views: Mapping[Key, DestinationView],
+        troubled: Mapping[Key, Sequence[Finding]],
+        ages: Mapping[Key, Ages] = {},
     ) -> dict[Key, Sales]:
         """Of those of which it is known. What was added up a while ago is told as the least that it is."""
         for key in views.keys() - troubled.keys():
@@ -240,7 +241,7 @@ class SalesKnown:
             is_well = False
             # An alert without its money is better than none: where this fails, what it did alone is undone.
             with alone(page.runtime, "adding up what sales are worth"), in_transaction():
-                sums = sales_at({key: begun[key] for key in part})
+                sums = sales_at({key: begun[key] for key in part}, ages)
                 is_well = True
             if is_well:
                 added |= sums
@@ -265,7 +266,13 @@ def _looked_into(
             found, still = _judge(page, key[0], view)
             if found or still:
                 in_trouble[key] = [*found, *still]
-    sales = known.of(page, views, in_trouble)
+    keys = ((one.merchant_id, one.platform) for one in facts)
+    ages = {
+        key: mapper_for(key[1]).oldest_ages(one.settings)
+        for key, one in zip(keys, facts, strict=True)
+        if key in in_trouble
+    }
+    sales = known.of(page, views, in_trouble, ages)
     looked = {key: _with_sales(view, sales[key]) if key in sales else view for key, view in views.items()}
     late = [key for key, found in in_trouble.items() if any(finding.kind in LOSING for finding in found)]
     _tell_first_loss(page, looked, late, facts)
