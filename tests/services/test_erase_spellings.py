@@ -95,6 +95,44 @@ def test_whoever_is_let_back_by_a_digest_or_in_plain_is_let_back_in_every_form(
         assert rows("SELECT count(*) FROM suppressions") == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("field", "sent", "read"),
+    [
+        ("email", "kim%2B1@example.com", "kim+1@example.com"),
+        ("email", "jane%40example.com", "jane@example.com"),
+        ("email", "jane&#64;example.com", "jane@example.com"),
+        ("email", r"jane\u0040example.com", "jane@example.com"),
+        ("email", "o&#39;b@example.com", "o'b@example.com"),
+        ("browser_id", f"_tlb={LAPTOP}", LAPTOP),
+        ("browser_id", f'"{LAPTOP}"', LAPTOP),
+    ],
+)
+def test_somebody_is_found_left_alone_and_let_back_by_what_the_shop_sends(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, field: str, sent: Any, read: Any
+) -> None:
+    """As ingest reads it: by its escapes and without them."""
+    for asked, other in ((sent, read), (read, sent)):
+        send(runtime, merchant, of(f"by {asked}", None, **{field: sent}))
+        clock.move(timedelta(minutes=1))
+        row = finish(runtime, clock, begin(runtime, merchant, replace(Request(), **{field: asked})))
+        assert (row.counts["events"], stored(merchant)) == (1, [])
+        assert left_alone(runtime, merchant, sent, read, field=field) == [True, True]
+        assert unsuppress_person(runtime, merchant.merchant_id, replace(Request(), **{field: other}))
+        clock.move(timedelta(seconds=1))
+        assert left_alone(runtime, merchant, sent, read, field=field) == [False, False]
+        with in_transaction():
+            assert rows("SELECT count(*) FROM suppressions") == [(0,)]
+            execute("DELETE FROM deliveries")
+            execute("DELETE FROM events")
+
+
+@pytest.mark.parametrize("nobody", ["_tlb=null", '"undefined"'])
+def test_no_browser_is_nobodys_whatever_stands_around_it(runtime: Runtime, merchant: Merchant, nobody: str) -> None:
+    found = count_person(runtime, merchant.merchant_id, Request(browser_id=nobody))
+    assert isinstance(found, list)
+    assert [problem.code for problem in found] == ["INVALID_VALUE"]
+
+
 def test_who_is_let_back_takes_nobody_along(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
     """Neither whoever has the same phone, nor what else the request named, nor another merchant's suppression."""
     other = new_merchant(runtime)

@@ -14,7 +14,7 @@ from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.domain.text import with_few_marks, without_invisible
 
 _NEVER = r"@\s\x00-\x1f\x7f-\x9f<>,;:\"()\[\]"
-_EMAIL = re.compile(rf"[^{_NEVER}\\]+@([^.{_NEVER}]+(?:\.[^.{_NEVER}]+)+)")
+_EMAIL = re.compile(rf"[^{_NEVER}]+@[^.{_NEVER}]+(?:\.[^.{_NEVER}]+)+")
 # A host is letters of any script, digits and hyphens: what else stands there came along (``example.com&nbsp``, ``example.com/``).
 _NO_HOST = re.compile(
     r"[!-,/:-@\[-^`{-~\u00a0-\u00a9\u00ab-\u00b4\u00b6\u00b8\u00b9\u00bb-\u00bf\u00d7\u00f7\u2010-\u205e\u3000-\u3004\u3008-\u3020]"
@@ -46,11 +46,17 @@ def email(value: str) -> str | None:
     text = value.strip().lower()
     if _EVERYDAY_EMAIL.fullmatch(text):
         return text
+    found = email_as_before(text)
+    return None if found is None or "\\" in found or _NO_HOST(found.partition("@")[2]) else found
+
+
+def email_as_before(value: str) -> str | None:
+    """As versions before read it, and stored it: they took any sign for a part of an address. What ``email`` reads, it reads alike."""
+    text = value.strip().lower()
     if len(text) > _MOST_AROUND:
         return None
     text = _bare_address(text)
-    found = _EMAIL.fullmatch(text) if len(text) <= _MOST else None
-    return text if found and not _NO_HOST(found[1]) else None
+    return text if len(text) <= _MOST and _EMAIL.fullmatch(text) else None
 
 
 def holds_email(text: str) -> bool:

@@ -26,7 +26,8 @@ from urllib.parse import quote
 
 from tracklayer.domain import normalise
 from tracklayer.domain.contact import contacts_within, holds_contact
-from tracklayer.domain.email_address import OTHER_SPELLINGS, other_spellings
+from tracklayer.domain.email_address import OTHER_SPELLINGS, email_as_before, other_spellings
+from tracklayer.domain.identifiers import unescaped_email
 from tracklayer.domain.normalise import digest_in, sha256_hex
 from tracklayer.domain.text import decimal_digits, without_invisible
 
@@ -202,8 +203,19 @@ def _rule(name: str) -> str:
     return name.partition(":")[0].removeprefix(normalise.UNSENT)
 
 
+def is_email(value: str) -> bool:
+    """Whether somebody can be found by it: an address as ingest reads it, or as a version before did, or a SHA-256 of one."""
+    return (
+        normalise.is_sha256(value)
+        or normalise.email(unescaped_email(value)) is not None
+        or email_as_before(value) is not None
+    )
+
+
 def tokens_of_email(value: str) -> set[str]:
-    """Of an address, or a SHA-256 of one in its usual form."""
+    """Of an address, or a SHA-256 of one in its usual form. An address is read as ingest reads it, and is looked for as versions
+    before read it, too.
+    """
     digests = _digests_of_email(value)
     return {f"{kind}:{digest}" for kind in ("email", "email_given") for digest in digests} | written_otherwise(
         email=value
@@ -216,6 +228,7 @@ def of_mailbox(value: str) -> str | None:
     """
     if digest_in(value) is not None:
         return None
+    value = unescaped_email(value)
     found = normalise.email_digests(value)
     basic = found.get("basic") or _of_text(value)
     return f"email:{found.get('gmail') or found.get('google') or min(basic, found.get('other_host') or basic)}"
@@ -226,7 +239,7 @@ def _digests_of_email(value: str) -> set[str]:
     if digest is not None:
         return {digest}
     # As a text, too: as versions stored it that took no address with a blank inside.
-    return {_of_text(value), *map(sha256_hex, _every_spelling(value))}
+    return {_of_text(unescaped_email(value)), *map(sha256_hex, _every_spelling(value))}
 
 
 def _every_spelling(value: str) -> set[str]:
@@ -235,7 +248,7 @@ def _every_spelling(value: str) -> set[str]:
     At Gmail as it was asked for, without its tag, and without dots too, on both domains; and of each with letters composed and
     decomposed, and the host as people write it and as DNS does, also where both are so.
     """
-    basic = normalise.email(value)
+    basic = normalise.email(unescaped_email(value))
     if basic is None:
         return set()
     local, _, domain = basic.partition("@")
@@ -255,19 +268,23 @@ def written_otherwise(
     """What an email or phone is known by that was sent as no platform takes it: it is kept as the text that it is.
 
     A digest with ``sha256:`` or ``0x`` before it, or in base64, for URLs or not, which others than hexadecimal digits are; an address
-    with its part before the @ in quotes, or percent-encoded; MD5 and SHA-1 of an address. ``countries``: in which a phone without
-    a country code is read.
+    with its part before the @ in quotes, or percent-encoded, or with the @ as HTML may have it, or written as it is asked for, where
+    it is read otherwise today; MD5 and SHA-1 of an address. ``countries``: in which a phone without a country code is read.
     """
     found: set[str] = set()
     if email is not None:
-        texts = {text for digest in _digests_of_email(email) for text in _as_text(digest)}
+        usual = _digests_of_email(email)
+        texts = {text for digest in usual for text in _as_text(digest)}
         for spelling in _every_spelling(email):
             local, at, domain = spelling.rpartition("@")
             texts |= {f'"{local}"{at}{domain}', spelling.replace("@", "%40"), quote(spelling, safe="")}
+            texts |= {quote(local, safe="") + at + domain, spelling.replace("@", "&#64;")} - {spelling}
             texts |= {
                 hashlib.new(name, spelling.encode(), usedforsecurity=False).hexdigest() for name in ("md5", "sha1")
             }
-        found |= {f"email:{_of_text(text)}" for text in texts}
+        if digest_in(email) is None:
+            texts |= {email, email_as_before(email) or email}
+        found |= {f"email:{one}" for one in set(map(_of_text, texts)) - usual}
     if phone is not None and (digest := digest_in(phone)) is not None:
         found |= {f"phone:{_of_text(text)}" for text in _as_text(digest)}
     elif phone is not None:

@@ -25,6 +25,7 @@ from tracklayer.db.erasures import AskedBy, ErasureRow
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.db.personal_data import Looked
 from tracklayer.domain import normalise, person
+from tracklayer.domain.identifiers import without_name
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.stitching import are_one
 from tracklayer.domain.text import is_blank, is_storable, without_invisible
@@ -236,12 +237,12 @@ def check_request(request: Request, countries: frozenset[str]) -> list[Problem]:
             continue
         if is_blank(value) or len(value) > MAX_VALUE or not is_storable(value):
             problems.append(Problem((name,), "INVALID_VALUE", "It must be plain text, and not empty."))
-        elif name == "email" and not normalise.is_sha256(value) and normalise.email(value) is None:
+        elif name == "email" and not person.is_email(value):
             problems.append(Problem((name,), "INVALID_VALUE", "It must be an e-mail address, or the SHA-256 of one."))
         elif name == "phone" and not normalise.is_sha256(value) and not person.is_phone(value, countries):
             message = "It must be a phone number with its country code, or the SHA-256 of one."
             problems.append(Problem((name,), "INVALID_VALUE", message))
-        elif _is_of_many(value, is_word=name == "external_id"):
+        elif _is_of_many(without_name(name, value) or value, is_word=name == "external_id"):
             problems.append(Problem((name,), "INVALID_VALUE", "It stands for no value, and would mean many people."))
     if len(request.event_ids) > MAX_IDS:
         problems.append(Problem(("event_ids",), "TOO_LARGE", f"At most {MAX_IDS:,} events are named at once."))
@@ -277,7 +278,7 @@ def tokens_of(request: Request, countries: frozenset[str]) -> frozenset[str]:
     if request.external_id is not None:
         found |= person.tokens_of_external_id(request.external_id)
     if request.browser_id is not None:
-        found.add(person.of_browser(request.browser_id))
+        found.add(person.of_browser(without_name("browser_id", request.browser_id) or request.browser_id))
     return frozenset(found)
 
 
