@@ -24,7 +24,7 @@ UNITS = {
     "marks": "\u0301\u0316", "an address and marks": "a@\u0301\u0316", "a long ligature": "\ufdfa", "invisible": "\u200b",
     "at": "@", "addresses": "a@b.", "brackets": "<", "blanks": " ", "braces": "{{", "percent": "%%", "underlines": "__A", "encoded": "%25",
     "equals": "=", "pairs": "a=1&", "phones by name": "&phone=+1", "names in quotes": '"a":"', "octets": "1.", "colons": "1:",
-    "entities": "&amp;", "half entities": "&amp;#", "ampersands": "&", "backslashes": "\\", "signs of JSON": r"\u0040",
+    "entities": "&amp;", "half entities": "&amp;#", "entities without an end": "&amp", "zeros of an entity": "&#00", "ampersands": "&", "backslashes": "\\", "signs of JSON": r"\u0040",
     "labels": "a.", "cookies": "fb.1.", "hexadecimal": "0123456789abcdef-",
 }  # fmt: skip
 

@@ -146,6 +146,52 @@ def test_who_is_let_back_takes_nobody_along(runtime: Runtime, merchant: Merchant
     assert left_alone(runtime, other, *ALIKE[:3]) == [True] * 3
 
 
+def test_who_is_let_back_takes_no_browser_along_that_is_another_persons_as_well(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    """Whoever of them was first: it is let back by its own id, and not by a name that others know."""
+    ann, ben, theirs = "ann@shop.example", "ben@shop.example", "theirs-and-nobody-elses-9"
+    for first, second in ((ann, ben), (ben, ann)):
+        clock.move(timedelta(minutes=1))
+        finish(runtime, clock, begin(runtime, merchant, Request(email=first, browser_id=LAPTOP)))
+        finish(runtime, clock, begin(runtime, merchant, Request(email=second, browser_id=LAPTOP)))
+        finish(runtime, clock, begin(runtime, merchant, Request(email=ann, browser_id=theirs)))
+        assert unsuppress_person(runtime, merchant.merchant_id, Request(email=ann))
+        clock.move(timedelta(seconds=1))
+        assert left_alone(runtime, merchant, ann, ben) == [False, True]
+        assert left_alone(runtime, merchant, LAPTOP, theirs, field="browser_id") == [True, False]
+        assert unsuppress_person(runtime, merchant.merchant_id, Request(email=ben, browser_id=LAPTOP))
+        clock.move(timedelta(seconds=1))
+        assert left_alone(runtime, merchant, LAPTOP, field="browser_id") == [False]
+        with in_transaction():
+            assert rows("SELECT count(*) FROM suppressions") == [(0,)]
+
+
+@pytest.mark.parametrize("alone_first", [True, False])
+def test_a_browser_that_was_asked_for_alone_is_let_back_alone(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, alone_first: bool
+) -> None:
+    both = [Request(browser_id=LAPTOP), Request(email=DOTTED, browser_id=LAPTOP)]
+    clock.move(timedelta(minutes=1))
+    for request in both if alone_first else reversed(both):
+        finish(runtime, clock, begin(runtime, merchant, request))
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(email=DOTTED))
+    clock.move(timedelta(seconds=1))
+    assert left_alone(runtime, merchant, LAPTOP, field="browser_id") == [True]
+
+
+@pytest.mark.parametrize("asked", [(DOTTED, DOTLESS), (ALIKE[3], DOTTED), (DOTTED, ALIKE[3])])
+def test_a_browser_of_one_person_who_was_erased_by_two_spellings_comes_back_with_the_person(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, asked: tuple[str, str]
+) -> None:
+    clock.move(timedelta(minutes=1))
+    for email in asked:
+        finish(runtime, clock, begin(runtime, merchant, Request(email=email, browser_id=LAPTOP)))
+    assert unsuppress_person(runtime, merchant.merchant_id, Request(email=ALIKE[1]))
+    clock.move(timedelta(seconds=1))
+    assert left_alone(runtime, merchant, LAPTOP, field="browser_id") == [False]
+
+
 def test_what_the_version_before_suppressed_is_let_back_as_it_was_and_as_a_whole_once_erased_again(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:

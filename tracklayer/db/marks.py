@@ -55,6 +55,30 @@ def add_suppressions(merchant_id: int, marks: Mapping[bytes, bytes | None], now:
     execute(JOIN_SUPPRESSIONS, params)
 
 
+# Each is compared by what the spellings share of the name that it is lifted with.
+DISOWN = """
+WITH shared AS MATERIALIZED (
+    SELECT s.mark FROM unnest(%(marks)s::bytea[], %(of)s::bytea[]) AS x(mark, of_mark)
+    JOIN suppressions s ON s.merchant_id = %(merchant)s AND s.mark = x.mark
+    LEFT JOIN suppressions first ON first.merchant_id = %(merchant)s AND first.mark = s.of_mark
+    LEFT JOIN suppressions second ON second.merchant_id = %(merchant)s AND second.mark = x.of_mark
+    WHERE coalesce(first.of_mark, s.of_mark) <> coalesce(second.of_mark, x.of_mark)
+    ORDER BY s.mark FOR NO KEY UPDATE OF s
+)
+UPDATE suppressions s SET of_mark = s.mark FROM shared WHERE s.merchant_id = %(merchant)s AND s.mark = shared.mark
+"""
+
+
+def disown_suppressions(merchant_id: int, marks: Mapping[bytes, bytes]) -> None:
+    """Mark -> the one with which it should be lifted: those that are lifted with another one are lifted by themselves from now on.
+
+    By a statement of its own after ``add_suppressions``: that of two people one is second is seen once both are there.
+    """
+    given = sorted(marks)
+    params: Any = {"merchant": merchant_id, "marks": given, "of": [marks[mark] for mark in given]}
+    execute(DISOWN, params)
+
+
 # From a name up to what its spellings share, and down from there to these and to the browsers. Nobody climbs from a browser: it
 # is lifted alone.
 LIFTED = """

@@ -35,7 +35,7 @@ PLUS = re.compile(rf"\+{_BETWEEN}\d").search
 # In a URL those of " # % & + @ : ; = ? \ and the first byte of full-width and invisible characters.
 _ENCODED_SIGN = r"%(?:2[2356Bb]|40|3[ABDFabdf]|5[Cc]|[Ee][Ff2])"
 # In HTML all that are numbers, and the names of @ + % \; in JSON and JavaScript all that are numbers.
-_HTML_SIGN = r"&(?:amp;)*(?:#|commat;|plus;|percnt;|bsol;)"
+_HTML_SIGN = r"&(?:amp;?)*(?:#|commat;|plus;|percnt;|bsol;)"
 _JSON_SIGN = r"\\[ux][0-9A-Fa-f{]"
 _find_encoded_sign = re.compile(f"{_ENCODED_SIGN}|{_HTML_SIGN}|{_JSON_SIGN}").search
 # The same in UTF-8, apart: what begins with one sign is found several times as fast.
@@ -169,10 +169,11 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", letters)
 
 
-# As HTML writes a character, once or again and again, and as JSON and JavaScript do.
+# As HTML writes a character, once or again and again, and as JSON and JavaScript do. A number needs no ; behind it and may have
+# zeros in front, and each time that a text is written as JSON doubles its backslashes. An @ that was escaped stays one.
 _ESCAPE = re.compile(
-    r"&(?:amp;)*(#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
-    r"|\\{1,4}(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2}))"
+    r"&(?:amp;?)*(?:#0*([0-9]{1,7})(?![0-9]);?|#[xX]0*([0-9A-Fa-f]{1,6})(?![0-9A-Fa-f]);?|([A-Za-z][A-Za-z0-9]{1,31});)"
+    r"|(?<!\\)\\++(?:u([0-9A-Fa-f]{4})|u\{0*([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|(@))"
 )
 
 
@@ -197,10 +198,14 @@ def unescaped(text: str) -> str:
 
 def _character(found: re.Match[str]) -> str:
     """What no text may hold stays escaped: a control character, or half of another."""
-    entity = found[1]
-    if entity is None:
-        code = int(found[2] or found[3] or found[4], 16)
-        sign = chr(code) if code < 0xD800 or 0xDFFF < code < 0x110000 else ""
+    decimal, hexadecimal, name, *codes, at = found.groups()
+    if number := decimal or hexadecimal:
+        sign = html.unescape(f"&#{'' if decimal else 'x'}{number};")
+    elif name:
+        sign = html.unescape(f"&{name};") if f"{name};" in html5 else ""
+    elif at:
+        sign = at
     else:
-        sign = html.unescape(f"&{entity};") if entity[0] == "#" or f"{entity};" in html5 else ""
+        code = int("".join(filter(None, codes)), 16)
+        sign = chr(code) if code < 0xD800 or 0xDFFF < code < 0x110000 else ""
     return found[0] if not sign or unicodedata.category(sign[0]) == "Cc" else sign

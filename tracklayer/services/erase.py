@@ -489,12 +489,13 @@ def _that_does_it(
 
 def mute(runtime: Runtime, row: ErasureRow, wanted: Wanted, tokens: Iterable[str], now: datetime) -> None:
     """What comes with these tokens is of the person as well, who is to be left alone: of browsers, where nothing else names
-    anybody, and of spellings.
+    anybody, and of spellings. A browser of two people, or of one and asked for alone, is let back by its own id only.
     """
     marker = marker_of(runtime)
     of_person = _mark_of_person(marker, row, wanted)
-    marks = marker.marks(row.merchant_id, tokens)
-    db_marks.add_suppressions(row.merchant_id, {mark: of_person or mark for mark in marks}, now)
+    marks = {mark: of_person or mark for mark in marker.marks(row.merchant_id, tokens)}
+    db_marks.add_suppressions(row.merchant_id, marks, now)
+    db_marks.disown_suppressions(row.merchant_id, marks)
 
 
 def _marks_of_names(
