@@ -165,7 +165,7 @@ def _words(view: DestinationView, window: Window, whole: Window, rate: float, in
             f"{whole.bad:,} of {total:,} events since {since} got no answer of {name} that counts at the first attempt:"
             " they are sent again, up to five times in a day, and lost only if none gets through"
             f"{f'; sales worth {money} wait for that' if money else ''}."
-            f" {why_not.what_to_do(name, view.credential)}{last}"
+            f" {why_not.what_to_do(name, view.credential, whole.bad)}{last}"
         )
         return why_not.cause, f"{why_not.title(name, view.credential)}: {percent(rate)} get through{instead}", words
     example = f", event `{view.last_failed}` for one" if view.last_failed else ""
