@@ -273,7 +273,7 @@ TEXTS: list[Text] = [
         "Meta cannot be reached",
         (
             "Nothing has reached Meta since 2026-05-04 14:10 UTC: nothing waits for it at the moment. You need do "
-            "nothing: TrackLayer keeps trying, and all that waits goes out once it answers. Where no other "
+            "nothing: TrackLayer keeps trying, and what comes from then on goes out once it answers. Where no other "
             "platform can be reached either, TrackLayer's operator must look at its network. The reason: "
             "unreachable: the connection failed. The next try is at 2026-05-04 14:32 UTC."
         ),

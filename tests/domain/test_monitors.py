@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -34,6 +35,7 @@ from tracklayer.domain.monitors.views import (
     wants_earlier,
     wants_past,
 )
+from tracklayer.domain.monitors.words import percent
 
 NOW = datetime(2026, 3, 4, 14, 30, 5, tzinfo=UTC)  # a Wednesday
 USUAL = SuccessRate(0.97, 0.01, 100_000)
@@ -525,20 +527,47 @@ def test_what_is_not_bearable_is_told_without_a_past_and_where_it_is_usual(succe
 
 
 def test_half_refused_is_told_of_whoever_sends_a_few_events_a_day_from_the_fiftieth_on() -> None:
+    def one(hours: int, refused: int) -> Span:
+        return Span(NOW - hours * HOUR, NOW - hours * HOUR + MINUTE, 1 - refused, refused)
+
     def few(earlier: int, refused: int = 1) -> DestinationView:
-        hours = [Span(NOW - n * HOUR, NOW - n * HOUR + MINUTE, 1, refused) for n in range(26 + 6 * earlier, 26, -6)]
-        day = [Span(NOW - n * HOUR, NOW - n * HOUR + MINUTE, 1, refused) for n in (20, 14, 8, 2)]
+        hours = [one(n, n // 3 % 2 * refused) for n in range(25 + 6 * earlier, 25, -3)]
+        day = [one(n, n // 3 % 2 * refused) for n in range(23, 1, -3)]
         last = [Span(NOW - MINUTE, NOW, 0, 1)]
         return replace(VIEW, success=None, recent=last, past=day, earlier=hours)
 
     assert wants_earlier(few(0))
     assert judged(few(0)) == []
-    assert judged(few(15)) == []
+    assert judged(few(20)) == []
+    assert judged(few(21)) == [DROP]
     found = only(few(40))
-    assert (found.kind, found.title) == (DROP, "Meta accepts 49.1% of your events")
+    assert (found.kind, found.title) == (DROP, "Meta accepts 48.2% of your events")
     assert judged(few(40, 0)) == []
-    unanswered = [replace(span, refused=0, unreachable=1) for span in few(40).earlier]
+    unanswered = [replace(span, refused=0, unreachable=span.refused) for span in few(40).earlier]
     assert judged(replace(few(40), earlier=unanswered)) == []
+
+
+def carts(size: int, refused: Sequence[int], count: int, every: timedelta) -> DestinationView:
+    """A shop's last ``count`` carts, which are refused as a whole or not at all; of four weeks one in twenty was."""
+    usual = learn_success([(size, 0)] * 190 + [(0, size)] * 10)
+    spans = []
+    for n in range(count, 0, -1):
+        good, bad = (0, size) if n in refused else (size, 0)
+        spans.append(Span(NOW - n * every, NOW - n * every + MINUTE, good, bad))
+    earlier, past = ([span for span in spans if (span.start < NOW - DAY) is is_past] for is_past in (True, False))
+    return replace(VIEW, success=usual, recent=[Span(NOW - MINUTE, NOW, 0, size)], past=past, earlier=earlier)
+
+
+def test_carts_that_are_refused_as_a_whole_now_and_then_are_no_drop_of_a_shop_that_has_few() -> None:
+    usual = carts(2, (), 1, HOUR).success
+    assert usual is not None
+    assert percent(usual.share) == "99.74%"  # its worst hours are left out
+    assert judged(carts(2, (20, 12, 5, 3), 34, 5 * HOUR)) == []
+    assert judged(carts(4, (20, 12, 5), 34, 5 * HOUR)) == []
+    assert judged(carts(4, (4,), 40, 5 * HOUR)) == []
+    (found,) = judge_destination(carts(2, range(1, 34, 2), 34, 5 * HOUR), (), NOW)
+    assert (found.kind, found.title) == (DROP, "Meta accepts 46.7% instead of 94.8% or more")
+    assert found.message.endswith(" 46.7% were accepted at the first attempt in 3 d; 94.8% or more is usual.")
 
 
 def test_what_is_seldom_left_unanswered_is_a_drop_and_told_by_a_longer_window() -> None:

@@ -78,7 +78,8 @@ def test_the_first_loss_is_told_and_the_end_says_how_much_was_lost(told: Told) -
     assert "the first is lost in" in opened
     assert "nothing waits for it at the moment, and " in losing
     assert "in sales, were lost for their age. Whoever" in losing
-    assert "all that waits goes out at once. Then redeliver what was dropped." in losing
+    assert "all that waits goes out at once." in opened
+    assert "what comes from then on goes out at once. Then redeliver what was dropped." in losing
     assert told.types() == ["alert.opened", "alert.reminder"]
     told.scene.mend()
     told.hours(1)
@@ -114,6 +115,20 @@ def test_a_paused_destination_whose_queue_is_empty_as_all_was_lost_is_not_over(t
     told.passes(180)
     assert told.scene.alerts() == [("queue_backlog", False)]
     assert "It is over. 3 deliveries, worth 389.97 USD in sales, were lost meanwhile" in told.texts()[-1]
+
+
+def test_what_waits_at_a_paused_destination_waits_since_it_came_and_not_since_the_alert_began(told: Told) -> None:
+    pause_destination(told.scene.runtime, told.scene.merchant.merchant_id, "meta")
+    told.passes(30, every=10)
+    told.hours(22)
+    told.passes(30, every=10)
+    told.hours(4)
+    message = told.scene.alert()[1]
+    assert message.startswith("3 deliveries to Meta wait since 2026-11-21 13:00 UTC because the destination is paused")
+    assert (
+        "3 deliveries, worth at least 389.97 USD in sales, were lost for their age, and the first is lost in "
+        in message
+    )
 
 
 def test_the_end_of_an_alert_of_a_removed_destination_says_that_it_was_removed(told: Told) -> None:

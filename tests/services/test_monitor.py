@@ -17,6 +17,7 @@ from starlette.datastructures import Secret
 
 from tests.factories import META, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
+from tracklayer.db import monitors
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.event_search import EventSearch
@@ -1511,3 +1512,16 @@ def test_a_shop_of_a_dozen_events_a_day_is_told_that_half_of_them_are_refused(
     deliver_due(runtime, worker, merchant.merchant_id, "meta")
     scene.watch.look()
     assert scene.alerts() == [("delivery_rate_drop", False)]
+
+
+def test_of_a_destination_that_was_busy_for_weeks_no_more_is_read_than_tells_how_it_is_now(
+    scene: Scene,
+) -> None:
+    until = scene.clock.now().replace(second=0, microsecond=0)
+    since = until - timedelta(days=4)
+    scene.history("meta", since, until, acknowledged=25)
+    key = scene.merchant.merchant_id, "meta"
+    with in_transaction():
+        (hours,) = monitors.earlier({key: since}, until).values()
+    assert sum(hour.acknowledged for hour in hours) == 25 * 5000
+    assert (hours[0].start, hours[-1].end) == (until - timedelta(minutes=5000), until)

@@ -59,15 +59,16 @@ class Unanswered:
             case _:
                 return f"{name} cannot be reached"
 
-    def what_to_do(self, name: str, credential: str) -> str:
-        """Who must act, and how; a sentence."""
-        again = "TrackLayer keeps trying, and all that waits goes out once it"
+    def what_to_do(self, name: str, credential: str, waiting: int) -> str:
+        """Who must act, and how; a sentence. ``waiting``: how many deliveries do."""
+        then = "all that waits goes out" if waiting else "what comes from then on goes out"
+        again = f"TrackLayer keeps trying, and {then} once it"
         match self.cause:
             case Cause.CREDENTIALS:
                 return (
                     f"Whoever manages your account at {name} must make {'new' if credential.endswith('s') else 'a new'}"
                     f" {credential} and set {'them' if credential.endswith('s') else 'it'} on the destination:"
-                    " all that waits goes out at once."
+                    f" {then} at once."
                 )
             case Cause.INTERCEPTED:
                 return (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -9,18 +11,18 @@ from datetime import datetime, timedelta
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import UNMAPPABLE, DestinationState
 from tracklayer.domain.monitors.causes import Cause, cause_of_attempts
-from tracklayer.domain.monitors.learn import LEAST_SPREAD, SuccessRate
+from tracklayer.domain.monitors.learn import LEARN_FROM, LEAST_SPREAD, TRIMMED, SuccessRate
 from tracklayer.domain.monitors.refusals import NOT_KNOWN, REFUSED, lacking, next_step, others, rule
 from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.steadiness import LATELY
-from tracklayer.domain.monitors.views import BEARABLE_SHARE, DestinationView, Span
+from tracklayer.domain.monitors.views import BEARABLE_SHARE, SMALL_SAMPLE, DestinationView, Span
 from tracklayer.domain.monitors.words import capitalised, clock_time, ended, lasting, percent
 from tracklayer.domain.monitors.worth import details, in_sales, said
 
 # Besides the minute that runs. Short ones find a sudden drop at a busy destination, long ones any drop at a quiet one.
 WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 60, 360, 1440))
 # Of whom a day holds hardly any event. So few are judged seldom: a larger chance is as seldom wrong.
-OF_FEW, CHANCE_OF_FEW = tuple(timedelta(days=days) for days in (3, 7, 14, 28)), 1e-5
+DAYS, CHANCE_OF_DAYS = tuple(timedelta(days=days) for days in (3, 7, 14, 28)), 1e-4
 LEAST_SAMPLE = 20  # first outcomes
 CHANCE = 1e-7  # of so many failures at its usual rate
 FLOOR = 0.10  # a drop by less than ten points is not worth waking anybody
@@ -30,13 +32,28 @@ FRESH_GOOD = 2  # so many must be acknowledged: where none is any more, the plat
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a destination is held against. ``usual`` None: no past of its own that is worth anything."""
+    """What a destination is held against. ``usual`` None: no past of its own that is worth anything.
+
+    ``or_more``: what is usual may be more than ``share``.
+    """
 
     share: float
     spread: float
     floor: float
     least: int
     usual: SuccessRate | None
+    or_more: bool = False
+
+    def at_least(self) -> Expected:
+        """As if the worst hours, which were left out as outages, were usual (``learn_success``).
+
+        They are where an hour holds an event or two: each that is refused makes an hour as bad as an outage does.
+        """
+        return self if self.usual is None else replace(self, share=self.share * (1 - TRIMMED), or_more=True)
+
+    @property
+    def said(self) -> str:
+        return f"{percent(self.share)}{' or more' if self.or_more else ''}"
 
 
 # Of a new destination, and of one that has never been well: a lasting loss of two fifths is no rate to get used to.
@@ -57,21 +74,33 @@ def judge_delivery_rate_drop(view: DestinationView, *, is_open: bool, now: datet
     four weeks with its own spread (``learn_success``), one-sided, at one in 10^7. Where nothing was learned, or less than
     80 % taken was learned, it is told as well when two fifths of at least 50 events failed and 80 % taken rules that out
     as chance. A window never reaches back into an outage or a drop that was told, and the last five minutes with events
-    must bear it out. Where a day holds hardly any events, up to four weeks are judged so too, at one in 10^5.
+    must bear it out. Where a day holds hardly any events, its own rate is taken for the least that it may be
+    (``Expected.at_least``), and up to four weeks are judged, too, at one in 10^4: what came in one hour of them, as the events of
+    a cart do, counts as one.
     An open one stays while these five minutes are more than half the floor below what is expected.
     """
     if view.state is not DestinationState.ACTIVE:
         return None
     if not is_open and (view.failing_since is not None or not any(span.first_failed for span in view.recent)):
         return None  # where nothing is answered right now, the next look knows whether it is down
+    is_of_few = _is_of_few(view)
+    windows = (*WINDOWS, *(DAYS if view.earlier else ()))
     view = replace(view, past=[*view.earlier, *view.past])
-    for expected in expected_of(view.success):
+    for usual in expected_of(view.success):
+        expected = usual.at_least() if is_of_few else usual
         window = _still_low(view.spans, expected)
         if window is not None and not is_open:
-            window = _dropped(view, expected, now)
+            window = _dropped(view, expected, windows, now)
         if window is not None:
             return _finding(view, expected, window, _whole(view, window), now)
     return None
+
+
+def _is_of_few(view: DestinationView) -> bool:
+    """Whether its days hold hardly any events, though this one may hold more."""
+    return bool(view.earlier) or (
+        view.success is not None and view.success.attempts < SMALL_SAMPLE * (LEARN_FROM / timedelta(days=1))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +115,14 @@ class Window:
     unanswered: int = 0
     mostly_credentials: bool = False
     mostly_unknown: bool = False
+    together: float = 1.0  # how many of them count as one
+
+    def chance(self, expected: Expected) -> float:
+        """Of so many failures at the usual rate."""
+        total, bad = (self.good + self.bad) / self.together, self.bad / self.together
+        # Of what counts as one, how alike it is says no more about the others.
+        spread = expected.spread if self.together == 1.0 else LEAST_SPREAD
+        return failures_at_least(math.floor(bad), math.ceil(total), 1 - expected.share, spread)
 
 
 def _finding(view: DestinationView, expected: Expected, window: Window, whole: Window, now: datetime) -> Finding:
@@ -94,8 +131,8 @@ def _finding(view: DestinationView, expected: Expected, window: Window, whole: W
     rate = window.good / total
     usual = expected.usual
     if usual is not None:
-        normal = f"{percent(usual.share)} is usual."
-        instead = f" instead of {percent(usual.share)}"
+        normal = f"{expected.said} is usual."
+        instead = f" instead of {expected.said}"
     else:
         normal = f"the least to be expected of a destination is {percent(expected.share)}."
         instead = ""
@@ -112,11 +149,11 @@ def _finding(view: DestinationView, expected: Expected, window: Window, whole: W
         {
             "cause": cause,
             "success_rate": round(rate, 4),
-            "usual_success_rate": round(usual.share, 4) if usual is not None else None,
+            "usual_success_rate": round(expected.share, 4) if usual is not None else None,
             "acknowledged": whole.good,
             "failed": whole.bad,
             "unmappable": whole.unmappable,
-            "probability": failures_at_least(window.bad, total, 1 - expected.share, expected.spread),
+            "probability": window.chance(expected),
             "last_error": view.last_error,
             "drop_reason": worst.reason if worst else None,
             "field": worst.field if worst else None,
@@ -165,7 +202,7 @@ def _words(view: DestinationView, window: Window, whole: Window, rate: float, in
             f"{whole.bad:,} of {total:,} events since {since} got no answer of {name} that counts at the first attempt:"
             " they are sent again, up to five times in a day, and lost only if none gets through"
             f"{f'; sales worth {money} wait for that' if money else ''}."
-            f" {why_not.what_to_do(name, view.credential)}{last}"
+            f" {why_not.what_to_do(name, view.credential, whole.bad)}{last}"
         )
         return why_not.cause, f"{why_not.title(name, view.credential)}: {percent(rate)} get through{instead}", words
     example = f", event `{view.last_failed}` for one" if view.last_failed else ""
@@ -179,27 +216,40 @@ def _words(view: DestinationView, window: Window, whole: Window, rate: float, in
     return Cause.REFUSED, f"{name} accepts {percent(rate)}{instead or ' of your events'}", words
 
 
-def _dropped(view: DestinationView, expected: Expected, now: datetime) -> Window | None:
+def _dropped(view: DestinationView, expected: Expected, windows: Sequence[timedelta], now: datetime) -> Window | None:
     """The shortest window in which the drop is beyond chance."""
     told = [told.until for told in (view.outage, view.rate_drop) if told is not None and told.until is not None]
     spans = [span for span in view.spans if all(span.start >= until for until in told)]
     if not _is_partial(spans):
         return None
     minute = now.replace(second=0, microsecond=0)
-    for length in (*WINDOWS, *(OF_FEW if view.earlier else ())):
+    for length in windows:
         is_long = length > WINDOWS[-1]
         since = max([minute - length, *told, *([spans[0].start] if is_long else [])])
-        window = _window(since, [span for span in spans if span.start >= since])
+        inside = [span for span in spans if span.start >= since]
+        window = _window(since, inside)
         total = window.good + window.bad
         if total < expected.least or window.bad / total < 1 - expected.share + expected.floor:
             continue
         if (length <= LATELY or is_long) and window.unanswered > window.refused + window.unmappable:
             continue  # a platform that comes and goes is told as that; what fails seldom enough for a rate lasts longer
-        if failures_at_least(window.bad, total, 1 - expected.share, expected.spread) < (
-            CHANCE_OF_FEW if is_long else CHANCE
-        ):
+        if is_long:
+            window = replace(window, together=_of_an_hour(inside))
+        if window.chance(expected) < (CHANCE_OF_DAYS if is_long else CHANCE):
             return window
     return None
+
+
+def _of_an_hour(spans: Sequence[Span]) -> float:
+    """How many first outcomes the hour of an event has on average, itself among them.
+
+    Of so many that fare alike the share varies as that of one in so many does (the design effect of clusters; Kish 1965, "Survey
+    Sampling", 5.4).
+    """
+    hours: Counter[datetime] = Counter()
+    for span in spans:
+        hours[span.start.replace(minute=0, second=0, microsecond=0)] += span.first_acknowledged + span.first_failed
+    return max(1.0, sum(count**2 for count in hours.values()) / max(1, hours.total()))
 
 
 def _window(since: datetime, spans: Sequence[Span]) -> Window:

@@ -208,7 +208,7 @@ def _unanswered(view: DestinationView, streak: Tally, now: datetime) -> Finding:
     now_what = (
         f"It has taken events again since {clock_time(newest.start)}: you need do nothing, and this ends once that has lasted."
         if newest is not None and answers
-        else why.what_to_do(view.name, view.credential)
+        else why.what_to_do(view.name, view.credential, view.waiting)
     )
     return _finding(
         view,
@@ -285,7 +285,7 @@ def _judge_hold(view: DestinationView, *, is_open: bool, now: datetime) -> Findi
         Severity.CRITICAL,
         why.title(view.name, view.credential),
         f"Nothing has reached {view.name} since {clock_time(since)}: {_waits(view, now)}."
-        f" {why.what_to_do(view.name, view.credential)}{redeliver(view)}{too} The reason: {ended(reason)}{probe}",
+        f" {why.what_to_do(view.name, view.credential, view.waiting)}{redeliver(view)}{too} The reason: {ended(reason)}{probe}",
         since,
         {
             "cause": why.cause,

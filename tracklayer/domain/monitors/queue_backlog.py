@@ -138,7 +138,7 @@ def _cause(view: DestinationView, now: datetime) -> _Why:
         is_shut_out = sum(span.credentials_refused for span in lately) * 2 > unanswered
         why = cause_of_attempts(view.last_error, is_shut_out=is_shut_out, is_unknown=unknown * 2 > unanswered)
         said = f" What {name} said last: {ended(view.last_error)}" if view.last_error else ""
-        title, what_to_do = why.title(name, view.credential), why.what_to_do(name, view.credential)
+        title, what_to_do = why.title(name, view.credential), why.what_to_do(name, view.credential, view.waiting)
         return _Why(why.cause, title, what_to_do, f"{said}{until}", view.last_error)
     if view.answer_seconds is not None and view.answer_seconds >= SLOW:
         return _slow(name, f" {name} takes {view.answer_seconds:.0f} s to answer a request.")
@@ -225,7 +225,8 @@ def _judge_paused(view: DestinationView, now: datetime, *, is_open: bool) -> Fin
     since = min((at for at in known if at is not None), default=now)
     is_losing = view.aged > 0 or (left is not None and left <= timedelta())
     waits = f"{counted(view.waiting, 'delivery', 'deliveries')} to {view.name} wait{'s' if view.waiting == 1 else ''}"
-    because = f"since {clock_time(since)} because the destination is paused"
+    oldest = f"since {clock_time(view.oldest.due_at)} " if view.oldest is not None else ""
+    because = f"{oldest}because the destination is paused"
     if left is None:
         lost_now = f", and {gone(view)}" if view.aged else ""
         what = (
