@@ -92,6 +92,18 @@ def test_wrong_usage_exits_with_2_and_one_sentence(args: list[str], capsys: pyte
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", ["up", "merchant create", "merchant list", "doctor"])
+def test_an_unknown_option_leads_to_the_help_of_its_own_command(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needed = ["--name", "Shop"] if command == "merchant create" else []
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), *needed, "--nonsense"])
+    assert ended.value.code == 2
+    said = f"tracklayer {command}: unrecognized arguments: --nonsense; see `tracklayer {command} --help`\n"
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize(
     "command",
     "up api worker scheduler migrate merchant sign-in destination import preview normalize sandbox schema doctor "
@@ -1157,7 +1169,12 @@ async def test_which_is_older_the_database_or_the_program_is_told(
         else:  # it goes on: during an upgrade the new tables serve both
             assert (answer.status_code, answer.json()["warnings"][0]) == (200, says)
         assert main(["merchant", "create", "--name", "Shop"]) == 1
-        assert capsys.readouterr().err == f"tracklayer: {says}\n"
+        back = (
+            ""
+            if "lacks" in says
+            else ", or, to go back to this version on purpose, set TRACKLAYER_ALLOW_NEWER_DATABASE=true"
+        )
+        assert capsys.readouterr().err == f"tracklayer: {says}{back}\n"
         assert main(["doctor"]) == 1
         assert f"FAULT  migrations  {says}" in capsys.readouterr().out
     finally:

@@ -74,6 +74,13 @@ class Parser(argparse.ArgumentParser):
         else:
             super()._print_message(message, file)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Nothing is left for the parser above, whose help is not the one that is needed."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         told = f"{message}; see `{self.prog} --help`"
         if logs.Log.is_json:

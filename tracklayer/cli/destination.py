@@ -135,7 +135,7 @@ def run_list(args: argparse.Namespace) -> int:
         print_json({"destinations": shown})
         return 0
     print_table(
-        ("platform", "state", "waiting", "events", "since (UTC)", "reason"),
+        ("platform", "state", "waiting", "events", "made (UTC)", "reason"),
         [
             (
                 one["platform"],

@@ -52,6 +52,7 @@ from tracklayer.services.invariants import check_invariants
 from tracklayer.services.keys import KeyLostError, is_sealed
 from tracklayer.services.mail import Mailer, NotSentError, SmtpServer
 from tracklayer.services.soundness import (
+    GO_BACK,
     durability_troubles,
     invented_trouble,
     keys_trouble,
@@ -143,7 +144,8 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
             yield from _roles(settings)
         else:
             invariants = False
-            yield Finding(version_fault.check, False, version_fault.sentence)
+            sentence = version_fault.sentence if missing else version_fault.sentence + GO_BACK
+            yield Finding(version_fault.check, False, sentence)
         if not missing:
             yield from _mails() if settings.smtp_url is not None else _without_mail()
             yield from _operators_messages()

@@ -12,7 +12,7 @@ from tracklayer.db.embedded import EmbeddedPostgres
 from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.domain.monitors.words import counted
 from tracklayer.services.keys import forget_lost_keys
-from tracklayer.services.soundness import version_trouble
+from tracklayer.services.soundness import GO_BACK, version_trouble
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         connection.connect(embedded.start() if embedded is not None else str(settings.database_url))
         newer = version_trouble([], unknown())
         if newer is not None and not settings.allow_newer_database:
-            raise CommandError(newer.sentence)
+            raise CommandError(newer.sentence + GO_BACK)
         names = pending() if args.check else migrate()
         if args.forget_lost_keys and not args.check:
             give_up_spoilt_key(settings)

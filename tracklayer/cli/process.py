@@ -28,7 +28,7 @@ from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime, build_runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.keys import WAYS_OUT, KeyLostError, confirm_keys, is_sealed
-from tracklayer.services.soundness import invented_trouble, troubles, version_trouble
+from tracklayer.services.soundness import GO_BACK, invented_trouble, troubles, version_trouble
 from tracklayer.settings import Settings, get_settings, injected_names
 
 log = logging.getLogger(__name__)
@@ -190,7 +190,7 @@ def check_version(settings: Settings) -> None:
     if trouble is None:
         return
     if missing or not settings.allow_newer_database:
-        raise CommandError(trouble.sentence)
+        raise CommandError(trouble.sentence if missing else trouble.sentence + GO_BACK)
     log.warning("%s; it starts all the same, since TRACKLAYER_ALLOW_NEWER_DATABASE is set", trouble.sentence)
 
 

@@ -515,7 +515,11 @@ def _who(those: Sequence[Beat], lives: Sequence[Beat]) -> str:
     """``The worker on a``, or how many of the living processes."""
     if len(those) == 1:
         return f"The {_ROLE.get(those[0].role, those[0].role)} on {those[0].host}"
-    return f"Each of {len(those)} of {len(lives)} processes"
+    return (
+        f"Each of {len(those)} of {len(lives)} processes"
+        if len(those) < len(lives)
+        else f"Each of {len(lives)} processes"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -19,6 +19,10 @@ SESSIONS = 23  # that a process may have open: its pool's twenty, and three that
 ROLES = 3  # api, worker and scheduler: of each one process at least
 
 
+# What may be done besides about a newer database, where it is a reason not to start.
+GO_BACK = ", or, to go back to this version on purpose, set TRACKLAYER_ALLOW_NEWER_DATABASE=true"
+
+
 @dataclass(frozen=True)
 class Trouble:
     """``check``: the line of ``doctor`` that it belongs to. ``sentence``: what is wrong, and what to do."""
