@@ -24,6 +24,7 @@ from tracklayer.domain.trouble import JOBS_LATE, WEBHOOKS_FAIL
 from tracklayer.domain.watch import judge
 from tracklayer.runtime import Runtime
 from tracklayer.services.advise import PATIENCE, advice_of_telling
+from tracklayer.services.channels import Wish, set_channel
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import email_alerts
 from tracklayer.services.privacy import purge_alert_history
@@ -217,3 +218,21 @@ def test_of_one_that_opened_again_counts_what_was_told_since(
         post_due(posting)
         assert types(receiver)[-1] == "alert.opened"
         assert steps(posting, merchant, clock) == []
+
+
+def test_a_channel_that_leads_elsewhere_is_told_there_of_what_is_open(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with Receiver() as wrong, Receiver() as right:
+        made = channel_to(posting, merchant, wrong)
+        monitor.finds()
+        post_due(posting)
+        for _ in range(2):  # the second time, nothing changes
+            wish = Wish(channel_id=made.row.channel_id, url=f"{right.url}/x")
+            set_channel(posting, merchant.merchant_id, wish)
+            post_due(posting)
+        assert types(right) == ["alert.opened"]
+        monitor.looks(after=15)
+        monitor.looks(after=15)
+        post_due(posting)
+        assert (types(wrong), types(right)) == (["alert.opened"], ["alert.opened", "alert.resolved"])

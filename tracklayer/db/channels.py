@@ -214,7 +214,8 @@ def heard(merchant_id: int, alert_id: int) -> dict[int, Heard]:
     """What each channel was told of an alert, is to be told, or may have been told; not what it was never given."""
     found = rows(
         "SELECT channel_id, state, data::json #>> '{alert,severity}' FROM channel_messages "
-        "WHERE merchant_id = %s AND alert_id = %s AND (status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > 0)) "
+        "WHERE merchant_id = %s AND alert_id = %s AND state IS NOT NULL "
+        "AND (status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > 0)) "
         "ORDER BY message_id",
         (merchant_id, alert_id),
     )
@@ -222,6 +223,15 @@ def heard(merchant_id: int, alert_id: int) -> dict[int, Heard]:
     for channel_id, state, severity in found:
         known[channel_id] = Heard.after(known.get(channel_id), state, severity)
     return known
+
+
+def forget_heard(merchant_id: int, channel_id: int) -> None:
+    """Whoever is at its address from now on was told of no alert yet."""
+    execute(
+        "UPDATE channel_messages SET state = NULL "
+        "WHERE merchant_id = %s AND channel_id = %s AND status <> 'waiting' AND state IS NOT NULL",
+        (merchant_id, channel_id),
+    )
 
 
 def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> set[int]:

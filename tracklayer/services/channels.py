@@ -146,6 +146,8 @@ def set_channel(
             return [Problem(("url",), "REQUIRED", message)]
         db.update_channel(changed)
         if wish.url is not KEEP:
+            if wish.channel_id is not None and _leads_elsewhere(runtime.sealer, row, changed):
+                db.forget_heard(merchant_id, channel_id)
             db.retry_now(merchant_id, channel_id, now)
         saved = db.channel(merchant_id, channel_id)
         assert saved is not None
@@ -281,6 +283,13 @@ def _changed(
         ),
         fresh,
     )
+
+
+def _leads_elsewhere(sealer: Sealer, before: ChannelRow, after: ChannelRow) -> bool:
+    try:
+        return open_channel(sealer, before).url != open_channel(sealer, after).url
+    except SealError:  # by a lost key: where it led before is not known
+        return True
 
 
 def open_channel(sealer: Sealer, row: ChannelRow) -> Sealed:
