@@ -24,6 +24,7 @@ from tracklayer.domain.trouble import JOBS_LATE, WEBHOOKS_FAIL
 from tracklayer.domain.watch import judge
 from tracklayer.runtime import Runtime
 from tracklayer.services.advise import PATIENCE, advice_of_telling
+from tracklayer.services.alert import tell_late
 from tracklayer.services.channels import Wish, set_channel
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import email_alerts
@@ -236,3 +237,23 @@ def test_a_channel_that_leads_elsewhere_is_told_there_of_what_is_open(
         monitor.looks(after=15)
         post_due(posting)
         assert (types(wrong), types(right)) == (["alert.opened"], ["alert.opened", "alert.resolved"])
+
+
+def test_an_address_that_was_added_while_no_mail_server_was_set_is_told_when_one_is(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with MailServer() as server:
+        with_server = replace(posting.settings, smtp_url=Secret(server.url))
+        posting.settings = with_server
+        update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
+        monitor.finds()
+        email_alerts(posting)
+        posting.settings = replace(with_server, smtp_url=None)
+        update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example", "b@shop.example"]})
+        tell_late(posting)
+        posting.settings = with_server
+        for _ in range(3):
+            monitor.finds(after=70)
+            tell_late(posting)
+            email_alerts(posting)
+        assert [mail[0] for mail in server.mails] == ["a@shop.example", "b@shop.example"]
