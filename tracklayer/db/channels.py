@@ -225,6 +225,23 @@ def heard(merchant_id: int, alert_id: int) -> dict[int, Heard]:
     return known
 
 
+_NOT_OVER = """
+NOT EXISTS (
+    SELECT FROM channel_messages e WHERE e.merchant_id = m.merchant_id AND e.alert_id = m.alert_id
+      AND e.channel_id = m.channel_id AND e.message_id > m.message_id AND e.state = 'resolved' AND e.status IN ('sent', 'waiting'))
+"""
+
+
+def knowing(merchant_id: int, alert_id: int) -> set[int]:
+    """The channels that took a message that an alert is open, and of no end since."""
+    found = rows(
+        "SELECT DISTINCT channel_id FROM channel_messages m WHERE merchant_id = %s AND alert_id = %s AND state = 'open' "
+        f"AND status = 'sent' AND {_NOT_OVER}",
+        (merchant_id, alert_id),
+    )
+    return {row[0] for row in found}
+
+
 def forget_heard(merchant_id: int, channel_id: int) -> None:
     """Whoever is at its address from now on was told of no alert yet."""
     execute(
@@ -240,9 +257,7 @@ def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> 
     """
     found = rows(
         "SELECT DISTINCT alert_id FROM channel_messages m WHERE merchant_id = %s AND alert_id = ANY(%s) AND state = 'open' "
-        "AND (status = 'sent' OR (status = 'waiting' AND due_at >= %s)) AND NOT EXISTS ("
-        "SELECT FROM channel_messages e WHERE e.merchant_id = m.merchant_id AND e.alert_id = m.alert_id "
-        "AND e.channel_id = m.channel_id AND e.message_id > m.message_id AND e.state = 'resolved' AND e.status IN ('sent', 'waiting'))",
+        f"AND (status = 'sent' OR (status = 'waiting' AND due_at >= %s)) AND {_NOT_OVER}",
         (merchant_id, list(alert_ids), due_since),
     )
     return {row[0] for row in found}

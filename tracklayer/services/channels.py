@@ -374,10 +374,11 @@ def note_snooze(row: AlertRow, url: str, remind_at: datetime | None, now: dateti
     db.cancel_openings(row.merchant_id, row.alert_id, now)
     if remind_at is None:
         return
-    data = alert_data(row, url)
+    data, knowing = alert_data(row, url), db.knowing(row.merchant_id, row.alert_id)
     for channel in wanting:
         if wants_alert(channel.topics, channel.min_severity, row.kind, row.severity):
-            db.insert_message(channel, "alert.reminder", data, now, remind_at, (row.alert_id, "open"))
+            kind = "alert.reminder" if channel.channel_id in knowing else "alert.opened"
+            db.insert_message(channel, kind, data, now, remind_at, (row.alert_id, "open"))
 
 
 def data_when_due(public_url: str, taken: Taken) -> Taken:
