@@ -698,10 +698,10 @@ def test_snoozed_nothing_is_told_and_then_once_if_it_is_still_open(
     clock.move(timedelta(hours=2))
     assert post_due(posting) == 1
     assert post_due(posting) == 0
-    assert types(receiver) == ["alert.reminder"]
+    assert types(receiver) == ["alert.opened"]
     resolve_it(monitor)
     post_due(posting)
-    assert types(receiver) == ["alert.reminder", "alert.resolved"]
+    assert types(receiver) == ["alert.opened", "alert.resolved"]
 
 
 def test_what_is_told_later_is_told_as_it_is_then_and_sent_again_as_it_was_sent(
@@ -764,7 +764,7 @@ def test_woken_it_is_told_at_once(
     post_due(posting)
     clock.move(timedelta(hours=9))
     post_due(posting)
-    assert types(receiver) == ["alert.reminder"]
+    assert types(receiver) == ["alert.opened"]
 
 
 def test_an_address_sealed_with_a_lost_key_is_said_so(

@@ -209,3 +209,16 @@ def test_what_came_too_old_or_without_an_identifier_is_not_lost_to_refused_crede
     assert end["message"].startswith("Nothing has reached Meta since ")
     assert "lost_deliveries" not in end["details"]
     assert "lost_worth" not in end["details"]
+
+
+def test_a_channel_that_was_away_until_the_first_loss_is_told_that_it_opened(told: Told) -> None:
+    told.passes(30, every=10)
+    told.hooks.otherwise = 503
+    told.scene.fault("credentials")
+    told.passes(60, every=20)
+    told.hours(26)
+    assert {*told.types()} == {"alert.opened"}
+    told.hooks.got.clear()
+    told.hooks.otherwise = 200
+    told.hours(1)
+    assert told.types() == ["alert.opened"]

@@ -24,6 +24,8 @@ from tracklayer.domain.trouble import JOBS_LATE, WEBHOOKS_FAIL
 from tracklayer.domain.watch import judge
 from tracklayer.runtime import Runtime
 from tracklayer.services.advise import PATIENCE, advice_of_telling
+from tracklayer.services.alert import tell_late
+from tracklayer.services.channels import Wish, set_channel
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import email_alerts
 from tracklayer.services.privacy import purge_alert_history
@@ -217,3 +219,41 @@ def test_of_one_that_opened_again_counts_what_was_told_since(
         post_due(posting)
         assert types(receiver)[-1] == "alert.opened"
         assert steps(posting, merchant, clock) == []
+
+
+def test_a_channel_that_leads_elsewhere_is_told_there_of_what_is_open(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with Receiver() as wrong, Receiver() as right:
+        made = channel_to(posting, merchant, wrong)
+        monitor.finds()
+        post_due(posting)
+        for _ in range(2):  # the second time, nothing changes
+            wish = Wish(channel_id=made.row.channel_id, url=f"{right.url}/x")
+            set_channel(posting, merchant.merchant_id, wish)
+            post_due(posting)
+        assert types(right) == ["alert.opened"]
+        monitor.looks(after=15)
+        monitor.looks(after=15)
+        post_due(posting)
+        assert (types(wrong), types(right)) == (["alert.opened"], ["alert.opened", "alert.resolved"])
+
+
+def test_an_address_that_was_added_while_no_mail_server_was_set_is_told_when_one_is(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with MailServer() as server:
+        with_server = replace(posting.settings, smtp_url=Secret(server.url))
+        posting.settings = with_server
+        update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
+        monitor.finds()
+        email_alerts(posting)
+        posting.settings = replace(with_server, smtp_url=None)
+        update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example", "b@shop.example"]})
+        tell_late(posting)
+        posting.settings = with_server
+        for _ in range(3):
+            monitor.finds(after=70)
+            tell_late(posting)
+            email_alerts(posting)
+        assert [mail[0] for mail in server.mails] == ["a@shop.example", "b@shop.example"]

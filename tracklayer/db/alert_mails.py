@@ -88,21 +88,25 @@ def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> 
 
 NEVER_MAILED = """
 SELECT DISTINCT a.merchant_id FROM alerts a JOIN merchants m ON m.merchant_id = a.merchant_id
-WHERE a.resolved_at IS NULL AND a.acknowledged_at IS NULL AND cardinality(m.alert_emails) > 0 AND NOT EXISTS (
-    SELECT FROM alert_mails e WHERE e.merchant_id = a.merchant_id AND e.alert_id = a.alert_id)
+WHERE a.resolved_at IS NULL AND a.acknowledged_at IS NULL AND EXISTS (
+    SELECT FROM unnest(m.alert_emails) AS r(recipient) WHERE NOT EXISTS (
+        SELECT FROM alert_mails e
+        WHERE e.merchant_id = a.merchant_id AND e.alert_id = a.alert_id AND e.recipient = r.recipient))
 LIMIT %s
 """
 
 
 def never_mailed(limit: int) -> list[int]:
-    """Merchants with addresses, and with an alert that is open, of which nobody took note and no mail was ever written."""
+    """Merchants with an alert that is open, of which nobody took note, and with an address to which no mail about it was ever written."""
     return [row[0] for row in rows(NEVER_MAILED, (limit,))]
 
 
-def has_any(merchant_id: int, alert_id: int) -> bool:
-    return bool(
-        rows("SELECT 1 FROM alert_mails WHERE merchant_id = %s AND alert_id = %s LIMIT 1", (merchant_id, alert_id))
+def written_to(merchant_id: int, alert_id: int) -> set[str]:
+    """To whom any mail about an alert was ever written, whatever became of it."""
+    found = rows(
+        "SELECT DISTINCT recipient FROM alert_mails WHERE merchant_id = %s AND alert_id = %s", (merchant_id, alert_id)
     )
+    return {row[0] for row in found}
 
 
 @dataclass(frozen=True, slots=True)

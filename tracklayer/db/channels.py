@@ -214,7 +214,8 @@ def heard(merchant_id: int, alert_id: int) -> dict[int, Heard]:
     """What each channel was told of an alert, is to be told, or may have been told; not what it was never given."""
     found = rows(
         "SELECT channel_id, state, data::json #>> '{alert,severity}' FROM channel_messages "
-        "WHERE merchant_id = %s AND alert_id = %s AND (status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > 0)) "
+        "WHERE merchant_id = %s AND alert_id = %s AND state IS NOT NULL "
+        "AND (status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > 0)) "
         "ORDER BY message_id",
         (merchant_id, alert_id),
     )
@@ -224,15 +225,39 @@ def heard(merchant_id: int, alert_id: int) -> dict[int, Heard]:
     return known
 
 
+_NOT_OVER = """
+NOT EXISTS (
+    SELECT FROM channel_messages e WHERE e.merchant_id = m.merchant_id AND e.alert_id = m.alert_id
+      AND e.channel_id = m.channel_id AND e.message_id > m.message_id AND e.state = 'resolved' AND e.status IN ('sent', 'waiting'))
+"""
+
+
+def knowing(merchant_id: int, alert_id: int) -> set[int]:
+    """The channels that took a message that an alert is open, and of no end since."""
+    found = rows(
+        "SELECT DISTINCT channel_id FROM channel_messages m WHERE merchant_id = %s AND alert_id = %s AND state = 'open' "
+        f"AND status = 'sent' AND {_NOT_OVER}",
+        (merchant_id, alert_id),
+    )
+    return {row[0] for row in found}
+
+
+def forget_heard(merchant_id: int, channel_id: int) -> None:
+    """Whoever is at its address from now on was told of no alert yet."""
+    execute(
+        "UPDATE channel_messages SET state = NULL "
+        "WHERE merchant_id = %s AND channel_id = %s AND status <> 'waiting' AND state IS NOT NULL",
+        (merchant_id, channel_id),
+    )
+
+
 def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> set[int]:
     """Those of these alerts that a channel was told of as open since it was told of their last end, or is about to be: what was due
     before and was not taken is not.
     """
     found = rows(
         "SELECT DISTINCT alert_id FROM channel_messages m WHERE merchant_id = %s AND alert_id = ANY(%s) AND state = 'open' "
-        "AND (status = 'sent' OR (status = 'waiting' AND due_at >= %s)) AND NOT EXISTS ("
-        "SELECT FROM channel_messages e WHERE e.merchant_id = m.merchant_id AND e.alert_id = m.alert_id "
-        "AND e.channel_id = m.channel_id AND e.message_id > m.message_id AND e.state = 'resolved' AND e.status IN ('sent', 'waiting'))",
+        f"AND (status = 'sent' OR (status = 'waiting' AND due_at >= %s)) AND {_NOT_OVER}",
         (merchant_id, list(alert_ids), due_since),
     )
     return {row[0] for row in found}

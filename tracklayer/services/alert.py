@@ -303,7 +303,9 @@ MOST_LATE = 1000  # merchants of one look
 
 
 def tell_late(runtime: Runtime) -> None:
-    """Writes down the e-mails about what is open that none was written about: as it opened there was no mail server."""
+    """Writes down the e-mails about what is open to those to whom none was written: as it opened, or as they were added, there was no
+    mail server.
+    """
     if runtime.settings.smtp_url is None:
         return
     now = runtime.clock.now()
@@ -312,9 +314,12 @@ def tell_late(runtime: Runtime) -> None:
     for merchant_id in untold:
         with alone(runtime, f"telling merchant {merchant_id} of what is open"), in_transaction():
             db.lock_alerts(merchant_id)
+            recipients = alert_mails.recipients(merchant_id)
             for row in db.open_alerts(merchant_id):
-                if not alert_mails.has_any(merchant_id, row.alert_id):
-                    _mail_news(runtime, row, alert_mails.recipients(merchant_id), max(now, row.snoozed_until or now))
+                written = alert_mails.written_to(merchant_id, row.alert_id)
+                _mail_news(
+                    runtime, row, [one for one in recipients if one not in written], max(now, row.snoozed_until or now)
+                )
 
 
 def _mail_news(runtime: Runtime, row: AlertRow, recipients: Collection[str], at: datetime) -> None:

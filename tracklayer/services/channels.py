@@ -146,6 +146,8 @@ def set_channel(
             return [Problem(("url",), "REQUIRED", message)]
         db.update_channel(changed)
         if wish.url is not KEEP:
+            if wish.channel_id is not None and _leads_elsewhere(runtime.sealer, row, changed):
+                db.forget_heard(merchant_id, channel_id)
             db.retry_now(merchant_id, channel_id, now)
         saved = db.channel(merchant_id, channel_id)
         assert saved is not None
@@ -283,6 +285,13 @@ def _changed(
     )
 
 
+def _leads_elsewhere(sealer: Sealer, before: ChannelRow, after: ChannelRow) -> bool:
+    try:
+        return open_channel(sealer, before).url != open_channel(sealer, after).url
+    except SealError:  # by a lost key: where it led before is not known
+        return True
+
+
 def open_channel(sealer: Sealer, row: ChannelRow) -> Sealed:
     """Raises SealError where this process lacks the key."""
     return Sealed(**orjson.loads(sealer.open(row.secrets, _context(row.merchant_id, row.channel_id))))
@@ -365,10 +374,11 @@ def note_snooze(row: AlertRow, url: str, remind_at: datetime | None, now: dateti
     db.cancel_openings(row.merchant_id, row.alert_id, now)
     if remind_at is None:
         return
-    data = alert_data(row, url)
+    data, knowing = alert_data(row, url), db.knowing(row.merchant_id, row.alert_id)
     for channel in wanting:
         if wants_alert(channel.topics, channel.min_severity, row.kind, row.severity):
-            db.insert_message(channel, "alert.reminder", data, now, remind_at, (row.alert_id, "open"))
+            kind = "alert.reminder" if channel.channel_id in knowing else "alert.opened"
+            db.insert_message(channel, kind, data, now, remind_at, (row.alert_id, "open"))
 
 
 def data_when_due(public_url: str, taken: Taken) -> Taken:
