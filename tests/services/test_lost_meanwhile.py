@@ -126,8 +126,7 @@ def test_what_waits_at_a_paused_destination_waits_since_it_came_and_not_since_th
     message = told.scene.alert()[1]
     assert message.startswith("3 deliveries to Meta wait since 2026-11-21 13:00 UTC because the destination is paused")
     assert (
-        "3 deliveries, worth at least 389.97 USD in sales, were lost for their age, and the next is lost in "
-        in message
+        "3 deliveries, worth at least 389.97 USD in sales, were lost for their age, and the next is lost in " in message
     )
 
 
