@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import shlex
 import shutil
 import socket
@@ -101,10 +102,26 @@ def elsewhere(settings: Settings, port: int | None) -> Elsewhere:
     secret += ["TRACKLAYER_SECRET_KEY"] if settings.secret_keys else []
     is_moved = port is not None and unset.public_url != load_settings({}).public_url
     return Elsewhere(
-        "".join(f"{name}={shlex.quote(value)} " for name, value in given.items()) + own_command(),
+        "".join(f"{name}={_quoted(value)} " for name, value in given.items()) + own_command(),
         f" --port {port}" if is_moved and "TRACKLAYER_PUBLIC_URL" not in given else "",
         f", with {' and '.join(secret)} set as here" if secret else "",
     )
+
+
+def _quoted(value: str) -> str:
+    """For a shell; what is no text, as a folder's name may be, in the way that bash, zsh and ksh read bytes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return (
+            "$'"
+            + "".join(
+                chr(one) if one < 128 and (chr(one).isalnum() or one in b"/._-") else f"\\{one:03o}"
+                for one in os.fsencode(value)
+            )
+            + "'"
+        )
+    return shlex.quote(value)
 
 
 def _up(settings: Settings, port: int | None, with_sandbox: bool, stopper: Stopper) -> None:
