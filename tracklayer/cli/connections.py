@@ -151,9 +151,8 @@ class Connection(HttpToolsProtocol):
             except httptools.HttpParserError as error:
                 if not (self.transport.is_closing() or self.is_deaf):
                     self.logger.warning("Invalid HTTP request received.")
-                    if self.in_head and (
-                        key := _KEY.search(data)
-                    ):  # the parser tells a header when the next one has begun
+                    # The parser tells a header when the next one has begun.
+                    if self.in_head and (key := _KEY.search(data)):
                         self.headers.append((b"authorization", key[1]))
                     self.refuse(400, self._unreadable(error))
             return

@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import socket
+import string
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -108,19 +109,16 @@ def elsewhere(settings: Settings, port: int | None) -> Elsewhere:
     )
 
 
+_PLAIN_BYTES = frozenset(f"{string.ascii_letters}{string.digits}/._-".encode())
+
+
 def _quoted(value: str) -> str:
     """For a shell; what is no text, as a folder's name may be, in the way that bash, zsh and ksh read bytes."""
     try:
         value.encode()
     except UnicodeEncodeError:
-        return (
-            "$'"
-            + "".join(
-                chr(one) if one < 128 and (chr(one).isalnum() or one in b"/._-") else f"\\{one:03o}"
-                for one in os.fsencode(value)
-            )
-            + "'"
-        )
+        told = (chr(one) if one in _PLAIN_BYTES else f"\\{one:03o}" for one in os.fsencode(value))
+        return f"$'{''.join(told)}'"
     return shlex.quote(value)
 
 

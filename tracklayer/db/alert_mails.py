@@ -254,9 +254,9 @@ def mail_trouble(lost_since: datetime, *, without_dead: bool = False) -> MailTro
 
 
 def overdue(due_before: datetime) -> tuple[int, datetime | None]:
-    """(how many mails were due before an instant and were not tried, since when the longest waits). Which wait behind one to the
+    """(how many mails were due before an instant and were not tried, since when the longest waits).
 
-    same address that is in hand do not count.
+    Those that wait behind one to the same address that is in hand do not count.
     """
     found = rows(
         "SELECT count(*), min(next_attempt_at) FROM alert_mails m "

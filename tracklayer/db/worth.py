@@ -29,9 +29,8 @@ LOST = frozenset(
     }
 )
 _TOLD = {*LOST, CAME_TOO_LATE}
-Ages = Mapping[
-    str, float
-]  # how many seconds old an event may be for a platform, by its action source, where that has an end
+# How many seconds old an event may be for a platform, by its action source, where that has an end.
+Ages = Mapping[str, float]
 
 # What an event brings itself, by event name and currency. Each by its key: ``LIMIT 1`` keeps the planner from joining.
 _OF_EVENTS = """

@@ -174,9 +174,8 @@ class Rhythm:
         if start >= end:
             return 0.0
         total = self.usually(start, end)
-        lost: defaultdict[datetime, float] = defaultdict(
-            float
-        )  # hour -> minutes that were away, of it and of those beside it
+        # Hour -> minutes that were away, of it and of those beside it.
+        lost: defaultdict[datetime, float] = defaultdict(float)
         for began, ended in self.away:
             hour = max(start, _hour(began - HOUR))
             while hour < min(end, ended + HOUR):
