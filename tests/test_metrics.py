@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -144,14 +145,24 @@ async def test_requests_are_counted_by_route_and_status_when_their_answer_begins
     assert samples()["tracklayer_http_requests_in_flight{}"] == 0
 
 
-def test_whoever_leaves_before_an_answer_begins_is_in_flight_no_more() -> None:
-    requests = metrics.Requests()
-    asked = [metrics.Asked(requests, "/graphql") for _ in range(3)]
-    assert requests.in_flight == 3
-    asked[0].answered(200)
-    asked[0].end()
-    asked[1].end()
-    assert requests.in_flight == 1
+async def test_whoever_leaves_before_an_answer_begins_is_in_flight_no_more(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    app = build_app(runtime, lambda destinations: None)
+    during = []
+
+    async def leaves() -> dict[str, str]:
+        during.append(app.asked.in_flight)
+        return {"type": "http.disconnect"}
+
+    async def unheard(message: MutableMapping[str, Any]) -> None:
+        pytest.fail(f"{message} is an answer to nobody")
+
+    key = b"Bearer " + merchant.key.encode()
+    scope = {"type": "http", "method": "POST", "path": "/graphql", "headers": [(b"authorization", key)]}
+    await app(scope, leaves, unheard)
+    assert during == [1]
+    assert app.asked.in_flight == 0
 
 
 def test_deliveries_are_counted_by_platform_and_outcome(

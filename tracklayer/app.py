@@ -25,7 +25,7 @@ from tracklayer.db.connection import DatabaseAwayError, run_in_db_thread
 from tracklayer.domain.site import Site
 from tracklayer.domain.trouble import Trouble
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS
-from tracklayer.request_id import HEADER, identified
+from tracklayer.request_id import HEADER, STATUS, identified
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
 from tracklayer.schema.compiled.plans import Plans
@@ -71,11 +71,13 @@ class Application(Starlette):
         elif scope["type"] != "http":
             await self._serve(scope, receive, identified(scope, send))
         else:
-            asked = metrics.Asked(self.asked, scope["path"])
+            self.asked.in_flight += 1
+            answered = partial(self.asked.answered, scope["path"], time.perf_counter())
             try:
-                await self._serve(scope, receive, identified(scope, send, asked.answered))
+                await self._serve(scope, receive, identified(scope, send, answered))
             finally:
-                asked.end()
+                if STATUS not in scope:  # its client left before an answer began
+                    self.asked.in_flight -= 1
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.collector_hosts and is_collectors(scope, self.collector_hosts, self.state.site):

@@ -441,42 +441,21 @@ class Gathered:
 STORES = Gathered(STORE, QUICK)
 
 
-class Asked:
-    """One request on its way."""
-
-    __slots__ = ("_began", "_is_answered", "_path", "_requests")
-
-    def __init__(self, requests: Requests, path: str) -> None:
-        self._requests, self._path = requests, path
-        self._is_answered = False
-        requests.in_flight += 1
-        self._began = time.perf_counter()
-
-    def answered(self, status: int) -> None:
-        """Its answer begins."""
-        self._is_answered = True
-        self._requests.answered(self._path, status, time.perf_counter() - self._began)
-
-    def end(self) -> None:
-        """Nothing more comes of it; where its client left before an answer began, only that it is gone."""
-        if not self._is_answered:
-            self._requests.in_flight -= 1
-
-
 class Requests:
     """The requests of one event loop. Thousands come a second: they are gathered as plain numbers, until ``write``."""
 
     def __init__(self) -> None:
-        self.in_flight = 0
+        self.in_flight = 0  # whose answer has not begun
         self._gathered: dict[tuple[str, int], Gathered] = {}
 
-    def answered(self, path: str, status: int, seconds: float) -> None:
+    def answered(self, path: str, began: float, status: int) -> None:
+        """The answer to one of them begins. ``began``: when the request did, by ``time.perf_counter``."""
         self.in_flight -= 1
         key = (_ROUTES.get(path) or _route_of(path), status)
         gathered = self._gathered.get(key)
         if gathered is None:
             gathered = self._gathered[key] = Gathered(HTTP_SECONDS.labels(key[0]), ANSWERS)
-        gathered.observe(seconds)
+        gathered.observe(time.perf_counter() - began)
 
     def write(self) -> None:
         """Adds what was gathered to the instruments. On the event loop, as all of it."""

@@ -178,14 +178,20 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             raise ConnectionAbortedError("what came behind the last request is not read")  # it ends the parser's work
         super().on_message_begin()
-        if any(request.response_started and not request.response_complete for request in self.requests):
-            self.hang_up()  # nobody asks anew in the midst of a stream, and its end could not be noticed any more
+        for request in self.requests:
+            if request.response_started and not request.response_complete:
+                self.hang_up()  # nobody asks anew in the midst of a stream, and its end could not be noticed any more
+                break
         self.in_head, self.since, self.received = True, self.loop.time(), 0
         self.arriving = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.in_head:  # what comes behind a body (trailers) nobody reads, and some would take for the headers
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect":
+                super().on_header(name, value)
+            else:  # as uvicorn's own method: a call less for each header
+                self.headers.append((name, value))
 
     def on_body(self, body: bytes) -> None:
         self.beside = 0
@@ -434,9 +440,8 @@ class Exchange(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         if self.waiting_for_100_continue and self.more_body:
-            self.keep_alive = (
-                False  # whoever asked whether to send his body may leave it out: what comes then is nobody's guess
-            )
+            # Whoever asked whether to send his body may leave it out: what comes then is nobody's guess.
+            self.keep_alive = False
         head, self.head = self.head, None
         if head is not None:
             if not self._send_whole(head, message):
@@ -454,20 +459,18 @@ class Exchange(RequestResponseCycle):
         if message["type"] != "http.response.body":
             return False
         body = message.get("body", b"")
-        values = [value for _, value in self.default_headers]
-        written = [STATUS_LINE[head["status"]], *[b"%b: %b\r\n" % header for header in self.default_headers]]
-        for header in head["headers"]:
-            name, value = header
+        written = [b"%b: %b" % header for header in self.default_headers]
+        for name, value in head["headers"]:
             if name not in _EVERYDAY_HEADERS or (name == b"content-length" and value != b"%d" % len(body)):
                 return False
-            values.append(value)
-            written.append(b"%b: %b\r\n" % (name, value))
-        if self.scope["method"] == "HEAD" or HEADER_VALUE_RE.search(b"".join(values)):
+            written.append(b"%b: %b" % (name, value))
+        if self.scope["method"] == "HEAD" or HEADER_VALUE_RE.search(b"".join(written)):
             return False
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
-        written += (b"\r\n", body) if self.keep_alive else (b"connection: close\r\n\r\n", body)
-        self.transport.write(b"".join(written))
+        if not self.keep_alive:
+            written.append(b"connection: close")
+        self.transport.write(b"%b%b\r\n\r\n%b" % (STATUS_LINE[head["status"]], b"\r\n".join(written), body))
         self.message_event.set()
         if not self.keep_alive:
             self.transport.close()

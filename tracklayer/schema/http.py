@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -26,6 +25,7 @@ from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
 
 from tracklayer.actors import Wake
+from tracklayer.clock import elapsed
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import ENDS_EARLY, read_json, write_json
@@ -76,7 +76,7 @@ SENT = "tracklayer.sent"  # and the body that was read
 CONTEXT = "tracklayer.context"  # and the context of an operation whose cost is asked for
 
 
-AS_KNOWN = timedelta(seconds=1)  # for how long what was looked up of a caller stands
+AS_KNOWN = 1.0  # seconds for which what was looked up of a caller stands
 OF_MERCHANT = b"tracklayer-merchant"  # the header by which a page says whose data it shows
 ANOTHER = "Another merchant has signed in in this browser: load the page again."
 
@@ -152,10 +152,9 @@ class GraphQLDoor(LiveDoor):
                     reader.hold(room_of_open(unquote_to_bytes(scope["query_string"]), None))
                     await self._view(scope, receive, send)
                     return
-                clock = self.house.runtime.clock
-                began = clock.now()
+                began = elapsed()
                 sent = Sent(await reader.read(receive))
-                if holder is not None and clock.now() - began > AS_KNOWN:
+                if holder is not None and elapsed() - began > AS_KNOWN:
                     # What was known when it began to come may be so no more, such as that nobody was ever erased.
                     holder = await self._holder(scope, headers)
                 if not is_stream:
@@ -230,10 +229,13 @@ class GraphQLDoor(LiveDoor):
             await self._view(scope, receive, send, sent)
             return
         plans = self._plans if _is_json(headers.get(b"content-type", b"")) else None
+        if not self._may_wait(holder, sent):
+            await self._answer(plans, scope, headers, sent, receive, send)
+            return
         answer = partial(self._answer, plans, scope, headers, sent)
         renew = partial(self._holder, scope, headers)
         if len(sent.body) <= LONG_BODY:
-            await self._in_turn(holder, sent, answer, renew, receive, send)
+            await self._in_turn(holder, answer, renew, receive, send)
             return
         limits = self.house.limits
         limits.admit_body(holder)
@@ -241,30 +243,33 @@ class GraphQLDoor(LiveDoor):
         beyond = max(0, size - MAX_BODY)  # an ADMIN key's, which events do not need
         limits.count_body(holder, refuse_many(sent.body, may_have_many="admin" in holder.scopes), beyond)
         try:
-            await self._in_turn(holder, sent, answer, renew, receive, send)
+            await self._in_turn(holder, answer, renew, receive, send)
         finally:
             if sent.is_read and not only_takes_in(sent.known):
                 limits.count_body(holder, 0, size - beyond)
 
-    async def _in_turn(
-        self, holder: KeyHolder, sent: Sent, answer: Any, renew: Renew, receive: Receive, send: Send
-    ) -> None:
+    def _may_wait(self, holder: KeyHolder, sent: Sent) -> bool:
+        """Whether a request may take so long that somebody would have to wait behind it."""
+        slow = self.house.intake.slow
+        is_owing = slow.watched and slow.owes(holder.merchant_id)
+        return bool(is_owing) or is_long(sent.body) or not sent.is_easy(LONG_BODY)
+
+    async def _in_turn(self, holder: KeyHolder, answer: Any, renew: Renew, receive: Receive, send: Send) -> None:
         """Where nobody has to wait behind it."""
-        slow, merchant_id = self.house.intake.slow, holder.merchant_id
-        if is_long(sent.body) or (slow.watched and slow.owes(merchant_id)) or not sent.is_easy(LONG_BODY):
-            try:
-                if not self.house.intake.has_short_about and await self._long.answer_here(
-                    merchant_id, partial(answer, is_here=True), receive, send
-                ):
-                    return
-            except _SlowError:
-                pass
-            self.house.intake.home = asyncio.get_running_loop()
-            try:
-                await self._long.answer(merchant_id, partial(answer, takes_in=True), renew, receive, send)
+        merchant_id = holder.merchant_id
+        try:
+            if not self.house.intake.has_short_about and await self._long.answer_here(
+                merchant_id, partial(answer, is_here=True), receive, send
+            ):
                 return
-            except _ReadsError:  # it waits for the database, not for the interpreter
-                pass
+        except _SlowError:
+            pass
+        self.house.intake.home = asyncio.get_running_loop()
+        try:
+            await self._long.answer(merchant_id, partial(answer, takes_in=True), renew, receive, send)
+            return
+        except _ReadsError:  # it waits for the database, not for the interpreter
+            pass
         await answer(receive, send)
 
     async def _answer(
@@ -519,9 +524,7 @@ def _headers_of(status: int, extensions: Iterable[Mapping[str, Any]]) -> dict[st
 
 def _first_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """``accept`` in lower case: it is looked into for media types. Encodings in several lines are one list (RFC 9110, 5.3)."""
-    found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        found.setdefault(name, value)
+    found = dict(headers[::-1])
     if b"accept" in found:
         found[b"accept"] = found[b"accept"].lower()
     if b"content-encoding" in found:

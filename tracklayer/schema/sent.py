@@ -68,7 +68,7 @@ class Sent:
         if isinstance(self._why, NotAtOnceError):
             why, self._why = self._why, None
             try:
-                with _without_collecting(self.body):
+                with _without_collecting():
                     self._value = read_thoroughly(self.body, why)
             except ValueError as error:
                 self._why = error
@@ -80,8 +80,11 @@ class Sent:
         """Reads it where orjson does, which is quick."""
         if self._value is _NOT_YET and self._why is None:
             try:
-                with _without_collecting(self.body):
+                if len(self.body) < LONG_TO_READ:
                     self._value = read_at_once(self.body)
+                else:
+                    with _without_collecting():
+                        self._value = read_at_once(self.body)
             except NotAtOnceError as error:
                 self._why = error
 
@@ -109,11 +112,11 @@ def _written(request: Mapping[str, Any]) -> bytes:
 
 
 @contextmanager
-def _without_collecting(body: bytes) -> Iterator[None]:
+def _without_collecting() -> Iterator[None]:
     """What is being read holds no cycles, however many objects it is: the collector would look at them again and again, for ten
     times as long as it takes to make them.
     """
-    if len(body) < LONG_TO_READ or not gc.isenabled():
+    if not gc.isenabled():
         yield
         return
     gc.disable()
