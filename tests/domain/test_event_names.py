@@ -240,6 +240,45 @@ def test_a_refund_is_one_however_a_shop_writes_it(name: str) -> None:
         "Pedido anulado",
         "Bestellung retourniert",
         "Commande retournée",
+        "Refund Item Not Received",
+        "Refund Without Return",
+        "Refund - No Return Needed",
+        "Order Cancelled - Not Paid",
+        "Order Cancelled No Stock",
+        "Order Free Shipping Cancelled",
+        "Free Order Returned",
+        "Order Returned Not As Described",
+        "Bestellung storniert - nicht bezahlt",
+        "Pedido cancelado sin pago",
+        "Commande annulée sans frais",
+        "Un remboursement",
+        "Insurance Refund",
+        "Travel Insurance Refund",
+        "PayPal Buyer Protection Refund",
+        "eBay Money Back Guarantee Refund",
+        "Refund Protection Refunded",
+        "Order Cancelled Insurance",
+        "Product Page Refund",
+        "Storno Versicherung",
+        "order_cancel_after",
+        "sales_order_cancel_after",
+        "woocommerce_order_status_on-hold_to_cancelled",
+        "cancel_order",
+        "CancelOrder",
+        "void_order",
+        "Void Payment",
+        "Returned",
+        "Cancelled",
+        "Pedido devuelto",
+        "Pedido devolvido",
+        "Ordine reso",
+        "Zamówienie anulowane",
+        "Återbetalning",
+        "Tilbagebetaling",
+        "返金",
+        "退款",
+        "возврат",
+        "Recovered Order Cancelled",
     ],
 )
 def test_what_has_a_word_for_a_refund_may_be_one(name: str) -> None:
@@ -312,10 +351,62 @@ def test_what_has_a_word_for_a_refund_may_be_one(name: str) -> None:
         "Hotel kostenlos stornierbar",
         "Pedido cancelable",
         "trastornado",
+        "Recovered Cancelled Order",
+        "Reinstated cancelled order",
+        "self_assessment_return_completed",
+        "Tax Return Purchase",
+        "Stornokosten Versicherung",
+        "Stornofrei bestellt",
+        "Retourenlabel gekauft",
+        "Order Return Label Purchased",
+        "Order Cancellation Insurance",
+        "Commande avec assurance annulation",
+        "Compra con seguro de cancelación",
+        "Pedido con cancelación gratuita",
+        "Order - Cancel Anytime",
+        "Order Placed (cancel within 14 days)",
+        "cancel_order_form",
+        "返金不可",
+        "返品無料",
     ],
 )
 def test_what_only_speaks_of_refunds_is_none(name: str) -> None:
     assert not may_be_refund(name)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "no refund",
+        "never returned",
+        "without a refund",
+        "free returns",
+        "free cancellation",
+        "ohne Retoure",
+        "keine Rückgabe",
+        "mit kostenloser Stornierung",
+        "kostenlos stornieren",
+        "sans remboursement",
+        "pas de retour",
+        "retour gratuit",
+        "sin devolución",
+        "sem devolução",
+        "não reembolsado",
+        "senza rimborso",
+        "zonder retouren",
+        "utan återbetalning",
+        "darmowy zwrot",
+        "refund policy",
+        "refund protection",
+        "refund page viewed",
+    ],
+)
+def test_what_is_denied_or_only_spoken_of_takes_nothing_back_and_acquits_no_other_word(words: str) -> None:
+    assert not may_be_refund(f"Order with {words}")
+    assert not may_be_refund(words)
+    assert may_be_refund(f"Refund with {words}")
+    assert may_be_refund(f"Order cancelled, {words}")
+    assert may_be_refund(f"{words}: order cancelled")
 
 
 @pytest.mark.parametrize("name", ["Purchase", "RefundRequested", "Prefund", "NoRefund", "Return"])

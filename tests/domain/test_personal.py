@@ -85,6 +85,32 @@ HOW_MANY = 5_000
         pytest.param("https://a.example/?%65mail=jane", "https://a.example/", ("email",), id="an encoded name"),
         pytest.param("https://a.example/?q=+491712345678", "https://a.example/", ("q",), id="a bare +"),
         pytest.param("https://a.example/?q=%2B49+171+2345678", "https://a.example/", ("q",), id="a phone with blanks"),
+        pytest.param(
+            "https://a.example/?p=+49%20151%2012345678&b=2", "https://a.example/?b=2", ("p",), id="a phone of a browser"
+        ),
+        pytest.param("https://a.example/?p=+1 650 253 0000", "https://a.example/", ("p",), id="a phone as it is typed"),
+        pytest.param(
+            "https://a.example/?p=+%2049%20151%2012345678", "https://a.example/", ("p",), id="a blank behind +"
+        ),
+        pytest.param(
+            "https://a.example/?p=+1%C2%A0650%C2%A0253%C2%A00000", "https://a.example/", ("p",), id="no-break"
+        ),
+        pytest.param(
+            "https://a.example/?q=call%20+1%20650%20253%200000", "https://a.example/", ("q",), id="behind words"
+        ),
+        pytest.param("https://a.example/?q=a+b +1 650 253 0000", "https://a.example/", ("q",), id="a + behind a blank"),
+        pytest.param(
+            "https://a.example/?q=+5%20+1%20650%20253%200000", "https://a.example/", ("q",), id="the second +"
+        ),
+        pytest.param("https://a.example/?q=call:+49+151+12345678", "https://a.example/", ("q",), id="behind a colon"),
+        pytest.param("https://a.example/?+49+151+12345678", "https://a.example/", ("query",), id="a phone and no name"),
+        pytest.param("https://a.example/+49+151+12345678/x", "https://a.example/x", ("path",), id="a phone as a path"),
+        pytest.param(
+            "https://a.example/?to=https%3A%2F%2Fb.example%2F%3Fp%3D%2B49%2B151%2B12345678",
+            "https://a.example/",
+            ("to",),
+            id="a phone in a URL within",
+        ),
         pytest.param("https://a.example/?q=tel:0171-2345678", "https://a.example/", ("q",), id="tel:"),
         pytest.param("https://a.example/?jane@example.com", "https://a.example/", ("query",), id="without a name"),
         pytest.param(
@@ -180,6 +206,7 @@ def test_a_url_loses_what_is_personal_and_nothing_else(url: str, left: str, take
         "https://a.example/?st=ny&ct=New+York&zp=10001&ge=f",
         "https://a.example/?sex=unisex&username=admin&password=reset&street=wear&filter=a=b",
         "https://a.example/?id=491712345678&ean=4006381333931&q=order+491712345678&p=00491712345678&t=1794000000",
+        "https://a.example/?q=a+491712345678+b&utm_campaign=DE+%7C+Brand+%7C+20223456789&utm_content=Sale+-+491712345678",
         "https://a.example/?x=2x@50%&by=@shop&img=logo@2x.png&lib=react@18.2.0-beta.rc&v=a@b",
         "https://a.example/@48.8566,2.3522,15z?c=%2B48.8566,-2.3522&c2=+40.7128-074.0060/&at=2026-11-20T14:59:00%2B01:00",
         "https://a.example/@jane.doe/post?ref=@jane.doe",
@@ -231,6 +258,12 @@ def test_a_url_without_personal_data_comes_back_itself(url: str) -> None:
             {"referrer_url": "https://a.example/?b=2"},
             ("referrer_url",),
             id="a web address loses its parameters only",
+        ),
+        pytest.param(
+            {"referrer": "https://a.example/?p=+1%20650%20253%200000&b=2"},
+            {"referrer": "https://a.example/?b=2"},
+            ("referrer",),
+            id="a web address with a phone",
         ),
     ],
 )
@@ -437,7 +470,25 @@ def test_properties_as_deep_as_any_are_looked_through() -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["a=&", "@&", "a@", "/", ";email=x", "%41&", "%25", "a.", "w", '?a="', '"a": ', "+49171234 ", "%2B4917&", "(+1 "],
+    [
+        "a=&",
+        "@&",
+        "a@",
+        "/",
+        ";email=x",
+        "%41&",
+        "%25",
+        "a.",
+        "w",
+        '?a="',
+        '"a": ',
+        "+49171234 ",
+        "%2B4917&",
+        "(+1 ",
+        "+",
+        " +",
+        "+1%20",
+    ],
 )
 def test_a_long_text_takes_linear_time(unit: str) -> None:
     body = unit * (32_768 // len(unit))
@@ -488,6 +539,7 @@ def test_every_kind_of_phone_number_is_found() -> None:
         ("jane＠example．com", True),
         ("call +49 (0)171 2345678", True),
         ("%2B49 171 2345678", True),
+        ("+%2049%20171%202345678", True),
         ("＋４９ １７１ ２３４５６７８", True),
         ("jane&#64;example.com", True),
         ("for jane&#x40;example&period;com", True),

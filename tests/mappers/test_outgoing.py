@@ -208,6 +208,38 @@ def test_blanks_in_a_page_are_sent_as_browsers_have_them(url: str, sent: str) ->
     ]
 
 
+@pytest.mark.parametrize("shown", ["https://shop.example.com/", "shop.example.com/"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        "+1 650 253 0000",
+        "+1%20650%20253%200000",
+        "+1\t650\t253\t0000",
+        "+1\u00a0650\u00a0253\u00a00000",
+        "+ 16502530000",
+    ],
+)
+def test_what_the_warning_says_no_platform_gets_goes_to_none_with_blanks_in_it_either(shown: str, number: str) -> None:
+    url = f"{shown}a b?p={number}&c=d"
+    draft = {
+        "event_name": "Purchase",
+        "event_id": "order_1",
+        "occurred_at": "2026-11-20T14:59:00Z",
+        "event_source_url": url,
+        "user_data": {"email": "jane@example.com", "ga_client_id": "1234567890.1794000000"},
+        "custom_data": {"value": 5, "currency": "EUR", "properties": {"referrer_url": url}},
+    }
+    read = read_event(draft, NOW)
+    assert isinstance(read, ReadEvent)
+    assert ("event_source_url",) in [warning.field for warning in read.warnings if warning.code == "PERSONAL_DATA"]
+    for platform in PLATFORMS:
+        mapper = mapper_for(platform)
+        settings = {**example_settings(mapper), "conversion_actions": {"*": "7000000001"}}
+        found = map_event(mapper, read.event, settings, NOW)
+        assert isinstance(found, Mapped), found
+        assert not [part for part in ("253", '0000"') if part in str(found.item).replace("7000000001", "")]
+
+
 @pytest.mark.parametrize("platform", [key for key in PLATFORMS if key not in ("linkedin", "x_ads", "google_ads")])
 def test_every_platform_that_takes_a_page_gets_one_with_blanks(platform: str) -> None:
     mapper = mapper_for(platform)

@@ -31,7 +31,8 @@ _PHONE_LINK = re.compile(rf"(?<![a-z])(?:tel|callto|sms|smsto):(?:{_BETWEEN}\+?{
 _COORDINATE = re.compile(r"\+\d{1,3}\.\d{4,}")  # with its sign
 _LAST_GROUP = re.compile(r"[^0-9]+\d+\Z")
 _FEWEST_BEFORE_OTHERS = 9  # digits of a phone that others follow
-PLUS = re.compile(rf"\+{_BETWEEN}\d").search
+# What stands between the two may be escaped for a URL.
+PLUS = re.compile(r"\+(?:[\s().\-/\u2010-\u2015]|%[0-9A-Fa-f]{2}){0,9}\d").search
 # In a URL those of " # % & + @ : ; = ? \ and the first byte of full-width and invisible characters.
 _ENCODED_SIGN = r"%(?:2[2356Bb]|40|3[ABDFabdf]|5[Cc]|[Ee][Ff2])"
 # In HTML all that are numbers, and the names of @ + % \; in JSON and JavaScript all that are numbers.

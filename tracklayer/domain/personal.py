@@ -133,7 +133,7 @@ _IN_QUERY = re.compile(r"([&;?])")
 _IN_ROUTE = re.compile(r"([/&;])")
 _IN_FRAGMENT = re.compile(r"([&;])")
 _BLANK = re.compile(r"\s")
-_PHONE_ALONE = re.compile(r"\+[\d\s().\-/+]+")
+_PLUS_AND_DIGITS = re.compile(r"(?<![^\W_])\+(?:[\d\W](?<!\s\+))+")
 
 
 _FEWEST_OF_CONTACT = 6  # characters: a@b.de
@@ -165,17 +165,31 @@ def _weigh_piece(piece: str, is_parameter: bool) -> Weight:
     kind = _kind_of(name) if name and equals else None
     if kind is None and (len(value) < _FEWEST_OF_CONTACT or not _may_hold_contact(value)):
         return Weight.NONE
-    if equals:
-        # A + is a blank, but at the beginning of what is otherwise a phone number.
-        plus = "+" if _PHONE_ALONE.fullmatch(value) else ""
-        value = plus + value[len(plus) :].replace("+", " ")
     plain = decoded(value)
+    if "+" in plain and _holds_sent_phone(plain):
+        return Weight.IDENTIFYING
+    if equals and "+" in value:
+        plain = decoded(value.replace("+", " "))
     if not is_parameter and "%" not in value:
         return Weight.IDENTIFYING if holds_address_or_number(plain) else Weight.NONE
     weight = weigh_text(plain, in_url=True)
     if not weight and "%25" in value:  # a query within the query, whose own + are blanks
         weight = weigh_text(folded(unquoted(unquoted(value, 1).replace("+", " "))), in_url=True)
     return weigh(kind, plain, in_url=True) if kind and not weight else weight
+
+
+def _holds_sent_phone(text: str) -> bool:
+    """Whether a phone number stands in a value whose + were kept, as each of them may be a blank or itself.
+
+    It is itself behind a blank, for who writes + for a blank writes it for all, and where it is the first one and stands behind
+    no letter or digit. Between digits it is a blank.
+    """
+    first = text.find("+")
+    return any(
+        holds_address_or_number("+" + found[0][1:].replace("+", " "))
+        for found in _PLUS_AND_DIGITS.finditer(text)
+        if found.start() == first or text[found.start() - 1].isspace()
+    )
 
 
 def _clean_url(url: str) -> tuple[str, tuple[str, ...]]:

@@ -184,15 +184,16 @@ def _line(line: Content, taken: Mapping[str, None]) -> Content | None:
 
 def _url(url: str | None, settings: Settings, event: Event, said: list[RuleVerdict]) -> str | None:
     page = settings.get("default_page_url") if event.action_source == "website" else None
-    shown = url if url is None or is_everyday_url(url) else web_url(url)
+    # As it was sent, as the shop was told at its door; only then mended.
+    kept, taken = without_personal_url(url) if url is not None and event.may_hold_personal else (url, ())
+    shown = kept if kept is None or is_everyday_url(kept) else web_url(kept)
     if shown is None and page:
         said.append(_NO_PAGE if url is None else _OTHER_PAGE)
         return without_personal_url(str(page))[0]
-    if url is None or (shown == url and not event.may_hold_personal):
-        return url
-    if shown is not None and shown != url:
+    if shown is not None and shown != kept:
         said.append(_WITH_SCHEME)
-    kept, taken = without_personal_url(shown or url)
+        kept, more = without_personal_url(shown)
+        taken += more
     said += [_taken("event_source_url", f"{name} in the URL") for name in taken]
     return kept
 
