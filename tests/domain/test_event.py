@@ -2094,15 +2094,17 @@ NOTHING_BEHIND_WORDS = [
     "ORDER_NULL", "order_(null)", "order_[object Object]", "order_{{order.id}}", "order-${id}", "order_%%ORDER_ID%%",
     f"order_{EMPTY_UUID}", '"order_undefined"', "order_", "Order #", "wc-order-", "Bestell-Nr:", "gid://shopify/Order/", "\u6ce8\u6587_", "__", "Order ID:", "customer-", "USER_", "Bestell-Nr.:", "Zam\u00f3wienie nr:",
     '"order_ "', "order_nil", "order_<nil>", "order_%!s(<nil>)", "order_Optional(nil)", "order_Optional.empty", "order_[]", "order_n/a",
-    "order_(not set)", "order_false", "order_--",
+    "order_(not set)", "order_false", "order_--", "ORD-NaN", "member.None", "web_order_nan", "PO-nan", "SO-nil", "ticket-none", "INV-",
+    "Order-Nr.", "order_undefined_", "acme-NaN", "acme_None", "orderundefined", "ordernull", "orderNaN", "order.undefined", "order|null",
+    "order undefined", "order_5.67891E+12", "order_#REF!", "order_#NV", "order_#N/A", "acme_########", "acme-undefined",
 ]  # fmt: skip
 SOMEBODYS_IDS = [
     "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "{a504e04f-4f89-11d3-9a0c-0305e82c3301}", "{3F2504E04F8911D39A0C0305E82C3301}", "{1001}",
-    "{ 1001 }", "{{1001}}", "{1001-7}", "${1001}", '{"order":1001}', "12E5", "12E+5", "1.5E+3x", "SKU-NA", "NULL-13", "purchase_1001_null",
+    "{ 1001 }", "{{1001}}", "{1001-7}", "{SO-2024-0b3c}", "{ABC-1001}", "{SKU-1}", "{order-1001}", "{a3f2-99cd}", "${1001}", '{"order":1001}', "12E5", "12E+5", "1.5E+3x", "SKU-NA", "NULL-13", "purchase_1001_null",
     "1001-undefined", "shop7_null", "00000000-0000-0000-0000-000000000001", "1230000", "#1001", "#A", "undefined_7", "order_undefined_7",
-    "annul", "refined", "Nolan", "order_0", "0" * 31, "ordernull", "order_7_", "1001-", "VyLKqPzRTabWcJdXeMhg_", "dQwXgWcQKe-", "Optional(1001)",
-    "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty", "anna_", "Anna_", "MAY-", "oz-nil", "lee-nan", "nana_", "anna_order_",
-    "jane/none", "\U0001f355_", "Mar\u00eda_",
+    "annul", "refined", "Nolan", "order_0", "0" * 31, "usernil", "enclosed-e", "order_7_", "1001-", "VyLKqPzRTabWcJdXeMhg_", "dQwXgWcQKe-", "Optional(1001)",
+    "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty", "anna_", "Anna_", "MAY-", "oz-nil", "nana_", "anna_order_", "null7_web",
+    "\U0001f355_", "Mar\u00eda_",
 ]  # fmt: skip
 
 
@@ -2140,11 +2142,48 @@ def test_what_looks_like_no_id_and_tells_one_from_others_is_kept(
     assert (found(read.event), read.warnings) == (text, ())
 
 
+NAMES_OR_NOTHING = [
+    "lee-nan",
+    "jane/none",
+    "acme_none",
+    "null_pointer",
+    "undefined-purchase",
+    "{{order.id}}-purchase",
+    "Nan.null",
+    "None Smith",
+]
+
+
+@pytest.mark.parametrize("note", ["/", "\\"], ids=["read quickly", "searched"])
+@pytest.mark.parametrize("text", NAMES_OR_NOTHING)
+def test_what_may_be_somebodys_name_names_a_person_and_no_event_or_order(text: str, note: str) -> None:
+    custom = {"order_id": text, "properties": {"note": note}}
+    read = taken(draft(user_data={"external_id": text}, custom_data=custom))
+    assert (read.event.user_data.external_id, read.event.custom_data.order_id) == (text, None)
+    assert [(one.code, one.field[-1]) for one in read.warnings] == [("IDENTIFIER_PLACEHOLDER", "order_id")]
+    assert refused(draft(event_id=text, custom_data={"properties": {"note": note}})) == [("REQUIRED", "event_id")]
+
+
 @pytest.mark.parametrize(
-    "text", ["{0}", "{order}", "{{order}}", "{ order.id }", "{{ 'order' | t }}", "{}", "{$id}", "{1001}", "{'id': 1}"]
+    "text",
+    [
+        "{0}",
+        "{order}",
+        "{order-id}",
+        "{ORDER-ID}",
+        "{field-1}",
+        "{{ga4-id}}",
+        "{{order}}",
+        "{ order.id }",
+        "{{ 'order' | t }}",
+        "{}",
+        "{$id}",
+        "{1001}",
+        "{'id': 1}",
+    ],
 )
 def test_a_template_has_a_name_or_a_place_in_its_braces(text: str) -> None:
-    assert normalise.is_placeholder(text) is ("1" not in text)
+    assert normalise.is_placeholder(text) is (text not in ("{1001}", "{'id': 1}"))
 
 
 def test_a_long_id_of_signs_is_looked_at_in_no_time() -> None:

@@ -161,8 +161,8 @@ _EVERYDAY_TEXT = re.compile(
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
 # Neither a placeholder nor anything around it, nor a character that nobody sees: see ``normalise.ENDS_OF_NOTHING``.
 _EVERYDAY_ID = re.compile(
-    r"(?!(?i:nan|nil|n/a|0)\Z)[A-Za-z0-9](?:[ -~]{0,61}[A-Za-z0-9])?"
-    r"(?<!(?i:ined|null|none|alse|ject|mpty|[-_#:/ (](?:nan|nil|n/a)|e\+[0-9][0-9]|0000))"
+    r"(?!0\Z|[0NUnu](?=[/0AINOUainou])(?i:an|il|/a|ull|one|ndefined|0{7})(?![A-Za-z0-9]))[A-Za-z0-9](?:[ -~]{0,61}[A-Za-z0-9])?"
+    r"(?<!(?i:ined|null|none|alse|ject|mpty|[^a-z0-9](?:nan|nil|n/a|#nv)|(?-i:[A-Za-z]NaN)|#n/[a-z]|e\+[0-9][0-9]|0000))"
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch
@@ -474,7 +474,7 @@ def stands_for_none(name: str, text: str) -> bool:
     if name in WORDS:
         return normalise.is_placeholder(text)
     if name == "external_id":
-        return text.strip() == "0" or normalise.is_one_for_all(text)
+        return text.strip() == "0" or normalise.is_of_many(text)
     if normalise.is_nobodys(text):
         return True
     if name == "ga_client_id":  # GA1.1.1.null is one
