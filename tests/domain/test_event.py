@@ -2519,6 +2519,10 @@ def test_an_email_that_was_escaped_for_html_is_the_one_it_is() -> None:
         ("jane@example.com%20", "jane@example.com"),
         ("%20jane@example.com", "jane@example.com"),
         ("jane%2Btag%40example.com", "jane+tag@example.com"),
+        (r"jane@example.com\n", "jane@example.com"),
+        (r"\"jane@example.com\"", "jane@example.com"),
+        (r"\\\"jane@example.com\\\"\\r\\n", "jane@example.com"),
+        ("Jane%20jane@example.com", "jane@example.com"),
     ],
 )
 def test_an_email_is_read_without_escapes(text: str, read: str) -> None:
@@ -2533,7 +2537,14 @@ def test_an_email_is_read_without_escapes(text: str, read: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["jane%example.com@example.org", "100%deal@example.com", "a&b@example.com", "ü@日本.example"]
+    "text",
+    [
+        "jane%example.com@example.org",
+        "100%deal@example.com",
+        "50%deal@example.com",
+        "a&b@example.com",
+        "ü@日本.example",
+    ],
 )
 def test_an_email_without_escapes_stays(text: str) -> None:
     found = taken(draft(user_data={"email": text}))
@@ -2542,9 +2553,11 @@ def test_an_email_without_escapes_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [r"jane@example.com\n", "jane@example.com|", "jane@example.com/", "jane@example.com&nbsp", "a%40b"]
-)
-def test_an_email_with_more_behind_it_is_told_and_not_sent(text: str) -> None:
+    "text",
+    [r"\njane@example.com", "jane@example.com|", "jane@example.com/", "jane@example.com&nbsp", "a%40b", "%22jane%22@example.com",
+     "jane%2Cbob@example.com", "jane%40work@example.com", "jane%E9@example.com"],
+)  # fmt: skip
+def test_an_email_with_more_to_it_is_told_and_not_sent(text: str) -> None:
     found = taken(draft(user_data={"email": text}))
     assert [(one.code, one.field) for one in found.warnings] == [("IDENTIFIER_MALFORMED", ("user_data", "email"))]
     assert found.event.user_data.email == Matchable.read(text)

@@ -216,7 +216,17 @@ def unescaped_email(value: str) -> str:
     plain = unescaped(value)
     if "%" in plain and "\ufffd" not in (unquoted := unquote(plain)):
         plain = unescaped(unquoted)
+    plain = without_json_ends(plain)
     return value if plain == value or normalise.email(plain) is None else plain
+
+
+_JSON_QUOTE = re.compile(r"\\+([\"'/])")
+_JSON_END = re.compile(r"(?:\\+[nrt])+\Z")
+
+
+def without_json_ends(text: str) -> str:
+    """Without the backslashes of quotes, and the line's end behind, of a text that stood in JSON: ``\\"jane@example.com\\"``."""
+    return _JSON_END.sub("", _JSON_QUOTE.sub(r"\1", text)) if "\\" in text else text
 
 
 def _unescaped(found: re.Match[str]) -> str:
