@@ -2288,6 +2288,27 @@ def test_an_address_on_the_internet_is_not(address: str) -> None:
         ("ttclid", "[ttclid=E.C.P.abc, ttclid=E.C.P.abc]", "E.C.P.abc"),
         ("rdt_cid", '{"rdt_cid":5551234567890,"x":1}', "5551234567890"),
         ("gclid", "?a=1&amp;gclid=Cj0_x&amp;b=2", "Cj0_x"),
+        ("fbclid", "IwAR0&amp;utm_source=x", "IwAR0"),
+        ("ttclid", "E.C.P.abc&utm_source=x", "E.C.P.abc"),
+        ("fbclid", '["IwAR0"]', "IwAR0"),
+        ("gclid", "['Cj0_x', 'Cj0_x']", "Cj0_x"),
+        ("gclid", '{"gclid":["Cj0_x"]}', "Cj0_x"),
+        ("gclid", '{"value":"Cj0_x","expiryDate":1793877200123}', "Cj0_x"),
+        ("gclid", '{"expiry":1,"value":"Cj0_x"}', "Cj0_x"),
+        ("gclid", r"{\"gclid\":\"Cj0_x\"}", "Cj0_x"),
+        ("gclid", r'"{\"gclid\":\"Cj0_x\"}"', "Cj0_x"),
+        ("gclid", r"\"Cj0_x\"", "Cj0_x"),
+        ("gclid", r'"Cj0_x\n"', "Cj0_x"),
+        ("gclid", "%22Cj0_x%22", "Cj0_x"),
+        ("gclid", "Cj0_x%20", "Cj0_x"),
+        ("gclid", "Cj0_x&quot;", "Cj0_x"),
+        ("gclid", "&quot;Cj0_x&quot;", "Cj0_x"),
+        ("gclid", "Cj0_x&nbsp;", "Cj0_x"),
+        ("gclid", 'a:1:{s:5:"gclid";s:5:"Cj0_x";}', "Cj0_x"),
+        ("gclid", 'a:2:{s:6:"fbclid";s:4:"IwAR";s:5:"gclid";s:5:"Cj0_x";}', "Cj0_x"),
+        ("ttclid", 's:9:"E.C.P.abc";', "E.C.P.abc"),
+        ("fbp", '["fb.1.1794000000000.1116446470"]', "fb.1.1794000000000.1116446470"),
+        ("browser_id", '["0123456789abcdef0123456789abcdef"]', "0123456789abcdef0123456789abcdef"),
     ],
 )
 def test_a_click_id_is_read_without_what_was_copied_with_it_and_that_is_told(name: str, text: str, read: str) -> None:
@@ -2311,11 +2332,22 @@ def test_nothing_else_is_taken_off_a_click_id(name: str, text: str) -> None:
     assert (getattr(found.event.user_data, name), found.warnings) == (text, ())
 
 
+@pytest.mark.parametrize("name", ["gclid", "fbclid", "ttclid", "epik", "sc_cookie1"])
+@pytest.mark.parametrize(
+    "text",
+    ['["a1b2","c3d4"]', "<a1b2>", "a1b2)", r"a1\b2", "a1'b2", '{"fbclid":{"value":"a1b2"}}', "a1&b2", '{"x":["a1b2"]}'],
+)
+def test_a_quote_a_bracket_or_an_and_is_no_part_of_a_click_id(name: str, text: str) -> None:
+    found = taken(draft(user_data={name: text}))
+    assert [(one.code, one.field) for one in found.warnings] == [("IDENTIFIER_MALFORMED", ("user_data", name))]
+    assert (found.unusable, identifiers.usable(name, text)) == ((("user_data", name),), None)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         *("gclid=", "gclid=null", "?gclid={gclid}&x=1", "''", "_gcl_aw=", "GCL.1794000000.null", "gclid=(not set)"),
-        *('{"gclid":null}', '{"gclid":false}', '{"gclid":[]}', '{"gclid":{}}', '{"gclid":""}', '{"gclid":["x"]}'),
+        *('{"gclid":null}', '{"gclid":false}', '{"gclid":[]}', '{"gclid":{}}', '{"gclid":""}', '["null"]', "[]"),
         *("{gclid: undefined}", "%7B%22gclid%22%3Anull%7D", "gclid=null, t=1", "gclid=<nil>", '{"x":1,"gclid": null}'),
     ],
 )
