@@ -2094,15 +2094,17 @@ NOTHING_BEHIND_WORDS = [
     "ORDER_NULL", "order_(null)", "order_[object Object]", "order_{{order.id}}", "order-${id}", "order_%%ORDER_ID%%",
     f"order_{EMPTY_UUID}", '"order_undefined"', "order_", "Order #", "wc-order-", "Bestell-Nr:", "gid://shopify/Order/", "\u6ce8\u6587_", "__", "Order ID:", "customer-", "USER_", "Bestell-Nr.:", "Zam\u00f3wienie nr:",
     '"order_ "', "order_nil", "order_<nil>", "order_%!s(<nil>)", "order_Optional(nil)", "order_Optional.empty", "order_[]", "order_n/a",
-    "order_(not set)", "order_false", "order_--",
+    "order_(not set)", "order_false", "order_--", "ORD-NaN", "member.None", "web_order_nan", "PO-nan", "SO-nil", "ticket-none", "INV-",
+    "Order-Nr.", "order_undefined_", "acme-NaN", "acme_None", "orderundefined", "ordernull", "orderNaN", "order.undefined", "order|null",
+    "order undefined", "order_5.67891E+12", "order_#REF!", "order_#NV", "order_#N/A", "acme_########", "acme-undefined",
 ]  # fmt: skip
 SOMEBODYS_IDS = [
     "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "{a504e04f-4f89-11d3-9a0c-0305e82c3301}", "{3F2504E04F8911D39A0C0305E82C3301}", "{1001}",
-    "{ 1001 }", "{{1001}}", "{1001-7}", "${1001}", '{"order":1001}', "12E5", "12E+5", "1.5E+3x", "SKU-NA", "NULL-13", "purchase_1001_null",
+    "{ 1001 }", "{{1001}}", "{1001-7}", "{SO-2024-0b3c}", "{ABC-1001}", "{SKU-1}", "{order-1001}", "{a3f2-99cd}", "${1001}", '{"order":1001}', "12E5", "12E+5", "1.5E+3x", "SKU-NA", "NULL-13", "purchase_1001_null",
     "1001-undefined", "shop7_null", "00000000-0000-0000-0000-000000000001", "1230000", "#1001", "#A", "undefined_7", "order_undefined_7",
-    "annul", "refined", "Nolan", "order_0", "0" * 31, "ordernull", "order_7_", "1001-", "VyLKqPzRTabWcJdXeMhg_", "dQwXgWcQKe-", "Optional(1001)",
-    "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty", "anna_", "Anna_", "MAY-", "oz-nil", "lee-nan", "nana_", "anna_order_",
-    "jane/none", "\U0001f355_", "Mar\u00eda_",
+    "annul", "refined", "Nolan", "order_0", "0" * 31, "usernil", "enclosed-e", "order_7_", "1001-", "VyLKqPzRTabWcJdXeMhg_", "dQwXgWcQKe-", "Optional(1001)",
+    "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty", "anna_", "Anna_", "MAY-", "oz-nil", "nana_", "anna_order_", "null7_web",
+    "\U0001f355_", "Mar\u00eda_",
 ]  # fmt: skip
 
 
@@ -2140,11 +2142,48 @@ def test_what_looks_like_no_id_and_tells_one_from_others_is_kept(
     assert (found(read.event), read.warnings) == (text, ())
 
 
+NAMES_OR_NOTHING = [
+    "lee-nan",
+    "jane/none",
+    "acme_none",
+    "null_pointer",
+    "undefined-purchase",
+    "{{order.id}}-purchase",
+    "Nan.null",
+    "None Smith",
+]
+
+
+@pytest.mark.parametrize("note", ["/", "\\"], ids=["read quickly", "searched"])
+@pytest.mark.parametrize("text", NAMES_OR_NOTHING)
+def test_what_may_be_somebodys_name_names_a_person_and_no_event_or_order(text: str, note: str) -> None:
+    custom = {"order_id": text, "properties": {"note": note}}
+    read = taken(draft(user_data={"external_id": text}, custom_data=custom))
+    assert (read.event.user_data.external_id, read.event.custom_data.order_id) == (text, None)
+    assert [(one.code, one.field[-1]) for one in read.warnings] == [("IDENTIFIER_PLACEHOLDER", "order_id")]
+    assert refused(draft(event_id=text, custom_data={"properties": {"note": note}})) == [("REQUIRED", "event_id")]
+
+
 @pytest.mark.parametrize(
-    "text", ["{0}", "{order}", "{{order}}", "{ order.id }", "{{ 'order' | t }}", "{}", "{$id}", "{1001}", "{'id': 1}"]
+    "text",
+    [
+        "{0}",
+        "{order}",
+        "{order-id}",
+        "{ORDER-ID}",
+        "{field-1}",
+        "{{ga4-id}}",
+        "{{order}}",
+        "{ order.id }",
+        "{{ 'order' | t }}",
+        "{}",
+        "{$id}",
+        "{1001}",
+        "{'id': 1}",
+    ],
 )
 def test_a_template_has_a_name_or_a_place_in_its_braces(text: str) -> None:
-    assert normalise.is_placeholder(text) is ("1" not in text)
+    assert normalise.is_placeholder(text) is (text not in ("{1001}", "{'id': 1}"))
 
 
 def test_a_long_id_of_signs_is_looked_at_in_no_time() -> None:
@@ -2249,6 +2288,27 @@ def test_an_address_on_the_internet_is_not(address: str) -> None:
         ("ttclid", "[ttclid=E.C.P.abc, ttclid=E.C.P.abc]", "E.C.P.abc"),
         ("rdt_cid", '{"rdt_cid":5551234567890,"x":1}', "5551234567890"),
         ("gclid", "?a=1&amp;gclid=Cj0_x&amp;b=2", "Cj0_x"),
+        ("fbclid", "IwAR0&amp;utm_source=x", "IwAR0"),
+        ("ttclid", "E.C.P.abc&utm_source=x", "E.C.P.abc"),
+        ("fbclid", '["IwAR0"]', "IwAR0"),
+        ("gclid", "['Cj0_x', 'Cj0_x']", "Cj0_x"),
+        ("gclid", '{"gclid":["Cj0_x"]}', "Cj0_x"),
+        ("gclid", '{"value":"Cj0_x","expiryDate":1793877200123}', "Cj0_x"),
+        ("gclid", '{"expiry":1,"value":"Cj0_x"}', "Cj0_x"),
+        ("gclid", r"{\"gclid\":\"Cj0_x\"}", "Cj0_x"),
+        ("gclid", r'"{\"gclid\":\"Cj0_x\"}"', "Cj0_x"),
+        ("gclid", r"\"Cj0_x\"", "Cj0_x"),
+        ("gclid", r'"Cj0_x\n"', "Cj0_x"),
+        ("gclid", "%22Cj0_x%22", "Cj0_x"),
+        ("gclid", "Cj0_x%20", "Cj0_x"),
+        ("gclid", "Cj0_x&quot;", "Cj0_x"),
+        ("gclid", "&quot;Cj0_x&quot;", "Cj0_x"),
+        ("gclid", "Cj0_x&nbsp;", "Cj0_x"),
+        ("gclid", 'a:1:{s:5:"gclid";s:5:"Cj0_x";}', "Cj0_x"),
+        ("gclid", 'a:2:{s:6:"fbclid";s:4:"IwAR";s:5:"gclid";s:5:"Cj0_x";}', "Cj0_x"),
+        ("ttclid", 's:9:"E.C.P.abc";', "E.C.P.abc"),
+        ("fbp", '["fb.1.1794000000000.1116446470"]', "fb.1.1794000000000.1116446470"),
+        ("browser_id", '["0123456789abcdef0123456789abcdef"]', "0123456789abcdef0123456789abcdef"),
     ],
 )
 def test_a_click_id_is_read_without_what_was_copied_with_it_and_that_is_told(name: str, text: str, read: str) -> None:
@@ -2272,11 +2332,22 @@ def test_nothing_else_is_taken_off_a_click_id(name: str, text: str) -> None:
     assert (getattr(found.event.user_data, name), found.warnings) == (text, ())
 
 
+@pytest.mark.parametrize("name", ["gclid", "fbclid", "ttclid", "epik", "sc_cookie1"])
+@pytest.mark.parametrize(
+    "text",
+    ['["a1b2","c3d4"]', "<a1b2>", "a1b2)", r"a1\b2", "a1'b2", '{"fbclid":{"value":"a1b2"}}', "a1&b2", '{"x":["a1b2"]}'],
+)
+def test_a_quote_a_bracket_or_an_and_is_no_part_of_a_click_id(name: str, text: str) -> None:
+    found = taken(draft(user_data={name: text}))
+    assert [(one.code, one.field) for one in found.warnings] == [("IDENTIFIER_MALFORMED", ("user_data", name))]
+    assert (found.unusable, identifiers.usable(name, text)) == ((("user_data", name),), None)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         *("gclid=", "gclid=null", "?gclid={gclid}&x=1", "''", "_gcl_aw=", "GCL.1794000000.null", "gclid=(not set)"),
-        *('{"gclid":null}', '{"gclid":false}', '{"gclid":[]}', '{"gclid":{}}', '{"gclid":""}', '{"gclid":["x"]}'),
+        *('{"gclid":null}', '{"gclid":false}', '{"gclid":[]}', '{"gclid":{}}', '{"gclid":""}', '["null"]', "[]"),
         *("{gclid: undefined}", "%7B%22gclid%22%3Anull%7D", "gclid=null, t=1", "gclid=<nil>", '{"x":1,"gclid": null}'),
     ],
 )
@@ -2480,6 +2551,10 @@ def test_an_email_that_was_escaped_for_html_is_the_one_it_is() -> None:
         ("jane@example.com%20", "jane@example.com"),
         ("%20jane@example.com", "jane@example.com"),
         ("jane%2Btag%40example.com", "jane+tag@example.com"),
+        (r"jane@example.com\n", "jane@example.com"),
+        (r"\"jane@example.com\"", "jane@example.com"),
+        (r"\\\"jane@example.com\\\"\\r\\n", "jane@example.com"),
+        ("Jane%20jane@example.com", "jane@example.com"),
     ],
 )
 def test_an_email_is_read_without_escapes(text: str, read: str) -> None:
@@ -2494,7 +2569,14 @@ def test_an_email_is_read_without_escapes(text: str, read: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["jane%example.com@example.org", "100%deal@example.com", "a&b@example.com", "ü@日本.example"]
+    "text",
+    [
+        "jane%example.com@example.org",
+        "100%deal@example.com",
+        "50%deal@example.com",
+        "a&b@example.com",
+        "ü@日本.example",
+    ],
 )
 def test_an_email_without_escapes_stays(text: str) -> None:
     found = taken(draft(user_data={"email": text}))
@@ -2503,9 +2585,11 @@ def test_an_email_without_escapes_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [r"jane@example.com\n", "jane@example.com|", "jane@example.com/", "jane@example.com&nbsp", "a%40b"]
-)
-def test_an_email_with_more_behind_it_is_told_and_not_sent(text: str) -> None:
+    "text",
+    [r"\njane@example.com", "jane@example.com|", "jane@example.com/", "jane@example.com&nbsp", "a%40b", "%22jane%22@example.com",
+     "jane%2Cbob@example.com", "jane%40work@example.com", "jane%E9@example.com"],
+)  # fmt: skip
+def test_an_email_with_more_to_it_is_told_and_not_sent(text: str) -> None:
     found = taken(draft(user_data={"email": text}))
     assert [(one.code, one.field) for one in found.warnings] == [("IDENTIFIER_MALFORMED", ("user_data", "email"))]
     assert found.event.user_data.email == Matchable.read(text)

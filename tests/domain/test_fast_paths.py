@@ -22,7 +22,7 @@ from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.card import find_card_data, may_hold_card_data, may_name_card_data
 from tracklayer.domain.event_fields import FieldReader
 from tracklayer.domain.personal import _clean_url, without_personal_url
-from tracklayer.domain.read_event import _EVERYDAY_IDENTIFIERS, read_event
+from tracklayer.domain.read_event import _BEGINS_AN_ID, _ENDS_AN_ID, _EVERYDAY_IDENTIFIERS, read_event
 from tracklayer.domain.values import read_decimal
 
 REPEATABLE = drawn(300)
@@ -69,9 +69,9 @@ EVERYDAY = st.sampled_from(
 NOTHINGS = st.builds(
     lambda words, sign, nothing, behind: words + sign + nothing + behind,
     st.sampled_from(["", "order", "Order ", "shop-7", "x-y", "{"]),
-    st.sampled_from([*"-_#:/ (", "_ ", ""]),
-    st.sampled_from(["undefined", "NULL", "nan", "None", "nil", "5.67891E+12", "1e+99", "0" * 32, "{{id}}", "[object Object]", "#REF!", "%7Bid%7D", "n/A", "False", "<nil>", "Optional.empty", ""]),
-    st.sampled_from(["", "", ")", "}", "'", "1", " ", "\u200b", "__"]),
+    st.sampled_from([*"-_#:/ (.|=", "_ ", ""]),
+    st.sampled_from(["undefined", "NULL", "nan", "None", "nil", "5.67891E+12", "1e+99", "0" * 32, "{{id}}", "[object Object]", "#REF!", "%7Bid%7D", "n/A", "False", "<nil>", "Optional.empty", "NaN", "#NV", "#N/A", ""]),
+    st.sampled_from(["", "", ")", "}", "'", "1", " ", "\u200b", "__", "-purchase"]),
 )  # fmt: skip
 TEXTS = st.one_of(EVERYDAY, NOTHINGS, st.lists(PIECES, max_size=6).map("".join), st.text(max_size=30))
 PARAMETERS = st.lists(
@@ -214,6 +214,12 @@ def test_what_looks_everyday_is_right(name: str, data: Any) -> None:
 def test_an_id_that_looks_everyday_is_somebodys(text: str) -> None:
     assert not (identifiers.is_everyday_id(text) and (text == "0" or normalise.is_one_for_all(text)))
     assert not (normalise.is_everyday_product(text) and normalise.is_no_id(text))
+    assert not (_passes_as_an_event_id(text) and normalise.is_one_for_all(text))
+
+
+def _passes_as_an_event_id(text: str) -> bool:
+    looked_at_quickly = text[:1] in _BEGINS_AN_ID and text[-1:] in _ENDS_AN_ID
+    return looked_at_quickly and text[-4:] not in normalise.ENDS_OF_NOTHING
 
 
 @REPEATABLE

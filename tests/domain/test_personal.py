@@ -186,6 +186,34 @@ def test_a_url_loses_what_is_personal_and_nothing_else(url: str, left: str, take
     assert without_personal_url(url) == (left, taken)
 
 
+APART = [
+    "jane @example.com",
+    "jane%20@example.com",
+    "jane+@example.com",
+    "jane @ example.co.uk",
+    "jane@%20example.com",
+    "write+jane @example.com",
+]
+
+
+@pytest.mark.parametrize("text", APART)
+def test_a_blank_at_its_at_hides_no_address(text: str) -> None:
+    assert without_personal_url(f"https://a.example/?q={text}&b=1") == ("https://a.example/?b=1", ("q",))
+    assert without_personal_url(f"https://a.example/#q={text}") == ("https://a.example/", ("q",))
+    if "+" not in text:
+        assert holds_contact(text)
+        assert without_personal_properties({"note": text, "b": 1}) == ({"b": 1}, ("note",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["@example.com", "50% @example.com", "Nike @ Zalando", "3 cups @ 2.50", "Live @ Studio.Recorded", "shot @ hero.png", "follow @nike", "a\n@example.com"],
+)  # fmt: skip
+def test_a_place_behind_an_at_is_no_address(text: str) -> None:
+    assert not holds_contact(text)
+    assert without_personal_properties({"note": text}) == ({"note": text}, ())
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -75,6 +75,20 @@ def test_what_is_not_of_the_known_form_is_left_out(name: str, raw: object) -> No
     assert seen_in({name: raw}, {}, NOW) == [] or name in PARAMETERS
 
 
+@pytest.mark.parametrize(
+    "raw",
+    ['["Cj0_x"]', '{"value":"Cj0_x","expiryDate":1793877200123}', "Cj0_x&amp;utm_source=x", "%22Cj0_x%22", "Cj0_x&quot;", r"\"Cj0_x\"", "gclid=Cj0_x"],
+)  # fmt: skip
+def test_a_click_id_is_read_without_what_was_copied_with_it_as_in_an_event(raw: str) -> None:
+    assert seen_in({"gclid": raw}, {}, NOW) == [Seen("gclid", "Cj0_x", NOW)]
+    assert seen_in({}, {"_gcl_aw": raw.replace("Cj0_x", f"GCL.{S}.Cj0_x")}, NOW) == [Seen("gclid", "Cj0_x", THEN)]
+
+
+@pytest.mark.parametrize("raw", ['["a1","b2"]', '["null"]', "[]", '{"fbclid":"a1"}', "gclid=(not set)"])
+def test_of_what_holds_no_one_click_id_none_is_kept(raw: str) -> None:
+    assert seen_in({"gclid": raw}, {}, NOW) == []
+
+
 def test_the_address_goes_before_a_cookie() -> None:
     found = seen_in({"gclid": "New-1", "ScCid": "AbC"}, {"_gcl_aw": f"GCL.{S}.Old-1", "_scclid": "old"}, NOW)
     assert found == [Seen("gclid", "New-1", NOW), Seen("sc_click_id", "AbC", NOW)]
@@ -105,6 +119,8 @@ def test_a_cookie_of_the_click_in_the_address_says_since_when_it_is_known() -> N
         "%E2%80%8B",
         "jane@example.com",
         "%2B4915112345678",
+        "[%22a1%22,%22b2%22]",
+        "a1%26b2",
     ],
 )
 def test_what_is_no_click_id_in_a_field_is_none_in_an_address(raw: str) -> None:

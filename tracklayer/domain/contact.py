@@ -23,6 +23,14 @@ from tracklayer.domain.text import decimal_digits, with_few_marks, without_invis
 _ADDRESS = re.compile(
     r"(?<=[\w.\-'\"~!$])@(?!v?\d+\.\d)(?:[\w\-]{1,63}\.){1,10}(xn--[\w\-]{1,59}|[^\W\d_]{2,63})", re.IGNORECASE
 )
+# With blanks at its @, as an email may have them: of hosts whose end says that they are some, as "live @ Studio.Recorded" does not.
+_BLANKS = r"[^\S\r\n]{1,3}"
+_ADDRESS_APART = re.compile(
+    rf"(?:(?<=\s)@(?:{_BLANKS})?|@{_BLANKS})(?:[\w\-]{{1,63}}\.){{1,10}}"
+    r"([a-z]{2}|com|net|org|info|biz|edu|gov|mil|name|pro|app|dev|email|mail|online|shop|store|site|cloud)(?![\w\-])",
+    re.IGNORECASE,
+)
+_BEFORE_APART = re.compile(rf"[\w.\-'\"~!$](?:{_BLANKS})?\Z")
 _LOCAL_PART = re.compile(r"[^\s@<>()\[\]{},:;|/\\=&?#\"]{1,64}\Z")
 _FILES = frozenset("png jpg jpeg gif svg webp avif ico css js mjs json htm html php pdf mp4 webm txt xml woff".split())
 _BETWEEN = r"[\s().\-/\u2010-\u2015]{0,3}"
@@ -62,7 +70,9 @@ def contacts_within(text: str) -> tuple[list[str], list[str]]:
     """
     plain = decoded(text)
     emails = [
-        before[0] + found[0] for found in _hosts_in(plain) if (before := _LOCAL_PART.search(plain[: found.start()]))
+        before[0] + found[0]
+        for found in _hosts_in(plain)
+        if (before := _LOCAL_PART.search(plain[: found.start()].rstrip()))
     ]
     return emails, list(_phones_in(plain))
 
@@ -91,6 +101,9 @@ def _hosts_in(text: str) -> Iterator[re.Match[str]]:
     if "@" in text:
         for found in _ADDRESS.finditer(text):
             if found[1].lower() not in _FILES:
+                yield found
+        for found in _ADDRESS_APART.finditer(text):
+            if found[1].lower() not in _FILES and _BEFORE_APART.search(text[: found.start()][-4:]):
                 yield found
 
 

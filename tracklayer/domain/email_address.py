@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from urllib.parse import unquote
 
 from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.domain.text import with_few_marks, without_invisible
@@ -25,6 +26,10 @@ _MOST = 254  # characters of an address: RFC 5321
 _MOST_AROUND = 1000  # characters of a text that is searched for an address: a name, quotes, invisible ones
 _NAMED = re.compile(r"[^<>@]*<([^<>]*)>[\s.,;]*")  # Jane Doe <jane@example.com>
 _BLANKS_AROUND_AT = re.compile(r"\s*@\s*")
+# Not at a dot, an underscore or a plus, nor at a hyphen that has a blank on one side alone: ``jane . doe``.
+_BETWEEN_WORDS = re.compile(r"(?<![\s._+])(?:\s+[-\u2010-\u2015]+\s+|(?<!-)\s+(?!-))(?![\s._+])")
+_WORDS_FOR_EMAIL = frozenset("email mail emails emailaddress mailadresse correo".split())
+_OTHER_ESCAPE = re.compile(r"%[89A-F][0-9A-F]")
 _WORDS_BEHIND = re.compile(r"\.[^.\s]+\.?\s+(?![\s.])")  # a whole host: jane@example.com or so
 # What no address begins or ends with; an apostrophe may begin one, so it goes only where one stands at the end too.
 _QUOTES = '"\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb\u2039\u203a'
@@ -40,18 +45,28 @@ def email(value: str) -> str | None:
     """Lower case, and nothing around it; dots and +tag stay. Meta, TikTok, Pinterest, Snapchat, LinkedIn, X.
 
     What comes along when one copies goes: blanks at the ends and around the @, invisible characters, quotes, angle
-    brackets, mailto:, a comma or dot at the end. Blanks inside go too, as Google, LinkedIn, Pinterest and Snapchat have it: but not
-    where two addresses may be meant, or where words stand behind a whole one.
+    brackets, mailto:, a comma or dot at the end, a name in front. Blanks inside go too, as Google, LinkedIn, Pinterest and Snapchat
+    have it: but not where two addresses may be meant, or where words stand behind a whole one. What is escaped for a URL is none.
     """
     text = value.strip().lower()
     if _EVERYDAY_EMAIL.fullmatch(text):
         return text
-    found = email_as_before(text)
-    return None if found is None or "\\" in found or _NO_HOST(found.partition("@")[2]) else found
+    found = email_as_before(_without_name(value))
+    if found is None or "\\" in found or _NO_HOST(found.partition("@")[2]):
+        return None
+    return None if "%" in found and _is_escaped(value) else found
+
+
+def _is_escaped(text: str) -> bool:
+    """Whether a text was escaped for a URL. What is no UTF-8 without its escapes may be how old programs wrote a letter beyond ASCII,
+    in capitals (``jane%E9``), or what it looks like (``50%deal``).
+    """
+    plain = unquote(text)
+    return plain != text and ("\ufffd" not in plain or _OTHER_ESCAPE.search(text) is not None)
 
 
 def email_as_before(value: str) -> str | None:
-    """As versions before read it, and stored it: they took any sign for a part of an address. What ``email`` reads, it reads alike."""
+    """As versions before read it, and stored it: they took any sign for a part of an address, and a name before it."""
     text = value.strip().lower()
     if len(text) > _MOST_AROUND:
         return None
@@ -82,6 +97,26 @@ def _bare_address(text: str) -> str:
     if text.count("@") == 1 and len(words := text.split()) > 1 and not _WORDS_BEHIND.search(text.partition("@")[2]):
         return "".join(words)
     return text
+
+
+def _without_name(text: str) -> str:
+    """Of ``Jane Doe jane@example.com`` the address. One word that nothing tells from the first half of one stays: a blank in an
+    address may be a slip.
+    """
+    local, at, host = text.partition("@")
+    if not at or len(text) > _MOST_AROUND or "<" in local or "mailto:" in local.lower():
+        return text
+    *before, last = _BETWEEN_WORDS.split(local.rstrip()) or [""]
+    name = " ".join(before)
+    words = [word for word in _SIGNS.split(name.lower()) if len(word) > 1]
+    is_name = (
+        len(words) > 1
+        or (name != name.lower() and last == last.lower())
+        or name.endswith(":")
+        or not _WORDS_FOR_EMAIL.isdisjoint(words)
+        or any(word in last.lower() for word in words)
+    )
+    return last + at + host if is_name else text
 
 
 def _without_quotes(text: str) -> str:

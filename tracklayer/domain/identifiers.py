@@ -57,10 +57,14 @@ _ESCAPED = re.compile(r"&(?:amp;)*((?:amp|apos|quot|lt|gt|#0*(?:34|38|39|60|62)|
 # What may stand for a value, or be the digest of nothing, is looked at closely: ``normalise`` knows them all.
 _NO_PLACEHOLDER = r"(?i:(?!(?:null|undefined|nan|none|nil|n/a|false|0|--?)[\"']*\Z|[0-9a-f]{64})(?=[A-Za-z0-9.-]))"
 _NO_NAME = r"(?![A-Za-z_]{3,11}+[0-9]?[=:%])"  # of a parameter or a cookie, and no URL: see ``without_name``
-_OPAQUE = re.compile(r"(?!https?:)[!-~]{1,2048}")
-_TTCLID = re.compile(r"(?!https?:)[!-~]{1,1000}")
+# Visible ASCII but for &, which parts parameters, and for quotes, brackets and backslashes: no id of a click has any, and JSON and HTML do.
+_VISIBLE = r"!#-%*-;=?-Z^-z|~"
+_OPAQUE = re.compile(rf"(?!https?:)[{_VISIBLE}]{{1,2048}}")
+_TTCLID = re.compile(rf"(?!https?:)[{_VISIBLE}]{{1,1000}}")
 _NO_QUOTE = r"(?<![\"'])"  # at the end
-_EVERYDAY_OPAQUE = re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[!-~]{{1,2048}}{_NO_QUOTE}")
+_NO_ESCAPE = r"(?<!%2[027])"  # at the end, of a blank or a quote
+_EVERYDAY_OPAQUE = re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[{_VISIBLE}]{{1,2048}}{_NO_ESCAPE}")
+_EVERYDAY_FBCLID = re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[!#-%*-\-/-;=?-Z^-z|~]{{1,2048}}{_NO_ESCAPE}")
 _LEAD_ID = re.compile(r"[!-~]{1,128}")
 _RDT_UUID = re.compile(rf"(\d{{1,30}}\.)?{_UUID}")
 _MSCLKID = re.compile(r"(_uet)?[0-9a-fA-F-]{32,36}")
@@ -161,8 +165,8 @@ _EVERYDAY_TEXT = re.compile(
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
 # Neither a placeholder nor anything around it, nor a character that nobody sees: see ``normalise.ENDS_OF_NOTHING``.
 _EVERYDAY_ID = re.compile(
-    r"(?!(?i:nan|nil|n/a|0)\Z)[A-Za-z0-9](?:[ -~]{0,61}[A-Za-z0-9])?"
-    r"(?<!(?i:ined|null|none|alse|ject|mpty|[-_#:/ (](?:nan|nil|n/a)|e\+[0-9][0-9]|0000))"
+    r"(?!0\Z|[0NUnu](?=[/0AINOUainou])(?i:an|il|/a|ull|one|ndefined|0{7})(?![A-Za-z0-9]))[A-Za-z0-9](?:[ -~]{0,61}[A-Za-z0-9])?"
+    r"(?<!(?i:ined|null|none|alse|ject|mpty|[^a-z0-9](?:nan|nil|n/a|#nv)|(?-i:[A-Za-z]NaN)|#n/[a-z]|e\+[0-9][0-9]|0000))"
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch
@@ -216,7 +220,17 @@ def unescaped_email(value: str) -> str:
     plain = unescaped(value)
     if "%" in plain and "\ufffd" not in (unquoted := unquote(plain)):
         plain = unescaped(unquoted)
+    plain = without_json_ends(plain)
     return value if plain == value or normalise.email(plain) is None else plain
+
+
+_JSON_QUOTE = re.compile(r"\\+([\"'/])")
+_JSON_END = re.compile(r"(?:\\+[nrt])+(?=[\"']*\Z)")
+
+
+def without_json_ends(text: str) -> str:
+    """Without the backslashes of quotes, and the line's end behind, of a text that stood in JSON: ``\\"jane@example.com\\"``."""
+    return _JSON_END.sub("", _JSON_QUOTE.sub(r"\1", text)) if "\\" in text else text
 
 
 def _unescaped(found: re.Match[str]) -> str:
@@ -297,10 +311,10 @@ class Format(NamedTuple):
     what: str  # it must be
 
 
-def _format(pattern: re.Pattern[str], what: str, unless: str = "") -> Format:
-    """``unless``: how a value begins that is looked at closely."""
+def _format(pattern: re.Pattern[str], what: str, unless: str = "", end: str = _NO_QUOTE) -> Format:
+    """``unless``: how a value begins that is looked at closely; ``end``: how others end."""
     unusual = f"(?!{unless})" if unless else ""
-    everyday = re.compile(f"{unusual}{_NO_NAME}{_NO_PLACEHOLDER}(?:{pattern.pattern}){_NO_QUOTE}", pattern.flags)
+    everyday = re.compile(f"{unusual}{_NO_NAME}{_NO_PLACEHOLDER}(?:{pattern.pattern}){end}", pattern.flags)
     return Format(everyday.fullmatch, lambda value: pattern.fullmatch(value.strip()) is not None, what)
 
 
@@ -353,12 +367,12 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "fbp": _meta_cookie(_META),
         "fbc": _meta_cookie(_META.replace("1116446470", "IwAR2F4d...")),
         "fbclid": Format(
-            re.compile(rf"{_NO_NAME}{_NO_PLACEHOLDER}[!-\-/-~]{{1,2048}}{_NO_QUOTE}").fullmatch,
-            lambda value: is_meta_cookie(f"fb.1.0.{value.strip()}"),
+            _EVERYDAY_FBCLID.fullmatch,
+            lambda value: _OPAQUE.fullmatch(value.strip()) is not None and is_meta_cookie(f"fb.1.0.{value.strip()}"),
             "must be given as it was found in the URL, without spaces and dots",
         ),
         "ttp": _OPAQUE_ID,
-        "ttclid": _format(_TTCLID, f"{_OPAQUE_ID.what}, with 1,000 characters at most"),
+        "ttclid": _format(_TTCLID, f"{_OPAQUE_ID.what}, with 1,000 characters at most", end=_NO_ESCAPE),
         "gclid": _GOOGLE_CLICK,
         "gbraid": _GOOGLE_CLICK,
         "wbraid": _GOOGLE_CLICK,
@@ -432,19 +446,47 @@ _NAMED: Mapping[str, re.Pattern[str]] = MappingProxyType(
 
 def without_name(name: str, text: str) -> str | None:
     """A click id, or a platform's cookie, without the name and the quotation marks that were copied along with it, and out of the URL,
-    the cookies or the JSON in which it stood; None: there are none. Empty where what stands there is no id: a list, ``(not set)``.
+    the cookies, the JSON, in whatever escapes, or what PHP serialised, in which it stood; None: there are none. Empty where what stands
+    there is no id: a list, ``(not set)``.
     """
     named = _NAMED.get(name)
     if named is None:
         return None
-    plain = unescaped(text)
-    if "=" in plain or ":" in plain or "%" in plain:
-        found = named.search(unquote(plain) if "%" in plain else plain)
+    plain = without_json_ends(unescaped(text))
+    unquoted = unquote(plain) if "%" in plain else plain
+    if (held := _held(named, unquoted)) is not None:
+        return held
+    if "=" in unquoted or ":" in unquoted:
+        found = named.search(unquoted)
         if found:
             value = found[1] or found[2] or found[3] or ""
             return "" if value.startswith(("(", "[", "{", "<")) else value
-    alone = (plain if text.startswith("&") else text).strip(_QUOTES).lstrip("?&").strip(_QUOTES)
+    # What is escaped within an id is left to its owner.
+    alone = (plain if unquoted.strip(_QUOTES) == unquoted else unquoted).strip(_QUOTES).lstrip("?&").strip(_QUOTES)
+    if parameters := _PARAMETERS_BEHIND.fullmatch(alone):
+        alone = parameters[1]
     return None if alone == text.strip() else alone
+
+
+_QUOTES = " \t\r\n\u00a0\"'"
+_PARAMETERS_BEHIND = re.compile(r"([^&]+)&[A-Za-z_][A-Za-z0-9_.-]*=.*", re.DOTALL)
+# A list of one, or of the same again, as JSON and Python write it, also under a name.
+_LIST = re.compile(r"(?:\{\s*[\"']?\w+[\"']?\s*:\s*)?\[\s*([\"'])([^\"']+)\1\s*(?:,\s*\1\2\1\s*)*\](?:\s*\})?")
+# As Google's own sample for websites keeps a gclid: {"value":"Cj0_x","expiryDate":1793877200123}.
+_VALUE = re.compile(r"\{(?:[^{}]*,)?\s*[\"']value[\"']\s*:\s*([\"'])([^\"']*)\1[^{}]*\}")
+_SERIALISED = re.compile(r"\bs:[0-9]+:\"([^\"]*)\";")
+
+
+def _held(named: re.Pattern[str], text: str) -> str | None:
+    """The id of a list of one, of an object with a ``value``, or of what PHP serialised; None: the text is none of these."""
+    text = text.strip(_QUOTES)
+    if text == "[]":
+        return ""
+    if text[:1] in ("[", "{") and (found := _LIST.fullmatch(text) or _VALUE.fullmatch(text)):
+        return found[2] if found.re is _VALUE or text[0] == "[" or named.match(text) else None
+    strings = _SERIALISED.findall(text)
+    before = [place for place, one in enumerate(strings[:-1]) if named.match(f"{one}=")]
+    return strings[before[0] + 1] if before else strings[0] if len(strings) == 1 else None
 
 
 # As Google's tag writes _gcl_aw and _gcl_gb, and as it writes _gcl_ag.
@@ -460,9 +502,6 @@ def out_of_cookie(name: str, text: str) -> str | None:
     return found[1] or found[2]
 
 
-_QUOTES = " \t\r\n\"'"
-
-
 def zip_of_table(text: str) -> str | None:
     """The digits of a postal code that a table wrote as a number: ``94107.0``; None for any other text."""
     found = _ZIP_AS_A_FLOAT.fullmatch(text.strip())
@@ -474,7 +513,7 @@ def stands_for_none(name: str, text: str) -> bool:
     if name in WORDS:
         return normalise.is_placeholder(text)
     if name == "external_id":
-        return text.strip() == "0" or normalise.is_one_for_all(text)
+        return text.strip() == "0" or normalise.is_of_many(text)
     if normalise.is_nobodys(text):
         return True
     if name == "ga_client_id":  # GA1.1.1.null is one

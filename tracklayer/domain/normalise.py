@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache, lru_cache
 from itertools import product
+from string import ascii_letters, ascii_lowercase, punctuation
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -72,8 +73,11 @@ _NOTHINGS = frozenset(
 )
 # Spellings that no person and no id has.
 _PLACEHOLDERS = frozenset("null undefined NaN None nil false False 0 - NULL nan N/A n/a N/a n/A".split())
-# In its braces stands a name, or the digit of a place. What is no name was filled in: {1001}, a UUID as C# writes it, JSON.
-_FILLED_IN = r"[0-9][^{}\s]|[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}"
+# In its braces stands a name, or the digit of a place. What is no name was filled in: {1001}, {SO-2024-7}, a UUID as C# writes it, JSON.
+_FILLED_IN = (
+    r"[0-9][^{}\s]|[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}"
+    r"|[A-Z][A-Z0-9]*-[^{}\s]*[0-9]|[^{}\s]*-[0-9][0-9A-Za-z]{3}"
+)
 _IN_BRACES = rf"\$?\{{(?!\s*[\"'])\{{?(?!\s*(?:{_FILLED_IN}))[^{{}}]*\}}?\}}"
 # As Go and Objective-C print nothing, Go's templates too, and what Go's formats say of what is nil or missing.
 _PRINTED = r"<(?i:nil|null|none|no value)>|%![A-Za-z]\((?:<nil>|MISSING)\)"
@@ -86,23 +90,30 @@ _NO_ID = re.compile(
     rf"{_NO_UUID}|[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{{2}}|#(?:[^\W\d_]|[¡¿/0])+[!?]|#N/[A-Z]|#NV|#+|{_NO_OPTIONAL}"
 )
 # Behind words alone: ``order_undefined``. Of what has a digit in front, such as ``1001-null``, that tells it from others.
-_NOTHING_BEHIND = re.compile(
-    r"\D*[-_#:/] ?(?:(?ai:\(?(?:undefined|null)\)?|\((?:none|nan|nil|not set)\))"
-    rf"|{_NO_UUID}|{_NO_OPTIONAL}|{_TEMPLATE.pattern})"
+_NEVER_A_NAME = (
+    rf"(?ai:\(?(?:undefined|null)\)?|\((?:none|nan|nil|not set)\))|NaN|None|{_NO_ID.pattern}|{_TEMPLATE.pattern}"
+)
+_NOTHING_BEHIND = re.compile(rf"\D*[-_#:/] ?(?:{_NEVER_A_NAME})[-_#:/ ]*|\D*(?ai:undefined)")
+# Of an event or an order behind any sign, and in front of words, too: they have no names of people, who may be called Nan.
+_SIGN = r"[ -/:-@\[-`{-~]"
+_NOTHING_BESIDE = re.compile(
+    rf"\D*{_SIGN}(?:{_NEVER_A_NAME}|(?ai:none|nan)){_SIGN}*|(?:(?ai:undefined|null)|NaN|None|{_NO_UUID}|{_TEMPLATE.pattern}){_SIGN}\D*"
 )
 # What ends the ids of people, too, as in ``oz-nil`` and ``anna_``: a nothing that may be a name, and nothing at all, as PHP and Ruby
-# print null. Behind words of ``_WORDS_OF_IDS`` alone it is none.
-_MAYBE_NOTHING_BEHIND = re.compile(r"(\D*)[-_#:/] ?(?ai:none|nan|nil|n/a|false)?")
-_BETWEEN_WORDS_OF_IDS = re.compile(r"[-_#:/. ]+")
+# print null. Behind words of ``_WORDS_OF_IDS`` alone it is none, and so is what was put right behind one.
+_MAYBE_NOTHING_BEHIND = re.compile(
+    rf"(\D*?)(?:{_SIGN}(?ai:\(?(?:none|nan|nil|n/a|false|null)\)?)?|(?ai:null)|NaN|None){_SIGN}*"
+)
+_BETWEEN_WORDS_OF_IDS = re.compile(rf"{_SIGN}+")
 # What shops put in front of the number of an order, an event or a person.
 _WORDS_OF_IDS = {""} | frozenset(
-    "order orders orderid orderno ordernr ordernumber orderref bestellung bestell bestellnr bestellnummer auftrag auftragsnr "
-    "auftragsnummer invoice rechnung rechnungsnr rechnungsnummer commande facture pedido factura fatura ordine fattura bestelling "
-    "bestelnummer zamówienie objednávka beställning bestilling заказ 注文 "
-    "订单 訂單 주문 purchase purchases checkout cart basket warenkorb transaction transactionid "
-    "transaktion transactie txn trx payment sale event eventid evt lead leadid booking buchung subscription "
-    "customer customers customerid kunde kunden kundennr kundennummer client cliente klant user users userid account member mitglied "
-    "contact visitor profile id uid uuid nr no number nummer ref wc woo woocommerce shop store shopify gid".split()
+    "order orders ord orderid orderno ordernr ordernumber orderref po so bestellung bestell bestellnr bestellnummer auftrag auftragsnr "
+    "auftragsnummer invoice inv rechnung rechnungsnr rechnungsnummer quote commande facture pedido factura fatura ordine fattura "
+    "bestelling bestelnummer zamówienie objednávka beställning bestilling заказ 注文 订单 訂單 주문 purchase purchases checkout cart "
+    "basket warenkorb transaction transactionid transaktion transactie tx txid txn trx payment sale event eventid evt lead leadid "
+    "booking buchung reservation ticket subscription sub customer customers customerid cust cus kunde kunden kundennr kundennummer "
+    "client cliente klant user users userid account member mitglied contact visitor profile id uid uuid nr no number nummer ref wc woo "
+    "woocommerce web shop store shopify gid".split()
 )
 _LONGEST_ID = 255  # characters: a longer one was not made of a word and nothing
 
@@ -132,18 +143,25 @@ def is_no_id(value: str) -> bool:
 
 
 def is_one_for_all(value: str) -> bool:
-    """As ``is_no_id``, of the ids of events, orders and people: words with nothing behind them tell no two apart. A name does, with
-    whatever sign behind it.
+    """As ``is_of_many``, of the ids of events and orders."""
+    return is_of_many(value) or _NOTHING_BESIDE.fullmatch(_bare_id(value)) is not None
+
+
+def is_of_many(value: str) -> bool:
+    """As ``is_no_id``, of the ids of people: words with nothing behind them tell no two apart. A name does, with whatever sign behind
+    it.
     """
-    if is_no_id(value):
-        return True
-    text = bare(value).strip("\"' ")
-    if len(text) > _LONGEST_ID:
-        return False
-    if _NOTHING_BEHIND.fullmatch(text):
+    text = _bare_id(value)
+    if is_no_id(value) or _NOTHING_BEHIND.fullmatch(text):
         return True
     maybe = _MAYBE_NOTHING_BEHIND.fullmatch(text)
     return maybe is not None and _WORDS_OF_IDS.issuperset(_BETWEEN_WORDS_OF_IDS.split(maybe[1].lower()))
+
+
+def _bare_id(value: str) -> str:
+    """An id without what stands around it; "" for one that is too long to have been made of a word and nothing."""
+    text = bare(value).strip("\"' ")
+    return text if len(text) <= _LONGEST_ID else ""
 
 
 def _in_any_case(text: str) -> list[str]:
@@ -154,13 +172,20 @@ def _in_any_case(text: str) -> list[str]:
 ENDS_OF_NOTHING = frozenset(
     end
     for text in (
-        *[f"{sign}{nothing}"[-4:] for nothing in _NOTHINGS if nothing[-1].isalpha() for sign in ("", *"-_#:/ (")],
+        *[
+            f"{sign}{nothing}"[-4:]
+            for nothing in _NOTHINGS
+            if nothing[-1].isalpha()
+            for sign in ("", *punctuation, " ")
+        ],
+        *[f"{sign}#nv"[-4:] for sign in (*punctuation, " ")],
+        *[f"#n/{letter}" for letter in ascii_lowercase],
         "mpty",
         *[f"e+{power:02}" for power in range(100)],
         "0000",
     )
     for end in _in_any_case(text)
-)
+) | {f"{letter}NaN" for letter in ascii_letters}
 
 
 def is_everyday_product(value: str) -> bool:

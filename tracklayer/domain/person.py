@@ -277,7 +277,8 @@ def written_otherwise(
         texts = {text for digest in usual for text in _as_text(digest)}
         for spelling in _every_spelling(email):
             local, at, domain = spelling.rpartition("@")
-            texts |= {f'"{local}"{at}{domain}', spelling.replace("@", "%40"), quote(spelling, safe="")}
+            texts |= {f'"{local}"{at}{domain}', f"%22{local}%22{at}{domain}"}
+            texts |= {spelling.replace("@", "%40"), quote(spelling, safe="")}
             texts |= {quote(local, safe="") + at + domain, spelling.replace("@", "&#64;")} - {spelling}
             texts |= {
                 hashlib.new(name, spelling.encode(), usedforsecurity=False).hexdigest() for name in ("md5", "sha1")

@@ -130,14 +130,28 @@ _IN_FRONT = re.compile(
     rf"(?!.*([^\w\s/\"'])\s*\1)[^\w?]*(?:(?:{'|'.join(map(re.escape, _WORDS_FOR_PHONE.split()))}|[hmpt](?=\W))(?![^\W\d_])[^\w?]*){{0,3}}",
     re.IGNORECASE | re.DOTALL,
 )
-# An IPv4 address, and one that may be a number in groups of two and three, as people write them in Spain or Denmark.
-_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+# An IPv4 address, with zeros in front of its parts or without, and one that may be a number in groups of two and three, as people write
+# them in Spain or Denmark.
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})"
 _MACHINE = re.compile(rf"(?!0){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9.])")
 _IN_PAIRS = re.compile(r"[0-9]{2}\.[0-9]{2,3}(?:\.[0-9]{2}){2}\Z")
+# A date; with signs also of the years from which programs count (0001, 1601, 1899), and of the last one that they know. With blanks
+# alone no digits may follow but a time's: 11 9 2012 3456 is a mobile number of São Paulo.
 _MONTH, _DAY = r"(?:1[0-2]|0?[1-9])", r"(?:3[01]|[12][0-9]|0?[1-9])"
-_DATE = re.compile(
-    rf"(?:(?:19|20)[0-9]{{2}}([-./]){_MONTH}\1{_DAY}|(?:{_DAY}([-./]){_MONTH}|{_MONTH}([-./]){_DAY})(?:\2|\3)(?:19|20)[0-9]{{2}})(?:[T ,].*)?\Z"
+
+
+def _date(by: str, year: str, behind: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"(?:{year}({by}){_MONTH}\1{_DAY}|(?:{_DAY}({by}){_MONTH}|{_MONTH}({by}){_DAY})(?:\2|\3){year})"
+        rf"(?:{behind}|[,.)\]](?![0-9]).*)?\Z"
+    )
+
+
+_DATES = (
+    _date("[-./]", "(?:0001|1[5-9][0-9]{2}|2[01][0-9]{2}|9999)", "[T ,].*"),
+    _date(" ", "(?:19|20)[0-9]{2}", "[T ,] ?[0-9]{1,2}:.*"),
 )
+_BLANKS_AROUND_SIGN = re.compile(r" ?([-./]) ?")
 _ONE_IN_FRONT = re.compile(r"[0-9](?![^0-9]*\(0\))[^0-9]+(?=0)")  # of a row of them, or a digit too many
 _AS_A_FLOAT = re.compile(r"(\+?[0-9]{6,15})\.0{1,2}")  # as tables write a number
 # A free number in words, as 1-800-FLOWERS: letters elsewhere are no digits.
@@ -192,12 +206,15 @@ def _without_notes(text: str, default_country: str | None) -> str | None:
     text = _number_in(text)
     if text.count("/") > _MOST_SLASHES or len(_NO_DIGITS.sub("", text)) > _MOST_DIGITS:
         return None
-    number = None if _DATE.match(text) else _before_slash(text, default_country)
+    number = _before_slash(text, default_country)
     return None if number is None or _is_doubtful(text, number, default_country) else number
 
 
 def _is_doubtful(text: str, number: str, default_country: str | None) -> bool:
-    """Whether a text from which a number is read may well be the address of a machine, or one digit and a whole number."""
+    """Whether a text from which a number is read may well be a date, the address of a machine, or one digit and a whole number."""
+    plain = _BLANKS_AROUND_SIGN.sub(r"\1", text)
+    if any(date.match(plain) for date in _DATES):  # but in Haiti, where 25 12 1990 is how a number is written
+        return text != phonenumbers.format_number(phonenumbers.parse(number), phonenumbers.PhoneNumberFormat.NATIONAL)
     if _MACHINE.match(text):
         digits = _NO_DIGITS.sub("", text)
         return not (_IN_PAIRS.match(text) and _is_home_spelling(phonenumbers.parse(number), digits))

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from tracklayer.domain import normalise
 from tracklayer.domain.contact import holds_contact
-from tracklayer.domain.identifiers import usable
+from tracklayer.domain.identifiers import usable, without_name
 
 MAX_VALUE = 1024  # bytes
 MAX_KINDS = 20  # of one call
@@ -152,7 +152,11 @@ _RULES = {kind: partial(_sendable, kind) for kind, _ in PARAMETERS.values()}
 
 def _read(form: _Form, raw: Any, now: datetime) -> Seen | None:
     text = _text(raw)
-    match = form.pattern.fullmatch(text) if text is not None else None
+    if text is None:
+        return None
+    match = form.pattern.fullmatch(text)
+    if match is None:  # as in an event: copied along with something
+        match = form.pattern.fullmatch(without_name(form.kind, text) or "")
     if match is None:
         return None
     parts = match.groupdict()
