@@ -18,6 +18,7 @@ from tracklayer.db import storing as db_storing
 from tracklayer.db.connection import database as connections
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.enrichments import Wanted, look_up
 from tracklayer.db.event_search import EventSearch
 from tracklayer.db.identities import Link, Shown
 from tracklayer.db.workers import WorkerLock
@@ -953,3 +954,25 @@ async def test_identify_speaks_of_no_event(api: Api) -> None:
     ]
     assert not [error["message"] for error in found["userErrors"] if "event" in error["message"].lower()]
     assert all(error["message"].endswith(".") for error in found["userErrors"])
+
+
+def test_whom_a_browser_was_seen_with_is_looked_up_where_it_says_anything(
+    merchant: Merchant, clock: FrozenClock
+) -> None:
+    now, many = clock.now(), MOST_IN_A_BROWSER + 1
+    with in_transaction():
+        for browser, count in ((BROWSER, MOST_IN_A_BROWSER), (OTHER, many)):
+            people = [Link(browser, "email", f"{browser}{number}", {}, now) for number in range(count)]
+            db.link_people(merchant.merchant_id, people, now)
+
+    def known(*wanted: Wanted) -> dict[str, int]:
+        with in_transaction():
+            found = look_up(merchant.merchant_id, wanted, timedelta(days=90), now)
+        return {browser_id: len(browser.people) for browser_id, browser in found.browsers.items()}
+
+    assert known(Wanted("of_jane", BROWSER, is_anonymous=False), Wanted("of_john", OTHER, is_anonymous=False)) == {
+        OTHER: many
+    }
+    assert known(Wanted("of_nobody", BROWSER)) == {BROWSER: MOST_IN_A_BROWSER}
+    by_email = Wanted("of_her", None, (f"{BROWSER}0",), is_anonymous=False)
+    assert known(by_email, Wanted("of_jane", BROWSER, is_anonymous=False)) == {BROWSER: MOST_IN_A_BROWSER}
