@@ -6,8 +6,11 @@ A row that is named after a platform is a row of section 4 of that platform's sh
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from itertools import product
+from random import Random
+from types import FrameType
 from typing import Any
 
 import phonenumbers
@@ -19,7 +22,14 @@ from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberFormat, PhoneNum
 from tests.drawing import drawn
 from tracklayer.domain import phone
 from tracklayer.domain.normalise import UNREADABLE, Matchable
-from tracklayer.domain.phone import PHONE_RULES, phone_digests, phone_digests_to_keep, phone_digits, phone_e164
+from tracklayer.domain.phone import (
+    PHONE_RULES,
+    is_somebodys_number,
+    phone_digests,
+    phone_digests_to_keep,
+    phone_digits,
+    phone_e164,
+)
 from tracklayer.domain.sha256 import sha256_hex
 
 REPEATABLE = drawn(300)
@@ -676,3 +686,45 @@ def test_digits_that_may_be_hours_end_a_number_that_is_none_with_them() -> None:
 def test_where_digits_may_be_hours_or_the_end_of_a_number_none_is_sure() -> None:
     assert phone_e164("+49 30 123456 8-16") is None
     assert phone_e164("(650) 555-0123 9-5", "DE") is None
+
+
+def test_a_range_is_assigned_where_the_library_says_so() -> None:
+    drawing = Random(1)
+    found = Counter[bool]()
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items():
+        for region in regions:
+            plan = PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+            assert plan is not None
+            kinds = [getattr(plan, name) for name in ("general_desc", *phone._ASSIGNED)]
+            for example_number in {kind.example_number for kind in kinds if kind is not None} - {None}:
+                for _ in range(8):
+                    kept = drawing.randint(0, len(example_number))
+                    others = len(example_number) - kept + drawing.choice((0, 0, -1, 1))
+                    number = f"+{code}{example_number[:kept]}" + "".join(
+                        drawing.choices("0123456789", k=max(0, others))
+                    )
+                    try:
+                        expected = phonenumbers.is_valid_number(phonenumbers.parse(number))
+                    except phonenumbers.NumberParseException:
+                        continue
+                    assert phone.is_assigned(number) is expected, number
+                    found[expected] += 1
+    assert min(found[True], found[False]) > 1000
+
+
+def test_of_a_new_customers_number_the_library_is_not_asked() -> None:
+    called = []
+
+    def note(frame: FrameType, what: str, _: Any) -> None:
+        if what == "call" and "phonenumbers" in frame.f_code.co_filename:
+            called.append(frame.f_code.co_name)
+
+    phone.is_assigned("+4915112345678"), phone.is_assigned("+14155550123")  # what is known of their countries
+    sys.setprofile(note)
+    try:
+        found = [
+            is_somebodys_number(f"{code}{number}") for code in ("+491511", "+1415") for number in ("2345678", "0345678")
+        ]
+    finally:
+        sys.setprofile(None)
+    assert (found, called) == ([True, True, True, False], [])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.factories import AGENT
 from tracklayer.domain.event import Consent, CustomData, Event, UserData
 from tracklayer.domain.normalise import Matchable
 from tracklayer.domain.shown import PARAMETERS
@@ -626,3 +627,17 @@ def test_a_mapper_gets_the_added_values_beside_the_events_own() -> None:
     assert found.user_data.email is not None
     assert found.user_data.email.email_sha256("basic") == DIGEST
     assert given_event.user_data.ttclid is None
+
+
+@pytest.mark.parametrize(("program", "may_hold"), [(AGENT, False), ("Shop/1.0 (jane@example.com)", True)])
+def test_an_event_is_looked_at_for_contacts_again_only_where_what_was_added_may_hold_one(
+    program: str, may_hold: bool
+) -> None:
+    everyday = replace(event(browser_id=BROWSER))
+    vars(everyday)["may_hold_contact"] = False
+    browser = Browser(BROWSER, [signal("client_user_agent", program, HOUR, timedelta())], people=[person()])
+    found = enriched(everyday, stitch(everyday, Known(browser)))
+    assert found.user_data.client_user_agent == program
+    assert found.may_hold_contact is may_hold
+    odd = enriched(event(browser_id=BROWSER), stitch(everyday, Known(browser)))
+    assert odd.may_hold_contact

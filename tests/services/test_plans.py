@@ -367,9 +367,7 @@ def test_a_link_is_stored_by_key_however_many_browsers_there_are(
     runtime: Runtime, many_browsers: Merchant, clock: FrozenClock
 ) -> None:
     now = clock.now()
-    given = identities.link_record(
-        many_browsers.merchant_id, "new", "browser_7", "email", f"{1:064}", {}, now, now, None
-    )
+    given = identities.link_record(many_browsers.merchant_id, "new", "browser_7", "email", f"{1:064}", {}, None)
     found = scans(identities.LINK, (JsonLiteral([given]),), (*IDENTITIES, "merchants"))
     assert found.keys() <= {"browser_people_pkey", "browser_people_of", "browsers_pkey", "merchants_pkey", "none"}
     assert "none" not in found or merchants_are_few()

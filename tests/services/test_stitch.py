@@ -18,6 +18,7 @@ from tracklayer.db import storing as db_storing
 from tracklayer.db.connection import database as connections
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.db.enrichments import Wanted, look_up
 from tracklayer.db.event_search import EventSearch
 from tracklayer.db.identities import Link, Shown
 from tracklayer.db.workers import WorkerLock
@@ -212,7 +213,13 @@ def test_events_without_browsers_run_the_statement_they_always_did(
     ingest(runtime, merchant, "a", email="jane@example.com")
     ingest(runtime, merchant, "b", browser_id=BROWSER)
     ingest(runtime, merchant, "c", browser_id=BROWSER, email="jane@example.com")
-    assert run == ["store_events", "store_events", "store_and_link"]
+    ingest(runtime, merchant, "d", browser_id=BROWSER, email="jane@example.com")
+    assert run == [
+        "store_events",
+        "store_events",
+        "store_link_and_refuse",
+        "store_and_link",
+    ]  # the first asks to be stitched
 
 
 def test_what_is_refused_is_counted_with_what_is_stored_and_linked(
@@ -240,22 +247,30 @@ def test_what_is_refused_is_counted_with_what_is_stored_and_linked(
 
 
 def test_a_browser_keeps_its_latest_people_and_a_mailbox_as_many_browsers_as_tell(
-    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run: list[str] = []
+    real = db_storing.run_statement
+
+    def counted(name: str, arguments: Any) -> list[tuple[Any, ...]]:
+        run.append(name)
+        return real(name, arguments)
+
+    monkeypatch.setattr(db_storing, "run_statement", counted)
     for number in range(MOST_PEOPLE + 3):
         clock.move(timedelta(minutes=1))
         ingest(runtime, merchant, f"p{number}", browser_id=BROWSER, email=f"p{number}@example.com")
+    assert run.count("forget_crowd") == 3  # only where there are too many
     with in_transaction():
         kept = rows("SELECT last_seen_at FROM browser_people ORDER BY last_seen_at")
-    # What a statement inserts, it does not count: the next one does.
-    assert len(kept) == MOST_PEOPLE + 1
+    assert len(kept) == MOST_PEOPLE
     assert kept[-1][0] == clock.now()
     for number in range(MOST_BROWSERS + 8):
         clock.move(timedelta(minutes=1))
         ingest(runtime, merchant, f"b{number}", browser_id=f"browser_{number:04}", email="team@example.com")
     with in_transaction():
         (count,) = rows("SELECT count(*) FROM browser_people WHERE browser_id LIKE 'browser_0%%'")[0]
-    assert count == MOST_BROWSERS + 2
+    assert count == MOST_BROWSERS + 1
 
 
 def test_of_a_kind_a_browser_keeps_the_latest_values(merchant: Merchant, clock: FrozenClock) -> None:
@@ -953,3 +968,25 @@ async def test_identify_speaks_of_no_event(api: Api) -> None:
     ]
     assert not [error["message"] for error in found["userErrors"] if "event" in error["message"].lower()]
     assert all(error["message"].endswith(".") for error in found["userErrors"])
+
+
+def test_whom_a_browser_was_seen_with_is_looked_up_where_it_says_anything(
+    merchant: Merchant, clock: FrozenClock
+) -> None:
+    now, many = clock.now(), MOST_IN_A_BROWSER + 1
+    with in_transaction():
+        for browser, count in ((BROWSER, MOST_IN_A_BROWSER), (OTHER, many)):
+            people = [Link(browser, "email", f"{browser}{number}", {}, now) for number in range(count)]
+            db.link_people(merchant.merchant_id, people, now)
+
+    def known(*wanted: Wanted) -> dict[str, int]:
+        with in_transaction():
+            found = look_up(merchant.merchant_id, wanted, timedelta(days=90), now)
+        return {browser_id: len(browser.people) for browser_id, browser in found.browsers.items()}
+
+    assert known(Wanted("of_jane", BROWSER, is_anonymous=False), Wanted("of_john", OTHER, is_anonymous=False)) == {
+        OTHER: many
+    }
+    assert known(Wanted("of_nobody", BROWSER)) == {BROWSER: MOST_IN_A_BROWSER}
+    by_email = Wanted("of_her", None, (f"{BROWSER}0",), is_anonymous=False)
+    assert known(by_email, Wanted("of_jane", BROWSER, is_anonymous=False)) == {BROWSER: MOST_IN_A_BROWSER}

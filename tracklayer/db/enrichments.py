@@ -20,6 +20,7 @@ from tracklayer.domain.stitching import (
     LATE,
     MOST_BROWSERS,
     MOST_EVENTS_A_DAY,
+    MOST_IN_A_BROWSER,
     MOST_PEOPLE,
     Browser,
     Enriched,
@@ -34,7 +35,8 @@ DAY = timedelta(days=1)
 
 class Wanted(NamedTuple):
     """An event that is looked at. ``people``: the digests of its emails and phones, where it names no browser.
-    ``is_anonymous``: it may get the person of its browser, so whether that is a mailbox of many is looked at.
+    ``is_anonymous``: it may get the person of its browser, so who that is, and whether that is a mailbox of many, is looked at.
+    Of the browser of another one that names it only many people say anything.
     """
 
     event_id: str
@@ -79,9 +81,9 @@ WITH wanted AS MATERIALIZED (
         WHERE merchant_id = %(merchant)s AND digest = p.person AND last_seen_at >= %(late)s
         LIMIT {MOST_BROWSERS + 1}) b
 ), ids AS MATERIALIZED (
-    SELECT browser_id, bool_or(is_anonymous) AS is_anonymous FROM (
-        SELECT browser_id, is_anonymous FROM wanted WHERE browser_id IS NOT NULL AND NOT is_decided
-        UNION ALL SELECT browser_id, false FROM seen) AS b
+    SELECT browser_id, bool_or(is_anonymous) AS is_anonymous, bool_or(needs_people) AS needs_people FROM (
+        SELECT browser_id, is_anonymous, is_anonymous FROM wanted WHERE browser_id IS NOT NULL AND NOT is_decided
+        UNION ALL SELECT browser_id, false, true FROM seen) AS b(browser_id, is_anonymous, needs_people)
     GROUP BY browser_id
 )
 SELECT 'decided', event_id, fields, note, NULL::timestamptz, NULL::timestamptz FROM wanted WHERE is_decided
@@ -124,7 +126,9 @@ SELECT CASE WHEN i.is_anonymous AND (
             WHERE {_PERSON} = %(merchant)s::text || '/' || p.digest AND decided_at > %(day)s
             LIMIT {MOST_EVENTS_A_DAY + 1}) AS e) > {MOST_EVENTS_A_DAY})
     THEN 'many' ELSE 'person' END, i.browser_id, p.kind || ' ' || p.digest, p.digests::text, p.first_seen_at, p.last_seen_at
-FROM ids i
+FROM (SELECT * FROM ids WHERE needs_people OR EXISTS (SELECT FROM browser_people
+    WHERE merchant_id = %(merchant)s AND browser_id = ids.browser_id AND last_seen_at >= %(oldest)s
+    OFFSET {MOST_IN_A_BROWSER})) i
 CROSS JOIN LATERAL (SELECT * FROM browser_people
     WHERE merchant_id = %(merchant)s AND browser_id = i.browser_id AND last_seen_at >= %(oldest)s
     ORDER BY last_seen_at DESC LIMIT {MOST_PEOPLE}) p

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -21,10 +21,8 @@ from tracklayer.domain.stitching import (
     Person,
 )
 
-LINK_COLUMNS = (
-    "merchant_id bigint, event_id text, browser_id text, kind text, digest text, digests json, at timestamptz, "
-    "received_at timestamptz, pair text"
-)
+LINK_COLUMNS = "merchant_id bigint, event_id text, browser_id text, kind text, digest text, digests json, pair text"
+_LINK_COLUMNS = f"{LINK_COLUMNS}, at timestamptz, received_at timestamptz"
 # Beside the digests of an email: with which phones one call said it, each as ``pair_of``.
 _PAIRS = "pairs"
 
@@ -40,30 +38,34 @@ _MORE_PAIRS = (
 
 # What comes with events, or by ``identify``: browsers and people, from ``{source}``. Who was seen so a moment ago is not
 # written again, and who denied consent in that browser not at all: its row is held, so that a refusal of the same moment
-# either is seen here or takes away what is written here. Of a browser the latest people are kept, and of a person
-# as many browsers as tell that they are too many. What somebody holds at the moment goes another time, and nothing goes
-# before all is written (``crowd`` reads ``linked``: otherwise PostgreSQL runs the last part first), so that no two ever wait
-# for each other crosswise. Whoever sends the first has asked that events be stitched, from that one on.
+# either is seen here or takes away what is written here. How many there are of a browser and of a person is counted where a link
+# is looked for: ``CROWDED`` are those of which some are to go.
 LINKING = f"""links AS MATERIALIZED (
     SELECT merchant_id, digest, browser_id, min(kind) AS kind, (array_agg(digests))[1] AS digests, min(at) AS since,
            max(at) AS until, min(received_at) AS received_at, string_agg(DISTINCT pair, ' ') AS pairs
     FROM {{source}} GROUP BY merchant_id, digest, browser_id
 ), looked AS MATERIALIZED (
-    SELECT l.*, p.last_seen_at AS known_at, p.last_seen_at IS NULL
-           OR l.until > p.last_seen_at + interval '{LINK_GRAIN.total_seconds():.0f} s'
-           OR l.since < p.first_seen_at - interval '{LINK_GRAIN.total_seconds():.0f} s'
-           OR NOT string_to_array(l.pairs, ' ') <@ string_to_array(coalesce(p.digests ->> '{_PAIRS}', ''), ' ') AS is_fresh
-    FROM links l LEFT JOIN LATERAL (SELECT first_seen_at, last_seen_at, digests FROM browser_people p
-        WHERE p.merchant_id = l.merchant_id AND p.digest = l.digest AND p.browser_id = l.browser_id LIMIT 1) p ON true
+    SELECT l.*, p.browsers, p.known_at, p.known_at IS NULL
+           OR l.until > p.known_at + interval '{LINK_GRAIN.total_seconds():.0f} s'
+           OR l.since < p.known_since - interval '{LINK_GRAIN.total_seconds():.0f} s'
+           OR NOT string_to_array(l.pairs, ' ') <@ string_to_array(coalesce(p.known_pairs, ''), ' ') AS is_fresh
+    FROM links l CROSS JOIN LATERAL (
+        SELECT count(*) AS browsers, max(last_seen_at) FILTER (WHERE p.browser_id = l.browser_id) AS known_at,
+               max(first_seen_at) FILTER (WHERE p.browser_id = l.browser_id) AS known_since,
+               max(p.digests ->> '{_PAIRS}') FILTER (WHERE p.browser_id = l.browser_id) AS known_pairs
+        FROM browser_people p WHERE p.merchant_id = l.merchant_id AND p.digest = l.digest) p
 ), fresh AS MATERIALIZED (
     SELECT * FROM looked WHERE is_fresh
-), asked_of AS MATERIALIZED (
+), unwilling AS MATERIALIZED (
     SELECT b.* FROM (SELECT DISTINCT merchant_id, browser_id FROM fresh ORDER BY merchant_id, browser_id) f
     CROSS JOIN LATERAL (SELECT merchant_id, browser_id, consent FROM browsers b
         WHERE b.merchant_id = f.merchant_id AND b.browser_id = f.browser_id LIMIT 1 FOR SHARE) b
+    WHERE b.consent = 'denied'
 ), news AS MATERIALIZED (
-    SELECT f.* FROM fresh f WHERE NOT EXISTS (SELECT FROM asked_of a
-        WHERE a.merchant_id = f.merchant_id AND a.browser_id = f.browser_id AND a.consent = 'denied')
+    SELECT f.*, p.people FROM fresh f CROSS JOIN LATERAL (
+        SELECT count(*) AS people FROM browser_people p
+        WHERE p.merchant_id = f.merchant_id AND p.browser_id = f.browser_id) p
+    WHERE NOT EXISTS (SELECT FROM unwilling r WHERE r.merchant_id = f.merchant_id AND r.browser_id = f.browser_id)
 ), linked AS (
     INSERT INTO browser_people (merchant_id, digest, browser_id, kind, digests, first_seen_at, last_seen_at)
     SELECT merchant_id, digest, browser_id, kind, {_NEW_PAIRS}, since, until
@@ -72,34 +74,51 @@ LINKING = f"""links AS MATERIALIZED (
         SET last_seen_at = greatest(browser_people.last_seen_at, excluded.last_seen_at),
             first_seen_at = least(browser_people.first_seen_at, excluded.first_seen_at),
             digests = {_MORE_PAIRS}
-    RETURNING merchant_id, digest, browser_id
-), crowd AS MATERIALIZED (
-    SELECT o.* FROM (SELECT DISTINCT merchant_id, browser_id FROM linked) n
-    CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people p
-        WHERE p.merchant_id = n.merchant_id AND p.browser_id = n.browser_id
-        ORDER BY last_seen_at DESC OFFSET {MOST_PEOPLE}) o
-    UNION
-    SELECT o.* FROM (SELECT DISTINCT merchant_id, digest FROM linked) n
-    CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people p
-        WHERE p.merchant_id = n.merchant_id AND p.digest = n.digest
-        ORDER BY last_seen_at DESC OFFSET {MOST_BROWSERS + 1}) o
-), forgotten AS (
-    DELETE FROM browser_people p USING (
-        SELECT h.merchant_id, h.digest, h.browser_id FROM crowd c
-        CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people h
-            WHERE h.merchant_id = c.merchant_id AND h.digest = c.digest AND h.browser_id = c.browser_id
-              AND NOT EXISTS (SELECT 1 FROM news n WHERE n.merchant_id = h.merchant_id AND n.digest = h.digest
-                              AND n.browser_id = h.browser_id)
-            LIMIT 1 FOR UPDATE SKIP LOCKED) h) old
-    WHERE p.merchant_id = old.merchant_id AND p.digest = old.digest AND p.browser_id = old.browser_id
-), asked AS (
+)"""
+CROWDED = f"known_at IS NULL AND (people >= {MOST_PEOPLE} OR browsers > {MOST_BROWSERS})"
+# With the first of a merchant's: whoever sends it has asked that events be stitched, from that one on. Apart: for once in a merchant's
+# life it would take a fifteenth of what storing a link takes.
+ASKING = """asked AS (
     UPDATE merchants m SET stitched_since = (SELECT min(received_at) FROM news n WHERE n.merchant_id = m.merchant_id)
     WHERE stitched_since IS NULL AND merchant_id = ANY(ARRAY(
         SELECT x.merchant_id FROM (SELECT DISTINCT merchant_id FROM news) n
         CROSS JOIN LATERAL (SELECT merchant_id FROM merchants
             WHERE merchant_id = n.merchant_id AND stitched_since IS NULL LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) x))
 )"""
-LINK = f"WITH {LINKING.format(source=f'json_to_recordset(%s) AS l({LINK_COLUMNS})')} SELECT count(*) FROM links"
+LINK = (
+    f"WITH {LINKING.format(source=f'json_to_recordset(%s) AS l({_LINK_COLUMNS})')}, {ASKING} "
+    f"SELECT merchant_id, browser_id, digest FROM news WHERE {CROWDED}"
+)
+# After those were written that made it too many, in the same transaction or the next: of a browser the latest people are kept, and of
+# a person as many browsers as tell that they are too many. What somebody holds at the moment goes another time, so that no two
+# wait for each other crosswise.
+FORGET_CROWD = f"""
+WITH given AS MATERIALIZED (
+    SELECT * FROM json_to_recordset({{given}}) AS x(merchant_id bigint, browser_id text, digest text)
+), crowd AS MATERIALIZED (
+    SELECT o.* FROM (SELECT DISTINCT merchant_id, browser_id FROM given) n
+    CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people p
+        WHERE p.merchant_id = n.merchant_id AND p.browser_id = n.browser_id
+        ORDER BY last_seen_at DESC OFFSET {MOST_PEOPLE}) o
+    UNION
+    SELECT o.* FROM (SELECT DISTINCT merchant_id, digest FROM given) n
+    CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people p
+        WHERE p.merchant_id = n.merchant_id AND p.digest = n.digest
+        ORDER BY last_seen_at DESC OFFSET {MOST_BROWSERS + 1}) o
+)
+DELETE FROM browser_people p USING (
+    SELECT h.merchant_id, h.digest, h.browser_id FROM crowd c
+    CROSS JOIN LATERAL (SELECT merchant_id, digest, browser_id FROM browser_people h
+        WHERE h.merchant_id = c.merchant_id AND h.digest = c.digest AND h.browser_id = c.browser_id
+        LIMIT 1 FOR UPDATE SKIP LOCKED) h) old
+WHERE p.merchant_id = old.merchant_id AND p.digest = old.digest AND p.browser_id = old.browser_id
+RETURNING p.merchant_id"""
+
+
+def crowd_arguments(crowded: Iterable[tuple[int, str, str]]) -> tuple[Any, ...]:
+    """What ``FORGET_CROWD`` takes, of (merchant id, browser id, digest)."""
+    given = [{"merchant_id": one, "browser_id": browser_id, "digest": digest} for one, browser_id, digest in crowded]
+    return (JsonLiteral(given),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +141,12 @@ def link_record(
     browser_id: str,
     kind: str,
     digest: str,
-    digests: Mapping[str, str],
-    at: datetime,
-    received_at: datetime,
+    digests: Mapping[str, str] | None,
     pair: str | None,
 ) -> dict[str, Any]:
-    """A row of ``LINK_COLUMNS`` as JSON values: a ``Link`` that came with an event, or without one."""
+    """A row of ``LINK_COLUMNS`` as JSON values: a ``Link`` that comes with an event, which says when, or without one. ``digests``:
+    None where the event itself has them.
+    """
     return {
         "merchant_id": merchant_id,
         "event_id": event_id,
@@ -135,8 +154,6 @@ def link_record(
         "kind": kind,
         "digest": digest,
         "digests": digests,
-        "at": at,
-        "received_at": received_at,
         "pair": pair,
     }
 
@@ -145,10 +162,15 @@ def link_people(merchant_id: int, links: Sequence[Link], now: datetime) -> None:
     """Notes that browsers were seen with people. Needs a transaction."""
     if links:
         given = [
-            link_record(merchant_id, None, one.browser_id, one.kind, one.digest, one.digests, one.at, now, one.pair)
+            {
+                **link_record(merchant_id, None, one.browser_id, one.kind, one.digest, one.digests, one.pair),
+                "at": one.at,
+                "received_at": now,
+            }
             for one in links
         ]
-        rows(LINK, (JsonLiteral(given),))
+        if crowded := rows(LINK, (JsonLiteral(given),)):
+            execute(FORGET_CROWD.format(given="%s"), crowd_arguments(crowded))
 
 
 def read_person(

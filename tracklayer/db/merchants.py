@@ -185,7 +185,7 @@ class KeyHolder:
 
     ``asked_at``: when the rows were asked, or a moment before, by ``clock.elapsed``. ``session``: the hash of the one that a
     person signed in to; None where the key itself came. ``is_marked``: people of this merchant were erased, so ingest looks
-    whether an event is one of theirs.
+    whether an event is one of theirs. ``is_stitched``: it was asked that its events be stitched.
     """
 
     merchant_id: int
@@ -196,6 +196,7 @@ class KeyHolder:
     asked_at: float = field(compare=False)
     session: bytes | None = None
     is_marked: bool = False
+    is_stitched: bool = False
 
     @property
     def may_read(self) -> bool:
@@ -211,15 +212,16 @@ class KeyHolder:
 HOLDER = (
     "k.merchant_id, k.key_id, k.scopes, m.hash_user_data, "
     "ARRAY(SELECT DISTINCT default_country FROM destinations d WHERE d.merchant_id = k.merchant_id "
-    "      AND d.default_country IS NOT NULL AND d.removed_at IS NULL), m.marked"
+    "      AND d.default_country IS NOT NULL AND d.removed_at IS NULL), m.marked, "
+    "m.stitched_since IS NOT NULL"
 )
 
 
 def holder_of(row: Sequence[Any], asked_at: float, session: bytes | None = None) -> KeyHolder:
     """``row`` begins with ``HOLDER``. ``asked_at``: before the statement that found it, by ``clock.elapsed``."""
-    merchant_id, key_id, scopes, hash_user_data, countries, is_marked = row[:6]
+    merchant_id, key_id, scopes, hash_user_data, countries, *others = row[:7]
     return KeyHolder(
-        merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries), asked_at, session, is_marked
+        merchant_id, key_id, frozenset(scopes), hash_user_data, frozenset(countries), asked_at, session, *others
     )
 
 
@@ -281,15 +283,15 @@ def merchant_holder(merchant_id: int) -> KeyHolder | None:
     asked_at = elapsed()
     found = rows(
         "SELECT hash_user_data, ARRAY(SELECT DISTINCT default_country FROM destinations d "
-        "WHERE d.merchant_id = m.merchant_id AND d.default_country IS NOT NULL AND d.removed_at IS NULL), m.marked "
-        "FROM merchants m WHERE merchant_id = %s",
+        "WHERE d.merchant_id = m.merchant_id AND d.default_country IS NOT NULL AND d.removed_at IS NULL), m.marked, "
+        "m.stitched_since IS NOT NULL FROM merchants m WHERE merchant_id = %s",
         (merchant_id,),
     )
     if not found:
         return None
     scopes = frozenset({"ingest", "read", "admin"})
-    hash_user_data, countries, is_marked = found[0]
-    return KeyHolder(merchant_id, 0, scopes, hash_user_data, frozenset(countries), asked_at, is_marked=is_marked)
+    hash_user_data, countries, *others = found[0]
+    return KeyHolder(merchant_id, 0, scopes, hash_user_data, frozenset(countries), asked_at, None, *others)
 
 
 def collectors_of(public_keys: Sequence[str]) -> dict[str, tuple[int, int, Any, bool]]:

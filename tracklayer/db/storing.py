@@ -17,7 +17,7 @@ from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import rows
 from tracklayer.db.counters import MOST, adding, up_to
 from tracklayer.db.events import EventRow, Key
-from tracklayer.db.identities import LINK_COLUMNS, LINKING
+from tracklayer.db.identities import ASKING, CROWDED, FORGET_CROWD, LINK_COLUMNS, LINKING
 from tracklayer.db.json_literal import JsonLiteral
 
 # One statement, so one round trip and one moment: the events that are new, the deliveries of those, the counts of the
@@ -126,9 +126,12 @@ SELECT merchant_id, event_id, times_received, inserted, before FROM stored
 UNION ALL
 SELECT merchant_id, platform, 0, NULL, NULL FROM queued
 """
-# Of those that were to be linked, and were so within the hour: since when nobody wrote that down anew.
-_LINKED = """UNION ALL
+# Of those that were to be linked, and were so within the hour: since when nobody wrote that down anew. Of those that are too many
+# now: no time.
+_LINKED = f"""UNION ALL
 SELECT merchant_id, browser_id, 0, NULL, json_build_array(digest, known_at)::text FROM looked WHERE is_fresh IS NOT TRUE
+UNION ALL
+SELECT merchant_id, browser_id, 0, NULL, json_build_array(digest, NULL)::text FROM news WHERE {CROWDED}
 """
 _ARRIVALS = ("accepted", "coalesced", "rejected", "filtered", "routed")
 _WANTED = "(count(*) FILTER (WHERE wanted))::int"
@@ -185,11 +188,13 @@ STORE_EVENTS = _QUEUEING + _STORED
 STORE_AND_REFUSE = _QUEUEING_AND_REFUSING + _STORED
 # The same, and whom the new ones among them were seen with: a repeat links nobody.
 _LINKS_OF_NEW = (
-    f"(SELECT l.* FROM json_to_recordset({{place}}) AS l({LINK_COLUMNS}) "
-    "JOIN stored s USING (merchant_id, event_id) WHERE s.inserted) AS n"
+    "(SELECT merchant_id, l.browser_id, l.kind, l.digest, coalesce(l.digests, g.digests -> l.kind) AS digests, l.pair, "
+    "least(g.occurred_at, g.received_at) AS at, g.received_at "
+    f"FROM json_to_recordset({{place}}) AS l({LINK_COLUMNS}) JOIN stored s USING (merchant_id, event_id) "
+    "JOIN given g USING (merchant_id, event_id) WHERE s.inserted) AS n"
 )
 STORE_AND_LINK = f"{_QUEUEING}, {LINKING.format(source=_LINKS_OF_NEW.format(place='$4'))}{_STORED}{_LINKED}"
-_LINKED_TOO = f", {LINKING.format(source=_LINKS_OF_NEW.format(place='$5'))}{_STORED}{_LINKED}"
+_LINKED_TOO = f", {LINKING.format(source=_LINKS_OF_NEW.format(place='$5'))}, {ASKING}{_STORED}{_LINKED}"
 STORE_LINK_AND_REFUSE = _QUEUEING_AND_REFUSING + _LINKED_TOO
 # Of people who are to be left alone.
 STORE_SUPPRESSED = _dropping(_WHATEVER_WAS_ERASED) + _STORED
@@ -240,7 +245,8 @@ class StoredEvent(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Stored:
     """``queued``: (merchant id, platform) of destinations that got something to do. ``known``: (merchant id, browser id, digest)
-    of the links that were not written, as they are stored -> when the two were last seen together, by what is stored.
+    of the links that were not written, as they are stored -> when the two were last seen together, by what is stored. ``crowded``:
+    those that were, of which there are too many now.
 
     A key that is missing from ``events`` is stored under another event name: ``stored_names`` tells which.
     """
@@ -248,6 +254,7 @@ class Stored:
     events: dict[Key, StoredEvent]
     queued: set[tuple[int, str]]
     known: dict[tuple[int, str, str], datetime] = field(default_factory=dict)
+    crowded: list[tuple[int, str, str]] = field(default_factory=list)
 
 
 def to_store(
@@ -256,17 +263,19 @@ def to_store(
     links: list[dict[str, Any]],
     window: timedelta,
     until: datetime | Moment | None = None,
+    *,
+    asks: bool = True,
 ) -> tuple[str, tuple[Any, ...]]:
     """The name of the statement, and what it takes: events of different keys, and how many of whose were refused.
 
     ``records``: one JSON object an event, keys as the columns, and ``facts`` where what it carries is counted, by
     ``counted_as`` (else its name) and ``host``. ``rejected``: ``{merchant_id, received_at, rejected, event_name, code, field}``;
     without a code it is counted as rejected alone; with ``currency`` and ``amount`` it says what such sales are worth.
-    ``links``: as ``identities.link_record``. ``window``: of retries. ``until``: later than that, by the server's clock, nothing
-    is stored, and ``sessions.TOO_LATE`` comes back; None: whenever.
+    ``links``: as ``identities.link_record``. ``asks``: they may be the first of a merchant. ``window``: of retries. ``until``:
+    later than that, by the server's clock, nothing is stored, and ``sessions.TOO_LATE`` comes back; None: whenever.
     """
     stored = JsonLiteral(sorted(records, key=_key)), until
-    if rejected:
+    if rejected or (links and asks):
         refusing = *stored, JsonLiteral(rejected), window
         return ("store_link_and_refuse", (*refusing, JsonLiteral(links))) if links else ("store_and_refuse", refusing)
     storing = *stored, window
@@ -305,7 +314,10 @@ def read_stored(found: Sequence[Sequence[Any]]) -> Stored:
     for row in found:
         if row[3] is None and row[4] is not None:
             digest, known_at = orjson.loads(row[4])
-            stored.known[row[0], row[1], digest] = _read_instant(known_at)
+            if known_at is None:
+                stored.crowded.append((row[0], row[1], digest))
+            else:
+                stored.known[row[0], row[1], digest] = _read_instant(known_at)
         elif row[3] is None:
             stored.queued.add((row[0], row[1]))
         elif row[3]:
@@ -352,6 +364,7 @@ STATEMENTS = {
     "suppress_unless_erased": ("json, timestamptz, interval", SUPPRESS_UNLESS_ERASED),
     "find_marks": ("json", FIND_MARKS),
     "count_repeats": ("json", COUNT_REPEATS),
+    "forget_crowd": ("json", FORGET_CROWD.format(given="$1")),
 }
 READS = frozenset({"stored_names", "find_marks"})  # of these: whatever becomes of what follows, nothing is stored yet
 # Each in one transaction behind ``hold_events``, whose argument is the first of its own.

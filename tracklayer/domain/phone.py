@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from types import MappingProxyType
 
 import phonenumbers
-from phonenumbers import PhoneMetadata, PhoneNumber
+from phonenumbers import PhoneMetadata, PhoneNumber, PhoneNumberDesc
 
 from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.domain.text import without_invisible
@@ -501,19 +501,79 @@ def phone_at_home(value: str, country: str) -> str | None:
 @lru_cache(maxsize=1024)  # at most 1 MiB
 def _phone_at_home(value: str, country: str) -> str | None:
     number = phone_e164(value, country)
-    return number if number is not None and phonenumbers.is_valid_number(phonenumbers.parse(number)) else None
+    return number if number is not None and is_assigned(number) else None
 
 
 _SAME_DIGITS = re.compile(r"([0-9])\1{6}")  # +5511999999999: what people write who give none
 
 
-@lru_cache(maxsize=1024)
 def is_somebodys_number(e164: str) -> bool:
-    """Whether a number, with ``+`` and country code, can be somebody's: of an assigned range, and not one digit over and over.
+    """Whether a number, with ``+`` and country code, can be somebody's: of an assigned range, and not one digit over and over."""
+    return _SAME_DIGITS.search(e164) is None and is_assigned(e164)
 
-    35 µs the first time.
+
+def is_assigned(e164: str) -> bool:
+    """What the library says of a number's range, at a tenth of the price: each new customer's is asked about on the way in.
+
+    Where it may read another number than the digits say, behind a national prefix, it is asked itself.
     """
-    return _SAME_DIGITS.search(e164) is None and phonenumbers.is_valid_number(phonenumbers.parse(e164))
+    digits = e164[1:]
+    plan = _plan_of(digits)
+    if plan is not None:
+        code_length, _, prefix, _ = plan
+        national = digits[code_length:]
+        if national[:1] != "0" and not (prefix and prefix.match(national)):
+            return _is_in_a_range(digits[:code_length], national)
+    return phonenumbers.is_valid_number(phonenumbers.parse(e164))
+
+
+def _is_in_a_range(code: str, national: str) -> bool:
+    """Of several countries with one code, the first whose leading digits it has decides."""
+    for leading, by_length in _ranges(code):
+        is_led = leading is not None and leading.match(national) is not None
+        if leading is None or is_led:
+            ranges = by_length.get(len(national))
+            if ranges is not None and ranges.fullmatch(national):
+                return True
+            if is_led:
+                return False
+    return False
+
+
+_Ranges = tuple[re.Pattern[str] | None, Mapping[int, re.Pattern[str]]]
+# The kinds of number that make one valid, as the library knows them.
+_ASSIGNED = "fixed_line mobile premium_rate toll_free shared_cost voip personal_number pager uan voicemail".split()
+
+
+@cache
+def _ranges(code: str) -> tuple[_Ranges, ...]:
+    """Of each country with a code: its leading digits, if others have it too, and by the length of a national number a pattern of
+    all that it has assigned.
+    """
+    found = []
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)]
+    for region in regions:
+        plan = PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
+        if plan is None or plan.general_desc is None:
+            continue
+        leading = re.compile(plan.leading_digits) if plan.leading_digits and len(regions) > 1 else None
+        kinds = [kind for name in _ASSIGNED if (kind := getattr(plan, name)) is not None]
+        found.append((leading, _by_length(plan.general_desc, kinds)))
+    return tuple(found)
+
+
+def _by_length(general: PhoneNumberDesc, kinds: Sequence[PhoneNumberDesc]) -> Mapping[int, re.Pattern[str]]:
+    found = {}
+    for length in general.possible_length:
+        # A kind without lengths of its own has those of all.
+        patterns = [
+            f"(?:{kind.national_number_pattern})"
+            for kind in kinds
+            if kind.national_number_pattern and (not kind.possible_length or length in kind.possible_length)
+        ]
+        if patterns:
+            found[length] = re.compile(rf"(?=(?:{general.national_number_pattern})\Z)(?:{'|'.join(patterns)})")
+    return found
 
 
 def phone_of(value: str, default_country: str | None, own_country: str | None) -> str | None:

@@ -74,6 +74,7 @@ COOKIES: Mapping[str, _Form] = {
     "_scid": _form("sc_cookie1", r"[A-Za-z0-9._-]{1,128}"),
     "_scclid": PARAMETERS["ScCid"],
 }
+_ANY_PARAMETER = re.compile(rf"(?:{'|'.join(PARAMETERS)})=").search
 # Of Google Analytics' sessions there is a cookie for each stream, GS1.1.1747123456.5.1.…, GS2.1.s1747123456$o5$g1$…
 _STREAM = "_ga_"
 _SESSION = re.compile(r"GS1\.[0-9-]+\.([0-9]{9,11})(?:\..*)?|GS2\.[0-9-]+\.(?:[a-rt-z][^$]*\$)*s([0-9]{9,11})(?:\$.*)?")
@@ -132,7 +133,7 @@ def clicks_in(url: str | None) -> dict[str, str]:
     """The click ids in the address of an event's page, by kind. What no platform takes for one, or may get, is left out: a stored
     click may stand in for it.
     """
-    if url is None or "?" not in url:
+    if url is None or "?" not in url or _ANY_PARAMETER(url) is None:
         return {}
     return {
         kind: click

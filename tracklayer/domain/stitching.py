@@ -26,7 +26,7 @@ from hashlib import sha256
 from itertools import combinations
 from typing import NamedTuple
 
-from tracklayer.domain.contact import holds_contact
+from tracklayer.domain.contact import holds_contact, may_hold_contact
 from tracklayer.domain.event import Event, UserData, made_of
 from tracklayer.domain.identifiers import FORMATS, usable, web_url
 from tracklayer.domain.normalise import Matchable, is_somebodys_number, phone_at_home, phone_e164
@@ -574,5 +574,7 @@ def enriched(event: Event, fields: Iterable[Enriched]) -> Event:
     if not added:
         return event
     person = made_of(UserData, {**vars(event.user_data), **added})
-    # What a browser showed was never looked at with the event.
-    return made_of(Event, {**vars(event), "user_data": person, "may_hold_contact": True})
+    # What a browser showed was never looked at with the event. Of a digest nothing can be read.
+    shown = " ".join([value for value in added.values() if isinstance(value, str)])
+    may_hold = event.may_hold_contact or may_hold_contact(shown)
+    return made_of(Event, {**vars(event), "user_data": person, "may_hold_contact": may_hold})

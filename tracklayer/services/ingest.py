@@ -17,6 +17,7 @@ from tracklayer.db import storing as db
 from tracklayer.db.async_session import Moment
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.events import EventRow, Key
+from tracklayer.db.identities import crowd_arguments
 from tracklayer.db.lateness import KNOWN_SECONDS, begin_storing, end_storing
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.db.repeats import Difference, note_differences
@@ -268,7 +269,7 @@ def store(
     rejected = [record for call in calls if call.refused for record in _rejections(call, call.refused, call.forgone)]
     wake: set[Wake] = set()
     while groups or rejected:
-        stored = yield from _store_firsts(groups, rejected, window, until, known, epochs)
+        stored = yield from _store_firsts(calls, groups, rejected, window, until, known, epochs)
         wake |= stored.queued
         rejected = []
         left = {key: items for key, items in groups.items() if key not in stored.events}
@@ -365,6 +366,7 @@ def _rejections(
 
 
 def _store_firsts(
+    calls: Sequence[Call],
     groups: dict[Key, list[Item]],
     rejected: list[dict[str, Any]],
     window: timedelta,
@@ -403,12 +405,14 @@ def _store_firsts(
                 marks[key] = first.tombstone
     stored = db.Stored({}, set())
     if records or rejected or not suppressed:
-        step = db.to_store(records, rejected, links, window, until)
+        step = db.to_store(records, rejected, links, window, until, asks=bool(links) and _may_be_first(links, calls))
         stored = db.read_stored((yield _unless_erased(step, records, marks) if marks else step))
         if known is not None:
             for key, together, epoch in linked:
                 if (new := stored.events.get(key)) is not None and new.before is None:  # a repeat links nobody
                     known.note(together, epoch, stored.known)
+        if stored.crowded:
+            yield "forget_crowd", crowd_arguments(stored.crowded)
     if suppressed:
         step = db.to_suppress(suppressed, window, until)
         others = db.read_stored((yield _unless_erased(step, suppressed, marks) if marks else step))
@@ -423,6 +427,12 @@ def _store_firsts(
             if item.row is None:
                 item.conflict = first.read.event.event_name
     return stored
+
+
+def _may_be_first(links: Iterable[Mapping[str, Any]], calls: Iterable[Call]) -> bool:
+    """Whether nobody has asked yet that events of one of these merchants be stitched."""
+    unasked = {call.merchant.merchant_id for call in calls if not call.merchant.is_stitched}
+    return bool(unasked) and any(link["merchant_id"] in unasked for link in links)
 
 
 def _unless_erased(step: Step, records: Sequence[dict[str, Any]], marks: Mapping[Key, bytes]) -> Step:

@@ -84,19 +84,21 @@ class Together:
         return [] if browser_of(self.event.user_data) is None else _people(self.event.user_data, self.record["digests"])
 
     def records(self) -> list[dict[str, Any]]:
-        """As the statement takes them that stores the event."""
-        people, at, browser_id = self.people(), self.at, browser_of(self.event.user_data) or ""
-        pair = _pair_of(people)
+        """As the statement takes them that stores the event, which is when they were seen together."""
+        browser_id = browser_of(self.event.user_data)
+        if browser_id is None:
+            return []
+        stored: Mapping[str, Any] = self.record["digests"] or {}
+        people = _people(self.event.user_data, stored)
+        merchant_id, pair = self.record["merchant_id"], _pair_of(people)
         return [
             link_record(
-                self.record["merchant_id"],
+                merchant_id,
                 self.event.event_id,
                 browser_id,
                 kind,
                 digest,
-                digests,
-                at,
-                self.now,
+                None if stored.get(kind) else digests,
                 pair if kind == "email" else None,
             )
             for kind, digest, digests in people

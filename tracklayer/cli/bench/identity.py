@@ -212,6 +212,7 @@ class Ingest:
 
     def _event(self, case: str) -> dict[str, Any]:
         event = purchase(write_instant(self.place.runtime.clock.now() - timedelta(seconds=30)))
+        event["user_data"]["phone"] = f"+49 1511 {TAIL_MARK}"  # one that somebody can have, or it is linked to nobody
         if case == "first":
             event["user_data"]["browser_id"] = BEFORE_ID + ID_MARK
         elif case == "again":
