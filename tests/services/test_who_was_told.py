@@ -25,7 +25,7 @@ from tracklayer.domain.trouble import JOBS_LATE, WEBHOOKS_FAIL
 from tracklayer.domain.watch import judge
 from tracklayer.runtime import Runtime
 from tracklayer.services.advise import PATIENCE, advice_of_telling
-from tracklayer.services.alert import snooze_alert
+from tracklayer.services.alert import acknowledge_alert, snooze_alert
 from tracklayer.services.channels import Wish, set_channel
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import email_alerts, take_next
@@ -253,6 +253,28 @@ def test_a_channel_that_leads_elsewhere_is_told_there_of_what_is_open(
         monitor.looks(after=15)
         post_due(posting)
         assert (types(wrong), types(right)) == (["alert.opened"], ["alert.opened", "alert.resolved"])
+
+
+@pytest.mark.parametrize("change", ["acknowledged", "snoozed", "not wanted any more"])
+def test_a_channel_that_was_told_of_an_opening_is_told_of_the_end_wherever_it_leads_then(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock, change: str
+) -> None:
+    with Receiver() as before, Receiver() as after:
+        made = channel_to(posting, merchant, before)
+        monitor.finds()
+        post_due(posting)
+        wish = Wish(channel_id=made.row.channel_id, url=f"{after.url}/x")
+        if change == "acknowledged":
+            acknowledge_alert(posting, merchant.merchant_id, 1)
+        elif change == "snoozed":
+            snooze_alert(posting, merchant.merchant_id, 1, clock.now() + timedelta(hours=1))
+        else:
+            wish = replace(wish, topics=["value_lost"])
+        set_channel(posting, merchant.merchant_id, wish)
+        for _ in range(2):
+            monitor.looks(after=15)
+        post_due(posting)
+        assert (types(before), types(after)) == (["alert.opened"], ["alert.resolved"])
 
 
 def test_an_address_that_was_added_while_no_mail_server_was_set_is_told_when_one_is(

@@ -242,8 +242,18 @@ def knowing(merchant_id: int, alert_id: int) -> set[int]:
     return {row[0] for row in found}
 
 
+def told_open(merchant_id: int, alert_id: int) -> set[int]:
+    """The channels whose last message about an alert said that it is open, whatever address it went to: they are told of its end."""
+    found = rows(
+        "SELECT DISTINCT ON (channel_id) channel_id, type FROM channel_messages WHERE merchant_id = %s AND alert_id = %s "
+        "AND (status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > 0)) ORDER BY channel_id, message_id DESC",
+        (merchant_id, alert_id),
+    )
+    return {row[0] for row in found if row[1] != "alert.resolved"}
+
+
 def forget_heard(merchant_id: int, channel_id: int) -> None:
-    """Whoever is at its address from now on was told of no alert yet."""
+    """Whoever is at its address from now on was told of no alert yet: what is open is news there."""
     execute(
         "UPDATE channel_messages SET state = NULL "
         "WHERE merchant_id = %s AND channel_id = %s AND status <> 'waiting' AND state IS NOT NULL",
