@@ -206,6 +206,28 @@ def test_that_no_channel_takes_anything_is_critical_for_as_long_as_that_lasts(
         assert troubles(clock) == []
 
 
+def test_what_was_due_before_the_last_message_was_taken_and_tried_after_it_tells_of_the_network_too(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with Receiver() as well, Receiver() as away:
+        away.otherwise = 503
+        for n in range(3):
+            other = new_merchant(posting, name=f"Other {n}")
+            channel_to(posting, other, away)
+            Monitor(posting, other, clock).finds()
+        channel_to(posting, merchant, well)
+        clock.move(timedelta(seconds=1))
+        with in_transaction():  # the others wait until a worker comes to them, and meanwhile the network goes away
+            execute("UPDATE alert_channels SET next_at = %s", (clock.now() + MINUTE,))
+        monitor.finds()
+        post_due(posting)
+        assert (types(well), types(away)) == (["alert.opened"], [])
+        for hours in (1, 1, 3):
+            clock.move(timedelta(hours=hours))
+            post_due(posting)
+        assert troubles(clock) == [(WEBHOOKS_FAIL, Severity.CRITICAL)]
+
+
 def test_of_one_that_opened_again_counts_what_was_told_since(
     posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
 ) -> None:
