@@ -469,11 +469,32 @@ def test_when_a_queue_is_empty() -> None:
 
 def test_a_drop_is_told_by_its_shortest_window_beyond_chance() -> None:
     usual = {"acknowledged": 58, "refused": 2}
-    found = only(replace(VIEW, recent=minutes(usual, usual, {"acknowledged": 30, "refused": 30})))
+    found = only(replace(VIEW, recent=[*minutes(usual, usual), *looks((15, 15), (15, 15))]))
     assert (found.kind, found.severity) == (DROP, Severity.WARNING)
     assert (found.details["acknowledged"], found.details["failed"]) == (30, 30)
     assert found.details["probability"] < 1e-7
     assert judged(replace(VIEW, recent=minutes(usual, usual, {"acknowledged": 52, "refused": 8}))) == []
+
+
+def looks(*given: tuple[int, int]) -> list[Span]:
+    """(acknowledged, refused) between two looks, a quarter of a minute each, in the running minute."""
+    quarter, start = timedelta(seconds=15), NOW.replace(second=0)
+    return [
+        Span(start + n * quarter, start + (n + 1) * quarter, acknowledged=good, refused=bad)
+        for n, (good, bad) in enumerate(given)
+    ]
+
+
+def test_what_may_be_the_beginning_of_refusing_everything_is_told_as_that_or_as_a_drop_by_the_next_look() -> None:
+    before = minutes(*[{"acknowledged": 58, "refused": 2}] * 2)
+
+    def then(*given: tuple[int, int]) -> list[AlertKind]:
+        return judged(replace(VIEW, recent=[*before, *looks((15, 0), *given)]))
+
+    assert then((3, 20)) == []
+    assert then((3, 20), (0, 15)) == [DOWN]
+    assert then((3, 20), (3, 12)) == [DROP]
+    assert then((3, 20), (15, 0)) == []
 
 
 def test_a_small_shop_is_judged_over_hours() -> None:
@@ -511,8 +532,8 @@ def test_an_open_drop_counts_what_is_lost_from_its_first_failure_and_judges_the_
     assert (found.title, found.severity) == ("Meta accepts 75% instead of 97%", Severity.WARNING)
     assert "did not accept 525 of 900 events since" in found.message
     # When it is found, what was well before it is none of it.
-    first = only(replace(VIEW, recent=minutes(*[well] * 4, {"acknowledged": 2, "refused": 58})))
-    assert (first.since, first.details["failed"]) == (NOW.replace(second=0) - MINUTE, 58)
+    first = only(replace(VIEW, recent=[*minutes(*[well] * 4), *looks((2, 28), (2, 28))]))
+    assert (first.since, first.details["failed"]) == (NOW.replace(second=0), 56)
 
 
 @pytest.mark.parametrize("success", [None, SuccessRate(0.5, 0.01, 1000)], ids=["new", "never well"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tracklayer.domain.advice import Advice, AdviceCode
-from tracklayer.domain.alert import Finding, Severity
+from tracklayer.domain.alert import QUIET, AlertKind, Finding, Severity
 from tracklayer.domain.monitors.event_name_unknown import (
     Fate,
     Spelling,
@@ -469,8 +469,55 @@ def test_what_may_be_meant_so_is_advice_at_most(changes: dict[str, Any], advised
 
 def test_it_is_over_when_the_right_name_has_come_alone_for_five_minutes() -> None:
     seen = replace(SPELLING, events=5, last_at=NOW - 6 * MINUTE, right_events=20, right_last_at=NOW - 2 * MINUTE)
+    seen = replace(seen, right_alone=20)
     assert judge_event_name_unknown(seen, is_open=True) is not None
     assert judge_event_name_unknown(replace(seen, right_last_at=NOW - MINUTE), is_open=True) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right_before", "alone"),
+    [
+        pytest.param(1000, 0, 1, id="a busy shop, all of it wrong"),
+        pytest.param(60, 0, 2, id="a shop all of which was wrong"),
+        pytest.param(10, 0, 3, id="a small one"),
+        pytest.param(15, 6, 7, id="a part of a shop"),
+        pytest.param(10, 10, 11, id="half of one"),
+    ],
+)
+def test_it_is_over_when_the_right_name_comes_oftener_in_a_row_than_by_chance(
+    wrong: int, right_before: int, alone: int
+) -> None:
+    seen = replace(SPELLING, events=wrong, last_at=NOW - 20 * MINUTE, right_last_at=NOW)
+
+    def after(count: int) -> Finding | None:
+        return judge_event_name_unknown(
+            replace(seen, right_events=right_before + count, right_alone=count), is_open=True
+        )
+
+    assert after(alone - 1) is not None
+    assert after(alone) is None
+
+
+@pytest.mark.parametrize(("wrong", "right"), [(15, 6), (12, 5), (30, 12), (11, 2), (100, 45)])
+def test_while_a_part_of_a_shop_sends_a_misspelt_name_it_is_not_told_to_be_over(wrong: int, right: int) -> None:
+    """``wrong``, ``right``: events an hour, for a day, at random."""
+    rng = random.Random(1)
+    came = [(rng.random() * 1440 * MINUTE, index < wrong * 24) for index in range((wrong + right) * 24)]
+    by_minute = sorted((at // MINUTE, is_wrong) for at, is_wrong in came)
+    quiet = timedelta()
+    for minute in range(60, 1440):
+        hour = [(at, is_wrong) for at, is_wrong in by_minute if minute - 60 <= at < minute]
+        bad, good = ([at for at, is_wrong in hour if is_wrong is which] for which in (True, False))
+        seen = replace(
+            SPELLING,
+            events=len(bad),
+            last_at=NOW + bad[-1] * MINUTE,
+            right_events=len(good),
+            right_last_at=NOW + good[-1] * MINUTE if good else None,
+            right_alone=sum(at > bad[-1] for at in good),
+        )
+        quiet = quiet + MINUTE if judge_event_name_unknown(seen, is_open=True) is None else timedelta()
+        assert quiet < QUIET[AlertKind.EVENT_NAME_UNKNOWN]
 
 
 # Habits --------------------------------------------------------------------------------------------------------------

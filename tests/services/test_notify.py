@@ -25,11 +25,12 @@ from tests.services.test_alert import Monitor
 from tests.smtp import BANNER, EndlessServer, MailServer
 from tracklayer.cli import main
 from tracklayer.clock import FrozenClock, SystemClock
+from tracklayer.db.alert_mails import mails_unsent
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.runtime import Runtime
 from tracklayer.services import notify
-from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert, tell_late
+from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import LEASE, email_alerts
 
@@ -272,12 +273,9 @@ def test_each_address_gets_a_mail_of_its_own(runtime: Runtime, smtp: MailServer,
     assert smtp.sessions == 1
 
 
-def test_nobody_to_tell_or_no_server_is_no_mail(runtime: Runtime, smtp: MailServer, clock: FrozenClock) -> None:
-    silent = merchant_with(runtime, OPS)
-    Monitor(runtime, silent, clock).finds()  # before there was a server
-    with_smtp(runtime, smtp.url)
-    Monitor(runtime, merchant_with(runtime, name="Nobody"), clock).finds()
-    assert email_alerts(runtime) == 0
+def test_nobody_to_tell_is_no_mail(mailing: Runtime, clock: FrozenClock) -> None:
+    Monitor(mailing, merchant_with(mailing, name="Nobody"), clock).finds()
+    assert email_alerts(mailing) == 0
     assert statuses() == []
 
 
@@ -446,17 +444,42 @@ def test_what_was_open_before_there_was_a_mail_server_is_told_once_there_is(
 ) -> None:
     monitor = Monitor(runtime, merchant_with(runtime, OPS), clock)
     monitor.finds()
-    tell_late(runtime)
-    assert statuses() == []
+    assert email_alerts(runtime) == 0
+    for _ in range(60):  # for as long as it is open
+        clock.move(timedelta(hours=1))
+        monitor.finds()
+        assert email_alerts(runtime) == 0
     with MailServer() as server:
         with_smtp(runtime, server.url)
         for _ in range(2):
-            tell_late(runtime)
             email_alerts(runtime)
         monitor.looks(after=15)
         monitor.looks(after=15)
         email_alerts(runtime)
         assert [message["Subject"].strip()[:10] for _, message in server.mails] == ["[Critical]", "[Resolved]"]
+
+
+def test_an_end_that_nobody_has_sent_for_a_day_is_given_up_also_without_a_mail_server(
+    runtime: Runtime, clock: FrozenClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    monitor = Monitor(runtime, merchant_with(runtime, OPS), clock)
+    monitor.finds()
+    monitor.looks(after=15)
+    monitor.looks(after=15)
+    clock.move(timedelta(hours=24))
+    email_alerts(runtime)
+    assert statuses()[-1] == ("resolved", "waiting", 0, None)
+    clock.move(timedelta(seconds=1))
+    email_alerts(runtime)
+    assert statuses()[-1] == ("resolved", "failed", 0, "NeverTried")
+    assert "1 e-mails about the end of an alert were not sent for a day" in said_by_us(caplog)
+    with MailServer() as server:
+        with_smtp(runtime, server.url)
+        assert email_alerts(runtime) == 0
+    with in_transaction():
+        assert (
+            mails_unsent(clock.now() + timedelta(minutes=30), timedelta(minutes=10)) is None
+        )  # it is not the server's
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -24,10 +25,10 @@ from tracklayer.domain.trouble import JOBS_LATE, WEBHOOKS_FAIL
 from tracklayer.domain.watch import judge
 from tracklayer.runtime import Runtime
 from tracklayer.services.advise import PATIENCE, advice_of_telling
-from tracklayer.services.alert import tell_late
+from tracklayer.services.alert import acknowledge_alert, snooze_alert
 from tracklayer.services.channels import Wish, set_channel
 from tracklayer.services.merchants import update_merchant
-from tracklayer.services.notify import email_alerts
+from tracklayer.services.notify import email_alerts, take_next
 from tracklayer.services.privacy import purge_alert_history
 from tracklayer.services.watch_operator import untold_to_merchants
 
@@ -138,6 +139,21 @@ def test_mails_that_are_due_and_not_tried_are_overdue(
     assert (found.overdue, found.mails_go) == (1, True)
 
 
+def test_a_mail_in_the_hands_of_a_worker_that_died_is_given_up_also_by_one_without_a_mail_server(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    posting.settings = replace(posting.settings, smtp_url=Secret("smtp://127.0.0.1:9"))
+    update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example", "b@shop.example"]})
+    monitor.finds()
+    assert take_next(posting) is not None
+    posting.settings = replace(posting.settings, smtp_url=None)
+    clock.move(timedelta(hours=2))
+    assert email_alerts(posting) == 0
+    found = untold_to_merchants(clock.now())
+    assert found is not None
+    assert (found.overdue, found.mails_go) == (1, False)
+
+
 def troubles(clock: FrozenClock) -> list[tuple[str, Severity]]:
     beats = [Beat(role, "1", "one", age=timedelta(), up=timedelta(hours=1)) for role in ROLES]
     facts = Facts(clock.now(), beats, untold=untold_to_merchants(clock.now()))
@@ -190,6 +206,28 @@ def test_that_no_channel_takes_anything_is_critical_for_as_long_as_that_lasts(
         assert troubles(clock) == []
 
 
+def test_what_was_due_before_the_last_message_was_taken_and_tried_after_it_tells_of_the_network_too(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    with Receiver() as well, Receiver() as away:
+        away.otherwise = 503
+        for n in range(3):
+            other = new_merchant(posting, name=f"Other {n}")
+            channel_to(posting, other, away)
+            Monitor(posting, other, clock).finds()
+        channel_to(posting, merchant, well)
+        clock.move(timedelta(seconds=1))
+        with in_transaction():  # the others wait until a worker comes to them, and meanwhile the network goes away
+            execute("UPDATE alert_channels SET next_at = %s", (clock.now() + MINUTE,))
+        monitor.finds()
+        post_due(posting)
+        assert (types(well), types(away)) == (["alert.opened"], [])
+        for hours in (1, 1, 3):
+            clock.move(timedelta(hours=hours))
+            post_due(posting)
+        assert troubles(clock) == [(WEBHOOKS_FAIL, Severity.CRITICAL)]
+
+
 def test_of_one_that_opened_again_counts_what_was_told_since(
     posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
 ) -> None:
@@ -239,6 +277,28 @@ def test_a_channel_that_leads_elsewhere_is_told_there_of_what_is_open(
         assert (types(wrong), types(right)) == (["alert.opened"], ["alert.opened", "alert.resolved"])
 
 
+@pytest.mark.parametrize("change", ["acknowledged", "snoozed", "not wanted any more"])
+def test_a_channel_that_was_told_of_an_opening_is_told_of_the_end_wherever_it_leads_then(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock, change: str
+) -> None:
+    with Receiver() as before, Receiver() as after:
+        made = channel_to(posting, merchant, before)
+        monitor.finds()
+        post_due(posting)
+        wish = Wish(channel_id=made.row.channel_id, url=f"{after.url}/x")
+        if change == "acknowledged":
+            acknowledge_alert(posting, merchant.merchant_id, 1)
+        elif change == "snoozed":
+            snooze_alert(posting, merchant.merchant_id, 1, clock.now() + timedelta(hours=1))
+        else:
+            wish = replace(wish, topics=["value_lost"])
+        set_channel(posting, merchant.merchant_id, wish)
+        for _ in range(2):
+            monitor.looks(after=15)
+        post_due(posting)
+        assert (types(before), types(after)) == (["alert.opened"], ["alert.resolved"])
+
+
 def test_an_address_that_was_added_while_no_mail_server_was_set_is_told_when_one_is(
     posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
 ) -> None:
@@ -250,10 +310,76 @@ def test_an_address_that_was_added_while_no_mail_server_was_set_is_told_when_one
         email_alerts(posting)
         posting.settings = replace(with_server, smtp_url=None)
         update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example", "b@shop.example"]})
-        tell_late(posting)
         posting.settings = with_server
         for _ in range(3):
             monitor.finds(after=70)
-            tell_late(posting)
             email_alerts(posting)
         assert [mail[0] for mail in server.mails] == ["a@shop.example", "b@shop.example"]
+
+
+@pytest.fixture
+def mails() -> Iterator[MailServer]:
+    with MailServer() as server:
+        yield server
+
+
+@pytest.fixture
+def sender(posting: Runtime, merchant: Merchant, mails: MailServer) -> Runtime:
+    """The process that sends; ``posting``, which judges and answers the API, has no mail server."""
+    update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
+    return replace(posting, settings=replace(posting.settings, smtp_url=Secret(mails.url)))
+
+
+def subjects(mails: MailServer) -> list[str]:
+    return [str(mail["Subject"]).removesuffix(" - Shop") for _, mail in mails.mails]
+
+
+def test_what_a_process_without_a_mail_server_judges_is_mailed_by_one_that_has_it(
+    sender: Runtime, monitor: Monitor, mails: MailServer
+) -> None:
+    monitor.finds(severity=Severity.WARNING)
+    email_alerts(sender)
+    monitor.finds(after=60)
+    email_alerts(sender)
+    for _ in range(2):
+        monitor.looks(after=15)
+    email_alerts(sender)
+    monitor.finds(after=60)
+    monitor.finds(after=300)
+    email_alerts(sender)
+    again = ["[Critical] Meta is down", "[Resolved] Meta is down", "[Critical] Meta is down"]
+    assert subjects(mails) == ["Meta is down", *again]
+
+
+def test_a_snooze_through_a_process_without_a_mail_server_is_one_by_mail_too(
+    posting: Runtime, sender: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock, mails: MailServer
+) -> None:
+    monitor.finds()
+    snooze_alert(posting, merchant.merchant_id, 1, clock.now() + timedelta(hours=1))
+    email_alerts(sender)
+    assert subjects(mails) == []
+    monitor.finds(after=3600)
+    email_alerts(sender)
+    assert subjects(mails) == ["[Critical] Meta is down"]
+
+
+def test_mails_that_nobody_sends_are_not_told_as_refused(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
+) -> None:
+    update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example", "gone@shop.example"]})
+    monitor.finds()
+    (step,) = steps(posting, merchant, clock)
+    assert step.startswith("There are mail addresses, and no mail server")
+    posting.settings = replace(
+        posting.settings, smtp_url=Secret("smtp://127.0.0.1:9")
+    )  # here, and not where they are sent
+    assert steps(posting, merchant, clock) == []
+    clock.move(PATIENCE + MINUTE)
+    (step,) = steps(posting, merchant, clock)
+    assert step.startswith("Mails about it are due, and nobody has tried to send them yet")
+    update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
+    with in_transaction():
+        assert overdue(clock.now()) == (
+            1,
+            clock.now() - PATIENCE - MINUTE,
+        )  # nobody waits for that of the other address

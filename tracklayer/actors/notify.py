@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from tracklayer.runtime import Runtime
-from tracklayer.services.alert import tell_late
 from tracklayer.services.notify import email_alerts
-
-LATE_EVERY_SECONDS = 60.0
 
 
 class Notify:
@@ -18,14 +14,10 @@ class Notify:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._busy = threading.Lock()
-        self._late_at = time.monotonic()
 
     def __call__(self) -> None:
         if self._busy.acquire(blocking=False):
             try:
-                if time.monotonic() >= self._late_at:
-                    self._late_at = time.monotonic() + LATE_EVERY_SECONDS
-                    tell_late(self._runtime)
                 email_alerts(self._runtime)
             finally:
                 self._busy.release()

@@ -11,7 +11,9 @@ import orjson
 from tracklayer.db.connection import execute, rows
 from tracklayer.domain.alert import Heard
 
-SENDER_DIED = "SenderDied"  # says nothing of the server
+SENDER_DIED = "SenderDied"
+NEVER_TRIED = "NeverTried"
+OF_NO_SERVER = [SENDER_DIED, NEVER_TRIED]  # what became of these says nothing of the server
 LOST_LATELY = timedelta(hours=1)
 # Of one alert's addresses the server may take one and refuse another, which is a wrong address.
 BESIDE = timedelta(minutes=1)
@@ -71,9 +73,9 @@ def recipients(merchant_id: int) -> list[str]:
     return list(dict.fromkeys(found[0][0])) if found else []
 
 
-def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> set[int]:
+def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime | None) -> set[int]:
     """Those of these alerts that somebody who is still to be told was told of as open since they were told of their last end, or is
-    about to be: what was due before and has not gone out is not about to.
+    about to be: what was due before and has not gone out is not about to. None: nobody is.
     """
     found = rows(
         "SELECT DISTINCT alert_id FROM alert_mails m WHERE merchant_id = %s AND alert_id = ANY(%s) AND state = 'open' "
@@ -86,27 +88,14 @@ def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> 
     return {row[0] for row in found}
 
 
-NEVER_MAILED = """
-SELECT DISTINCT a.merchant_id FROM alerts a JOIN merchants m ON m.merchant_id = a.merchant_id
-WHERE a.resolved_at IS NULL AND a.acknowledged_at IS NULL AND EXISTS (
-    SELECT FROM unnest(m.alert_emails) AS r(recipient) WHERE NOT EXISTS (
-        SELECT FROM alert_mails e
-        WHERE e.merchant_id = a.merchant_id AND e.alert_id = a.alert_id AND e.recipient = r.recipient))
-LIMIT %s
-"""
-
-
-def never_mailed(limit: int) -> list[int]:
-    """Merchants with an alert that is open, of which nobody took note, and with an address to which no mail about it was ever written."""
-    return [row[0] for row in rows(NEVER_MAILED, (limit,))]
-
-
-def written_to(merchant_id: int, alert_id: int) -> set[str]:
-    """To whom any mail about an alert was ever written, whatever became of it."""
+def are_untried(merchant_id: int, alert_ids: Sequence[int], due_before: datetime) -> bool:
+    """Whether a mail about one of these alerts was due before an instant and nobody has tried to send it yet."""
     found = rows(
-        "SELECT DISTINCT recipient FROM alert_mails WHERE merchant_id = %s AND alert_id = %s", (merchant_id, alert_id)
+        "SELECT EXISTS (SELECT FROM alert_mails WHERE merchant_id = %s AND alert_id = ANY(%s) AND status = 'waiting' "
+        "AND attempts = 0 AND due_at < %s AND recipient = ANY(SELECT unnest(alert_emails) FROM merchants WHERE merchant_id = %s))",
+        (merchant_id, list(alert_ids), due_before, merchant_id),
     )
-    return {row[0] for row in found}
+    return bool(found[0][0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +214,17 @@ def give_up_lost(leased_before: datetime, now: datetime, limit: int) -> int:
     )
 
 
+def give_up_ends(due_before: datetime, now: datetime, limit: int) -> int:
+    """Mails about the end of an alert that nobody has sent since an instant: it is no news any more. How many."""
+    return execute(
+        "UPDATE alert_mails m SET status = 'failed', finished_at = %s, last_error = coalesce(m.last_error, %s) "
+        "FROM (SELECT merchant_id, mail_id FROM alert_mails WHERE status = 'waiting' AND state = 'resolved' "
+        "AND next_attempt_at < %s ORDER BY next_attempt_at LIMIT %s FOR UPDATE SKIP LOCKED) AS old "
+        "WHERE m.merchant_id = old.merchant_id AND m.mail_id = old.mail_id",
+        (now, NEVER_TRIED, due_before, limit),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class MailTrouble:
     """``failing``: mails that wait because an attempt failed. ``lost``: given up, or of unknown fate, lately; the first and the
@@ -239,16 +239,16 @@ class MailTrouble:
     lost_error: str | None
 
 
-def mail_trouble(lost_since: datetime, *, without_dead: bool = False) -> MailTrouble:
-    """What an operator should know, without any address. ``without_dead``: those do not count whose sender died."""
+def mail_trouble(lost_since: datetime, *, of_server: bool = False) -> MailTrouble:
+    """What an operator should know, without any address. ``of_server``: only what says something of the mail server."""
     waiting = rows(
         "SELECT count(*), min(failing_since), (array_agg(last_error ORDER BY next_attempt_at DESC))[1] "
         "FROM alert_mails WHERE status = 'waiting' AND failing_since IS NOT NULL"
     )[0]
     lost = rows(
         "SELECT count(*), min(finished_at), (array_agg(last_error ORDER BY finished_at DESC))[1] FROM alert_mails "
-        "WHERE status IN ('failed', 'unknown') AND finished_at >= %s AND (last_error IS DISTINCT FROM %s OR NOT %s)",
-        (lost_since, SENDER_DIED, without_dead),
+        "WHERE status IN ('failed', 'unknown') AND finished_at >= %s AND (last_error <> ALL(%s) IS NOT FALSE OR NOT %s)",
+        (lost_since, OF_NO_SERVER, of_server),
     )[0]
     return MailTrouble(*waiting, *lost)
 
@@ -256,11 +256,13 @@ def mail_trouble(lost_since: datetime, *, without_dead: bool = False) -> MailTro
 def overdue(due_before: datetime) -> tuple[int, datetime | None]:
     """(how many mails were due before an instant and were not tried, since when the longest waits).
 
-    Those that wait behind one to the same address that is in hand do not count.
+    Those that wait behind one to the same address that is in hand do not count, nor those whose address is not one of the
+    merchant's any more.
     """
     found = rows(
         "SELECT count(*), min(next_attempt_at) FROM alert_mails m "
-        f"WHERE status = 'waiting' AND failing_since IS NULL AND next_attempt_at < %s AND NOT {_IN_HAND}",
+        f"WHERE status = 'waiting' AND failing_since IS NULL AND next_attempt_at < %s AND NOT {_IN_HAND} "
+        "AND EXISTS (SELECT FROM merchants o WHERE o.merchant_id = m.merchant_id AND m.recipient = ANY(o.alert_emails))",
         (due_before,),
     )
     return found[0][0], found[0][1]
@@ -280,7 +282,7 @@ def mails_unsent(now: datetime, within: timedelta) -> MailTrouble | None:
     """What became of mails while the server took none; None where it took one within this time, or nothing failed that long
     ago. Lost counts what was within the last hour.
     """
-    trouble = mail_trouble(now - LOST_LATELY, without_dead=True)
+    trouble = mail_trouble(now - LOST_LATELY, of_server=True)
     if not trouble.failing and not trouble.lost:
         return None
     last_sent = rows(
@@ -290,7 +292,7 @@ def mails_unsent(now: datetime, within: timedelta) -> MailTrouble | None:
     if last_sent is not None:
         if last_sent >= now - within:
             return None
-        trouble = mail_trouble(max(now - LOST_LATELY, last_sent + BESIDE), without_dead=True)
+        trouble = mail_trouble(max(now - LOST_LATELY, last_sent + BESIDE), of_server=True)
     since = [at for at in (trouble.since, trouble.lost_at) if at is not None]
     return trouble if since and now - min(since) >= within else None
 

@@ -242,8 +242,18 @@ def knowing(merchant_id: int, alert_id: int) -> set[int]:
     return {row[0] for row in found}
 
 
+def told_open(merchant_id: int, alert_id: int) -> set[int]:
+    """The channels whose last message about an alert said that it is open, whatever address it went to: they are told of its end."""
+    found = rows(
+        "SELECT DISTINCT ON (channel_id) channel_id, type FROM channel_messages WHERE merchant_id = %s AND alert_id = %s "
+        "AND (status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > 0)) ORDER BY channel_id, message_id DESC",
+        (merchant_id, alert_id),
+    )
+    return {row[0] for row in found if row[1] != "alert.resolved"}
+
+
 def forget_heard(merchant_id: int, channel_id: int) -> None:
-    """Whoever is at its address from now on was told of no alert yet."""
+    """Whoever is at its address from now on was told of no alert yet: what is open is news there."""
     execute(
         "UPDATE channel_messages SET state = NULL "
         "WHERE merchant_id = %s AND channel_id = %s AND status <> 'waiting' AND state IS NOT NULL",
@@ -338,8 +348,9 @@ def take_next(now: datetime, lease: timedelta, passed: Passed = Passed()) -> Tak
             (now + lease, merchant_id, channel_id),
         )[0][0]
         execute(
-            "UPDATE channel_messages SET attempts = attempts + 1 WHERE merchant_id = %s AND message_id = %s",
-            (merchant_id, message[0][0]),
+            "UPDATE channel_messages SET attempts = attempts + 1, tried_at = coalesce(tried_at, %s) "
+            "WHERE merchant_id = %s AND message_id = %s",
+            (now, merchant_id, message[0][0]),
         )
         name = rows("SELECT name FROM merchants WHERE merchant_id = %s", (merchant_id,))[0][0]
         row = channel(merchant_id, channel_id)
@@ -525,21 +536,22 @@ WHERE m.since < %s
 
 _SINCE_TAKEN = """
 WITH lately AS (
-    SELECT merchant_id, status, attempts, due_at, finished_at FROM channel_messages WHERE due_at >= %(since)s),
+    SELECT merchant_id, status, attempts, due_at, coalesce(tried_at, due_at) AS tried_at, finished_at FROM channel_messages
+    WHERE due_at >= %(since)s),
 last AS (SELECT max(finished_at) AS taken_at FROM lately WHERE status = 'sent' AND finished_at <= %(latest)s)
 SELECT (SELECT taken_at FROM last), (
     SELECT count(DISTINCT merchant_id) FROM lately
     WHERE status = 'waiting' AND attempts > 0 AND due_at < %(before)s
-      AND due_at >= coalesce((SELECT taken_at FROM last), %(since)s))
+      AND tried_at >= coalesce((SELECT taken_at FROM last), %(since)s))
 """
 AHEAD = timedelta(minutes=1)  # of a message that was taken later nobody can know: a clock has been set back since
 
 
 def since_taken(due_since: datetime, due_before: datetime, now: datetime) -> tuple[datetime | None, int]:
-    """Of messages that were due since an instant: (when the last one was taken, of how many merchants some were due after that, and
-    before another instant, that were tried in vain and wait).
+    """Of messages that were due since an instant: (when the last one was taken, of how many merchants some wait that were due before
+    another instant, and tried for the first time after that, in vain).
 
-    A dead address is known before the next message is taken elsewhere; when the network is away, nothing is.
+    A dead address is tried in vain before the next message is taken elsewhere; when the network is away, nothing is.
     """
     params: Any = {"since": due_since, "before": due_before, "latest": now + AHEAD}
     found = rows(_SINCE_TAKEN, params)

@@ -136,6 +136,7 @@ class Untold(StrEnum):
 
     NOBODY_WANTS_IT = auto()
     NO_MAIL_SERVER = auto()
+    MAILS_ARE_LATE = auto()
     NOTHING_ARRIVES = auto()
 
 
@@ -147,6 +148,8 @@ _TELLING = {
     Untold.NOBODY_WANTS_IT: f"Add a mail address, {_ADD}",
     Untold.NO_MAIL_SERVER: "There are mail addresses, and no mail server that could send to them: whoever runs TrackLayer sets it "
     f"with TRACKLAYER_SMTP_URL. Add a {_ADD}",
+    Untold.MAILS_ARE_LATE: "Mails about it are due, and nobody has tried to send them yet: whoever runs TrackLayer finds why with "
+    f"`tracklayer doctor`. Add a {_ADD}",
     Untold.NOTHING_ARRIVES: "What was sent was refused, or is not taken: correct the mail addresses, and mend the channels, whose"
     f" last error says why. Or add another address or channel. {_ADD.partition('. ')[2]}",
 }

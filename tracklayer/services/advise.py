@@ -49,15 +49,18 @@ def advice_of_telling(runtime: Runtime, merchant: MerchantRow, now: datetime) ->
     if not found:
         return []
     ids, since = [row.alert_id for row in found], now - PATIENCE
-    told = alert_mails.reached(merchant.merchant_id, ids, since) | channels.reached(merchant.merchant_id, ids, since)
+    has_server = runtime.settings.smtp_url is not None
+    told = alert_mails.reached(merchant.merchant_id, ids, since if has_server else None)
+    told |= channels.reached(merchant.merchant_id, ids, since)
     untold = [row for row in found if row.alert_id not in told]
     if not untold:
         return []
     who = hearers(runtime, merchant)
     why = Untold.NOBODY_WANTS_IT
     if any(who.hear(row.kind, row.severity) for row in untold):
-        why = Untold.NOTHING_ARRIVES
-    elif merchant.alert_emails and runtime.settings.smtp_url is None:
+        is_late = has_server and alert_mails.are_untried(merchant.merchant_id, ids, since)
+        why = Untold.MAILS_ARE_LATE if is_late else Untold.NOTHING_ARRIVES
+    elif merchant.alert_emails and not has_server:
         why = Untold.NO_MAIL_SERVER
     return [untold_advice([row.title for row in untold], untold[-1].opened_at, why)]
 

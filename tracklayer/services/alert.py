@@ -2,7 +2,7 @@
 
 One alert a merchant and subject is open at a time, however many schedulers look. Each opening and resolving is
 written down as a change, and its e-mails as rows that wait, in the same transaction: whoever reads either later finds
-both.
+both. That is so whether or not this process could send them: another one may, or the mail server is set later.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
-from tracklayer.services.alone import alone
 
 log = logging.getLogger(__name__)
 
@@ -160,8 +159,6 @@ def _remind(runtime: Runtime, row: AlertRow, at: datetime | None, now: datetime)
     """Takes back what was to be told of an open alert, and writes down when it is told again; None: not at all."""
     url = channels.alert_url(runtime.settings.public_url, row.merchant_id, row.alert_id)
     channels.note_snooze(row, url, at, now)
-    if runtime.settings.smtp_url is None:
-        return
     alert_mails.cancel_waiting(row.merchant_id, row.alert_id, now)
     if at is not None:
         due = [Due(recipient, at, reminds=True) for recipient in alert_mails.recipients(row.merchant_id)]
@@ -290,41 +287,18 @@ def _note_graver(runtime: Runtime, merchant_id: int, alert_id: int, now: datetim
     row = _note_channels(runtime, merchant_id, alert_id, "open", now)
     is_asleep = row.snoozed_until is not None and row.snoozed_until > now
     if not is_asleep:
-        _mail_news(runtime, row, alert_mails.recipients(merchant_id), now)
+        _mail_news(row, alert_mails.recipients(merchant_id), now)
 
 
-def tell_added(runtime: Runtime, merchant_id: int, added: Collection[str], now: datetime) -> None:
+def tell_added(merchant_id: int, added: Collection[str], now: datetime) -> None:
     """Writes down that new addresses are told of what is open. Needs ``lock_alerts``."""
     for row in db.open_alerts(merchant_id) if added else ():
-        _mail_news(runtime, row, added, max(now, row.snoozed_until or now))
+        _mail_news(row, added, max(now, row.snoozed_until or now))
 
 
-MOST_LATE = 1000  # merchants of one look
-
-
-def tell_late(runtime: Runtime) -> None:
-    """Writes down the e-mails about what is open to those to whom none was written: as it opened, or as they were added, there was no
-    mail server.
-    """
-    if runtime.settings.smtp_url is None:
-        return
-    now = runtime.clock.now()
-    with in_transaction():
-        untold = alert_mails.never_mailed(MOST_LATE)
-    for merchant_id in untold:
-        with alone(runtime, f"telling merchant {merchant_id} of what is open"), in_transaction():
-            db.lock_alerts(merchant_id)
-            recipients = alert_mails.recipients(merchant_id)
-            for row in db.open_alerts(merchant_id):
-                written = alert_mails.written_to(merchant_id, row.alert_id)
-                _mail_news(
-                    runtime, row, [one for one in recipients if one not in written], max(now, row.snoozed_until or now)
-                )
-
-
-def _mail_news(runtime: Runtime, row: AlertRow, recipients: Collection[str], at: datetime) -> None:
+def _mail_news(row: AlertRow, recipients: Collection[str], at: datetime) -> None:
     """Writes down the e-mails to those of these who do not know that an alert is open, or how bad it is, and are not to be told anyway."""
-    if runtime.settings.smtp_url is None or row.acknowledged_at is not None:
+    if row.acknowledged_at is not None:
         return
     heard = alert_mails.heard(row.merchant_id, row.alert_id)
     waiting = alert_mails.waiting(row.merchant_id, row.alert_id)
@@ -341,10 +315,10 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
     """
     change_id = alert_changes.insert_change(merchant_id, alert_id, state, now)
     row = _note_channels(runtime, merchant_id, alert_id, state, now)
-    if runtime.settings.smtp_url is None:
-        return
     asleep_until = row.snoozed_until if row.snoozed_until is not None and row.snoozed_until > now else None
     taken_back = alert_mails.cancel_waiting(merchant_id, alert_id, now)
+    if row.acknowledged_at is not None:
+        return
     heard = alert_mails.heard(merchant_id, alert_id)
     due = []
     for recipient in alert_mails.recipients(merchant_id):

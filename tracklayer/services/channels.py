@@ -333,10 +333,9 @@ def note_alert(row: AlertRow, url: str, state: str, now: datetime) -> None:
     wanting = db.lock_wanting(row.merchant_id)
     if state == "resolved":
         db.cancel_openings(row.merchant_id, row.alert_id, now, due_after=now)
-        heard, data = db.heard(row.merchant_id, row.alert_id), alert_data(row, url)
+        told, data = db.told_open(row.merchant_id, row.alert_id), alert_data(row, url)
         for channel in wanting:
-            known = heard.get(channel.channel_id)
-            if known is not None and known.state == "open":
+            if channel.channel_id in told:
                 db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
         return
     _note_open(row, url, wanting, now)

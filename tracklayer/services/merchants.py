@@ -92,7 +92,7 @@ def update_merchant(runtime: Runtime, merchant_id: int, changes: dict[str, Any])
             changes |= found
         row = db.update_merchant(merchant_id, changes)
         if row is not None and "alert_emails" in changes:
-            tell_added(runtime, merchant_id, set(row.alert_emails).difference(addresses), now)
+            tell_added(merchant_id, set(row.alert_emails).difference(addresses), now)
     if row is None:
         return [_NOT_FOUND]
     return row

@@ -81,15 +81,21 @@ class Taken:
 def email_alerts(runtime: Runtime, budget: timedelta = RUN) -> int:
     """Sends what is due, one mail after another; how many went out. Any number of processes may call it at once.
 
+    One without a mail server sends nothing, and gives up what is to be given up, as the others do.
+
     Where the server says no to one mail it goes on with the next. After any other failure it stops: the next run tries the
     next mail, so that a server that hangs holds one thread for one mail's time.
     """
-    if runtime.settings.smtp_url is None:
-        return 0
+    now = runtime.clock.now()
     with in_transaction():
-        lost = db.give_up_lost(runtime.clock.now() - LEASE, runtime.clock.now(), LOST_AT_ONCE)
+        lost = db.give_up_lost(now - LEASE, now, LOST_AT_ONCE)
+        old = db.give_up_ends(now - GIVE_UP_AFTER, now, LOST_AT_ONCE)
     if lost:
         log.warning("%d e-mails were in the hands of a process that died: they are not sent again", lost)
+    if old:
+        log.warning("%d e-mails about the end of an alert were not sent for a day: they are given up", old)
+    if runtime.settings.smtp_url is None:
+        return 0
     server = smtp_server(runtime)
     deadline = time.monotonic() + budget.total_seconds()
     sent = 0

@@ -220,7 +220,7 @@ def _dropped(view: DestinationView, expected: Expected, windows: Sequence[timede
     """The shortest window in which the drop is beyond chance."""
     told = [told.until for told in (view.outage, view.rate_drop) if told is not None and told.until is not None]
     spans = [span for span in view.spans if all(span.start >= until for until in told)]
-    if not _is_partial(spans):
+    if not _is_partial(spans) or _may_be_all(spans, expected):
         return None
     minute = now.replace(second=0, microsecond=0)
     for length in windows:
@@ -273,6 +273,21 @@ def _is_partial(spans: Sequence[Span]) -> bool:
         if good + bad >= FRESH:
             break
     return good >= FRESH_GOOD and bad > 0
+
+
+def _may_be_all(spans: Sequence[Span], expected: Expected) -> bool:
+    """Whether all may be refused from a moment within the newest span on, before which all was as usual. The next look knows."""
+    if expected.usual is None:
+        return False
+    newest_first = [span for span in reversed(spans) if span.first_acknowledged or span.first_failed]
+    if newest_first[0].first_acknowledged + newest_first[0].first_failed < FRESH:
+        return False
+    good = bad = 0
+    for span in newest_first[1:]:
+        good, bad = good + span.first_acknowledged, bad + span.first_failed
+        if good + bad >= FRESH:
+            break
+    return bad < (1 - expected.share + expected.floor) * (good + bad)
 
 
 def _still_low(spans: Sequence[Span], expected: Expected) -> Window | None:

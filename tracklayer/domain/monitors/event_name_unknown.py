@@ -15,6 +15,8 @@ from tracklayer.domain.monitors.words import clock_time, counted
 LEAST_EVENTS = 10  # within the hour that is looked at: fewer are somebody's try
 LEAST_TO_ADVISE = {"hour": 3, "day": 2}
 MENDED_AFTER = timedelta(minutes=5)  # of the right name alone
+# That the right name comes so often in a row while both are sent as before: of a busy shop that is once in days.
+BY_CHANCE = 0.001
 
 
 class Fate(StrEnum):
@@ -30,10 +32,11 @@ class Spelling:
     """A name in the last hour at one destination, and the one that it misspells.
 
     ``first_at``, ``last_at``: the first and last minute of the hour with it. ``right_events``, ``right_last_at``: of the
-    right name. ``is_conversion``: its events bring a value, or an order. ``can_be_added``: the destination is told by name
-    what becomes of an event, so that the name may be added there. ``is_added``: it has been. ``is_left_out``: the destination has
-    event names, and not this one among them. ``is_standard``: it is the platform's and the data model's
-    own name, which the destination's event names have in another spelling: then these are wrong, and not the shop.
+    right name; ``right_alone``: its events after ``last_at``. ``is_conversion``: its events bring a value, or an order.
+    ``can_be_added``: the destination is told by name what becomes of an event, so that the name may be added there. ``is_added``:
+    it has been. ``is_left_out``: the destination has event names, and not this one among them. ``is_standard``: it is the
+    platform's and the data model's own name, which the destination's event names have in another spelling: then these are
+    wrong, and not the shop.
     """
 
     platform: str
@@ -46,6 +49,7 @@ class Spelling:
     last_at: datetime
     right_events: int = 0
     right_last_at: datetime | None = None
+    right_alone: int = 0
     is_conversion: bool = False
     can_be_added: bool = False
     is_added: bool = False
@@ -58,12 +62,13 @@ def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None
 
     Where as many come under the right one, the same conversions probably come twice, and it is well that one of the two
     is left out: that is advice (``advise_on_spelling``). An open one is over when the right name has come alone for five
-    minutes, or the destination takes the name: that no event comes of either mends nothing.
+    minutes, and oftener in a row than chance has it where both go on coming as they did; or the destination takes the name.
+    That no event comes of either mends nothing.
     """
     if seen.fate is not Fate.FILTERED:
         return None
     if is_open and seen.events:
-        mended = seen.right_last_at is not None and seen.right_last_at - seen.last_at >= MENDED_AFTER
+        mended = _has_taken_over(seen)
     else:
         mended = seen.events < LEAST_EVENTS or seen.right_events * 2 >= seen.events
     if mended:
@@ -94,6 +99,14 @@ def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None
         {"name": seen.name, "meant": seen.right, "events": seen.events, "events_of_meant": seen.right_events},
         event_name=seen.name,
     )
+
+
+def _has_taken_over(seen: Spelling) -> bool:
+    """Whether the right name alone is sent now, and not both by turns."""
+    if seen.right_last_at is None or seen.right_last_at - seen.last_at < MENDED_AFTER:
+        return False
+    before = seen.right_events - seen.right_alone + 1  # one more, so that a few wrong ones alone prove little
+    return float((before / (before + seen.events)) ** seen.right_alone) <= BY_CHANCE
 
 
 def _or_add(seen: Spelling) -> str:

@@ -615,6 +615,7 @@ def _spelling(
     minutes: Sequence[Counts],
     right_minutes: Sequence[Counts],
 ) -> Spelling:
+    last_at = max(one.minute for one in minutes)
     return Spelling(
         place.platform,
         mapper.title,
@@ -623,9 +624,10 @@ def _spelling(
         fate,
         sum(one.events for one in minutes),
         min(one.minute for one in minutes),
-        max(one.minute for one in minutes),
+        last_at,
         sum(one.events for one in right_minutes),
         max((one.minute for one in right_minutes), default=None),
+        sum(one.events for one in right_minutes if one.minute > last_at),
         any(one.value or one.orders for one in minutes),
         right in _mapped_names(place),
         name in _mapped_names(place),
