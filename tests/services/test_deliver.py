@@ -104,6 +104,45 @@ def test_an_acknowledged_delivery_says_when_and_how_fast(
     assert accepted(sandbox) == {"order_1": 1}
 
 
+@pytest.mark.parametrize(
+    ("before", "numbers"),
+    [
+        pytest.param({"kind": "refuse", "event_ids": ["order_1"]}, [1, 2], id="that failed"),
+        pytest.param({"kind": "rate_limit"}, [1, 1], id="that cost no attempt"),
+    ],
+)
+def test_an_acknowledgement_is_told_behind_what_came_before_it(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    before: dict[str, Any],
+    numbers: list[int],
+) -> None:
+    ingest(runtime, merchant, draft())
+    fault(sandbox, **before)
+    deliver(runtime, merchant, worker)
+    first = row(merchant).attempt_log
+    mend(sandbox)
+    at = clock.move(timedelta(hours=1))
+    deliver(runtime, merchant, worker)
+    found = row(merchant)
+    assert (found.status, found.attempts) == ("delivered", numbers[-1])
+    assert found.attempt_log == [
+        *first,
+        {
+            "number": numbers[-1],
+            "at": at.isoformat(),
+            "outcome": "acknowledged",
+            "http_status": 200,
+            "error": None,
+            "duration_ms": 0,
+        },
+    ]
+    assert [entry["number"] for entry in found.attempt_log] == numbers
+
+
 def test_many_events_go_out_in_few_requests(
     runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer
 ) -> None:

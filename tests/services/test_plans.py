@@ -105,7 +105,7 @@ def test_settlements_go_by_event_id(runtime: Runtime, stranger: Merchant, clock:
     queue: dict[str, Any] = {"merchant": merchant, "platform": "meta", "ids": ids, "now": now, "log": db.LOG_LENGTH}
     acknowledged = {
         "started": now,
-        "at": "",
+        "logged": "[{}]",
         "status": 200,
         "duration": 1,
         "said": "{}",
@@ -142,8 +142,7 @@ def test_many_destinations_are_looked_at_claimed_and_settled_by_their_keys(
             "name": "meta",
             "event": f"order_{n}",
             "started": now,
-            "said": "",
-            "noted": {},
+            "logged": [{}],
         }
         for n in many
     ]

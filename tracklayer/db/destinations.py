@@ -44,7 +44,8 @@ def _of_merchant(merchant_id: int) -> Any:
 class Seen:
     """A destination that a worker looked at, with what its merchant sets for all platforms.
 
-    ``in_hand``: deliveries that workers have leased. ``is_locked``: this transaction has its queue's lock; None: not tried.
+    ``in_hand``: deliveries that workers have leased; None: not counted. ``is_locked``: this transaction has its queue's lock; None:
+    not tried.
     """
 
     merchant_id: int
@@ -66,16 +67,29 @@ class Seen:
     merchant_hashes: bool
     merchant_stitched_since: datetime | None
     merchant_retention_days: int
-    in_hand: int
-    is_locked: bool | None
+    in_hand: int | None = None
+    is_locked: bool | None = None
+
+
+_AS_SEEN = """d.merchant_id, d.platform, d.state, d.state_reason, d.event_names, d.settings, d.secrets, d.failures,
+       d.failing_since, d.resume_at, d.probe_seconds, d.recovering_since, d.turn_ends_at, m.default_currency,
+       m.default_page_url, m.require_consent, m.hash_user_data, m.stitched_since, m.retention_days"""
+SEE = f"""
+SELECT {_AS_SEEN} FROM destinations d JOIN merchants m USING (merchant_id)
+WHERE d.merchant_id = %s AND d.platform = %s AND d.removed_at IS NULL
+"""
+
+
+def see(merchant_id: int, platform: str) -> Seen | None:
+    """One that was not removed, for whoever claims there: what ``destination`` gives takes many times as long to read."""
+    found = rows(SEE, (merchant_id, platform))
+    return Seen(*found[0]) if found else None
 
 
 # The locks are taken here and not by the claim itself: a statement sees what was committed before it began, and so must
 # begin when it has them. Only of what is sent to freely, by nobody else for the most part.
-LOOK = """
-SELECT d.merchant_id, d.platform, d.state, d.state_reason, d.event_names, d.settings, d.secrets, d.failures,
-       d.failing_since, d.resume_at, d.probe_seconds, d.recovering_since, d.turn_ends_at, m.default_currency,
-       m.default_page_url, m.require_consent, m.hash_user_data, m.stitched_since, m.retention_days, c.in_hand,
+LOOK = f"""
+SELECT {_AS_SEEN}, c.in_hand,
        CASE WHEN d.state = 'active' AND d.recovering_since IS NULL AND (d.resume_at IS NULL OR d.resume_at <= %(now)s)
             AND (d.turn_ends_at IS NULL OR d.turn_ends_at <= %(now)s) AND c.in_hand < %(most)s
             THEN pg_try_advisory_xact_lock(%(class)s, hashtext(d.merchant_id || '/' || d.platform)) END

@@ -41,22 +41,18 @@ _IN_SERIES = """CASE WHEN d.requeued_at IS NOT NULL AND x.logged ->> 'outcome' =
             THEN jsonb_build_object('again', coalesce(d.had_outcome, true)) ELSE '{}' END"""
 # The log of attempts without its oldest, where it is full.
 _ROOM_IN_LOG = "CASE WHEN jsonb_array_length(attempt_log) >= %(log)s THEN attempt_log - 0 ELSE attempt_log END"
-# What an acknowledgement makes of a row. ``started``, ``now``, ``at``, ``status``, ``duration``, ``said`` and ``log``: of the
-# request; ``said`` is what ``Delivered.said`` gives.
+# What an acknowledgement makes of a row. ``started``, ``now``, ``logged`` and ``log``: of the request; ``logged`` is what
+# ``Delivered.first_log`` gives. Most deliveries had no attempt before, and their log is that as it stands: putting each together
+# takes a quarter of what settling takes.
 AS_DELIVERED = f"""
     SET status = 'delivered', attempts = attempts + 1, due_at = NULL, next_retry_at = NULL,
         last_attempt_at = {{started}}, delivered_at = %(now)s, finished_at = %(now)s,
         latency_ms = {_LATENCY},
-        attempt_log = {_ROOM_IN_LOG}
-            || (jsonb_build_object('number', attempts + 1, 'at', {{at}}, 'outcome', 'acknowledged', 'http_status', {{status}},
-                                   'error', NULL, 'duration_ms', {{duration}}) || {{said}})"""
-_OF_ONE = {
-    "started": "%(started)s",
-    "at": "%(at)s::text",
-    "status": "%(status)s::int",
-    "duration": "%(duration)s::int",
-    "said": "%(said)s::jsonb",
-}
+        attempt_log = CASE
+            WHEN attempts = 0 AND attempt_log = '[]' THEN {{logged}}
+            ELSE ({_ROOM_IN_LOG}) || jsonb_set({{logged}}, '{{{{0,number}}}}', to_jsonb(attempts + 1))
+        END"""
+_OF_ONE = {"started": "%(started)s", "logged": "%(logged)s::jsonb"}
 PLACE = f"CASE WHEN {_IN_TIME} THEN width_bucket(latency_ms, %(bounds)s::int[]) END"
 
 SETTLE_DELIVERED = f"""
@@ -87,6 +83,18 @@ class Delivered:
     def said(self) -> dict[str, str]:
         """What stands of it in the attempt log besides: nothing, or the note and its code."""
         return {"note": self.note, "code": self.code} if self.note else {}
+
+    def first_log(self, now: datetime) -> list[dict[str, Any]]:
+        """The attempt log of a delivery that it was the first attempt of."""
+        entry = {
+            "number": 1,
+            "at": self.started_at,
+            "outcome": AttemptOutcome.ACKNOWLEDGED,
+            "http_status": self.http_status,
+            "error": None,
+            "duration_ms": duration_ms(self, now),
+        }
+        return [entry | self.said]
 
 
 def settle_delivered(lease: Lease, delivered: Delivered, now: datetime, changes: Changes) -> int:
@@ -186,8 +194,8 @@ def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str
         "platform": lease.platform,
         "ids": list(delivered.event_ids),
         "started": delivered.started_at,
-        "at": delivered.started_at.isoformat(),
         "now": now,
+        "logged": JsonLiteral(delivered.first_log(now)),
         "status": delivered.http_status,
         "duration": duration_ms(delivered, now),
         "said": JsonLiteral(delivered.said),

@@ -18,7 +18,6 @@ from tracklayer.db.settling import (
     PLACE,
     Delivered,
     count_delivered,
-    duration_ms,
     note_repeats,
     repeats_of,
 )
@@ -59,19 +58,12 @@ UPDATE claims c SET sending = event_ids, sent_at = %(now)s, lease_ends_at = %(le
 FROM {_OF_LEASES}
 """
 END = f"DELETE FROM claims c USING {_OF_LEASES}"
-_OF_EACH = {
-    "started": "w.started",
-    "at": "w.said",
-    "status": "w.http_status",
-    "duration": "w.duration",
-    "said": "w.noted",
-}
+_OF_EACH = {"started": "w.started", "logged": "w.logged"}
 SETTLE = f"""
 WITH done AS (
     UPDATE deliveries d {AS_DELIVERED.format(**_OF_EACH)}
     FROM json_to_recordset(%(done)s::json) AS w(
-        merchant bigint, name text, event text, started timestamptz, said text, http_status int, duration int,
-        noted jsonb)
+        merchant bigint, name text, event text, started timestamptz, logged jsonb)
     WHERE d.merchant_id = w.merchant AND d.event_id = w.event AND d.platform = w.name AND d.{NOT_DONE}
     RETURNING d.merchant_id, d.platform, d.received_at, d.latency_ms, d.attempts, d.queued_at
 )
@@ -130,12 +122,10 @@ def settle_delivered(done: Sequence[tuple[Lease, Delivered]], now: datetime, cha
             "name": lease.platform,
             "event": event_id,
             "started": delivered.started_at,
-            "said": delivered.started_at.isoformat(),
-            "http_status": delivered.http_status,
-            "duration": duration_ms(delivered, now),
-            "noted": delivered.said,
+            "logged": logged,
         }
         for lease, delivered in done
+        for logged in (delivered.first_log(now),)
         for event_id in delivered.event_ids
     ]
     params: Any = {"done": JsonLiteral(records), "now": now, "log": LOG_LENGTH, "bounds": list(LATENCY_BOUNDS)}

@@ -198,7 +198,7 @@ def _claim(
 ) -> tuple[Batch, list[Claimed]] | None:
     mapper = mapper_for(platform)
     with claiming(runtime) as leases:
-        row = db_destinations.destination(merchant_id, platform)
+        row: Seen | DestinationRow | None = db_destinations.see(merchant_id, platform)
         if row is None or not may_send(db_destinations.health_of(row), now):
             return None
         if row.state == DestinationState.HELD or row.recovering_since is not None:
