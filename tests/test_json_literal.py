@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from tests.drawing import drawn
-from tracklayer.db.json_literal import JsonLiteral
+from tracklayer.db.json_literal import JsonLiteral, TextsLiteral
 
 AWKWARD = [
     "$json$",
@@ -61,3 +61,45 @@ def test_any_text_arrives_as_it_was(postgres: str, text: str) -> None:
 def test_what_json_cannot_hold_is_refused_before_it_is_sent() -> None:
     with pytest.raises(TypeError):
         JsonLiteral([2**64])
+
+
+def texts_arrived(url: str, texts: list[str], encoding: str = "UTF8") -> tuple[list[str], bool]:
+    connection = psycopg2.connect(url, client_encoding=encoding)
+    try:
+        with connection, connection.cursor() as cursor:
+            literal = TextsLiteral(texts)
+            cursor.execute("SELECT %s::text[], 'x' = ANY(%s)", (literal, literal))
+            found = cursor.fetchone()
+            assert found is not None
+            return found
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("encoding", ["UTF8", "LATIN1"])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [],
+        [""],
+        ["x"],
+        ["NULL", "null", "{", "}", "{x}", ",", "a,b", " x "],
+        ["it's", "x"],
+        ['a "quote"'],
+        ["back\\slash", "x"],
+    ],
+    ids=repr,
+)
+def test_texts_arrive_as_they_were(postgres: str, texts: list[str], encoding: str) -> None:
+    assert texts_arrived(postgres, texts, encoding) == (texts, "x" in texts)
+
+
+def test_awkward_texts_arrive_as_they_were_alone_and_together(postgres: str) -> None:
+    for texts in (AWKWARD, *([text] for text in AWKWARD)):
+        assert texts_arrived(postgres, texts) == (texts, False)
+
+
+@drawn(200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))))
+def test_any_texts_arrive_as_they_were(postgres: str, texts: list[str]) -> None:
+    assert texts_arrived(postgres, texts) == (texts, "x" in texts)

@@ -1,11 +1,12 @@
-"""JSON as an argument of a statement, at a tenth of what psycopg2 takes to escape it character by character."""
+"""JSON, and many texts, as an argument of a statement, at a tenth of what psycopg2 takes to escape them character by character."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from psycopg2.extensions import QuotedString
+from psycopg2.extensions import QuotedString, adapt
 
 _QUOTE = b"$json$"  # PostgreSQL's dollar quotes: what stands between two of them is taken as it is
 
@@ -35,4 +36,30 @@ class JsonLiteral:
         escaped = QuotedString(self.written.decode())
         escaped.prepare(self._connection)
         found: bytes = escaped.getquoted()
+        return found
+
+
+class TextsLiteral(JsonLiteral):
+    """As a list of texts, for a ``text[]``; which PostgreSQL then reads in one piece, and not as so many expressions."""
+
+    __slots__ = ("_escaped",)
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        super().__init__(texts)
+        self._escaped: Any = None
+        # Between its quotes a text of an array is written as one of JSON is, but for what has to be escaped.
+        if b"\\" in self.written:
+            self._escaped = adapt(list(texts))
+        else:
+            self.written = b"{" + self.written[1:-1] + b"}"
+
+    def prepare(self, connection: Any) -> None:
+        super().prepare(connection)
+        if self._escaped is not None:
+            self._escaped.prepare(connection)
+
+    def getquoted(self) -> bytes:
+        if self._escaped is None:
+            return super().getquoted()
+        found: bytes = self._escaped.getquoted()
         return found

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.events import TO_MAP, EventToMap
+from tracklayer.db.json_literal import TextsLiteral
 from tracklayer.db.queues import TRY_QUEUE, UNCLAIMED, queue
 from tracklayer.domain.delivery import Claim, DeliveryKey
 from tracklayer.domain.retry import MAX_ATTEMPTS
@@ -148,7 +149,7 @@ def start_sending(
     """
 
     def note(leaving: Sequence[str]) -> list[Any]:
-        return rows(START_SENDING, (list(leaving), sent_at or now, now + LEASE, *_key(lease), str(lock_ms)))
+        return rows(START_SENDING, (TextsLiteral(leaving), sent_at or now, now + LEASE, *_key(lease), str(lock_ms)))
 
     found = note(event_ids)
     if not found:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
 from tracklayer.db.deliveries import LOG_LENGTH
-from tracklayer.db.json_literal import JsonLiteral
+from tracklayer.db.json_literal import JsonLiteral, TextsLiteral
 from tracklayer.db.leases import KEEP_IN_LEASE, Lease
 from tracklayer.db.queues import lock_queue
 from tracklayer.db.refused_names import IS_FIRST
@@ -192,7 +192,7 @@ def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str
     return {
         "merchant": lease.merchant_id,
         "platform": lease.platform,
-        "ids": list(delivered.event_ids),
+        "ids": TextsLiteral(delivered.event_ids),
         "started": delivered.started_at,
         "now": now,
         "logged": JsonLiteral(delivered.first_log(now)),
