@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,13 @@ from tracklayer.schema.http import GraphQLDoor
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 PATIENCE_SECONDS = 60
+TEXT = 1  # the opcode of a frame
+
+
+def frame(opcode: int, data: bytes = b"", *, last: bool = True) -> bytes:
+    """As a client sends it: masked, with zeros."""
+    size = struct.pack("B", 0x80 | len(data)) if len(data) < 126 else struct.pack(">BH", 0xFE, len(data))
+    return bytes([opcode | (0x80 if last else 0)]) + size + bytes(4) + data
 
 
 class Served(Protocol):

@@ -20,7 +20,7 @@ import uvicorn
 from websockets.sync.client import connect
 
 from tests.factories import INGEST, Merchant, camel, draft, new_merchant
-from tests.live import PROTOCOL, LiveServer
+from tests.live import PROTOCOL, TEXT, LiveServer, frame
 from tests.servers import wait_until
 from tracklayer import metrics
 from tracklayer.cli.connections import MAX_HEAD, MAX_PIPELINED, Connection, Socket
@@ -329,13 +329,7 @@ def test_a_socket_whose_handshake_says_nothing_is_closed(
         assert json.loads(known.recv(timeout=PATIENCE)) == {"type": "pong"}
 
 
-def frame(opcode: int, data: bytes = b"", *, last: bool = True) -> bytes:
-    """As a client sends it: masked, with zeros."""
-    size = struct.pack("B", 0x80 | len(data)) if len(data) < 126 else struct.pack(">BH", 0xFE, len(data))
-    return bytes([opcode | (0x80 if last else 0)]) + size + bytes(4) + data
-
-
-TEXT, PING, PONG = 1, 9, 10
+PING, PONG = 9, 10
 TOO_MANY_FRAMES = struct.pack(">BBH", 0x88, 17, 1008) + b"too many frames"
 
 

@@ -16,7 +16,7 @@ import pytest
 from starlette.types import Message
 
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, new_merchant
-from tests.live import LiveServer, sse_events, ws_client
+from tests.live import TEXT, LiveServer, frame, sse_events, ws_client
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -230,6 +230,65 @@ async def test_events_in_a_message_that_closes_a_socket_count_too(
             assert why in reason
             assert "canary" not in reason
     assert await anyio.to_thread.run_sync(_counted, merchant) == [counted]
+
+
+IN_USE = {"query": "subscription { alerts { id } }"}
+SECOND = json.dumps({"type": "connection_init"})
+
+
+def _bringing(number: str, *events: int) -> str:
+    return _said(number, {"query": INGEST_MANY, "variables": {"inputs": [_event(event) for event in events]}})
+
+
+@pytest.mark.parametrize(
+    ("said", "closing", "events"),
+    [
+        pytest.param([_said("1", IN_USE), _bringing("1", 1, 2)], 4409, 2, id="an id in use"),
+        pytest.param([_said("1", IN_USE), _said("1", IN_USE)], 4409, 0, id="an id in use, and no event"),
+        pytest.param([_said("1", IN_USE)] * 2 + [_bringing("2", 1, 2), "{"], 4409, 2, id="behind an id in use"),
+        pytest.param([SECOND], 4429, 0, id="a second connection_init"),
+        pytest.param([SECOND, _bringing("1", 1, 2), _said("2", IN_USE)], 4429, 2, id="behind a second connection_init"),
+        pytest.param(["{", _bringing("1", 1, 2)], 4400, 3, id="behind what is no JSON"),
+        pytest.param(
+            [SECOND, _bringing("1", 1)[:-1], _said("2", "ingestEvent")], 4429, 2, id="what is unreadable behind"
+        ),
+    ],
+)
+@pytest.mark.parametrize("when", ["at once", "later"])
+async def test_events_that_a_closed_socket_does_not_take_count(
+    runtime: Runtime, merchant: Merchant, said: list[str], closing: int, events: int, when: str
+) -> None:
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key) as client:
+            frames = [frame(TEXT, text.encode()) for text in said]
+            for part in [b"".join(frames)] if when == "at once" else frames:
+                client.socket.transport.write(part)
+            assert await client.closing_code() == closing
+    found = await anyio.to_thread.run_sync(_counted, merchant)
+    assert found == ([("BAD_REQUEST", "request", events)] if events else [])
+
+
+@pytest.mark.parametrize(
+    ("behind", "closing", "counted"),
+    [
+        pytest.param(_bringing("1", 2), 4409, [("BAD_REQUEST", "request", 1)], id="an event under its id"),
+        pytest.param(SECOND, 4429, [], id="a second connection_init"),
+        pytest.param("{rubbish", 4400, [("BAD_REQUEST", "request", 1)], id="what is no JSON"),
+    ],
+)
+async def test_an_event_before_what_closes_a_socket_is_stored_and_answered(
+    runtime: Runtime, merchant: Merchant, behind: str, closing: int, counted: list[tuple[str, str, int]]
+) -> None:
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key) as client:
+            said = (_said("1", {"query": INGEST, "variables": {"input": _event(1)}}), behind)
+            client.socket.transport.write(b"".join(frame(TEXT, text.encode()) for text in said))
+            assert (await client.data())["ingestEvent"]["outcome"] == "ACCEPTED"
+            assert await client.next() == {"id": "1", "type": "complete"}
+            assert await client.closing_code() == closing
+    with in_transaction():
+        assert rows("SELECT event_id FROM events") == [("order_1",)]
+    assert await anyio.to_thread.run_sync(_counted, merchant) == counted
 
 
 async def test_an_operation_without_a_query_is_an_error_and_the_socket_stays(

@@ -11,7 +11,8 @@ import logging
 import re
 import select
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import httptools
@@ -27,7 +28,7 @@ from websockets.frames import CloseCode
 
 from tracklayer import metrics
 from tracklayer.domain.address import caller_at
-from tracklayer.domain.wire import ADMITTED, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY, UNREAD
+from tracklayer.domain.wire import ADMITTED, BEHIND, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY, UNREAD
 
 if sys.platform != "win32":
     import resource
@@ -512,6 +513,7 @@ class Socket(WebSocketsSansIOProtocol):
         self.counted = 0  # frames so far; once it is known who speaks, since the last look
         self.unread_pings = 0
         self.closed_for: str | None = None  # the code of what came and could not be read
+        self.tell_behind: Callable[[str], None] | None = None  # each text that comes behind the closing
 
     def data_received(self, data: bytes) -> None:
         """uvicorn takes whatever came at once, up to 256 KiB: 43,000 frames, and for seconds nobody else had a turn."""
@@ -536,6 +538,8 @@ class Socket(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def send_receive_event_to_app(self) -> None:
+        if self.close_sent and self.tell_behind is not None and self.curr_msg_data_type == "text":
+            self.tell_behind(b"".join(self.frames).decode(errors="replace"))
         if self.curr_msg_data_type == "text" and not self.close_sent:
             try:
                 b"".join(self.frames).decode()
@@ -563,6 +567,7 @@ class Socket(WebSocketsSansIOProtocol):
         if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
             scope[ADMITTED] = self._admitted
             scope[UNREAD] = lambda: self.closed_for
+            scope[BEHIND] = partial(setattr, self, "tell_behind")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.add(self)  # uvicorn takes it out, and fails where it has made room for another already
