@@ -150,6 +150,30 @@ async def test_events_refused_with_their_request_are_told(
     assert "wrong fields" not in message
 
 
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "GET"])
+async def test_events_that_come_by_a_method_that_takes_none_in_count(
+    api: Api, runtime: Runtime, merchant: Merchant, method: str, accept: str
+) -> None:
+    sent = {"query": INGEST_MANY, "variables": {"inputs": [_event(1), _event(2)]}}
+    headers = {"authorization": f"Bearer {api.key}", "accept": accept}
+    if method == "GET":
+        asked = {"query": INGEST_MANY, "variables": json.dumps(sent["variables"])}
+        answer = await api.client.get("/graphql", params=asked, headers=headers)
+        assert "A mutation is sent with POST: GET changes nothing." in answer.text
+    else:
+        answer = await api.client.request(method, "/graphql", json=sent, headers=headers)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert answer.is_error or accept != "*/*"
+    assert '"extensions":{"code":"BAD_REQUEST"}' in answer.text
+    await api.client.request(method, "/graphql", json=sent)  # a stranger's
+    await api.client.get("/graphql", params={"query": "{ nothing }"}, headers=headers)  # brings none
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+    assert _counted(merchant) == [("BAD_REQUEST", "request", 2)]
+    with in_transaction():
+        assert rows("SELECT event_id FROM events") == []
+
+
 @pytest.mark.parametrize("door", ["socket", "stream"])
 async def test_what_stays_open_counts_what_it_refuses_too(runtime: Runtime, merchant: Merchant, door: str) -> None:
     _, key = await anyio.to_thread.run_sync(lambda: _key(runtime, merchant, "read"))
