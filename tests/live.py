@@ -105,6 +105,11 @@ class LiveServer:
         """How many it has open."""
         return len(self._server.server_state.connections)
 
+    def closing(self) -> int:
+        """How many of them it has given up, and closes as soon as what it said last was read."""
+        connections: list[Any] = list(self._server.server_state.connections)
+        return sum(connection.transport.is_closing() for connection in connections)
+
     def unsent_bytes(self) -> int:
         """What this process holds in memory for clients that do not read."""
         connections: list[Any] = list(self._server.server_state.connections)
