@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import struct
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,13 @@ from tracklayer.schema.http import GraphQLDoor
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
 PATIENCE_SECONDS = 60
+TEXT = 1  # the opcode of a frame
+
+
+def frame(opcode: int, data: bytes = b"", *, last: bool = True) -> bytes:
+    """As a client sends it: masked, with zeros."""
+    size = struct.pack("B", 0x80 | len(data)) if len(data) < 126 else struct.pack(">BH", 0xFE, len(data))
+    return bytes([opcode | (0x80 if last else 0)]) + size + bytes(4) + data
 
 
 class Served(Protocol):
@@ -96,6 +104,11 @@ class LiveServer:
     def connections(self) -> int:
         """How many it has open."""
         return len(self._server.server_state.connections)
+
+    def closing(self) -> int:
+        """How many of them it has given up, and closes as soon as what it said last was read."""
+        connections: list[Any] = list(self._server.server_state.connections)
+        return sum(connection.transport.is_closing() for connection in connections)
 
     def unsent_bytes(self) -> int:
         """What this process holds in memory for clients that do not read."""

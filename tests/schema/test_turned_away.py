@@ -16,7 +16,7 @@ import pytest
 from starlette.types import Message
 
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, new_merchant
-from tests.live import LiveServer, sse_events, ws_client
+from tests.live import TEXT, LiveServer, frame, sse_events, ws_client
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -150,6 +150,30 @@ async def test_events_refused_with_their_request_are_told(
     assert "wrong fields" not in message
 
 
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "GET"])
+async def test_events_that_come_by_a_method_that_takes_none_in_count(
+    api: Api, runtime: Runtime, merchant: Merchant, method: str, accept: str
+) -> None:
+    sent = {"query": INGEST_MANY, "variables": {"inputs": [_event(1), _event(2)]}}
+    headers = {"authorization": f"Bearer {api.key}", "accept": accept}
+    if method == "GET":
+        asked = {"query": INGEST_MANY, "variables": json.dumps(sent["variables"])}
+        answer = await api.client.get("/graphql", params=asked, headers=headers)
+        assert "A mutation is sent with POST: GET changes nothing." in answer.text
+    else:
+        answer = await api.client.request(method, "/graphql", json=sent, headers=headers)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert answer.is_error or accept != "*/*"
+    assert '"extensions":{"code":"BAD_REQUEST"}' in answer.text
+    await api.client.request(method, "/graphql", json=sent)  # a stranger's
+    await api.client.get("/graphql", params={"query": "{ nothing }"}, headers=headers)  # brings none
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+    assert _counted(merchant) == [("BAD_REQUEST", "request", 2)]
+    with in_transaction():
+        assert rows("SELECT event_id FROM events") == []
+
+
 @pytest.mark.parametrize("door", ["socket", "stream"])
 async def test_what_stays_open_counts_what_it_refuses_too(runtime: Runtime, merchant: Merchant, door: str) -> None:
     _, key = await anyio.to_thread.run_sync(lambda: _key(runtime, merchant, "read"))
@@ -230,6 +254,65 @@ async def test_events_in_a_message_that_closes_a_socket_count_too(
             assert why in reason
             assert "canary" not in reason
     assert await anyio.to_thread.run_sync(_counted, merchant) == [counted]
+
+
+IN_USE = {"query": "subscription { alerts { id } }"}
+SECOND = json.dumps({"type": "connection_init"})
+
+
+def _bringing(number: str, *events: int) -> str:
+    return _said(number, {"query": INGEST_MANY, "variables": {"inputs": [_event(event) for event in events]}})
+
+
+@pytest.mark.parametrize(
+    ("said", "closing", "events"),
+    [
+        pytest.param([_said("1", IN_USE), _bringing("1", 1, 2)], 4409, 2, id="an id in use"),
+        pytest.param([_said("1", IN_USE), _said("1", IN_USE)], 4409, 0, id="an id in use, and no event"),
+        pytest.param([_said("1", IN_USE)] * 2 + [_bringing("2", 1, 2), "{"], 4409, 2, id="behind an id in use"),
+        pytest.param([SECOND], 4429, 0, id="a second connection_init"),
+        pytest.param([SECOND, _bringing("1", 1, 2), _said("2", IN_USE)], 4429, 2, id="behind a second connection_init"),
+        pytest.param(["{", _bringing("1", 1, 2)], 4400, 3, id="behind what is no JSON"),
+        pytest.param(
+            [SECOND, _bringing("1", 1)[:-1], _said("2", "ingestEvent")], 4429, 2, id="what is unreadable behind"
+        ),
+    ],
+)
+@pytest.mark.parametrize("when", ["at once", "later"])
+async def test_events_that_a_closed_socket_does_not_take_count(
+    runtime: Runtime, merchant: Merchant, said: list[str], closing: int, events: int, when: str
+) -> None:
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key) as client:
+            frames = [frame(TEXT, text.encode()) for text in said]
+            for part in [b"".join(frames)] if when == "at once" else frames:
+                client.socket.transport.write(part)
+            assert await client.closing_code() == closing
+    found = await anyio.to_thread.run_sync(_counted, merchant)
+    assert found == ([("BAD_REQUEST", "request", events)] if events else [])
+
+
+@pytest.mark.parametrize(
+    ("behind", "closing", "counted"),
+    [
+        pytest.param(_bringing("1", 2), 4409, [("BAD_REQUEST", "request", 1)], id="an event under its id"),
+        pytest.param(SECOND, 4429, [], id="a second connection_init"),
+        pytest.param("{rubbish", 4400, [("BAD_REQUEST", "request", 1)], id="what is no JSON"),
+    ],
+)
+async def test_an_event_before_what_closes_a_socket_is_stored_and_answered(
+    runtime: Runtime, merchant: Merchant, behind: str, closing: int, counted: list[tuple[str, str, int]]
+) -> None:
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key) as client:
+            said = (_said("1", {"query": INGEST, "variables": {"input": _event(1)}}), behind)
+            client.socket.transport.write(b"".join(frame(TEXT, text.encode()) for text in said))
+            assert (await client.data())["ingestEvent"]["outcome"] == "ACCEPTED"
+            assert await client.next() == {"id": "1", "type": "complete"}
+            assert await client.closing_code() == closing
+    with in_transaction():
+        assert rows("SELECT event_id FROM events") == [("order_1",)]
+    assert await anyio.to_thread.run_sync(_counted, merchant) == counted
 
 
 async def test_an_operation_without_a_query_is_an_error_and_the_socket_stays(

@@ -11,7 +11,8 @@ import logging
 import re
 import select
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import httptools
@@ -27,7 +28,7 @@ from websockets.frames import CloseCode
 
 from tracklayer import metrics
 from tracklayer.domain.address import caller_at
-from tracklayer.domain.wire import ADMITTED, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY, UNREAD
+from tracklayer.domain.wire import ADMITTED, BEHIND, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY, UNREAD
 
 if sys.platform != "win32":
     import resource
@@ -40,7 +41,7 @@ FIRST_SECONDS = 5  # of a body, before its pace is looked at
 SLOWEST = 8 * 1024  # bytes of a body a second
 IDLE_SECONDS = 75  # between two requests
 MAX_HEAD = 64 * 1024  # bytes of a request line and its headers; and of anything beside a body, between two pieces of it
-MAX_PIPELINED = 100  # requests of a connection that wait behind the one in hand
+MAX_PIPELINED = 100  # requests of a connection that wait behind the one in hand, until no more of it is read
 ADMIT_SECONDS = 15  # from the beginning of a WebSocket until it is known who speaks: a key is waited for 10
 STRANGER_FRAMES = 100  # of a WebSocket, until it is known who speaks: it says one message and hears of it
 MAX_FRAMES = 5_000  # of a WebSocket in a second: a key may begin 2,000 operations at once, and end them
@@ -53,7 +54,7 @@ OTHER_FILES = 200  # that a process has open besides
 NEW_SECONDS = 0.5  # that a connection has for its first request when the process is being ended
 _LOOK_SECONDS = 1.0
 MOST_STALLED = 1_000  # bodies that are remembered as having stalled
-_PIECE = 4 * 1024  # bytes that are taken before it is looked at what they were: 600 frames at most
+_PIECE = 4 * 1024  # bytes that are taken before it is looked at what they were: 600 frames, or 230 requests, at most
 _PHRASES = {  # of the statuses in ``REFUSED_AS``
     400: b"Bad Request",
     408: b"Request Timeout",
@@ -109,25 +110,52 @@ class Connection(HttpToolsProtocol):
         self.arriving = False  # the headers of a request have begun and not ended
         self.is_ignoring = False  # of a request that is read again without the upgrade that it asks for
         self.last_one: RequestResponseCycle | None = None  # whose answer says that this connection is closed behind it
+        self.unread: memoryview | None = None  # what came behind more requests than may wait
         has_room = len(self.connections) < self.most or _made_room(self.connections)
         super().connection_made(transport)
         if not has_room:
             self.refuse(503, "This server has more connections than it may hold.")
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes | memoryview) -> None:
         self.chunk = size = len(data)
         self.received += size
         self.beside += size
         if self.timeout_keep_alive_task is not None:  # as uvicorn's own method: a call less for each request
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
-        self._read(data)
+        if size > _PIECE or self.pipeline:
+            self._read_in_pieces(memoryview(data))
+        else:
+            self._read(data)
         if self.transport.is_closing():
             return
         if self.in_head and self.received > MAX_HEAD:
             self.refuse(431, f"The request line and its headers may have {MAX_HEAD:,} bytes.")
         elif not self.in_head and self.beside > MAX_HEAD:
             self.refuse(431, f"What comes beside a body may have {MAX_HEAD:,} bytes.")
+
+    def _read_in_pieces(self, data: memoryview) -> None:
+        """No further than until ``MAX_PIPELINED`` requests wait: what comes behind them waits for them."""
+        while data and not self.transport.is_closing() and self.transport.get_protocol() is self:
+            if len(self.pipeline) >= MAX_PIPELINED:
+                self.unread = data
+                self._listen_no_more()
+                self.received = self.beside = 0  # of what is read
+                # Of the last one the body may not be read yet; that of the one before it is.
+                self.requests[-2].on_response = self._read_on
+                return
+            self._read(data[:_PIECE])
+            data = data[_PIECE:]
+
+    def _read_on(self) -> None:
+        """Where a request was answered that much waits behind."""
+        self.on_response_complete()
+        data, self.unread = self.unread, None
+        if data is not None and not self.transport.is_closing():
+            self.flow.read_paused = True
+            self.flow.resume_reading()
+            self.since = self.loop.time()
+            self.data_received(data)
 
     def _read(self, data: bytes | memoryview) -> None:
         """As uvicorn's ``data_received``, but that an upgrade nobody here knows is ignored (RFC 9110, 7.8).
@@ -221,8 +249,6 @@ class Connection(HttpToolsProtocol):
             self.requests.append(self.cycle)
             if self.transport.is_closing():
                 self._tell_all()
-            elif len(self.pipeline) > MAX_PIPELINED:
-                self.hang_up()
             elif self.is_ending:
                 self.announce_end()
 
@@ -292,8 +318,10 @@ class Connection(HttpToolsProtocol):
             return
         waited = now - self.since
         cycle = self.cycle
-        if (self.pipeline or self.is_deaf) and waited > self.head_seconds:
-            self.hang_up()  # what waits behind a stream keeps its end from being noticed
+        if (self.pipeline or self.is_deaf) and waited > self.head_seconds and self._is_held_up:
+            self.hang_up()
+            return
+        if self.unread is not None:  # it is we who do not read
             return
         if self.in_head:
             # Between two requests uvicorn waits; a request that has begun, or a connection that says nothing, is ours.
@@ -319,6 +347,13 @@ class Connection(HttpToolsProtocol):
                     self.refuse(408, f"The body did not arrive within {self.body_seconds} s.")
                 else:
                     self.refuse(408, f"The body came slower than {SLOWEST // 1024} KiB a second.")
+
+    @property
+    def _is_held_up(self) -> bool:
+        """Whether its client does not read, or follows a stream, whose end is not noticed as long as others wait behind it."""
+        return self.flow.write_paused or any(
+            one.response_started and not one.response_complete for one in self.requests
+        )
 
     def _stalled_before(self, cycle: RequestResponseCycle) -> bool:
         """Whether a body of the same sender and length ended at the same byte before, of late."""
@@ -512,6 +547,7 @@ class Socket(WebSocketsSansIOProtocol):
         self.counted = 0  # frames so far; once it is known who speaks, since the last look
         self.unread_pings = 0
         self.closed_for: str | None = None  # the code of what came and could not be read
+        self.tell_behind: Callable[[str], None] | None = None  # each text that comes behind the closing
 
     def data_received(self, data: bytes) -> None:
         """uvicorn takes whatever came at once, up to 256 KiB: 43,000 frames, and for seconds nobody else had a turn."""
@@ -536,6 +572,8 @@ class Socket(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def send_receive_event_to_app(self) -> None:
+        if self.close_sent and self.tell_behind is not None and self.curr_msg_data_type == "text":
+            self.tell_behind(b"".join(self.frames).decode(errors="replace"))
         if self.curr_msg_data_type == "text" and not self.close_sent:
             try:
                 b"".join(self.frames).decode()
@@ -563,6 +601,7 @@ class Socket(WebSocketsSansIOProtocol):
         if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
             scope[ADMITTED] = self._admitted
             scope[UNREAD] = lambda: self.closed_for
+            scope[BEHIND] = partial(setattr, self, "tell_behind")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.add(self)  # uvicorn takes it out, and fails where it has made room for another already

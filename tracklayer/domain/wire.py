@@ -9,4 +9,5 @@ REFUSED_AS = {400: "BAD_REQUEST", 408: "TOO_SLOW", 431: "TOO_LARGE", 503: "OVERL
 STRANGER_BODY = 16 * 1024  # bytes, of whoever sends no key
 STREAM_BODY = 64 * 1024  # of what is answered by a stream: it may be there for hours
 UNREAD = "tracklayer.unread"  # in a socket's scope: asks for the code of what the server closed it for, if it did
+BEHIND = "tracklayer.behind"  # in a socket's scope: takes whom the server tells each text that comes behind the closing
 ADMITTED = "tracklayer.admitted"  # in a socket's scope: what the server is told once it is known who speaks

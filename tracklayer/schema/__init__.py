@@ -48,6 +48,7 @@ _RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)  
 WHERE_TO_SUBSCRIBE = (
     "A subscription needs a WebSocket (graphql-transport-ws) or an event stream (Accept: text/event-stream)."
 )
+GET_CHANGES_NOTHING = "A mutation is sent with POST: GET changes nothing."
 
 
 class Schema(strawberry.Schema):
@@ -136,7 +137,7 @@ class _Gate(SchemaExtension):
         yield
 
     def _measured(self, text: str) -> tuple[DocumentNode, Measured]:
-        """Raises GraphQLError for what is no GraphQL, too complex, or a subscription where nothing can follow."""
+        """Raises GraphQLError for what is no GraphQL, too complex, a subscription where nothing can follow, or a mutation by GET."""
         operation = self.execution_context
         context: Context = operation.context
         try:
@@ -147,6 +148,8 @@ class _Gate(SchemaExtension):
             raise
         if measured.operation.operation is OperationType.SUBSCRIPTION and not context.is_stream:
             raise errors.refused(WHERE_TO_SUBSCRIBE, errors.BAD_REQUEST)
+        if measured.operation.operation is OperationType.MUTATION and Kind.MUTATION not in operation.allowed_operations:
+            raise errors.refused(GET_CHANGES_NOTHING, errors.BAD_REQUEST)
         return document, measured
 
     def on_validate(self) -> Iterator[None]:

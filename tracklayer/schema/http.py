@@ -17,6 +17,7 @@ import orjson
 from cross_web import AsyncHTTPRequestAdapter, HTTPException, StarletteRequestAdapter
 from graphql import ExecutionResult as CompiledResult
 from graphql import GraphQLError
+from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -48,7 +49,7 @@ from tracklayer.schema.fair import LONG_BODY, LongRequests, Renew, is_long
 from tracklayer.schema.keys import Keys
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import NO_QUERY, LiveDoor
-from tracklayer.schema.sent import Sent, only_takes_in, refuse_many, room_of_open
+from tracklayer.schema.sent import Sent, only_takes_in, refuse_many, room_of_open, takes_events_in
 from tracklayer.schema.turned_away import RevokedBodies, count_answer, count_refused
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
@@ -145,12 +146,12 @@ class GraphQLDoor(LiveDoor):
                 send = _unstored(send)
             is_stream = EVENT_STREAM in headers.get(b"accept", b"")
             if scope["method"] != "POST" and not is_stream:
-                await self._view(scope, receive, send)
+                await self._no_post(scope, headers, holder, receive, send)
                 return
             with self.bodies.reader(holder and holder.merchant_id, _most(holder, is_stream), headers) as reader:
                 if scope["method"] != "POST":
                     reader.hold(room_of_open(unquote_to_bytes(scope["query_string"]), None))
-                    await self._view(scope, receive, send)
+                    await self._no_post(scope, headers, holder, receive, send)
                     return
                 began = elapsed()
                 sent = Sent(await reader.read(receive))
@@ -169,9 +170,21 @@ class GraphQLDoor(LiveDoor):
             count_refused(self.house.runtime, holder, None, errors.BAD_REQUEST)
             await _of_encoding(error)(scope, receive, send)
         except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
-            if scope["method"] == "POST":
+            if scope["method"] not in _BODILESS:
                 await self._count_refused(holder, sent, headers, receive, error)
             await self._refuse(error, headers)(scope, receive, send)
+
+    async def _no_post(
+        self, scope: Scope, headers: Mapping[bytes, bytes], holder: KeyHolder | None, receive: Receive, send: Send
+    ) -> None:
+        """A request by a method that takes nothing in: the events in its address, or in its body, count as refused."""
+        if scope["method"] in _BODILESS:
+            sent = _in_address(scope)
+        else:
+            with self.bodies.reader(holder and holder.merchant_id, _most(holder, is_stream=False), headers) as reader:
+                sent = Sent(await reader.read(receive))
+                sent.glance()
+        await self._view(scope, receive, send, sent)
 
     async def _count_refused(
         self,
@@ -459,6 +472,7 @@ class GraphQLDoor(LiveDoor):
         return response
 
 
+_BODILESS = frozenset(("GET", "HEAD", "OPTIONS"))  # methods whose requests bring nothing but an address
 _MEDIA_TYPES = (b"content-type", b"accept")  # headers that hold them
 _DATA_TYPES = {
     strict: f"{media_type}; charset=utf-8".encode()
@@ -501,6 +515,19 @@ def _refuse_another(holder: KeyHolder, shown: bytes | None) -> None:
     """A browser has one cookie for all of its tabs: what one shows may be another merchant's than the one signed in by now."""
     if shown is not None and shown.decode("latin-1") != ids.encode("Merchant", holder.merchant_id):
         raise errors.refused(ANOTHER, errors.UNAUTHENTICATED)
+
+
+def _in_address(scope: Scope) -> Sent | None:
+    """What an address asks for that was to take events in; None: it was not."""
+    asked = QueryParams(scope["query_string"])
+    query = asked.get("query", "")
+    if not takes_events_in(query):
+        return None
+    try:
+        variables = read_json(asked.get("variables", "null"))
+    except ValueError:
+        variables = None
+    return Sent.of({"query": query, "variables": variables})
 
 
 def _is_json(content_type: bytes) -> bool:

@@ -29,13 +29,14 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.domain.json_text import read_json, write_json
-from tracklayer.domain.wire import ADMITTED, UNREAD
+from tracklayer.domain.wire import ADMITTED, BEHIND, UNREAD
 from tracklayer.schema import errors
 from tracklayer.schema.bodies import Bodies
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
 from tracklayer.schema.errors import masked
 from tracklayer.schema.sent import Sent, room_of_open, takes_events_in
 from tracklayer.schema.turned_away import count_answer, count_refused
+from tracklayer.services.ingest import LATE_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,12 @@ REASON_BYTES = 123  # what a closing frame can hold
 
 class Socket(ASGIWebSocketAdapter):
     """Text frames, as the protocol demands them; closing twice is closing once. ``room``: that the last operation wants, in
-    bytes, or why it gets none. ``unread``: a message that is no JSON, and why.
+    bytes, or why it gets none. ``unread``: a message that is no JSON, and why. ``before_closing``: what is to be done first.
     """
 
     room: int | GraphQLError = 0
     unread: tuple[Sent, str] | None = None
+    before_closing: Callable[[], Awaitable[None]] | None = None
 
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
         try:
@@ -85,7 +87,16 @@ class Socket(ASGIWebSocketAdapter):
         except (WebSocketDisconnect, RuntimeError) as error:  # gone, or closed from our side
             raise WebSocketDisconnected from error
 
+    async def left_over(self) -> AsyncIterator[str]:
+        """What had come already behind the message that this was closed for."""
+        while self.ws.client_state is WebSocketState.CONNECTED:
+            message = await self.ws.receive()
+            if message.get("text"):
+                yield message["text"]
+
     async def close(self, code: int, reason: str) -> None:
+        if self.before_closing is not None:
+            await self.before_closing()
         if self.ws.application_state is WebSocketState.CONNECTED:
             with suppress(WebSocketDisconnect, RuntimeError):  # gone, or closed from our side
                 await self.ws.close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
@@ -93,20 +104,26 @@ class Socket(ASGIWebSocketAdapter):
 
 class Handler(BaseGraphQLTransportWSHandler[Context, None]):
     """Strawberry's, with messages of a wrong shape answered by 4400 instead of a trace. Events that are refused with the whole of
-    their operation, or of their message, count for their merchant, as over HTTP.
+    their operation, or of their message, count for their merchant, as over HTTP. So do those behind a message that closes the
+    socket; those before it are answered first.
     """
 
     view: LiveDoor
     websocket: Socket
     _sending: dict[str, Mapping[str, Any]]  # operation's id -> what was asked, where it takes events in
+    _is_closing = False  # from this side, for what was said by whoever is known
 
     async def handle(self) -> None:
         self._sending = {}
+        self.websocket.before_closing = self._answer_in_hand
         try:
             await super().handle()
             closed_for = self.websocket.ws.scope.get(UNREAD, lambda: None)()
             if closed_for is not None:
                 self._count_unread(None, closed_for)
+            if self._is_closing:
+                async for text in self.websocket.left_over():
+                    self._count_behind(text)
         finally:
             holder = self.context.holder
             if holder is not None:
@@ -133,6 +150,29 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
     def _count_unread(self, sent: Sent | None, code: str) -> None:
         count_refused(self.context.house.runtime, self.context.holder, sent, code)
 
+    async def _answer_in_hand(self) -> None:
+        """Whoever closes a socket cancels what is in hand: what takes events in is waited for, as it may be stored already."""
+        if self.context.holder is None:
+            return
+        self._is_closing = True
+        self.websocket.ws.scope.get(BEHIND, lambda count: None)(self._count_behind)
+        in_hand = [found.task for number, found in self.operations.items() if number in self._sending and found.task]
+        if in_hand:
+            await asyncio.wait(in_hand, timeout=LATE_SECONDS)
+
+    def _count_behind(self, text: str) -> None:
+        """Of a message that is not taken up, as the one before it closes the socket."""
+        if not takes_events_in(text):
+            return
+        try:
+            given = read_json(text)["payload"]
+            brings = takes_events_in(given["query"])
+        except (ValueError, LookupError, TypeError):
+            self._count_unread(Sent(text.encode("utf-8", "surrogatepass")), errors.BAD_REQUEST)
+            return
+        if brings:
+            self._count_unread(Sent.of(given), errors.BAD_REQUEST)
+
     async def handle_connection_init(self, message: Any) -> None:
         message["payload"] = _only_the_key(message.get("payload"))  # it stays as long as the socket does
         await super().handle_connection_init(message)
@@ -145,21 +185,20 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
             await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
             return
         number = message["id"]
+        holder = self.context.holder
+        if holder is None or not self.connection_acknowledged or number in self.operations:
+            if takes_events_in(str(message["payload"].get("query"))):
+                self._count_unread(Sent.of(message["payload"]), errors.BAD_REQUEST)
+            await super().handle_subscribe(message)  # which closes the socket
+            return
         fault = _fault_of_request(message["payload"])
-        if fault is not None and self.connection_acknowledged and number not in self.operations:
+        if fault is not None:
             self._count_unread(Sent.of(message["payload"]), errors.BAD_REQUEST)
             error = errors.refused(fault, errors.BAD_REQUEST)
             await self.send_message({"id": number, "type": "error", "payload": [masked(error).formatted]})
             return
-        if fault is not None:
-            await super().handle_subscribe(message)  # which closes the socket
-            return
         if takes_events_in(message["payload"]["query"]):
             self._sending[number] = message["payload"]
-        holder = self.context.holder
-        if holder is None or number in self.operations:
-            await super().handle_subscribe(message)  # which closes the socket
-            return
         room = self.websocket.room
         try:
             if isinstance(room, GraphQLError):
