@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from starlette.datastructures import Secret
 
+from tests.domain.test_monitors import NOW, VIEW, minutes
 from tests.factories import Merchant, draft
 from tests.posting import post_due
 from tests.receiver import Receiver
@@ -17,6 +19,9 @@ from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
+from tracklayer.domain.monitors import judge_destination
+from tracklayer.domain.monitors.views import Oldest
+from tracklayer.domain.monitors.worth import Worth
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.alert import acknowledge_alert, settle_findings
@@ -37,16 +42,16 @@ class Told:
     def passes(self, seconds: int, every: int | None = None) -> None:
         for _ in range(seconds // 30):
             self.scene.passes(30, every=every)
-            self._tell()
+            self.tell()
 
     def hours(self, count: int) -> None:
         for _ in range(count):
             self.scene.clock.move(timedelta(minutes=59))
             sweep(self.scene.runtime)
             self.scene.passes(60)
-            self._tell()
+            self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         email_alerts(self.scene.runtime)
         post_due(self.scene.runtime)
 
@@ -94,6 +99,40 @@ def test_the_first_loss_is_told_and_the_end_says_how_much_was_lost(told: Told) -
     assert resolved["message"].startswith(
         "2 deliveries, worth 259.98 USD in sales, were lost meanwhile: redeliver what was"
     )
+
+
+def test_the_first_loss_is_told_where_what_is_left_has_time_yet(told: Told) -> None:
+    told.passes(30, every=10)
+    told.scene.fault("credentials")
+    told.passes(60, every=20)
+    told.hours(20)
+    told.scene.sends(1)
+    told.hours(6)
+    assert told.types() == ["alert.opened", "alert.reminder"]
+    waits = "1 delivery waits, worth at least 129.99 USD in sales, and at least 2 deliveries, worth at least 259.98 USD in sales,"
+    assert f"{waits} were lost for their age, and the next is lost in 19 h. Whoever" in told.texts()[-1]
+
+
+def test_the_first_loss_to_a_platform_that_answers_now_and_then_is_told(told: Told) -> None:
+    some = {"acknowledged": 5, "unreachable": 25}
+    view = replace(VIEW, recent=minutes(*[some] * 10), last_error="500 an unknown error", waiting=40)
+    soon = replace(view, oldest=Oldest(NOW - timedelta(hours=23), NOW + timedelta(minutes=1)))
+    lost = replace(
+        view,
+        oldest=Oldest(NOW - timedelta(hours=24), NOW - timedelta(minutes=1)),
+        lost_count={"window_expired": 12, "missing_identifiers": 3},
+        lost_worth={"window_expired": Worth({"EUR": Decimal(600)}), "missing_identifiers": Worth({"EUR": Decimal(50)})},
+    )
+    runtime, merchant_id, clock = told.scene.runtime, told.scene.merchant.merchant_id, told.scene.clock
+    subject = Subject(AlertKind.PLATFORM_DOWN, "meta")
+    for seen in (soon, soon, lost, lost):
+        found = [one for one in judge_destination(seen, {subject.kind}, NOW) if one.subject == subject]
+        settle_findings(runtime, merchant_id, found, [subject], clock.move(timedelta(seconds=20)))
+        told.tell()
+    assert told.types() == ["alert.opened", "alert.reminder"]
+    _, message, details = told.scene.alert()
+    assert "so far 12 deliveries, worth 600.00 EUR in sales. You need do nothing" in message
+    assert (details["lost_deliveries"], details["lost_worth"]) == (12, {"EUR": "600"})
 
 
 def test_a_paused_destination_whose_queue_is_empty_as_all_was_lost_is_not_over(told: Told) -> None:
@@ -159,7 +198,7 @@ def test_what_a_destination_lost_that_joined_a_backlog_of_several_is_told_with_t
         )
         subject = Subject(AlertKind.QUEUE_BACKLOG)
         settle_findings(runtime, merchant.merchant_id, [backlog] if platforms else [], [subject], clock.now())
-        told._tell()
+        told.tell()
 
     look("meta")
     at = clock.move(timedelta(minutes=10)).isoformat()

@@ -10,7 +10,7 @@ from typing import Any
 from tracklayer.domain.delivery import DestinationState, DropReason
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
 from tracklayer.domain.monitors.refusals import Unmappable
-from tracklayer.domain.monitors.worth import NOTHING, Worth, details, lost, were
+from tracklayer.domain.monitors.worth import NOTHING, Worth, details, were
 
 RECENT = timedelta(minutes=30)  # what every look reads of a destination
 PAST = timedelta(hours=24)  # what it reads where that leaves something open
@@ -197,11 +197,6 @@ class DestinationView:
         return [*(span for span in self.past if span.end <= self.recent[0].start), *self.recent]
 
 
-def so_far(view: DestinationView) -> str:
-    """``, so far 28 deliveries, worth 1,234.00 EUR in sales``: what was lost for its age; empty where nothing is known."""
-    return f", so far {lost(view.aged, view.lost(AGED))}" if view.aged else ""
-
-
 def gone(view: DestinationView) -> str:
     """``28 deliveries, worth 1,234.00 EUR in sales, were lost for their age``."""
     return f"{were(view.aged, view.lost(AGED))} lost for their age"
@@ -210,11 +205,6 @@ def gone(view: DestinationView) -> str:
 def redeliver(view: DestinationView) -> str:
     """What is to be done about what was lost while it waited, behind what ends that; empty where nothing was, or no redelivery saves it."""
     return " Then redeliver what was dropped." if view.lost_count.get(DropReason.WINDOW_EXPIRED) else ""
-
-
-def money_of(view: DestinationView) -> dict[str, dict[str, str]]:
-    """What ``details`` of an alert hold of it: ``waiting_worth`` and ``lost_worth``, currency -> amount, where known."""
-    return details(waiting_worth=view.waiting_worth, lost_worth=view.lost(view.lost_worth))
 
 
 def at_stake(view: DestinationView) -> dict[str, Any]:

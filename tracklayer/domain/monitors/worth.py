@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 
-from tracklayer.domain.monitors.words import counted, listed
+from tracklayer.domain.monitors.words import counted, lasting, listed
 
 MOST_TOLD = 3  # currencies of a sentence
 CAME_TOO_LATE = "came_too_late"  # beside the reasons of drops: too old for the platform as it arrived, as an import of old events is
@@ -81,6 +82,17 @@ def lost(count: int, worth: Worth) -> str:
 def were(count: int, worth: Worth) -> str:
     """``36 deliveries, worth 4,679.64 USD in sales, were``, before what became of them."""
     return f"{lost(count, worth)}{',' if in_sales(worth) else ''} {'was' if count == 1 else 'were'}"
+
+
+def losing(left: timedelta, aged: int, worth: Worth) -> str:
+    """``3 deliveries were lost for their age, and the next is lost in 19 h``: of what waits. ``left``: until the first that does is
+    lost; ``aged``: how many were so far.
+    """
+    if left <= timedelta():
+        return f"the oldest are being lost for their age{f', so far {lost(aged, worth)}' if aged else ''}"
+    if aged:
+        return f"{were(aged, worth)} lost for their age, and the next is lost in {lasting(left)}"
+    return f"the first is lost in {lasting(left)}"
 
 
 def details(**worths: Worth) -> dict[str, dict[str, str]]:
