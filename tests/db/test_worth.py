@@ -6,13 +6,15 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from tests.factories import Merchant, draft
 from tests.services.test_plans import scans
 from tracklayer.clock import FrozenClock
 from tracklayer.db import worth
 from tracklayer.db.connection import execute, in_transaction
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, Worth, said
+from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOT_COUNTED, NOTHING, Worth, said, was_lost
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import ingest_events
 
@@ -64,8 +66,23 @@ def test_what_came_too_old_is_told_apart_from_what_became_so_while_it_waited(
     with in_transaction():
         assert worth.sales_at(since, ages)[key].dropped == {DropReason.EVENT_TOO_OLD: 2, CAME_TOO_LATE: 1}
         assert worth.sales_at(since)[key].dropped == {DropReason.EVENT_TOO_OLD: 3}  # it may be as old as it likes
-        counts, money = worth.lost_since(since, [DropReason.EVENT_TOO_OLD], ages)
-        assert (counts, said(money)) == ({DropReason.EVENT_TOO_OLD: 2}, "259.98 USD")
+        count, money = worth.lost_since(since, [DropReason.EVENT_TOO_OLD], ages)([DropReason.EVENT_TOO_OLD])
+        assert (count, said(money)) == (2, "259.98 USD")
+
+
+def test_whether_something_became_too_old_under_more_that_came_so_than_are_looked_at_is_not_known(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, week = (merchant.merchant_id, "meta"), timedelta(days=7)
+    bring(runtime, merchant, 3, occurred_at=(clock.now() - week).isoformat())
+    drop(merchant, ["order_0", "order_1", "order_2"], DropReason.EVENT_TOO_OLD, clock, timedelta())
+    since, ages = {key: clock.now() - timedelta(hours=1)}, {key: {"website": week.total_seconds()}}
+    for most, is_known in ((4, True), (3, False)):
+        monkeypatch.setattr(worth, "MOST_TOO_OLD", most)
+        with in_transaction():
+            count, money = worth.lost_since(since, [DropReason.EVENT_TOO_OLD], ages)([DropReason.EVENT_TOO_OLD])
+        assert (count, money.is_all) == (0, is_known)
+        assert was_lost(count, money, 0, NOTHING) == ("" if is_known else NOT_COUNTED)
 
 
 def test_money_that_was_given_back_is_no_sale_and_takes_nothing_off_one(

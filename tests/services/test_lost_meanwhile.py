@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import httpx
 import pytest
 from starlette.datastructures import Secret
 
@@ -217,6 +218,109 @@ def test_what_a_destination_lost_that_joined_a_backlog_of_several_is_told_with_t
     alert = told.hooks.got[-1].json["data"]["alert"]
     assert alert["details"]["lost_deliveries"] == 4
     assert " were lost meanwhile: redeliver what was dropped." in alert["message"]
+
+
+def test_what_a_destination_lost_that_left_a_backlog_of_several_is_told_with_the_end(told: Told) -> None:
+    runtime, merchant, clock = told.scene.runtime, told.scene.merchant, told.scene.clock
+    tiktok = {"pixel_code": "CABCDEFGHIJKLMNOPQR0", "access_token": "tok-of-tests"}
+    set_destination(runtime, merchant.merchant_id, "tiktok", tiktok, None)
+    ingest_events(
+        runtime, merchant.holder, [draft(f"order_{n}", occurred_at=clock.now().isoformat()) for n in range(4)]
+    )
+    for platforms in (["meta"], ["meta", "tiktok"], ["meta"], [], [], []):
+        details = {"cause": "workers", "platforms": platforms, "waiting": 5}
+        backlog = Finding(
+            AlertKind.QUEUE_BACKLOG, None, Severity.CRITICAL, "Deliveries wait", "They do.", clock.now(), details
+        )
+        found = [backlog] if platforms else []
+        settle_findings(runtime, merchant.merchant_id, found, [Subject(AlertKind.QUEUE_BACKLOG)], clock.now())
+        told.tell()
+        lose("window_expired", "platform = 'tiktok'", clock)
+        clock.move(timedelta(seconds=61))
+    assert told.types() == ["alert.opened", "alert.resolved"]
+    assert told.hooks.got[-1].json["data"]["alert"]["details"]["lost_deliveries"] == 4
+
+
+def test_an_import_of_events_that_came_too_old_hides_nothing_that_became_so_while_it_waited(told: Told) -> None:
+    scene = told.scene
+    told.passes(30, every=10)
+    scene.fault("credentials")
+    nearly = (scene.clock.now() - timedelta(days=6, hours=23)).isoformat()
+    sale = {"value": 50.0, "currency": "EUR"}
+    due = [draft(f"due_{n}", occurred_at=nearly, custom_data={**sale, "order_id": f"due_{n}"}) for n in range(20)]
+    ingest_events(scene.runtime, scene.merchant.holder, due)
+    told.passes(60, every=20)
+    old = (scene.clock.now() - timedelta(days=9)).isoformat()
+    for first in range(0, 1100, 100):
+        numbers = range(first, first + 100)
+        imported = [draft(f"old_{n}", occurred_at=old, custom_data={**sale, "order_id": f"old_{n}"}) for n in numbers]
+        ingest_events(scene.runtime, scene.merchant.holder, imported)
+    told.hours(3)
+    lose("event_too_old", "event_id LIKE 'due_%%' OR event_id LIKE 'old_%%'", scene.clock)
+    scene.mend()
+    told.hours(1)
+    told.passes(240, every=20)
+    assert told.types()[-1] == "alert.resolved"
+    lost = "It is over. 20 deliveries, worth 1,000.00 EUR in sales, were lost meanwhile, and no redelivery saves them."
+    assert lost in told.texts()[-1]
+
+
+def test_an_end_says_how_much_of_what_was_lost_a_redelivery_saves(told: Told) -> None:
+    scene = told.scene
+    told.passes(30, every=10)
+    scene.fault("credentials")
+    nearly = (scene.clock.now() - timedelta(days=6, hours=12)).isoformat()
+    sale = {"value": 50.0, "currency": "EUR"}
+    due = [draft(f"due_{n}", occurred_at=nearly, custom_data={**sale, "order_id": f"due_{n}"}) for n in range(20)]
+    ingest_events(scene.runtime, scene.merchant.holder, due)
+    scene.sends(3)
+    told.passes(60)
+    told.hours(26)
+    scene.mend()
+    told.hours(1)
+    told.passes(120, every=20)
+    assert (
+        "It is over. 23 deliveries, worth 1,000.00 EUR and 389.97 USD in sales, were lost meanwhile: redeliver what was"
+        " dropped. That may save 3 deliveries, worth 389.97 USD in sales; no redelivery saves the others. It was about"
+    ) in told.texts()[-1]
+
+
+def test_the_end_of_a_drop_says_what_was_lost(told: Told) -> None:
+    scene = told.scene
+    refuse_every_other(told)
+    lose("retries_exhausted", "status = 'failed'", scene.clock)
+    scene.mend()
+    told.passes(480, every=1)
+    assert scene.alerts() == [("delivery_rate_drop", False)]
+    end = told.texts()[-1]
+    assert "It is over. 120 deliveries, worth 15,598.80 USD in sales, were lost meanwhile: redeliver what was" in end
+
+
+def test_the_end_of_a_drop_of_a_removed_destination_says_that_it_was_removed(told: Told) -> None:
+    refuse_every_other(told)
+    remove_destination(told.scene.runtime, told.scene.merchant.merchant_id, "meta")
+    told.passes(120)
+    assert "It is over. The destination was removed, and what waited for it is dropped. It was" in told.texts()[-1]
+
+
+def refuse_every_other(told: Told) -> None:
+    """Until a drop of the rate is told: 120 deliveries of four minutes have failed then."""
+    scene = told.scene
+    told.passes(120, every=1)
+    event_ids = [f"order_{n}" for n in range(scene.sent, scene.sent + 2000, 2)]
+    fault = {"platform": "meta", "kind": "refuse", "event_ids": event_ids}
+    httpx.post(f"{scene.sandbox.url}/_faults", json=fault).raise_for_status()
+    told.passes(240, every=1)
+    assert scene.alerts() == [("delivery_rate_drop", True)]
+
+
+def lose(reason: str, which: str, clock: FrozenClock) -> None:
+    with in_transaction():
+        execute(
+            "UPDATE deliveries SET status = 'dropped', drop_reason = %s, finished_at = %s, due_at = NULL "
+            f"WHERE due_at IS NOT NULL AND ({which})",
+            (reason, clock.now()),
+        )
 
 
 def test_what_came_too_old_or_without_an_identifier_is_not_lost_to_refused_credentials(told: Told) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +19,7 @@ from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, Worth, of_s
 
 # Deliveries of a destination that wait, those due longest; and of each reason for which it dropped some.
 MOST_ADDED = 1000
+MOST_TOO_OLD = 10_000  # of those that were too old: an import of old events lies over what became so while it waited
 LOST = frozenset(
     {
         DropReason.RETRIES_EXHAUSTED,
@@ -28,6 +29,7 @@ LOST = frozenset(
         DropReason.EVENT_TOO_OLD,
     }
 )
+_TOO_OLD = {DropReason.EVENT_TOO_OLD, CAME_TOO_LATE}
 _TOLD = {*LOST, CAME_TOO_LATE}
 # How many seconds old an event may be for a platform, by its action source, where that has an end.
 Ages = Mapping[str, float]
@@ -64,7 +66,8 @@ CROSS JOIN LATERAL (
         SELECT event_id, received_at, finished_at, count(*) OVER () AS read FROM (
             SELECT event_id, received_at, finished_at FROM deliveries
             WHERE merchant_id = x.merchant_id AND platform = x.platform AND drop_reason = r.reason
-            ORDER BY queued_at DESC, event_id DESC LIMIT {MOST_ADDED}) AS newest) AS counted
+            ORDER BY queued_at DESC, event_id DESC
+            LIMIT CASE r.reason WHEN '{DropReason.EVENT_TOO_OLD}' THEN {MOST_TOO_OLD} ELSE {MOST_ADDED} END) AS newest) AS counted
     WHERE finished_at >= x.since OFFSET 0) AS d {_OF_EVENTS}
 """
 
@@ -87,17 +90,16 @@ class Sales:
 def sales_at(since: Mapping[Key, datetime], ages: Mapping[Key, Ages] = {}) -> dict[Key, Sales]:
     """Of destinations; ``since``: from when on what was dropped counts. Events that are no sale, or that bring no value above
 
-    zero or no currency, add nothing. At most 1,000 that wait are added up, those due longest, and 1,000 dropped ones a reason, the
-    newest: where there are more, a sum is one of at least so much.
+    zero or no currency, add nothing. At most 1,000 that wait are added up, those due longest, and 1,000 dropped ones a reason, 10,000 of
+    the too old, the newest: where there are more, a sum is one of at least so much.
     """
     if not since:
         return {}
     params: Any = {"merchants": [key[0] for key in since], "platforms": [key[1] for key in since]}
     waiting, failing, lost = _Sums(), _Sums(), _dropped(since, LOST, ages)
-    for merchant_id, platform, status, *sale in rows(WAITING, params):
-        waiting.add((merchant_id, platform, ""), *sale)
-        if status == DeliveryStatus.FAILED:
-            failing.add((merchant_id, platform, ""), *sale)
+    for merchant_id, platform, status, name, currency, value, read, count in rows(WAITING, params):
+        for sums in (waiting, failing) if status == DeliveryStatus.FAILED else (waiting,):
+            sums.add((merchant_id, platform, ""), name, currency, value, read, count, is_all=read < MOST_ADDED)
     return {
         key: Sales(
             waiting.of((*key, "")),
@@ -111,19 +113,31 @@ def sales_at(since: Mapping[Key, datetime], ages: Mapping[Key, Ages] = {}) -> di
 
 
 def lost_since(
-    since: Mapping[Key, datetime], reasons: Collection[str], ages: Mapping[Key, Ages]
-) -> tuple[Mapping[str, int], Worth]:
-    """(how many deliveries of these destinations were dropped, by such reasons, what their sales are worth), with the same bounds.
+    since: Mapping[Key, datetime],
+    reasons: Collection[str],
+    ages: Mapping[Key, Ages],
+    names: Collection[str] | None = None,
+) -> Callable[[Collection[str]], tuple[int, Worth]]:
+    """Gives of some of these reasons how many deliveries of the destinations were dropped for them, and what their sales are worth,
+    with the same bounds. ``names``: only those of events of these names.
 
     An event that was lost to several is no more worth for that.
     """
-    lost = _dropped(since, LOST.intersection(reasons), ages)
-    each = [sum((lost.of((*key, reason)) for reason in reasons), NOTHING) for key in since]
-    counts = {reason: sum(lost.count[*key, reason] for key in since) for reason in reasons}
-    return counts, of_several(each)
+    lost = _dropped(since, LOST.intersection(reasons), ages, names)
+
+    def among(some: Collection[str]) -> tuple[int, Worth]:
+        each = [sum((lost.of((*key, reason)) for reason in some), NOTHING) for key in since]
+        return sum(lost.count[*key, reason] for key in since for reason in some), of_several(each)
+
+    return among
 
 
-def _dropped(since: Mapping[Key, datetime], reasons: Collection[DropReason], ages: Mapping[Key, Ages]) -> _Sums:
+def _dropped(
+    since: Mapping[Key, datetime],
+    reasons: Collection[DropReason],
+    ages: Mapping[Key, Ages],
+    names: Collection[str] | None = None,
+) -> _Sums:
     params: Any = {
         "merchants": [key[0] for key in since],
         "platforms": [key[1] for key in since],
@@ -132,8 +146,13 @@ def _dropped(since: Mapping[Key, datetime], reasons: Collection[DropReason], age
         "reasons": sorted(reasons),
     }
     found = _Sums()
-    for merchant_id, platform, reason, *sale in rows(DROPPED, params):
-        found.add((merchant_id, platform, reason), *sale)
+    for merchant_id, platform, reason, name, currency, value, read, count in rows(DROPPED, params):
+        is_all = read < (MOST_TOO_OLD if reason in _TOO_OLD else MOST_ADDED)
+        if names is None or name in names:
+            found.add((merchant_id, platform, reason), name, currency, value, read, count, is_all=is_all)
+        if not is_all:  # others may lie under these, and what became too old while it waited under what came too late
+            under = DropReason.EVENT_TOO_OLD if reason == CAME_TOO_LATE else reason
+            found.add((merchant_id, platform, under), name, None, None, 0, 0, is_all=False)
     return found
 
 
@@ -153,11 +172,13 @@ class _Sums:
         value: Decimal | None,
         read: int,
         count: int,
+        *,
+        is_all: bool,
     ) -> None:
         self.count[key] += count
         if key not in self._found:
             self.read[key[:2]] += read
-        one = worth_of([(currency, value)] if is_sale(event_name) else (), is_all=read < MOST_ADDED)
+        one = worth_of([(currency, value)] if is_sale(event_name) else (), is_all=is_all)
         self._found[key] = self.of(key) + one
 
     def of(self, key: tuple[int, str, str]) -> Worth:
