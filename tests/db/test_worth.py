@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -36,6 +37,19 @@ def drop(merchant: Merchant, event_ids: list[str], reason: DropReason, clock: Fr
             "UPDATE deliveries SET status = 'dropped', drop_reason = %s, due_at = NULL, finished_at = %s "
             "WHERE merchant_id = %s AND event_id = ANY(%s)",
             (reason, clock.now() - ago, merchant.merchant_id, event_ids),
+        )
+
+
+def fail(merchant: Merchant, event_ids: list[str], clock: FrozenClock, ago: timedelta) -> None:
+    """Their first attempts ended so long ago, and another one a minute ago."""
+    log = [
+        {"at": (clock.now() - one).isoformat(), "outcome": outcome}
+        for one, outcome in ((ago * 2, "rate_limited"), (ago, "rejected"), (timedelta(minutes=1), "rejected"))
+    ]
+    with in_transaction():
+        execute(
+            "UPDATE deliveries SET status = 'failed', attempt_log = %s WHERE merchant_id = %s AND event_id = ANY(%s)",
+            (json.dumps(log), merchant.merchant_id, event_ids),
         )
 
 
@@ -98,18 +112,16 @@ def test_money_that_was_given_back_is_no_sale_and_takes_nothing_off_one(
 def test_what_was_tried_in_vain_and_what_was_dropped_since_are_told_apart(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
-    bring(runtime, merchant, 6)
-    with in_transaction():
-        execute(
-            "UPDATE deliveries SET status = 'failed' WHERE merchant_id = %s AND event_id = 'order_0'",
-            (merchant.merchant_id,),
-        )
+    bring(runtime, merchant, 7)
+    fail(merchant, ["order_0", "order_1"], clock, timedelta(minutes=5))
+    fail(merchant, ["order_2", "order_6"], clock, timedelta(hours=2))  # before it began, and again since
     drop(merchant, ["order_1", "order_2"], DropReason.RETRIES_EXHAUSTED, clock, timedelta(minutes=1))
     drop(merchant, ["order_3"], DropReason.INVALID_FIELD, clock, timedelta(hours=2))  # before it began
     drop(merchant, ["order_4"], DropReason.CONSENT_DENIED, clock, timedelta(minutes=1))  # nobody's loss
     found = sales(merchant, clock)
-    assert found.waiting == Worth({"USD": Decimal("259.98")})
+    assert found.waiting == Worth({"USD": Decimal("389.97")})
     assert found.failing == Worth({"USD": Decimal("129.99")})
+    assert found.refused == Worth({"USD": Decimal("129.99")})
     assert found.lost == {DropReason.RETRIES_EXHAUSTED: Worth({"USD": Decimal("259.98")})}
 
 

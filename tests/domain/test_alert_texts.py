@@ -753,7 +753,7 @@ TEXTS: list[Text] = [
         refused_all(
             waiting_worth=SALES,
             failing_worth=Worth({"USD": Decimal(100)}),
-            lost_worth={DropReason.RETRIES_EXHAUSTED: SALES},
+            refused_worth=SALES,
         ),
         "Meta refuses every event",
         (
@@ -794,7 +794,7 @@ TEXTS: list[Text] = [
         dropped(
             {"acknowledged": 30, "refused": 30},
             failing_worth=Worth({"USD": Decimal(100)}),
-            lost_worth={DropReason.RETRIES_EXHAUSTED: SALES},
+            refused_worth=SALES,
         ),
         "Meta accepts 50% instead of 97%",
         (

@@ -296,6 +296,32 @@ def test_the_end_of_a_drop_says_what_was_lost(told: Told) -> None:
     assert "It is over. 120 deliveries, worth 15,598.80 USD in sales, were lost meanwhile: redeliver what was" in end
 
 
+def test_a_drop_tells_what_those_are_worth_that_it_counts(told: Told) -> None:
+    refuse_every_other(told)
+    said = "Meta did not accept 62 of 125 events since 2026-11-20 15:03 UTC, worth 8,059.38 USD in sales, and"
+    assert said in told.texts()[0]
+    details = told.scene.alert()[2]
+    assert (details["failed"], details["failing_worth"]) == (120, {"USD": "15598.80"})
+
+
+def test_a_drop_counts_from_its_first_failure_however_long_it_lasts(told: Told) -> None:
+    scene = told.scene
+    refuse_every_other(told)
+    for _ in range(60):
+        scene.clock.move(timedelta(minutes=29))
+        told.passes(60, every=30)
+    _, message, details = scene.alert()
+    with in_transaction():
+        first = "SELECT count(*) FROM deliveries WHERE attempt_log -> 0 ->> 'outcome' = 'rejected'"
+        [(failed,)] = rows(first)
+    events = details["acknowledged"] + failed
+    assert failed == 180
+    # One came since they were added up.
+    worth = f"worth at least {179 * Decimal('129.99'):,} USD in sales"
+    assert message.startswith(f"Meta did not accept 180 of {events} events since 2026-11-20 15:02 UTC, {worth}")
+    assert (details["failed"], details["since"]) == (180, "2026-11-20T15:02:00+00:00")
+
+
 def test_the_end_of_a_drop_of_a_removed_destination_says_that_it_was_removed(told: Told) -> None:
     refuse_every_other(told)
     remove_destination(told.scene.runtime, told.scene.merchant.merchant_id, "meta")

@@ -13,8 +13,9 @@ import orjson
 
 from tracklayer.db.connection import rows
 from tracklayer.db.monitors import Key
-from tracklayer.domain.delivery import DeliveryStatus, DropReason
+from tracklayer.domain.delivery import AttemptOutcome, DeliveryStatus, DropReason
 from tracklayer.domain.event_names import is_sale
+from tracklayer.domain.monitors.refusals import REFUSED
 from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, Worth, of_several, worth_of
 
 # Deliveries of a destination that wait, those due longest; and of each reason for which it dropped some.
@@ -31,6 +32,7 @@ LOST = frozenset(
 )
 _TOO_OLD = {DropReason.EVENT_TOO_OLD, CAME_TOO_LATE}
 _TOLD = {*LOST, CAME_TOO_LATE}
+_REFUSED = "refused"  # beside the reasons
 # How many seconds old an event may be for a platform, by its action source, where that has an end.
 Ages = Mapping[str, float]
 
@@ -40,70 +42,81 @@ CROSS JOIN LATERAL (
     SELECT event_name, occurred_at, action_source, custom_data ->> 'currency' AS currency,
            CASE WHEN json_typeof(custom_data -> 'value') = 'number' THEN (custom_data ->> 'value')::numeric END AS value
     FROM events WHERE merchant_id = x.merchant_id AND event_id = d.event_id LIMIT 1) AS e
-GROUP BY 1, 2, 3, 4, 5
 """
+# When it failed first, however often it was sent again: as failures are counted.
+_FIRST_AT = f"""(jsonb_path_query_first(attempt_log, '$[*] ? (@.outcome != "{AttemptOutcome.RATE_LIMITED}")') ->> 'at')::timestamptz"""
 WAITING = f"""
-SELECT x.merchant_id, x.platform, d.status, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
-FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS x(merchant_id, platform)
+SELECT x.merchant_id, x.platform, d.fails, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
+FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[]) AS x(merchant_id, platform, since)
 CROSS JOIN LATERAL (
-    SELECT event_id, status, count(*) OVER () AS read FROM (
-        SELECT event_id, status FROM deliveries
+    SELECT event_id, status = '{DeliveryStatus.FAILED}' AND coalesce({_FIRST_AT} >= x.since, false) AS fails, count(*) OVER () AS read FROM (
+        SELECT event_id, status, attempt_log FROM deliveries
         WHERE merchant_id = x.merchant_id AND platform = x.platform AND due_at IS NOT NULL
         ORDER BY due_at LIMIT {MOST_ADDED}) AS oldest) AS d {_OF_EVENTS}
+GROUP BY 1, 2, 3, 4, 5
 """
-# Of the newest that were dropped, those that were since an instant. ``read``: of how many that is, here and above.
+# Of the newest that were dropped, those that were since an instant, and whether they failed first since then, too. ``read``: of how
+# many that is, here and above.
 DROPPED = f"""
 SELECT x.merchant_id, x.platform,
        CASE WHEN r.reason = '{DropReason.EVENT_TOO_OLD}'
                  AND d.received_at - e.occurred_at >= make_interval(secs => (x.ages ->> e.action_source)::float8)
             THEN '{CAME_TOO_LATE}' ELSE r.reason END,
-       e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
+       d.is_of_since, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
 FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[], %(ages)s::jsonb[])
     AS x(merchant_id, platform, since, ages)
 CROSS JOIN unnest(%(reasons)s::text[]) AS r(reason)
 CROSS JOIN LATERAL (
-    SELECT event_id, received_at, read FROM (
-        SELECT event_id, received_at, finished_at, count(*) OVER () AS read FROM (
-            SELECT event_id, received_at, finished_at FROM deliveries
+    SELECT event_id, received_at, read, coalesce({_FIRST_AT} >= x.since, false) AS is_of_since FROM (
+        SELECT event_id, received_at, finished_at, attempt_log, count(*) OVER () AS read FROM (
+            SELECT event_id, received_at, finished_at, attempt_log FROM deliveries
             WHERE merchant_id = x.merchant_id AND platform = x.platform AND drop_reason = r.reason
             ORDER BY queued_at DESC, event_id DESC
             LIMIT CASE r.reason WHEN '{DropReason.EVENT_TOO_OLD}' THEN {MOST_TOO_OLD} ELSE {MOST_ADDED} END) AS newest) AS counted
     WHERE finished_at >= x.since OFFSET 0) AS d {_OF_EVENTS}
+GROUP BY 1, 2, 3, 4, 5, 6
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Sales:
-    """Worth of the sales of a destination: that wait, of those the ones that were tried in vain, and lost, by reason (``CAME_TOO_LATE``
-    apart from what became too old while it waited).
+    """Worth of the sales of a destination: that wait, of those the ones that have failed since an instant, and lost, by reason
+    (``CAME_TOO_LATE`` apart from what became too old while it waited); ``refused``: of the lost ones those that were tried in vain for the
+    first time since then.
 
     ``dropped``: how many deliveries were lost, whatever they are worth; ``read``: of how many all this is.
     """
 
     waiting: Worth = NOTHING
     failing: Worth = NOTHING
+    refused: Worth = NOTHING
     lost: Mapping[str, Worth] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     read: int = field(default=0, compare=False)
 
 
 def sales_at(since: Mapping[Key, datetime], ages: Mapping[Key, Ages] = {}) -> dict[Key, Sales]:
-    """Of destinations; ``since``: from when on what was dropped counts. Events that are no sale, or that bring no value above
+    """Of destinations; ``since``: from when on what was dropped, or has failed, counts. Events that are no sale, or that bring no value above
 
     zero or no currency, add nothing. At most 1,000 that wait are added up, those due longest, and 1,000 dropped ones a reason, 10,000 of
     the too old, the newest: where there are more, a sum is one of at least so much.
     """
     if not since:
         return {}
-    params: Any = {"merchants": [key[0] for key in since], "platforms": [key[1] for key in since]}
+    params: Any = {
+        "merchants": [key[0] for key in since],
+        "platforms": [key[1] for key in since],
+        "since": list(since.values()),
+    }
     waiting, failing, lost = _Sums(), _Sums(), _dropped(since, LOST, ages)
-    for merchant_id, platform, status, name, currency, value, read, count in rows(WAITING, params):
-        for sums in (waiting, failing) if status == DeliveryStatus.FAILED else (waiting,):
+    for merchant_id, platform, fails, name, currency, value, read, count in rows(WAITING, params):
+        for sums in (waiting, failing) if fails else (waiting,):
             sums.add((merchant_id, platform, ""), name, currency, value, read, count, is_all=read < MOST_ADDED)
     return {
         key: Sales(
             waiting.of((*key, "")),
             failing.of((*key, "")),
+            lost.of((*key, _REFUSED)),
             {reason: lost.of((*key, reason)) for reason in _TOLD if lost.count[*key, reason]},
             {reason: count for reason in _TOLD if (count := lost.count[*key, reason])},
             waiting.read[key] + lost.read[key],
@@ -146,10 +159,12 @@ def _dropped(
         "reasons": sorted(reasons),
     }
     found = _Sums()
-    for merchant_id, platform, reason, name, currency, value, read, count in rows(DROPPED, params):
+    for merchant_id, platform, reason, is_of_since, name, currency, value, read, count in rows(DROPPED, params):
         is_all = read < (MOST_TOO_OLD if reason in _TOO_OLD else MOST_ADDED)
         if names is None or name in names:
             found.add((merchant_id, platform, reason), name, currency, value, read, count, is_all=is_all)
+        if reason in REFUSED and is_of_since:
+            found.add((merchant_id, platform, _REFUSED), name, currency, value, 0, count, is_all=is_all)
         if not is_all:  # others may lie under these, and what became too old while it waited under what came too late
             under = DropReason.EVENT_TOO_OLD if reason == CAME_TOO_LATE else reason
             found.add((merchant_id, platform, under), name, None, None, 0, 0, is_all=False)

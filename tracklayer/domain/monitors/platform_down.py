@@ -12,7 +12,7 @@ from tracklayer.domain.delivery import UNMAPPABLE, DestinationState
 from tracklayer.domain.health import UNANSWERED
 from tracklayer.domain.monitors.causes import Cause, Unanswered, cause_of_attempts, cause_of_hold, cause_told
 from tracklayer.domain.monitors.learn import SuccessRate
-from tracklayer.domain.monitors.refusals import NOT_KNOWN, REFUSED, lacking, lost, next_step, others, rule
+from tracklayer.domain.monitors.refusals import NOT_KNOWN, lacking, lost, next_step, others, rule
 from tracklayer.domain.monitors.statistics import failures_in_a_row
 from tracklayer.domain.monitors.steadiness import LATELY, MUCH, is_not_back, keeps_failing
 from tracklayer.domain.monitors.views import (
@@ -186,8 +186,7 @@ def _unmappable(view: DestinationView, streak: Tally) -> Finding:
 def _refused(view: DestinationView, streak: Tally) -> Finding:
     example = f" Event `{view.last_failed}` is an example." if view.last_failed else ""
     before = f" {streak.unmappable:,} more could not even be sent: {NOT_KNOWN}." if streak.unmappable else ""
-    worth = view.lost(REFUSED)
-    money = said(view.failing_worth + worth)
+    money = said(view.failing_worth + view.refused_worth)
     in_danger = f", and sales worth {money} are lost or about to be" if money else ""
     return _finding(
         view,
@@ -198,7 +197,7 @@ def _refused(view: DestinationView, streak: Tally) -> Finding:
         f" {clock_time(streak.since)}: each event is lost to it after five attempts{in_danger}. Whoever last changed your shop's"
         f" events or this destination's settings must mend that now; then redeliver what was dropped.{_said(view)}"
         f"{example}{before}{_normal(view)}",
-        details(waiting_worth=view.waiting_worth, failing_worth=view.failing_worth, lost_worth=worth),
+        details(waiting_worth=view.waiting_worth, failing_worth=view.failing_worth, lost_worth=view.refused_worth),
     )
 
 

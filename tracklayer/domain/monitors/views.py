@@ -131,8 +131,9 @@ class DestinationView:
     personal data; ``told_cause`` and ``told_reason``: what its open outage was put down to so far, ``told_backlog`` and ``told_backlog_error``: its
     open backlog; ``told_names``: which names its open drop is about, none where it is about all; ``unmappable``: on what grounds its
     rules refused events, the commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last;
-    ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that were tried in vain, ``lost_worth``: of those
-    that were dropped since it began, by reason or ``CAME_TOO_LATE``; ``lost_count``: how many deliveries that is. ``backlog_began``: since when what its
+    ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that have failed since it began, ``refused_worth``:
+    of those that have, and were dropped as often refused; ``lost_worth``: of all that
+    were dropped since it began, by reason or ``CAME_TOO_LATE``; ``lost_count``: how many deliveries that is. ``backlog_began``: since when what its
     open backlog tells of held when it was told.
     """
 
@@ -164,6 +165,7 @@ class DestinationView:
     first_loss_at: datetime | None = None
     waiting_worth: Worth = NOTHING
     failing_worth: Worth = NOTHING
+    refused_worth: Worth = NOTHING
     lost_worth: Mapping[str, Worth] = field(default_factory=dict)
     lost_count: Mapping[str, int] = field(default_factory=dict)
     backlog_began: datetime | None = None
