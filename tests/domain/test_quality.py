@@ -468,9 +468,20 @@ def test_what_may_be_meant_so_is_advice_at_most(changes: dict[str, Any], advised
 
 
 def test_it_is_over_when_the_right_name_has_come_alone_for_five_minutes() -> None:
-    seen = replace(SPELLING, events=5, last_at=NOW - 6 * MINUTE, right_events=20, right_last_at=NOW - 2 * MINUTE)
+    seen = replace(SPELLING, events=110, last_at=NOW - 6 * MINUTE, right_events=20, right_last_at=NOW - 2 * MINUTE)
     assert judge_event_name_unknown(seen, is_open=True) is not None
     assert judge_event_name_unknown(replace(seen, right_last_at=NOW - MINUTE), is_open=True) is None
+
+
+@pytest.mark.parametrize(
+    ("events", "minutes", "is_over"),
+    [(110, 4, False), (110, 5, True), (12, 5, False), (12, 30, False), (30, 15, False), (30, 17, True), (2, 59, False)],
+)
+def test_a_silence_that_is_usual_at_the_pace_of_a_misspelt_name_is_no_end(
+    events: int, minutes: int, is_over: bool
+) -> None:
+    seen = replace(SPELLING, events=events, last_at=NOW - minutes * MINUTE, right_events=5, right_last_at=NOW)
+    assert (judge_event_name_unknown(seen, is_open=True) is None) is is_over
 
 
 # Habits --------------------------------------------------------------------------------------------------------------

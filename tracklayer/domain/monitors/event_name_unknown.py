@@ -14,7 +14,9 @@ from tracklayer.domain.monitors.words import clock_time, counted
 
 LEAST_EVENTS = 10  # within the hour that is looked at: fewer are somebody's try
 LEAST_TO_ADVISE = {"hour": 3, "day": 2}
-MENDED_AFTER = timedelta(minutes=5)  # of the right name alone
+HOUR = timedelta(hours=1)  # that is looked at
+MENDED_AFTER = timedelta(minutes=5)  # of the right name alone, at least
+CHANCE = 1e-4  # that none comes for so long though nothing was mended
 
 
 class Fate(StrEnum):
@@ -57,13 +59,14 @@ def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None
     """Ten events of an hour that do not go out, where fewer than half as many come under the right name.
 
     Where as many come under the right one, the same conversions probably come twice, and it is well that one of the two
-    is left out: that is advice (``advise_on_spelling``). An open one is over when the right name has come alone for five
-    minutes, or the destination takes the name: that no event comes of either mends nothing.
+    is left out: that is advice (``advise_on_spelling``). An open one is over when the right name has come alone for so
+    long, and for five minutes at least, that it is no chance by the wrong one's own pace; or the destination takes the name: that no
+    event comes of either mends nothing.
     """
     if seen.fate is not Fate.FILTERED:
         return None
     if is_open and seen.events:
-        mended = seen.right_last_at is not None and seen.right_last_at - seen.last_at >= MENDED_AFTER
+        mended = seen.right_last_at is not None and _has_ended(seen.events, seen.right_last_at - seen.last_at)
     else:
         mended = seen.events < LEAST_EVENTS or seen.right_events * 2 >= seen.events
     if mended:
@@ -94,6 +97,11 @@ def judge_event_name_unknown(seen: Spelling, *, is_open: bool) -> Finding | None
         {"name": seen.name, "meant": seen.right, "events": seen.events, "events_of_meant": seen.right_events},
         event_name=seen.name,
     )
+
+
+def _has_ended(events: int, silence: timedelta) -> bool:
+    """Whether events of an hour, that might fall anywhere in it, all fell before a silence by more than chance."""
+    return silence >= MENDED_AFTER and max(0.0, 1 - silence / HOUR) ** events < CHANCE
 
 
 def _or_add(seen: Spelling) -> str:
