@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+
+import pytest
 
 from tests.factories import Merchant, draft
 from tests.services.test_plans import scans
@@ -12,7 +15,7 @@ from tracklayer.clock import FrozenClock
 from tracklayer.db import worth
 from tracklayer.db.connection import execute, in_transaction
 from tracklayer.domain.delivery import DropReason
-from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, Worth, said
+from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOT_COUNTED, NOTHING, Worth, said, was_lost
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import ingest_events
 
@@ -34,6 +37,19 @@ def drop(merchant: Merchant, event_ids: list[str], reason: DropReason, clock: Fr
             "UPDATE deliveries SET status = 'dropped', drop_reason = %s, due_at = NULL, finished_at = %s "
             "WHERE merchant_id = %s AND event_id = ANY(%s)",
             (reason, clock.now() - ago, merchant.merchant_id, event_ids),
+        )
+
+
+def fail(merchant: Merchant, event_ids: list[str], clock: FrozenClock, ago: timedelta) -> None:
+    """Their first attempts ended so long ago, and another one a minute ago."""
+    log = [
+        {"at": (clock.now() - one).isoformat(), "outcome": outcome}
+        for one, outcome in ((ago * 2, "rate_limited"), (ago, "rejected"), (timedelta(minutes=1), "rejected"))
+    ]
+    with in_transaction():
+        execute(
+            "UPDATE deliveries SET status = 'failed', attempt_log = %s WHERE merchant_id = %s AND event_id = ANY(%s)",
+            (json.dumps(log), merchant.merchant_id, event_ids),
         )
 
 
@@ -64,8 +80,23 @@ def test_what_came_too_old_is_told_apart_from_what_became_so_while_it_waited(
     with in_transaction():
         assert worth.sales_at(since, ages)[key].dropped == {DropReason.EVENT_TOO_OLD: 2, CAME_TOO_LATE: 1}
         assert worth.sales_at(since)[key].dropped == {DropReason.EVENT_TOO_OLD: 3}  # it may be as old as it likes
-        counts, money = worth.lost_since(since, [DropReason.EVENT_TOO_OLD], ages)
-        assert (counts, said(money)) == ({DropReason.EVENT_TOO_OLD: 2}, "259.98 USD")
+        count, money = worth.lost_since(since, [DropReason.EVENT_TOO_OLD], ages)([DropReason.EVENT_TOO_OLD])
+        assert (count, said(money)) == (2, "259.98 USD")
+
+
+def test_whether_something_became_too_old_under_more_that_came_so_than_are_looked_at_is_not_known(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, week = (merchant.merchant_id, "meta"), timedelta(days=7)
+    bring(runtime, merchant, 3, occurred_at=(clock.now() - week).isoformat())
+    drop(merchant, ["order_0", "order_1", "order_2"], DropReason.EVENT_TOO_OLD, clock, timedelta())
+    since, ages = {key: clock.now() - timedelta(hours=1)}, {key: {"website": week.total_seconds()}}
+    for most, is_known in ((4, True), (3, False)):
+        monkeypatch.setattr(worth, "MOST_TOO_OLD", most)
+        with in_transaction():
+            count, money = worth.lost_since(since, [DropReason.EVENT_TOO_OLD], ages)([DropReason.EVENT_TOO_OLD])
+        assert (count, money.is_all) == (0, is_known)
+        assert was_lost(count, money, 0, NOTHING) == ("" if is_known else NOT_COUNTED)
 
 
 def test_money_that_was_given_back_is_no_sale_and_takes_nothing_off_one(
@@ -81,18 +112,16 @@ def test_money_that_was_given_back_is_no_sale_and_takes_nothing_off_one(
 def test_what_was_tried_in_vain_and_what_was_dropped_since_are_told_apart(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
-    bring(runtime, merchant, 6)
-    with in_transaction():
-        execute(
-            "UPDATE deliveries SET status = 'failed' WHERE merchant_id = %s AND event_id = 'order_0'",
-            (merchant.merchant_id,),
-        )
+    bring(runtime, merchant, 7)
+    fail(merchant, ["order_0", "order_1"], clock, timedelta(minutes=5))
+    fail(merchant, ["order_2", "order_6"], clock, timedelta(hours=2))  # before it began, and again since
     drop(merchant, ["order_1", "order_2"], DropReason.RETRIES_EXHAUSTED, clock, timedelta(minutes=1))
     drop(merchant, ["order_3"], DropReason.INVALID_FIELD, clock, timedelta(hours=2))  # before it began
     drop(merchant, ["order_4"], DropReason.CONSENT_DENIED, clock, timedelta(minutes=1))  # nobody's loss
     found = sales(merchant, clock)
-    assert found.waiting == Worth({"USD": Decimal("259.98")})
+    assert found.waiting == Worth({"USD": Decimal("389.97")})
     assert found.failing == Worth({"USD": Decimal("129.99")})
+    assert found.refused == Worth({"USD": Decimal("129.99")})
     assert found.lost == {DropReason.RETRIES_EXHAUSTED: Worth({"USD": Decimal("259.98")})}
 
 

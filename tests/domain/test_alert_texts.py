@@ -204,7 +204,8 @@ def worthless() -> Finding:
 
 
 MISSPELT = Spelling("snapchat", "Snapchat", "purchase", "Purchase", Fate.FILTERED, 60, NOW - 50 * MINUTE, NOW)
-RUNNING = Span(NOW.replace(second=0), NOW, acknowledged=30, refused=30)
+_LOOK = NOW - timedelta(seconds=2)
+RUNNING = [Span(*span, acknowledged=15, refused=15) for span in ((NOW.replace(second=0), _LOOK), (_LOOK, NOW))]
 FLAKY = minutes({"acknowledged": 60}, *[{"acknowledged": 30, "unreachable": 30}] * 3)
 
 
@@ -545,7 +546,7 @@ TEXTS: list[Text] = [
     ),
     (
         "half is refused, within the running minute",
-        dropped({"acknowledged": 30}, recent=[*minutes({"acknowledged": 58}), RUNNING], last_error="400 Invalid fbc"),
+        dropped({"acknowledged": 30}, recent=[*minutes({"acknowledged": 58}), *RUNNING], last_error="400 Invalid fbc"),
         "Meta accepts 50% instead of 97%",
         (
             "Meta did not accept 30 of 60 events since 2026-05-04 14:30 UTC, and each of them is lost to it "
@@ -753,7 +754,7 @@ TEXTS: list[Text] = [
         refused_all(
             waiting_worth=SALES,
             failing_worth=Worth({"USD": Decimal(100)}),
-            lost_worth={DropReason.RETRIES_EXHAUSTED: SALES},
+            refused_worth=SALES,
         ),
         "Meta refuses every event",
         (
@@ -794,7 +795,7 @@ TEXTS: list[Text] = [
         dropped(
             {"acknowledged": 30, "refused": 30},
             failing_worth=Worth({"USD": Decimal(100)}),
-            lost_worth={DropReason.RETRIES_EXHAUSTED: SALES},
+            refused_worth=SALES,
         ),
         "Meta accepts 50% instead of 97%",
         (

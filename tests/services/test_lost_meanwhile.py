@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
+import httpx
 import pytest
 from starlette.datastructures import Secret
 
+from tests.domain.test_monitors import NOW, VIEW, minutes
 from tests.factories import Merchant, draft
 from tests.posting import post_due
 from tests.receiver import Receiver
@@ -17,6 +20,9 @@ from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
+from tracklayer.domain.monitors import judge_destination
+from tracklayer.domain.monitors.views import Oldest
+from tracklayer.domain.monitors.worth import Worth
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.alert import acknowledge_alert, settle_findings
@@ -37,16 +43,16 @@ class Told:
     def passes(self, seconds: int, every: int | None = None) -> None:
         for _ in range(seconds // 30):
             self.scene.passes(30, every=every)
-            self._tell()
+            self.tell()
 
     def hours(self, count: int) -> None:
         for _ in range(count):
             self.scene.clock.move(timedelta(minutes=59))
             sweep(self.scene.runtime)
             self.scene.passes(60)
-            self._tell()
+            self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         email_alerts(self.scene.runtime)
         post_due(self.scene.runtime)
 
@@ -94,6 +100,40 @@ def test_the_first_loss_is_told_and_the_end_says_how_much_was_lost(told: Told) -
     assert resolved["message"].startswith(
         "2 deliveries, worth 259.98 USD in sales, were lost meanwhile: redeliver what was"
     )
+
+
+def test_the_first_loss_is_told_where_what_is_left_has_time_yet(told: Told) -> None:
+    told.passes(30, every=10)
+    told.scene.fault("credentials")
+    told.passes(60, every=20)
+    told.hours(20)
+    told.scene.sends(1)
+    told.hours(6)
+    assert told.types() == ["alert.opened", "alert.reminder"]
+    waits = "1 delivery waits, worth at least 129.99 USD in sales, and at least 2 deliveries, worth at least 259.98 USD in sales,"
+    assert f"{waits} were lost for their age, and the next is lost in 19 h. Whoever" in told.texts()[-1]
+
+
+def test_the_first_loss_to_a_platform_that_answers_now_and_then_is_told(told: Told) -> None:
+    some = {"acknowledged": 5, "unreachable": 25}
+    view = replace(VIEW, recent=minutes(*[some] * 10), last_error="500 an unknown error", waiting=40)
+    soon = replace(view, oldest=Oldest(NOW - timedelta(hours=23), NOW + timedelta(minutes=1)))
+    lost = replace(
+        view,
+        oldest=Oldest(NOW - timedelta(hours=24), NOW - timedelta(minutes=1)),
+        lost_count={"window_expired": 12, "missing_identifiers": 3},
+        lost_worth={"window_expired": Worth({"EUR": Decimal(600)}), "missing_identifiers": Worth({"EUR": Decimal(50)})},
+    )
+    runtime, merchant_id, clock = told.scene.runtime, told.scene.merchant.merchant_id, told.scene.clock
+    subject = Subject(AlertKind.PLATFORM_DOWN, "meta")
+    for seen in (soon, soon, lost, lost):
+        found = [one for one in judge_destination(seen, {subject.kind}, NOW) if one.subject == subject]
+        settle_findings(runtime, merchant_id, found, [subject], clock.move(timedelta(seconds=20)))
+        told.tell()
+    assert told.types() == ["alert.opened", "alert.reminder"]
+    _, message, details = told.scene.alert()
+    assert "so far 12 deliveries, worth 600.00 EUR in sales. You need do nothing" in message
+    assert (details["lost_deliveries"], details["lost_worth"]) == (12, {"EUR": "600"})
 
 
 def test_a_paused_destination_whose_queue_is_empty_as_all_was_lost_is_not_over(told: Told) -> None:
@@ -159,7 +199,7 @@ def test_what_a_destination_lost_that_joined_a_backlog_of_several_is_told_with_t
         )
         subject = Subject(AlertKind.QUEUE_BACKLOG)
         settle_findings(runtime, merchant.merchant_id, [backlog] if platforms else [], [subject], clock.now())
-        told._tell()
+        told.tell()
 
     look("meta")
     at = clock.move(timedelta(minutes=10)).isoformat()
@@ -178,6 +218,135 @@ def test_what_a_destination_lost_that_joined_a_backlog_of_several_is_told_with_t
     alert = told.hooks.got[-1].json["data"]["alert"]
     assert alert["details"]["lost_deliveries"] == 4
     assert " were lost meanwhile: redeliver what was dropped." in alert["message"]
+
+
+def test_what_a_destination_lost_that_left_a_backlog_of_several_is_told_with_the_end(told: Told) -> None:
+    runtime, merchant, clock = told.scene.runtime, told.scene.merchant, told.scene.clock
+    tiktok = {"pixel_code": "CABCDEFGHIJKLMNOPQR0", "access_token": "tok-of-tests"}
+    set_destination(runtime, merchant.merchant_id, "tiktok", tiktok, None)
+    ingest_events(
+        runtime, merchant.holder, [draft(f"order_{n}", occurred_at=clock.now().isoformat()) for n in range(4)]
+    )
+    for platforms in (["meta"], ["meta", "tiktok"], ["meta"], [], [], []):
+        details = {"cause": "workers", "platforms": platforms, "waiting": 5}
+        backlog = Finding(
+            AlertKind.QUEUE_BACKLOG, None, Severity.CRITICAL, "Deliveries wait", "They do.", clock.now(), details
+        )
+        found = [backlog] if platforms else []
+        settle_findings(runtime, merchant.merchant_id, found, [Subject(AlertKind.QUEUE_BACKLOG)], clock.now())
+        told.tell()
+        lose("window_expired", "platform = 'tiktok'", clock)
+        clock.move(timedelta(seconds=61))
+    assert told.types() == ["alert.opened", "alert.resolved"]
+    assert told.hooks.got[-1].json["data"]["alert"]["details"]["lost_deliveries"] == 4
+
+
+def test_an_import_of_events_that_came_too_old_hides_nothing_that_became_so_while_it_waited(told: Told) -> None:
+    scene = told.scene
+    told.passes(30, every=10)
+    scene.fault("credentials")
+    nearly = (scene.clock.now() - timedelta(days=6, hours=23)).isoformat()
+    sale = {"value": 50.0, "currency": "EUR"}
+    due = [draft(f"due_{n}", occurred_at=nearly, custom_data={**sale, "order_id": f"due_{n}"}) for n in range(20)]
+    ingest_events(scene.runtime, scene.merchant.holder, due)
+    told.passes(60, every=20)
+    old = (scene.clock.now() - timedelta(days=9)).isoformat()
+    for first in range(0, 1100, 100):
+        numbers = range(first, first + 100)
+        imported = [draft(f"old_{n}", occurred_at=old, custom_data={**sale, "order_id": f"old_{n}"}) for n in numbers]
+        ingest_events(scene.runtime, scene.merchant.holder, imported)
+    told.hours(3)
+    lose("event_too_old", "event_id LIKE 'due_%%' OR event_id LIKE 'old_%%'", scene.clock)
+    scene.mend()
+    told.hours(1)
+    told.passes(240, every=20)
+    assert told.types()[-1] == "alert.resolved"
+    lost = "It is over. 20 deliveries, worth 1,000.00 EUR in sales, were lost meanwhile, and no redelivery saves them."
+    assert lost in told.texts()[-1]
+
+
+def test_an_end_says_how_much_of_what_was_lost_a_redelivery_saves(told: Told) -> None:
+    scene = told.scene
+    told.passes(30, every=10)
+    scene.fault("credentials")
+    nearly = (scene.clock.now() - timedelta(days=6, hours=12)).isoformat()
+    sale = {"value": 50.0, "currency": "EUR"}
+    due = [draft(f"due_{n}", occurred_at=nearly, custom_data={**sale, "order_id": f"due_{n}"}) for n in range(20)]
+    ingest_events(scene.runtime, scene.merchant.holder, due)
+    scene.sends(3)
+    told.passes(60)
+    told.hours(26)
+    scene.mend()
+    told.hours(1)
+    told.passes(120, every=20)
+    assert (
+        "It is over. 23 deliveries, worth 1,000.00 EUR and 389.97 USD in sales, were lost meanwhile: redeliver what was"
+        " dropped. That may save 3 deliveries, worth 389.97 USD in sales; no redelivery saves the others. It was about"
+    ) in told.texts()[-1]
+
+
+def test_the_end_of_a_drop_says_what_was_lost(told: Told) -> None:
+    scene = told.scene
+    refuse_every_other(told)
+    lose("retries_exhausted", "status = 'failed'", scene.clock)
+    scene.mend()
+    told.passes(480, every=1)
+    assert scene.alerts() == [("delivery_rate_drop", False)]
+    end = told.texts()[-1]
+    assert "It is over. 120 deliveries, worth 15,598.80 USD in sales, were lost meanwhile: redeliver what was" in end
+
+
+def test_a_drop_tells_what_those_are_worth_that_it_counts(told: Told) -> None:
+    refuse_every_other(told)
+    said = "Meta did not accept 62 of 125 events since 2026-11-20 15:03 UTC, worth 8,059.38 USD in sales, and"
+    assert said in told.texts()[0]
+    details = told.scene.alert()[2]
+    assert (details["failed"], details["failing_worth"]) == (120, {"USD": "15598.80"})
+
+
+def test_a_drop_counts_from_its_first_failure_however_long_it_lasts(told: Told) -> None:
+    scene = told.scene
+    refuse_every_other(told)
+    for _ in range(60):
+        scene.clock.move(timedelta(minutes=29))
+        told.passes(60, every=30)
+    _, message, details = scene.alert()
+    with in_transaction():
+        first = "SELECT count(*) FROM deliveries WHERE attempt_log -> 0 ->> 'outcome' = 'rejected'"
+        [(failed,)] = rows(first)
+    events = details["acknowledged"] + failed
+    assert failed == 180
+    # One came since they were added up.
+    worth = f"worth at least {179 * Decimal('129.99'):,} USD in sales"
+    assert message.startswith(f"Meta did not accept 180 of {events} events since 2026-11-20 15:02 UTC, {worth}")
+    assert (details["failed"], details["since"]) == (180, "2026-11-20T15:02:00+00:00")
+
+
+def test_the_end_of_a_drop_of_a_removed_destination_says_that_it_was_removed(told: Told) -> None:
+    refuse_every_other(told)
+    remove_destination(told.scene.runtime, told.scene.merchant.merchant_id, "meta")
+    told.passes(120)
+    assert "It is over. The destination was removed, and what waited for it is dropped. It was" in told.texts()[-1]
+
+
+def refuse_every_other(told: Told) -> None:
+    """Until a drop of the rate is told: 120 deliveries of four minutes have failed then."""
+    scene = told.scene
+    told.passes(120, every=1)
+    event_ids = [f"order_{n}" for n in range(scene.sent, scene.sent + 2000, 2)]
+    fault = {"platform": "meta", "kind": "refuse", "event_ids": event_ids}
+    httpx.post(f"{scene.sandbox.url}/_faults", json=fault).raise_for_status()
+    told.passes(240, every=1)
+    assert scene.alerts() == [("delivery_rate_drop", True)]
+
+
+def lose(reason: str, which: str, clock: FrozenClock) -> None:
+    with in_transaction():
+        execute(
+            "UPDATE deliveries SET status = 'dropped', drop_reason = %s, finished_at = %s, due_at = NULL "
+            f"WHERE due_at IS NOT NULL AND ({which})",
+            (reason, clock.now()),
+        )
 
 
 def test_what_came_too_old_or_without_an_identifier_is_not_lost_to_refused_credentials(told: Told) -> None:

@@ -732,7 +732,8 @@ def test_a_backtest_finds_what_the_stored_counters_show_and_tells_nobody(scene: 
     minute = timedelta(minutes=1)
     assert found == [
         ("platform_down", at[20] + 2 * minute, at[20] + 32 * minute),
-        ("delivery_rate_drop", at[16] + minute, at[16] + 36 * minute),
+        # Of the minute in which it begins nobody can tell whether all is refused from some moment on.
+        ("delivery_rate_drop", at[16] + 2 * minute, at[16] + 36 * minute),
         ("queue_backlog", at[12] + minute, at[12] + 32 * minute),
         ("tracking_stopped", at[6] + 15 * minute, at[5] + minute),
     ]
@@ -985,6 +986,19 @@ def test_a_name_that_a_platform_refuses_beside_others_that_pass_is_one_alert_tha
     assert beside.alerts() == [("delivery_rate_drop", False)]
     with in_transaction():
         assert rows("SELECT DISTINCT event_name FROM refused_names") == [("Purchase",)]
+
+
+def test_a_name_that_is_refused_is_told_with_what_its_sales_are_worth(beside: Beside) -> None:
+    beside.minutes_pass(20)
+    beside.refuse_purchases()
+    beside.minutes_pass(30)
+    _, message, details = beside.alert()
+    worth = sum(20 + n for n in range(20, 20 + details["failed"]))  # each is worth a dollar more than the one before
+    assert (
+        f" of {details['failed']} Purchase events since 2026-11-20 15:20 UTC (code 100/2804019), worth {worth:,}.00 USD in sales, while"
+        in message
+    )
+    assert details["failing_worth"] == {"USD": str(worth)}
 
 
 def test_a_name_that_the_rules_refuse_beside_others_is_told_with_its_field(beside: Beside) -> None:

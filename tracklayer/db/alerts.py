@@ -271,9 +271,13 @@ coalesce(jsonb_path_query_array({0}, '$.cause') || jsonb_path_query_array({0}, '
     || jsonb_path_query_array({0}, '$.causes[*]'), '[]')"""
 _TOLD_CAUSES = "(coalesce(told -> 'causes', '[]') || " + _CAUSES.format("(told -> 'details')") + ")"
 _AGAIN = "coalesce((told ->> 'again')::int, 0)"
+LISTED = ("event_names", "platforms")  # what an alert of several is about, as its details have it: they come and go
+_ALL_LISTED = ", ".join(
+    f"'{name}', coalesce(told -> '{name}', '[]') || coalesce(details -> '{name}', '[]')" for name in LISTED
+)
 _KEEP_TOLD = (
     "UPDATE alerts SET told = jsonb_build_object('severity', severity, 'title', title, 'message', message, "
-    f"'details', details, 'causes', {_TOLD_CAUSES}, 'again', {_AGAIN})"
+    f"'details', details, 'causes', {_TOLD_CAUSES}, 'again', {_AGAIN}, {_ALL_LISTED})"
 )
 
 
@@ -294,6 +298,18 @@ def keep_graver(merchant_id: int, alert_id: int) -> None:
     execute(
         f"{_KEEP_TOLD} WHERE merchant_id = %s AND alert_id = %s AND told ->> 'severity' IS DISTINCT FROM %s",
         (merchant_id, alert_id, Severity.CRITICAL),
+    )
+
+
+def keep_listed(merchant_id: int, alert_id: int) -> None:
+    """Of which platforms and event names it has been, since it opened."""
+    some_are_new = " OR ".join(
+        f"NOT coalesce(told -> '{name}', '[]') @> coalesce(details -> '{name}', '[]')" for name in LISTED
+    )
+    execute(
+        f"UPDATE alerts SET told = told || jsonb_build_object({_ALL_LISTED}) "
+        f"WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL AND ({some_are_new})",
+        (merchant_id, alert_id),
     )
 
 

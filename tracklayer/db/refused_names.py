@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.json_literal import JsonLiteral
+from tracklayer.domain.delivery import UNMAPPABLE, DeliveryStatus
+from tracklayer.domain.event_names import is_sale
+from tracklayer.domain.monitors.worth import NOTHING, Worth, worth_of
 
 Known = Callable[[int, str, int], str]  # (merchant id, event name, hour) -> what it is counted as
 Settled = tuple[int, str, str, datetime]  # merchant id, platform, event id, when the event arrived
@@ -192,6 +195,40 @@ def troubles_of(merchant_id: int, platform: str, name: str, since: datetime) -> 
     """The newest deliveries of one name that were refused since an instant, the newest first."""
     found = rows(TROUBLES, _params(merchant_id, platform, since) | {"name": name})
     return [Trouble(*row) for row in found]
+
+
+# As many are looked at as for what is wrong with them. ``is_all``: whether those before were stored before the span.
+MOST_ADDED = 1000
+WORTH = f"""
+SELECT d.status = '{DeliveryStatus.DROPPED}', e.currency, sum(e.value), min(d.is_all::int)
+FROM (SELECT *, count(*) OVER () < {MOST_ADDED} OR min(queued_at) OVER () < %(since)s AS is_all FROM (
+        SELECT event_id, platform, status, attempts, drop_reason, received_at, attempt_log, queued_at FROM deliveries
+        WHERE merchant_id = %(merchant)s AND last_error IS NOT NULL ORDER BY queued_at DESC LIMIT {MOST_ADDED}) AS newest) AS d
+CROSS JOIN LATERAL (
+    SELECT event_name, custom_data ->> 'currency' AS currency,
+           CASE WHEN json_typeof(custom_data -> 'value') = 'number' THEN (custom_data ->> 'value')::numeric END AS value
+    FROM events WHERE merchant_id = %(merchant)s AND event_id = d.event_id OFFSET 0) AS e
+WHERE d.platform = %(platform)s AND d.status IN ('failed', 'dropped') AND e.event_name = %(name)s AND e.value > 0
+  AND d.received_at >= %(since)s AND d.received_at < %(until)s
+  AND CASE WHEN d.attempts = 0 THEN d.drop_reason = ANY(%(reasons)s)
+           ELSE jsonb_path_exists(d.attempt_log, '$[*] ? (@.outcome == "rejected")') END
+GROUP BY 1, 2
+"""
+
+
+def worth_of_refused(
+    merchant_id: int, platform: str, name: str, since: datetime, until: datetime
+) -> tuple[Worth, Worth]:
+    """(what the sales of one name are worth that arrived in a span and were refused, and are sent again; that are lost)."""
+    if not is_sale(name):
+        return NOTHING, NOTHING
+    more = {"name": name, "until": until, "reasons": sorted(UNMAPPABLE)}
+    found = rows(WORTH, _params(merchant_id, platform, since) | more)
+    failing, lost = (
+        worth_of([(row[1], row[2]) for row in found if row[0] is is_lost], is_all=all(row[3] for row in found))
+        for is_lost in (False, True)
+    )
+    return failing, lost
 
 
 class Late(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -13,12 +13,14 @@ import orjson
 
 from tracklayer.db.connection import rows
 from tracklayer.db.monitors import Key
-from tracklayer.domain.delivery import DeliveryStatus, DropReason
+from tracklayer.domain.delivery import AttemptOutcome, DeliveryStatus, DropReason
 from tracklayer.domain.event_names import is_sale
+from tracklayer.domain.monitors.refusals import REFUSED
 from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, Worth, of_several, worth_of
 
 # Deliveries of a destination that wait, those due longest; and of each reason for which it dropped some.
 MOST_ADDED = 1000
+MOST_TOO_OLD = 10_000  # of those that were too old: an import of old events lies over what became so while it waited
 LOST = frozenset(
     {
         DropReason.RETRIES_EXHAUSTED,
@@ -28,7 +30,9 @@ LOST = frozenset(
         DropReason.EVENT_TOO_OLD,
     }
 )
+_TOO_OLD = {DropReason.EVENT_TOO_OLD, CAME_TOO_LATE}
 _TOLD = {*LOST, CAME_TOO_LATE}
+_REFUSED = "refused"  # beside the reasons
 # How many seconds old an event may be for a platform, by its action source, where that has an end.
 Ages = Mapping[str, float]
 
@@ -38,70 +42,81 @@ CROSS JOIN LATERAL (
     SELECT event_name, occurred_at, action_source, custom_data ->> 'currency' AS currency,
            CASE WHEN json_typeof(custom_data -> 'value') = 'number' THEN (custom_data ->> 'value')::numeric END AS value
     FROM events WHERE merchant_id = x.merchant_id AND event_id = d.event_id LIMIT 1) AS e
-GROUP BY 1, 2, 3, 4, 5
 """
+# When it failed first, however often it was sent again: as failures are counted.
+_FIRST_AT = f"""(jsonb_path_query_first(attempt_log, '$[*] ? (@.outcome != "{AttemptOutcome.RATE_LIMITED}")') ->> 'at')::timestamptz"""
 WAITING = f"""
-SELECT x.merchant_id, x.platform, d.status, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
-FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[]) AS x(merchant_id, platform)
+SELECT x.merchant_id, x.platform, d.fails, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
+FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[]) AS x(merchant_id, platform, since)
 CROSS JOIN LATERAL (
-    SELECT event_id, status, count(*) OVER () AS read FROM (
-        SELECT event_id, status FROM deliveries
+    SELECT event_id, status = '{DeliveryStatus.FAILED}' AND coalesce({_FIRST_AT} >= x.since, false) AS fails, count(*) OVER () AS read FROM (
+        SELECT event_id, status, attempt_log FROM deliveries
         WHERE merchant_id = x.merchant_id AND platform = x.platform AND due_at IS NOT NULL
         ORDER BY due_at LIMIT {MOST_ADDED}) AS oldest) AS d {_OF_EVENTS}
+GROUP BY 1, 2, 3, 4, 5
 """
-# Of the newest that were dropped, those that were since an instant. ``read``: of how many that is, here and above.
+# Of the newest that were dropped, those that were since an instant, and whether they failed first since then, too. ``read``: of how
+# many that is, here and above.
 DROPPED = f"""
 SELECT x.merchant_id, x.platform,
        CASE WHEN r.reason = '{DropReason.EVENT_TOO_OLD}'
                  AND d.received_at - e.occurred_at >= make_interval(secs => (x.ages ->> e.action_source)::float8)
             THEN '{CAME_TOO_LATE}' ELSE r.reason END,
-       e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
+       d.is_of_since, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
 FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[], %(ages)s::jsonb[])
     AS x(merchant_id, platform, since, ages)
 CROSS JOIN unnest(%(reasons)s::text[]) AS r(reason)
 CROSS JOIN LATERAL (
-    SELECT event_id, received_at, read FROM (
-        SELECT event_id, received_at, finished_at, count(*) OVER () AS read FROM (
-            SELECT event_id, received_at, finished_at FROM deliveries
+    SELECT event_id, received_at, read, coalesce({_FIRST_AT} >= x.since, false) AS is_of_since FROM (
+        SELECT event_id, received_at, finished_at, attempt_log, count(*) OVER () AS read FROM (
+            SELECT event_id, received_at, finished_at, attempt_log FROM deliveries
             WHERE merchant_id = x.merchant_id AND platform = x.platform AND drop_reason = r.reason
-            ORDER BY queued_at DESC, event_id DESC LIMIT {MOST_ADDED}) AS newest) AS counted
+            ORDER BY queued_at DESC, event_id DESC
+            LIMIT CASE r.reason WHEN '{DropReason.EVENT_TOO_OLD}' THEN {MOST_TOO_OLD} ELSE {MOST_ADDED} END) AS newest) AS counted
     WHERE finished_at >= x.since OFFSET 0) AS d {_OF_EVENTS}
+GROUP BY 1, 2, 3, 4, 5, 6
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Sales:
-    """Worth of the sales of a destination: that wait, of those the ones that were tried in vain, and lost, by reason (``CAME_TOO_LATE``
-    apart from what became too old while it waited).
+    """Worth of the sales of a destination: that wait, of those the ones that have failed since an instant, and lost, by reason
+    (``CAME_TOO_LATE`` apart from what became too old while it waited); ``refused``: of the lost ones those that were tried in vain for the
+    first time since then.
 
     ``dropped``: how many deliveries were lost, whatever they are worth; ``read``: of how many all this is.
     """
 
     waiting: Worth = NOTHING
     failing: Worth = NOTHING
+    refused: Worth = NOTHING
     lost: Mapping[str, Worth] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     read: int = field(default=0, compare=False)
 
 
 def sales_at(since: Mapping[Key, datetime], ages: Mapping[Key, Ages] = {}) -> dict[Key, Sales]:
-    """Of destinations; ``since``: from when on what was dropped counts. Events that are no sale, or that bring no value above
+    """Of destinations; ``since``: from when on what was dropped, or has failed, counts. Events that are no sale, or that bring no value above
 
-    zero or no currency, add nothing. At most 1,000 that wait are added up, those due longest, and 1,000 dropped ones a reason, the
-    newest: where there are more, a sum is one of at least so much.
+    zero or no currency, add nothing. At most 1,000 that wait are added up, those due longest, and 1,000 dropped ones a reason, 10,000 of
+    the too old, the newest: where there are more, a sum is one of at least so much.
     """
     if not since:
         return {}
-    params: Any = {"merchants": [key[0] for key in since], "platforms": [key[1] for key in since]}
+    params: Any = {
+        "merchants": [key[0] for key in since],
+        "platforms": [key[1] for key in since],
+        "since": list(since.values()),
+    }
     waiting, failing, lost = _Sums(), _Sums(), _dropped(since, LOST, ages)
-    for merchant_id, platform, status, *sale in rows(WAITING, params):
-        waiting.add((merchant_id, platform, ""), *sale)
-        if status == DeliveryStatus.FAILED:
-            failing.add((merchant_id, platform, ""), *sale)
+    for merchant_id, platform, fails, name, currency, value, read, count in rows(WAITING, params):
+        for sums in (waiting, failing) if fails else (waiting,):
+            sums.add((merchant_id, platform, ""), name, currency, value, read, count, is_all=read < MOST_ADDED)
     return {
         key: Sales(
             waiting.of((*key, "")),
             failing.of((*key, "")),
+            lost.of((*key, _REFUSED)),
             {reason: lost.of((*key, reason)) for reason in _TOLD if lost.count[*key, reason]},
             {reason: count for reason in _TOLD if (count := lost.count[*key, reason])},
             waiting.read[key] + lost.read[key],
@@ -111,19 +126,31 @@ def sales_at(since: Mapping[Key, datetime], ages: Mapping[Key, Ages] = {}) -> di
 
 
 def lost_since(
-    since: Mapping[Key, datetime], reasons: Collection[str], ages: Mapping[Key, Ages]
-) -> tuple[Mapping[str, int], Worth]:
-    """(how many deliveries of these destinations were dropped, by such reasons, what their sales are worth), with the same bounds.
+    since: Mapping[Key, datetime],
+    reasons: Collection[str],
+    ages: Mapping[Key, Ages],
+    names: Collection[str] | None = None,
+) -> Callable[[Collection[str]], tuple[int, Worth]]:
+    """Gives of some of these reasons how many deliveries of the destinations were dropped for them, and what their sales are worth,
+    with the same bounds. ``names``: only those of events of these names.
 
     An event that was lost to several is no more worth for that.
     """
-    lost = _dropped(since, LOST.intersection(reasons), ages)
-    each = [sum((lost.of((*key, reason)) for reason in reasons), NOTHING) for key in since]
-    counts = {reason: sum(lost.count[*key, reason] for key in since) for reason in reasons}
-    return counts, of_several(each)
+    lost = _dropped(since, LOST.intersection(reasons), ages, names)
+
+    def among(some: Collection[str]) -> tuple[int, Worth]:
+        each = [sum((lost.of((*key, reason)) for reason in some), NOTHING) for key in since]
+        return sum(lost.count[*key, reason] for key in since for reason in some), of_several(each)
+
+    return among
 
 
-def _dropped(since: Mapping[Key, datetime], reasons: Collection[DropReason], ages: Mapping[Key, Ages]) -> _Sums:
+def _dropped(
+    since: Mapping[Key, datetime],
+    reasons: Collection[DropReason],
+    ages: Mapping[Key, Ages],
+    names: Collection[str] | None = None,
+) -> _Sums:
     params: Any = {
         "merchants": [key[0] for key in since],
         "platforms": [key[1] for key in since],
@@ -132,8 +159,15 @@ def _dropped(since: Mapping[Key, datetime], reasons: Collection[DropReason], age
         "reasons": sorted(reasons),
     }
     found = _Sums()
-    for merchant_id, platform, reason, *sale in rows(DROPPED, params):
-        found.add((merchant_id, platform, reason), *sale)
+    for merchant_id, platform, reason, is_of_since, name, currency, value, read, count in rows(DROPPED, params):
+        is_all = read < (MOST_TOO_OLD if reason in _TOO_OLD else MOST_ADDED)
+        if names is None or name in names:
+            found.add((merchant_id, platform, reason), name, currency, value, read, count, is_all=is_all)
+        if reason in REFUSED and is_of_since:
+            found.add((merchant_id, platform, _REFUSED), name, currency, value, 0, count, is_all=is_all)
+        if not is_all:  # others may lie under these, and what became too old while it waited under what came too late
+            under = DropReason.EVENT_TOO_OLD if reason == CAME_TOO_LATE else reason
+            found.add((merchant_id, platform, under), name, None, None, 0, 0, is_all=False)
     return found
 
 
@@ -153,11 +187,13 @@ class _Sums:
         value: Decimal | None,
         read: int,
         count: int,
+        *,
+        is_all: bool,
     ) -> None:
         self.count[key] += count
         if key not in self._found:
             self.read[key[:2]] += read
-        one = worth_of([(currency, value)] if is_sale(event_name) else (), is_all=read < MOST_ADDED)
+        one = worth_of([(currency, value)] if is_sale(event_name) else (), is_all=is_all)
         self._found[key] = self.of(key) + one
 
     def of(self, key: tuple[int, str, str]) -> Worth:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -26,7 +27,6 @@ from strawberry.http import GraphQLHTTPResponse
 from strawberry.types import ExecutionResult
 
 from tracklayer.actors import Wake
-from tracklayer.clock import elapsed
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import ENDS_EARLY, read_json, write_json
@@ -77,7 +77,7 @@ SENT = "tracklayer.sent"  # and the body that was read
 CONTEXT = "tracklayer.context"  # and the context of an operation whose cost is asked for
 
 
-AS_KNOWN = 1.0  # seconds for which what was looked up of a caller stands
+AS_KNOWN = timedelta(seconds=1)  # for how long what was looked up of a caller stands
 OF_MERCHANT = b"tracklayer-merchant"  # the header by which a page says whose data it shows
 ANOTHER = "Another merchant has signed in in this browser: load the page again."
 
@@ -153,9 +153,10 @@ class GraphQLDoor(LiveDoor):
                     reader.hold(room_of_open(unquote_to_bytes(scope["query_string"]), None))
                     await self._no_post(scope, headers, holder, receive, send)
                     return
-                began = elapsed()
+                clock = self.house.runtime.clock
+                began = clock.now()
                 sent = Sent(await reader.read(receive))
-                if holder is not None and elapsed() - began > AS_KNOWN:
+                if holder is not None and clock.now() - began > AS_KNOWN:
                     # What was known when it began to come may be so no more, such as that nobody was ever erased.
                     holder = await self._holder(scope, headers)
                 if not is_stream:

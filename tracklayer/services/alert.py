@@ -35,8 +35,7 @@ from tracklayer.domain.alert import (
 from tracklayer.domain.delivery import UNMAPPABLE, DropReason
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY, Cause
 from tracklayer.domain.monitors.views import AGED
-from tracklayer.domain.monitors.words import capitalised
-from tracklayer.domain.monitors.worth import CAME_TOO_LATE, details, were
+from tracklayer.domain.monitors.worth import CAME_TOO_LATE, details, was_lost, were
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS, mapper_for
@@ -202,6 +201,8 @@ def _take(
         case _:
             assert finding is not None
             db.see_alert(merchant_id, known.alert_id, finding, now)
+            if not finding.details.keys().isdisjoint(db.LISTED):
+                db.keep_listed(merchant_id, known.alert_id)
             is_other = _has_another_cause(merchant_id, known.alert_id, finding)
             is_graver = finding.severity is Severity.CRITICAL and known.severity is not Severity.CRITICAL
             if step is Step.REOPEN:
@@ -227,6 +228,7 @@ def _has_another_cause(merchant_id: int, alert_id: int, finding: Finding) -> boo
     return "leading" in finding.details and db.keep_cause(merchant_id, alert_id, "leading")
 
 
+REFUSES = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})
 IN_VAIN = {DropReason.EVENT_TOO_OLD, DropReason.MISSING_IDENTIFIERS, CAME_TOO_LATE}  # no redelivery saves these
 
 
@@ -234,7 +236,7 @@ def _lost_by(row: AlertRow) -> set[str]:
     """The reasons for which what it is about loses deliveries; what is lost for others would have been lost without it."""
     if row.kind == AlertKind.QUEUE_BACKLOG:
         return {*AGED}
-    if row.kind != AlertKind.PLATFORM_DOWN or row.told is None:
+    if row.kind not in REFUSES or row.told is None:
         return set()
     causes = {row.details.get("cause"), row.told["details"].get("cause"), *row.told.get("causes", ())}
     reasons: set[str] = {*UNMAPPABLE, CAME_TOO_LATE} if Cause.UNMAPPABLE in causes else set()
@@ -245,11 +247,10 @@ def _keep_balance(merchant_id: int, alert_id: int) -> None:
     """Adds to what its end tells what was lost to its destinations from when it began, and that its destination was removed."""
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
     reasons = _lost_by(row)
-    if not reasons or row.told is None:
+    if row.told is None or not (reasons or row.platform):
         return
-    # Others may have joined those that it was told of.
-    named = (platform for one in (row.details, row.told["details"]) for platform in one.get("platforms", ()))
-    platforms = {row.platform} if row.platform else set(named)
+    # Others may have joined those that it was told of, and left again.
+    platforms = {row.platform} if row.platform else _named(row, "platforms")
     began = began_at(row.opened_at, row.details, row.told["details"])
     keys = [(merchant_id, platform) for platform in sorted(platforms)]
     there = {key: destination(*key) for key in keys}
@@ -259,19 +260,24 @@ def _keep_balance(merchant_id: int, alert_id: int) -> None:
         for key, found in there.items()
         if key[1] in PLATFORMS
     }
-    counts, worth = lost_since(dict.fromkeys(keys, began), reasons, ages)
-    count = sum(counts.values())
-    gone = were(count, worth)
+    is_of_names = "event_names" in row.details and "event_names" in row.told["details"]
+    names = _named(row, "event_names") if is_of_names else None
+    lost = lost_since(dict.fromkeys(keys, began), reasons, ages, names)
+    count, worth = lost(reasons)
     if is_removed:
-        before = f" Before that, {gone} lost." if count else ""
+        before = f" Before that, {were(count, worth)} lost." if count else ""
         sentence = f"The destination was removed, and what waited for it is dropped.{before}"
-    elif count:
-        may_be_saved = any(counts[reason] for reason in reasons - IN_VAIN)
-        what_to_do = ": redeliver what was dropped" if may_be_saved else ", and no redelivery saves them"
-        sentence = f"{capitalised(gone)} lost meanwhile{what_to_do}."
     else:
-        return
-    db.keep_balance(merchant_id, alert_id, sentence, {"lost_deliveries": count, **details(lost_worth=worth)})
+        sentence = was_lost(count, worth, *lost(reasons - IN_VAIN))
+    if sentence:
+        figures = {"lost_deliveries": count} if count else {}
+        db.keep_balance(merchant_id, alert_id, sentence, {**figures, **details(lost_worth=worth)})
+
+
+def _named(row: AlertRow, name: str) -> set[str]:
+    """What stands in a list of its details, or stood there since it opened."""
+    lists = (row.details, (row.told or {}).get("details", {}), row.told or {})
+    return {one for found in lists for one in found.get(name, ())}
 
 
 def _count(kind: AlertKind, change: str) -> None:

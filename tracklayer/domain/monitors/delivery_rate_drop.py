@@ -12,12 +12,12 @@ from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import UNMAPPABLE, DestinationState
 from tracklayer.domain.monitors.causes import Cause, cause_of_attempts
 from tracklayer.domain.monitors.learn import LEARN_FROM, LEAST_SPREAD, TRIMMED, SuccessRate
-from tracklayer.domain.monitors.refusals import NOT_KNOWN, REFUSED, lacking, next_step, others, rule
+from tracklayer.domain.monitors.refusals import NOT_KNOWN, lacking, next_step, others, rule
 from tracklayer.domain.monitors.statistics import failures_at_least
 from tracklayer.domain.monitors.steadiness import LATELY
-from tracklayer.domain.monitors.views import BEARABLE_SHARE, SMALL_SAMPLE, DestinationView, Span
+from tracklayer.domain.monitors.views import BEARABLE_SHARE, SMALL_SAMPLE, DestinationView, Span, wants_earlier
 from tracklayer.domain.monitors.words import capitalised, clock_time, ended, lasting, percent
-from tracklayer.domain.monitors.worth import details, in_sales, said
+from tracklayer.domain.monitors.worth import Worth, details, in_sales, said
 
 # Besides the minute that runs. Short ones find a sudden drop at a busy destination, long ones any drop at a quiet one.
 WINDOWS = tuple(timedelta(minutes=minutes) for minutes in (0, 1, 2, 5, 15, 60, 360, 1440))
@@ -84,7 +84,7 @@ def judge_delivery_rate_drop(view: DestinationView, *, is_open: bool, now: datet
     if not is_open and (view.failing_since is not None or not any(span.first_failed for span in view.recent)):
         return None  # where nothing is answered right now, the next look knows whether it is down
     is_of_few = _is_of_few(view)
-    windows = (*WINDOWS, *(DAYS if view.earlier else ()))
+    windows = (*WINDOWS, *(DAYS if view.earlier and wants_earlier(view) else ()))
     view = replace(view, past=[*view.earlier, *view.past])
     for usual in expected_of(view.success):
         expected = usual.at_least() if is_of_few else usual
@@ -98,7 +98,7 @@ def judge_delivery_rate_drop(view: DestinationView, *, is_open: bool, now: datet
 
 def _is_of_few(view: DestinationView) -> bool:
     """Whether its days hold hardly any events, though this one may hold more."""
-    return bool(view.earlier) or (
+    return (bool(view.earlier) and wants_earlier(view)) or (
         view.success is not None and view.success.attempts < SMALL_SAMPLE * (LEARN_FROM / timedelta(days=1))
     )
 
@@ -137,7 +137,7 @@ def _finding(view: DestinationView, expected: Expected, window: Window, whole: W
         normal = f"the least to be expected of a destination is {percent(expected.share)}."
         instead = ""
     figures = f"{percent(rate)} were accepted at the first attempt {_within(now - window.since)}; {normal}"
-    cause, title, message = _words(view, window, whole, rate, instead)
+    cause, title, message, money = _words(view, window, whole, rate, instead)
     worst = view.unmappable[0] if view.unmappable and window.unmappable else None
     return Finding(
         AlertKind.DELIVERY_RATE_DROP,
@@ -158,7 +158,7 @@ def _finding(view: DestinationView, expected: Expected, window: Window, whole: W
             "drop_reason": worst.reason if worst else None,
             "field": worst.field if worst else None,
             "example_event_id": worst.example if worst else view.last_failed,
-            **details(failing_worth=view.failing_worth, lost_worth=view.lost(view.lost_worth)),
+            **details(**money),
         },
     )
 
@@ -170,29 +170,37 @@ def _within(span: timedelta) -> str:
 def _whole(view: DestinationView, window: Window) -> Window:
     """All since the drop began: as it was told, or else from the first failure of a window on."""
     began = view.known_since(view.rate_drop)
-    since = window.since if began is None else min(began, window.since)
-    spans = [span for span in view.spans if span.start >= since]
-    first = next((span.start for span in spans if span.first_failed), since)
-    return _window(first if began is None else since, [span for span in spans if span.start >= first])
+    first = next((span.start for span in view.spans if span.start >= window.since and span.first_failed), window.since)
+    since = first if began is None else min(began, first)
+    # A minute that was cut where it began is whole by now: nothing failed in its first part.
+    inside = [span for span in view.spans if span.start >= since.replace(second=0, microsecond=0)]
+    return _window(since, inside)
 
 
-def _words(view: DestinationView, window: Window, whole: Window, rate: float, instead: str) -> tuple[Cause, str, str]:
-    """(cause, title, what is lost and who must do what): of the larger cause, where there are several."""
+def _words(
+    view: DestinationView, window: Window, whole: Window, rate: float, instead: str
+) -> tuple[Cause, str, str, dict[str, Worth]]:
+    """(cause, title, what is lost and who must do what, what that is worth): of the larger cause, where there are several."""
     name, total = view.name, whole.good + whole.bad
     since = clock_time(whole.since)
+    began = view.rate_drop.began if view.rate_drop is not None and view.rate_drop.until is None else None
+    if began is not None and began < whole.since:
+        since += f" alone (it began {clock_time(began)})"
     last = f" What {name} said last: {ended(view.last_error)}" if view.last_error else ""
     if window.unmappable >= max(window.refused, window.unanswered, 1):
         part = min(window.unmappable, window.bad) / (window.good + window.bad)
+        worth = view.lost(UNMAPPABLE)
         lost = (
             f"{whole.unmappable:,} of {total:,} events since {since} cannot be sent to {name} and are lost to it"
-            f"{in_sales(view.lost(UNMAPPABLE))}"
+            f"{in_sales(worth)}"
         )
         title = f"{name} can be sent only {percent(rate)} of your events{instead}"
         if not view.unmappable:
-            return Cause.UNMAPPABLE, title, f"{lost}: {NOT_KNOWN}."
+            return Cause.UNMAPPABLE, title, f"{lost}: {NOT_KNOWN}.", {"lost_worth": worth}
         worst = view.unmappable[0]
         why = f"{percent(worst.share * part)} {lacking(worst)}. {capitalised(next_step(worst))}{rule(worst)}"
-        return Cause.UNMAPPABLE, title, f"{lost}: {why}{others(view.unmappable, part)}"
+        return Cause.UNMAPPABLE, title, f"{lost}: {why}{others(view.unmappable, part)}", {"lost_worth": worth}
+    worths = {"failing_worth": view.failing_worth, "lost_worth": view.refused_worth}
     if window.unanswered > window.refused:
         why_not = cause_of_attempts(
             view.last_error, is_shut_out=window.mostly_credentials, is_unknown=window.mostly_unknown
@@ -204,16 +212,17 @@ def _words(view: DestinationView, window: Window, whole: Window, rate: float, in
             f"{f'; sales worth {money} wait for that' if money else ''}."
             f" {why_not.what_to_do(name, view.credential, whole.bad)}{last}"
         )
-        return why_not.cause, f"{why_not.title(name, view.credential)}: {percent(rate)} get through{instead}", words
+        title = f"{why_not.title(name, view.credential)}: {percent(rate)} get through{instead}"
+        return why_not.cause, title, words, worths
     example = f", event `{view.last_failed}` for one" if view.last_failed else ""
     unmappable = f" {whole.unmappable:,} more could not even be sent: {NOT_KNOWN}." if whole.unmappable else ""
-    money = in_sales(view.failing_worth + view.lost(REFUSED))
+    money = in_sales(view.failing_worth + view.refused_worth)
     words = (
         f"{name} did not accept {max(0, whole.bad - whole.unmappable):,} of {total:,} events since {since}{money}, and each of"
         " them is lost to it unless a later attempt succeeds. Whoever last changed your shop's events or this destination's settings must look at what"
         f" changed then: the deliveries that failed say what is wrong with each{example}.{last}{unmappable}"
     )
-    return Cause.REFUSED, f"{name} accepts {percent(rate)}{instead or ' of your events'}", words
+    return Cause.REFUSED, f"{name} accepts {percent(rate)}{instead or ' of your events'}", words, worths
 
 
 def _dropped(view: DestinationView, expected: Expected, windows: Sequence[timedelta], now: datetime) -> Window | None:

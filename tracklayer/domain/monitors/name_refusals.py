@@ -18,6 +18,7 @@ from tracklayer.domain.monitors.refusals import Unmappable, lacking, next_step, 
 from tracklayer.domain.monitors.statistics import failures_at_least, failures_in_a_row
 from tracklayer.domain.monitors.views import is_forgotten
 from tracklayer.domain.monitors.words import capitalised, clock_time, counted, ended, percent
+from tracklayer.domain.monitors.worth import NOTHING, Worth, details, in_sales
 
 LATELY = 5  # stretches of time with events, which hold LEAST_SAMPLE or more
 DOUBT = 1e-3  # the chance that so many are taken in a row while as many are refused as before
@@ -67,12 +68,16 @@ class Refusing:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What the newest deliveries of a name say. ``unmappable``: the rules' commonest ground, None where they were sent."""
+    """What the newest deliveries of a name say. ``unmappable``: the rules' commonest ground, None where they were sent. ``failing``
+    and ``lost``: what the sales among those that were refused are worth, of those that are sent again and of the others.
+    """
 
     unmappable: Unmappable | None = None
     error: str | None = None
     code: str | None = None
     example: str | None = None
+    failing: Worth = NOTHING
+    lost: Worth = NOTHING
 
 
 def wants_closer_look(arrived: int, refused: int) -> bool:
@@ -223,6 +228,8 @@ def name_finding(platform: str, title: str, found: Sequence[Refusing], why: Mapp
     since = f"since {clock_time(first.since)}"
     if first.until is not None:
         since = f"that arrived from {clock_time(first.since)} to {clock_time(first.until)} and were sent late"
+    money = in_sales(told.failing + told.lost)
+    and_money = f"{money}," if money else ""
     more = f", and {len(rest)} more {'name' if len(rest) == 1 else 'names'}" if rest else ""
     cause = Cause.REFUSED if told.unmappable is None else Cause.UNMAPPABLE
     if told.unmappable is None:
@@ -231,7 +238,7 @@ def name_finding(platform: str, title: str, found: Sequence[Refusing], why: Mapp
         code = f" (code {told.code})" if told.code and told.code not in (told.error or "") else ""
         example = f" Event `{told.example}` is an example." if told.example else ""
         message = (
-            f"{title} has refused {first.refused:,} of {counted(first.arrived, events)} {since}{code}, while other"
+            f"{title} has refused {first.refused:,} of {counted(first.arrived, events)} {since}{code}{money}, while other"
             " events go through: each is lost to it after five attempts. Whoever last changed what sends"
             f" {events}s, or this destination's settings, must mend that now; then redeliver what was dropped.{said}{example}"
         )
@@ -242,7 +249,7 @@ def name_finding(platform: str, title: str, found: Sequence[Refusing], why: Mapp
             else f"can be sent only {percent(first.share)} of your {events}s"
         )
         message = (
-            f"{first.refused:,} of {counted(first.arrived, events)} {since} cannot be sent to {title} and are lost to"
+            f"{first.refused:,} of {counted(first.arrived, events)} {since}{and_money} cannot be sent to {title} and are lost to"
             f" it, while other events go through: they {lacking(told.unmappable)}. {capitalised(next_step(told.unmappable))}"
             f"{rule(told.unmappable)}"
         )
@@ -275,5 +282,6 @@ def name_finding(platform: str, title: str, found: Sequence[Refusing], why: Mapp
             "drop_reason": told.unmappable.reason if told.unmappable else None,
             "field": told.unmappable.field if told.unmappable else None,
             "example_event_id": told.example,
+            **details(failing_worth=told.failing, lost_worth=told.lost),
         },
     )

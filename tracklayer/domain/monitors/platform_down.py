@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.delivery import UNMAPPABLE, DestinationState
 from tracklayer.domain.health import UNANSWERED
 from tracklayer.domain.monitors.causes import Cause, Unanswered, cause_of_attempts, cause_of_hold, cause_told
 from tracklayer.domain.monitors.learn import SuccessRate
-from tracklayer.domain.monitors.refusals import NOT_KNOWN, REFUSED, lacking, lost, next_step, others, rule
+from tracklayer.domain.monitors.refusals import NOT_KNOWN, lacking, lost, next_step, others, rule
 from tracklayer.domain.monitors.statistics import failures_in_a_row
 from tracklayer.domain.monitors.steadiness import LATELY, MUCH, is_not_back, keeps_failing
 from tracklayer.domain.monitors.views import (
+    AGED,
     BEARABLE_SHARE,
     DestinationView,
     Span,
     at_stake,
     gone,
     is_forgotten,
-    money_of,
     redeliver,
-    so_far,
 )
-from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, percent
-from tracklayer.domain.monitors.worth import CAME_TOO_LATE, in_sales, said
+from tracklayer.domain.monitors.words import clock_time, counted, ended, percent
+from tracklayer.domain.monitors.worth import CAME_TOO_LATE, details, in_sales, losing, said
 
 # A hold is told once its first probe, half a minute after it began, has brought nothing either: a hiccup is over by then.
 TOLD_AFTER = timedelta(seconds=36)
@@ -164,7 +164,8 @@ def _unmappable(view: DestinationView, streak: Tally) -> Finding:
     part = streak.unmappable / total
     all_of_them = not streak.acknowledged
     title = f"{view.name} can be sent {'none' if all_of_them else 'hardly any'} of your events"
-    since, gone = clock_time(streak.since), lost(streak.unmappable, view.lost({*UNMAPPABLE, CAME_TOO_LATE}))
+    worth = view.lost({*UNMAPPABLE, CAME_TOO_LATE})
+    since, gone = clock_time(streak.since), lost(streak.unmappable, worth)
     if view.unmappable:
         worst = view.unmappable[0]
         message = (
@@ -178,23 +179,25 @@ def _unmappable(view: DestinationView, streak: Tally) -> Finding:
         )
     if streak.refused:
         message += f" Of what was sent, {view.name} refused {streak.refused:,}.{_said(view)}"
-    return _finding(view, streak, Cause.UNMAPPABLE, title, f"{message}{_normal(view)}")
+    figures = details(waiting_worth=view.waiting_worth, lost_worth=worth)
+    return _finding(view, streak, Cause.UNMAPPABLE, title, f"{message}{_normal(view)}", figures)
 
 
 def _refused(view: DestinationView, streak: Tally) -> Finding:
     example = f" Event `{view.last_failed}` is an example." if view.last_failed else ""
     before = f" {streak.unmappable:,} more could not even be sent: {NOT_KNOWN}." if streak.unmappable else ""
-    money = said(view.failing_worth + view.lost(REFUSED))
-    at_stake = f", and sales worth {money} are lost or about to be" if money else ""
+    money = said(view.failing_worth + view.refused_worth)
+    in_danger = f", and sales worth {money} are lost or about to be" if money else ""
     return _finding(
         view,
         streak,
         Cause.REFUSED,
         f"{view.name} refuses {'nearly ' if streak.acknowledged else ''}every event",
         f"{view.name} has accepted {_how_few(streak)}, since"
-        f" {clock_time(streak.since)}: each event is lost to it after five attempts{at_stake}. Whoever last changed your shop's"
+        f" {clock_time(streak.since)}: each event is lost to it after five attempts{in_danger}. Whoever last changed your shop's"
         f" events or this destination's settings must mend that now; then redeliver what was dropped.{_said(view)}"
         f"{example}{before}{_normal(view)}",
+        details(waiting_worth=view.waiting_worth, failing_worth=view.failing_worth, lost_worth=view.refused_worth),
     )
 
 
@@ -217,6 +220,7 @@ def _unanswered(view: DestinationView, streak: Tally, now: datetime) -> Finding:
         why.title(view.name, view.credential),
         f"{view.name} has accepted {_how_few(streak)}, since {clock_time(streak.since)}:"
         f" {_waits(view, now)}. {now_what}{redeliver(view)}{_said(view)}{_normal(view)}",
+        {"first_loss_at": view.loses_at, **at_stake(view)},
     )
 
 
@@ -228,7 +232,10 @@ def _why(view: DestinationView, streak: Tally) -> Unanswered:
     return cause_of_attempts(view.last_error, is_shut_out=streak.mostly_credentials, is_unknown=streak.mostly_unknown)
 
 
-def _finding(view: DestinationView, streak: Tally, cause: Cause, title: str, message: str) -> Finding:
+def _finding(
+    view: DestinationView, streak: Tally, cause: Cause, title: str, message: str, figures: Mapping[str, Any]
+) -> Finding:
+    """``figures``: of what it says that waits or was lost."""
     worst = view.unmappable[0] if view.unmappable and streak.unmappable else None
     return Finding(
         AlertKind.PLATFORM_DOWN,
@@ -249,7 +256,7 @@ def _finding(view: DestinationView, streak: Tally, cause: Cause, title: str, mes
             "field": worst.field if worst else None,
             "example_event_id": worst.example if worst else view.last_failed,
             "waiting": view.waiting,
-            **money_of(view),
+            **figures,
         },
     )
 
@@ -358,14 +365,9 @@ def _waits(view: DestinationView, now: datetime) -> str:
         return f"nothing waits for it at the moment{f', and {gone(view)}' if view.aged else ''}"
     waiting = f"{counted(view.waiting, 'delivery', 'deliveries')} wait{'s' if view.waiting == 1 else ''}"
     waiting += in_sales(view.waiting_worth)
-    return waiting + (f", and {_first_loss(view, view.loses_at, now)}" if view.loses_at is not None else "")
-
-
-def _first_loss(view: DestinationView, at: datetime, now: datetime) -> str:
-    left = at - now
-    if left <= timedelta():
-        return f"the oldest are being lost for their age{so_far(view)}"
-    return f"the first is lost in {lasting(left)}"
+    if view.loses_at is None:
+        return f"{waiting}{f', and {gone(view)}' if view.aged else ''}"
+    return f"{waiting}, and {losing(view.loses_at - now, view.aged, view.lost(AGED))}"
 
 
 def _is_refusing(view: DestinationView) -> bool:

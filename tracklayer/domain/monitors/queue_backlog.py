@@ -23,7 +23,7 @@ from tracklayer.domain.monitors.views import (
     redeliver,
 )
 from tracklayer.domain.monitors.words import clock_time, counted, ended, lasting, listed
-from tracklayer.domain.monitors.worth import Worth, details, in_sales, lost, of_several, were
+from tracklayer.domain.monitors.worth import Worth, details, in_sales, losing, of_several
 
 LATE = timedelta(seconds=90)  # a minute's rest after a rate limit, or a deploy, is shorter
 LATE_AND_GROWING = timedelta(seconds=60)  # enough where more arrives than leaves by more than chance
@@ -281,11 +281,7 @@ def _lasted(outage: Told | None, oldest: Oldest) -> timedelta:
 
 def _loss(left: timedelta, aged: int, worth: Worth) -> str:
     """``aged``: how many were lost so far."""
-    if left <= timedelta():
-        return f"and the oldest are being lost for their age{f', so far {lost(aged, worth)}' if aged else ''}"
-    if aged:
-        return f"and {were(aged, worth)} lost for their age, and the next is lost in {lasting(left)} unless it goes out before"
-    return f"and the first is lost in {lasting(left)} unless it goes out before"
+    return f"and {losing(left, aged, worth)}{' unless it goes out before' if left > timedelta() else ''}"
 
 
 def _grows(recent: Sequence[Span], now: datetime) -> bool:

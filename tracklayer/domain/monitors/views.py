@@ -10,7 +10,7 @@ from typing import Any
 from tracklayer.domain.delivery import DestinationState, DropReason
 from tracklayer.domain.monitors.learn import Rhythm, SuccessRate
 from tracklayer.domain.monitors.refusals import Unmappable
-from tracklayer.domain.monitors.worth import NOTHING, Worth, details, lost, were
+from tracklayer.domain.monitors.worth import NOTHING, Worth, details, were
 
 RECENT = timedelta(minutes=30)  # what every look reads of a destination
 PAST = timedelta(hours=24)  # what it reads where that leaves something open
@@ -131,8 +131,9 @@ class DestinationView:
     personal data; ``told_cause`` and ``told_reason``: what its open outage was put down to so far, ``told_backlog`` and ``told_backlog_error``: its
     open backlog; ``told_names``: which names its open drop is about, none where it is about all; ``unmappable``: on what grounds its
     rules refused events, the commonest first; ``answer_seconds``: how long it took to answer the requests that it acknowledged last;
-    ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that were tried in vain, ``lost_worth``: of those
-    that were dropped since it began, by reason or ``CAME_TOO_LATE``; ``lost_count``: how many deliveries that is. ``backlog_began``: since when what its
+    ``waiting_worth``: of the sales that wait, ``failing_worth``: of those of them that have failed since it began, ``refused_worth``:
+    of those that have, and were dropped as often refused; ``lost_worth``: of all that
+    were dropped since it began, by reason or ``CAME_TOO_LATE``; ``lost_count``: how many deliveries that is. ``backlog_began``: since when what its
     open backlog tells of held when it was told.
     """
 
@@ -164,6 +165,7 @@ class DestinationView:
     first_loss_at: datetime | None = None
     waiting_worth: Worth = NOTHING
     failing_worth: Worth = NOTHING
+    refused_worth: Worth = NOTHING
     lost_worth: Mapping[str, Worth] = field(default_factory=dict)
     lost_count: Mapping[str, int] = field(default_factory=dict)
     backlog_began: datetime | None = None
@@ -197,11 +199,6 @@ class DestinationView:
         return [*(span for span in self.past if span.end <= self.recent[0].start), *self.recent]
 
 
-def so_far(view: DestinationView) -> str:
-    """``, so far 28 deliveries, worth 1,234.00 EUR in sales``: what was lost for its age; empty where nothing is known."""
-    return f", so far {lost(view.aged, view.lost(AGED))}" if view.aged else ""
-
-
 def gone(view: DestinationView) -> str:
     """``28 deliveries, worth 1,234.00 EUR in sales, were lost for their age``."""
     return f"{were(view.aged, view.lost(AGED))} lost for their age"
@@ -210,11 +207,6 @@ def gone(view: DestinationView) -> str:
 def redeliver(view: DestinationView) -> str:
     """What is to be done about what was lost while it waited, behind what ends that; empty where nothing was, or no redelivery saves it."""
     return " Then redeliver what was dropped." if view.lost_count.get(DropReason.WINDOW_EXPIRED) else ""
-
-
-def money_of(view: DestinationView) -> dict[str, dict[str, str]]:
-    """What ``details`` of an alert hold of it: ``waiting_worth`` and ``lost_worth``, currency -> amount, where known."""
-    return details(waiting_worth=view.waiting_worth, lost_worth=view.lost(view.lost_worth))
 
 
 def at_stake(view: DestinationView) -> dict[str, Any]:

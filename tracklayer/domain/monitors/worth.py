@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 
-from tracklayer.domain.monitors.words import counted, listed
+from tracklayer.domain.monitors.words import capitalised, counted, lasting, listed
 
 MOST_TOLD = 3  # currencies of a sentence
 CAME_TOO_LATE = "came_too_late"  # beside the reasons of drops: too old for the platform as it arrived, as an import of old events is
+NOT_COUNTED = (
+    "Whether deliveries were lost meanwhile is not known: so many were dropped that not all of them were looked at."
+)
 NOTHING_TELLABLE = Decimal("0.005")  # what is written as 0.00
 
 
@@ -81,6 +85,33 @@ def lost(count: int, worth: Worth) -> str:
 def were(count: int, worth: Worth) -> str:
     """``36 deliveries, worth 4,679.64 USD in sales, were``, before what became of them."""
     return f"{lost(count, worth)}{',' if in_sales(worth) else ''} {'was' if count == 1 else 'were'}"
+
+
+def was_lost(count: int, worth: Worth, saved: int, worth_saved: Worth) -> str:
+    """What was lost while an alert was open, as its end says it, and what is to be done; empty where nothing was. ``saved``: how many of
+    them a redelivery may save.
+    """
+    if not count:
+        return "" if worth.is_all else NOT_COUNTED
+    told = f"{capitalised(were(count, worth))} lost meanwhile"
+    if not saved:
+        return f"{told}, and no redelivery saves them."
+    if saved == count:
+        return f"{told}: redeliver what was dropped."
+    return (
+        f"{told}: redeliver what was dropped. That may save {lost(saved, worth_saved)}; no redelivery saves the others."
+    )
+
+
+def losing(left: timedelta, aged: int, worth: Worth) -> str:
+    """``3 deliveries were lost for their age, and the next is lost in 19 h``: of what waits. ``left``: until the first that does is
+    lost; ``aged``: how many were so far.
+    """
+    if left <= timedelta():
+        return f"the oldest are being lost for their age{f', so far {lost(aged, worth)}' if aged else ''}"
+    if aged:
+        return f"{were(aged, worth)} lost for their age, and the next is lost in {lasting(left)}"
+    return f"the first is lost in {lasting(left)}"
 
 
 def details(**worths: Worth) -> dict[str, dict[str, str]]:

@@ -24,6 +24,7 @@ from tracklayer.domain.monitors.platform_down import wants_run
 from tracklayer.domain.monitors.queue_backlog import gather_backlogs
 from tracklayer.domain.monitors.spans import Memory, Minute, spans_of
 from tracklayer.domain.monitors.views import PAST, RECENT, RUN, DestinationView, Oldest, Told, wants_earlier, wants_past
+from tracklayer.domain.monitors.worth import NOTHING
 from tracklayer.domain.trouble import BROKER_KIND, NO_ROLE, OLD_QUEUE
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
@@ -197,13 +198,13 @@ class _Summed(NamedTuple):
         """What is left of it: what waits may have gone out, and others wait in its place; what was lost may be queued again."""
         is_old = now - self.at >= SUM_EVERY
         lost = {reason: replace(worth, is_all=False) for reason, worth in self.sales.lost.items()}
-        dropped = self.sales.dropped
+        dropped, refused = self.sales.dropped, replace(self.sales.refused, is_all=False)
         if since > self.since or (self.came_back and is_old):
-            lost, dropped = {}, {}  # something else is told than before
+            lost, dropped, refused = {}, {}, NOTHING  # something else is told than before
         if waiting < self.waiting or (self.flows and is_old):
-            return Sales(lost=lost, dropped=dropped)
+            return Sales(refused=refused, lost=lost, dropped=dropped)
         waits, fails = (replace(worth, is_all=False) for worth in (self.sales.waiting, self.sales.failing))
-        return Sales(waits, fails, lost, dropped)
+        return Sales(waits, fails, refused, lost, dropped)
 
 
 class SalesKnown:
@@ -327,6 +328,7 @@ def _with_sales(view: DestinationView, sales: Sales) -> DestinationView:
         view,
         waiting_worth=sales.waiting,
         failing_worth=sales.failing,
+        refused_worth=sales.refused,
         lost_worth=sales.lost,
         lost_count=sales.dropped,
     )
@@ -381,11 +383,24 @@ def _views(page: Page, memory: Memory, found: Sequence[DestinationFacts]) -> dic
     for key, run in db.runs(seldom, now - RUN, past_since, now).items():
         views[key] = replace(views[key], past=[*run, *views[key].past])
     few = [key for key in wanted if key not in seldom and wants_earlier(views[key])]
-    for key, hours in db.earlier(_since_last_told(few, now), past_since).items():
+    since = _since_last_told(few, now)
+    # What an open drop counts, it goes on to count.
+    since |= {
+        key: began for key in wanted if key not in seldom and (began := _drop_began(views[key])) and began < past_since
+    }
+    for key, hours in db.earlier(since, past_since).items():
         views[key] = replace(views[key], earlier=[hour.without_late() for hour in hours])
     paused = [key for key, view in views.items() if view.state is DestinationState.PAUSED]
     _tell_first_loss(page, views, paused, found)
     return views
+
+
+def _drop_began(view: DestinationView) -> datetime | None:
+    """Since when its open drop, of all its events, tells of it."""
+    drop = view.rate_drop
+    if drop is None or drop.until is not None or drop.began is None or view.told_names:
+        return None
+    return drop.began.replace(second=0, microsecond=0)
 
 
 def _since_last_told(keys: Sequence[Key], now: datetime) -> dict[Key, datetime]:

@@ -37,7 +37,7 @@ from tracklayer.services.watches.memory import MERCHANTS, Remembered
 from tracklayer.services.watches.page import Page
 
 AGAIN = timedelta(minutes=1)  # a destination that refuses a few all the time is not read at each look
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 MOST_NAMES = 20  # of one destination that are looked at closely, those that are refused most
 
 
@@ -119,6 +119,9 @@ def _look(merchant_id: int, view: DestinationView, told: Sequence[str], now: dat
     if not found or (not told and not any(span.acknowledged for span in view.spans if span.end > first)):
         return None
     why = {one.name: _why(merchant_id, view.platform, one, one.name in told) for one in found[:MOST_NAMES]}
+    why = {
+        one.name: _with_worth(merchant_id, view.platform, one, why[one.name], until, now) for one in found[:MOST_NAMES]
+    }
     return name_finding(view.platform, view.name, found, why)
 
 
@@ -223,6 +226,14 @@ def _why(merchant_id: int, platform: str, found: Refusing, is_told: bool) -> Why
     code = Counter(one.error_code for one in sent).most_common(1)[0][0]
     newest = next(one for one in sent if one.error_code == code)
     return Why(None, newest.last_error, code, newest.event_id)
+
+
+def _with_worth(merchant_id: int, platform: str, found: Refusing, why: Why, until: datetime, now: datetime) -> Why:
+    """Of those that it counts: what arrived up to ``until``, or of what was sent late up to the end of its last minute, or hour."""
+    if found.until is not None:
+        until = found.until + (HOUR if found.until < now - PAST else MINUTE)
+    failing, lost = db.worth_of_refused(merchant_id, platform, found.name, found.since, until)
+    return replace(why, failing=failing, lost=lost)
 
 
 def _told_why(merchant_id: int, platform: str, name: str) -> Why:
