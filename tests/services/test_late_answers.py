@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -590,6 +593,120 @@ def test_a_worker_that_stood_still_does_not_send_who_was_erased_meanwhile(
     assert [deliver(runtime, errand) for errand in errands] == [None]
     assert accepted(sandbox) == {}
     nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+def connecting_takes_long(monkeypatch: pytest.MonkeyPatch, *meanwhile: Callable[[], object]) -> None:
+    """Each happens while a worker makes one of its next connections to a platform."""
+    left, connect = deque(meanwhile), socket.create_connection
+
+    def connect_slowly(*args: Any, **given: Any) -> socket.socket:
+        if threading.current_thread() is threading.main_thread() and left:
+            with ThreadPoolExecutor(1) as others:
+                others.submit(left.popleft()).result()
+        return connect(*args, **given)
+
+    monkeypatch.setattr(socket, "create_connection", connect_slowly)
+
+
+def is_sent(runtime: Runtime, merchant: Merchant, worker: int, *, is_together: bool) -> None:
+    """By a worker that has noted it, settled as well."""
+    if not is_together:
+        one = Sender(runtime, merchant, worker)
+        one.claim()
+        one.begin()
+        one.settle()
+        return
+    errands, _ = take(runtime, worker, [(merchant.merchant_id, "meta")])
+    begin_together(runtime, errands)
+    settle_together(runtime, [found for errand in errands if (found := deliver(runtime, errand)) is not None])
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_a_worker_that_stood_still_while_it_connected_does_not_send_what_others_delivered(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    is_together: bool,
+) -> None:
+    ingest(runtime, merchant, draft())
+    connecting_takes_long(monkeypatch, lambda: others_deliver(runtime, merchant, worker, clock))
+    is_sent(runtime, merchant, worker, is_together=is_together)
+    after = row(merchant)
+    assert (after.status, outcomes(after), accepted(sandbox)) == (
+        "delivered",
+        ["unknown", "acknowledged"],
+        {"order_1": 1},
+    )
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_a_worker_that_stood_still_while_it_connected_does_not_send_who_was_erased(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    is_together: bool,
+) -> None:
+    ingest(runtime, merchant, draft())
+
+    def erased() -> None:
+        clock.move(timedelta(minutes=3))
+        assert sweep(runtime).taken_back == 1
+        request = Request(event_ids=("order_1",))
+        assert isinstance(erase_person(runtime, merchant.merchant_id, request, {"key": "test"}, suppress=True), Begun)
+        for _ in range(90):
+            continue_erasures(runtime, 30)
+            clock.move(timedelta(seconds=1))
+        with in_transaction():
+            assert rows("SELECT count(*) FROM erasures WHERE receipt IS NOT NULL") == [(1,)]
+
+    connecting_takes_long(monkeypatch, erased)
+    is_sent(runtime, merchant, worker, is_together=is_together)
+    assert accepted(sandbox) == {}
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_a_worker_that_stood_still_while_it_connected_for_less_than_its_lease_sends(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    is_together: bool,
+) -> None:
+    ingest(runtime, merchant, draft())
+    connecting_takes_long(monkeypatch, lambda: clock.move(timedelta(seconds=100)))
+    is_sent(runtime, merchant, worker, is_together=is_together)
+    after = row(merchant)
+    assert (after.status, outcomes(after), accepted(sandbox)) == ("delivered", ["acknowledged"], {"order_1": 1})
+    assert after.last_attempt_at == clock.now()
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_where_connecting_always_takes_too_long_the_platform_counts_as_away(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    is_together: bool,
+) -> None:
+    ingest(runtime, merchant, draft())
+    connecting_takes_long(monkeypatch, *[lambda: clock.move(timedelta(seconds=20))] * 2)
+    is_sent(runtime, merchant, worker, is_together=is_together)
+    after = row(merchant)
+    assert (after.status, after.attempts, outcomes(after)) == ("queued", 0, ["unreachable"])
+    assert accepted(sandbox) == {}
 
 
 @pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])

@@ -71,6 +71,7 @@ from tracklayer.domain.delivery import (
     Rejected,
     Settlement,
     Unknown,
+    Unreachable,
     Verdict,
 )
 from tracklayer.domain.event import Event
@@ -115,7 +116,7 @@ BUSY_PAUSES = (0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, until a queue that othe
 WRITE_PAUSES = (0.1, 5.0)  # seconds, first and longest, until an answer is written again that the database did not take
 WRITE_FOR = timedelta(hours=1)  # so long it is kept in hand
 RENEW_AFTER = LEASE / 4  # that the lease of what is kept was renewed last
-# That a request was noted as about to leave: with its tokens it may take three quarters of a lease.
+# That a request was noted as about to leave, when it does.
 NOTED_FOR = LEASE / 8
 KEPT_LOCK_MS = 50  # that a try of what is kept waits for a lock: there may be many to try, of many merchants
 UNWRITTEN = Unknown("TrackLayer could not write the platform's answer: its operator has the trace")
@@ -352,13 +353,13 @@ def send_all(
 ) -> None:
     """Sends and settles request by request. ``answered``: what the first one, which has been sent, came to."""
     while todo:
-        if answered is None:
-            sent_at = noted_anew(runtime, batch, todo, sent_at)
+        verdict, answered = answered, None
+        if verdict is None:
+            verdict, sent_at = ask_in_time(runtime, batch, todo, sent_at)
         items = todo.popleft()
-        if not items:  # late answers have settled them
+        if verdict is None:  # late answers have settled them
             sent_at = begin(runtime, batch, [], todo)
             continue
-        verdict, answered = answered or ask(runtime, batch, items), None
         if isinstance(verdict, BatchRejected | NotBuilt):
             if len(items) > 1:
                 middle = len(items) // 2
@@ -419,14 +420,31 @@ def begin(
     return begun_at
 
 
-def noted_anew(runtime: Runtime, batch: Batch, todo: deque[list[Item]], sent_at: datetime) -> datetime:
-    """When it was noted that the next request is about to leave: now, where that was a while ago.
+def ask_in_time(
+    runtime: Runtime, batch: Batch, todo: deque[list[Item]], sent_at: datetime
+) -> tuple[Verdict | NotBuilt | None, datetime]:
+    """(what the next request came to, when it was noted that it is about to leave). None: there is nothing in it any more.
 
-    So a worker that stood still in between (its process was stopped, its machine slept) learns whether it may still send: others may
-    have delivered it, or erased whose it is. Raises LeaseLostError and RowsHeldError, as ``begin``.
+    Where that was noted a while ago, it is noted anew: before it is asked, and once more where connecting, or getting a token, took so
+    long. So a worker that stood still in between (its process was stopped, its machine slept) learns whether it may still send: others
+    may have delivered it, or erased whose it is. Raises LeaseLostError and RowsHeldError, as ``begin``.
     """
-    is_fresh = abs(runtime.clock.now() - sent_at) <= NOTED_FOR
-    return sent_at if is_fresh or not (todo and todo[0]) else begin(runtime, batch, [], todo, noted=todo[0])
+
+    def is_fresh() -> bool:
+        return abs(runtime.clock.now() - sent_at) <= NOTED_FOR
+
+    verdict: Verdict | NotBuilt | None = None
+    for _ in range(2):
+        if todo and todo[0] and not is_fresh():
+            sent_at = begin(runtime, batch, [], todo, noted=todo[0])
+        verdict = ask(runtime, batch, todo[0], is_fresh) if todo and todo[0] else None
+        if is_fresh() or not _never_left(verdict):
+            break
+    return verdict, sent_at
+
+
+def _never_left(verdict: Verdict | NotBuilt | None) -> bool:
+    return isinstance(verdict, list) and isinstance(verdict[0], Unreachable) and not verdict[0].may_have_arrived
 
 
 def leave_out(todo: deque[list[Item]], leaving: Collection[str]) -> None:
