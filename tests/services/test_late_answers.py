@@ -778,3 +778,95 @@ def test_what_is_on_its_way_when_another_answer_settles_it_is_not_erased_before_
     assert told(merchant, "ab") == accepted(sandbox) == {"a": 2, "b": 2}
     assert counted() == {"acknowledged": 4, "retries_acknowledged": 2}
     assert left() == []
+
+
+def waits_for_one_that_is_in_hand(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    """An erasure of all that these tests ingest begins, and looks for it."""
+    request = Request(event_ids=("order_1", "a", "b"))
+    assert isinstance(erase_person(runtime, merchant.merchant_id, request, {"key": "test"}, suppress=True), Begun)
+    goes_on(runtime, clock, 25)
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events")[0][0] > 0
+
+
+def goes_on(runtime: Runtime, clock: FrozenClock, seconds: int) -> None:
+    for _ in range(seconds):
+        continue_erasures(runtime, 30)
+        clock.move(timedelta(seconds=1))
+
+
+def is_erased(runtime: Runtime, clock: FrozenClock) -> bool:
+    goes_on(runtime, clock, 60)
+    with in_transaction():
+        (found,) = rows("SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM erasures WHERE receipt IS NULL)")
+    return found == (0, 0)
+
+
+def attempted() -> Any:
+    with in_transaction():
+        return rows("SELECT platforms -> 'meta' ->> 'attempted', platforms -> 'meta' ->> 'deliveries' FROM erasures")[0]
+
+
+def test_what_an_erasure_waits_for_is_not_sent_once_more_when_its_worker_is_lost(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    Sender(runtime, merchant, GONE).go()
+    waits_for_one_that_is_in_hand(runtime, merchant, clock)
+    assert sweep(runtime).taken_back == 1
+    found = row(merchant)
+    assert (found.status, found.drop_reason, outcomes(found)) == ("dropped", "erased", ["unknown"])
+    clock.move(timedelta(minutes=5))
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+    assert is_erased(runtime, clock)
+    assert (accepted(sandbox), attempted()) == ({"order_1": 1}, ("1", "1"))
+
+
+@pytest.mark.parametrize("kind", ["error", "rate_limit", "drop_after_accept", "credentials", "down"])
+def test_what_an_erasure_waits_for_is_not_tried_again_when_it_fails(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, kind: str
+) -> None:
+    ingest(runtime, merchant, draft("a"), draft("b"))
+    fault(sandbox, kind=kind, count=9)
+    one = Sender(runtime, merchant, worker)
+    one.claim()
+    one.todo = deque([item] for item in one.todo[0])  # the second may still be here when the first fails
+    one.begin()
+    one.send()
+    waits_for_one_that_is_in_hand(runtime, merchant, clock)
+    one.settle()
+    mend(sandbox)
+    assert {row(merchant, name).drop_reason for name in "ab"} == {"erased"}
+    before = accepted(sandbox)
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+    assert is_erased(runtime, clock)
+    assert accepted(sandbox) == before
+
+
+def test_what_an_erasure_waits_for_is_not_sent_later_where_nobody_knew_whether_it_was_claimed(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    one = Sender(runtime, merchant, worker)
+    one.claim()
+    assert one.batch is not None
+    runtime.unanswered[one.batch.lease] = None  # as where its COMMIT was not answered
+    waits_for_one_that_is_in_hand(runtime, merchant, clock)
+    assert not deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    assert row(merchant).drop_reason == "erased"
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+    assert is_erased(runtime, clock)
+    assert accepted(sandbox) == {}
+
+
+def test_what_is_delivered_while_an_erasure_waits_for_it_counts_as_delivered(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    one = Sender(runtime, merchant, worker)
+    one.go()
+    waits_for_one_that_is_in_hand(runtime, merchant, clock)
+    one.settle()
+    assert (row(merchant).status, row(merchant).drop_reason) == ("delivered", None)
+    assert is_erased(runtime, clock)
+    assert counted() == {"acknowledged": 1}

@@ -4,7 +4,8 @@
 takes it out of there, or changes it there, holds the queue's lock (``db.queues``): a claim, the sweep's drop, a
 redelivery. A claim then has a row of ``claims``, the lease: what is in it belongs to one worker, and all others pass over
 it, until the lease is ended by its worker (settled, or given back) or by the sweep (taken back, once the worker's own lock
-is gone or the lease has run out). Purge and erasure pass over what is leased. Whoever is done writes verdicts under the
+is gone or the lease has run out). Purge and erasure pass over what is leased; what an erasure waits for is marked in the lease, and
+dropped by whoever ends that. Whoever is done writes verdicts under the
 lease's row, so that one who was declared dead writes none, with one exception: an acknowledgement that was read is written
 even then, in the place of the attempt whose fate nobody knew. What another worker has leased by then is taken out of its
 lease, unless it is on its way: then that worker finds it delivered, and adds its attempt, as the sweep does where that worker
@@ -49,6 +50,7 @@ from typing import TypeVar
 from tracklayer import metrics
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import leases as db_leases
+from tracklayer.db import personal_data
 from tracklayer.db import settling as db_settling
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, is_broken, session
 from tracklayer.db.counters import Changes
@@ -312,7 +314,9 @@ def _hold_back(
             db_destinations.set_health(merchant_id, platform, health)
             note_state(merchant_id, platform, before.state, health.state, health.reason, now)
             is_new = before.state is not health.state
-        db_leases.end_lease(lease)
+        changes = Changes()
+        personal_data.drop_given_back(lease, db_leases.end_lease(lease) or (), now, changes)
+        changes.write()
     return is_new
 
 
@@ -745,15 +749,17 @@ def _settle_or_lose(
     changes = Changes(runtime.counting.names.known)
     lease = batch.lease
     leaving: Sequence[str] | None = ()
+    erasing: Sequence[str] | None = ()
     if following:
         leaving = db_leases.start_sending(lease, following, now, lock_ms, left_at)
-    elif not db_leases.end_lease(lease, lock_ms):
-        leaving = None
-    if leaving is None:
+    else:
+        erasing = db_leases.end_lease(lease, lock_ms)
+    if leaving is None or erasing is None:
         raise LeaseLostError
     for done in delivered:
         db_settling.settle_delivered(batch.lease, done, now, changes)
     db_settling.settle_deliveries(batch.lease, settlements, now, changes)
+    personal_data.drop_given_back(batch.lease, erasing, now, changes)
     changes.write()
     if changes.has_names:
         _count_by_name(runtime, changes)

@@ -10,7 +10,7 @@ written together with the others is written by itself. What is stitched is so fo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -252,7 +252,7 @@ def settle_together(runtime: Runtime, answered: Sequence[Answered]) -> list[Answ
     While the database is away it waits. Raises DatabaseAwayError, after an hour.
     """
 
-    def write() -> set[int]:
+    def write() -> Collection[int]:
         now = runtime.clock.now()
         with metrics.SETTLE.time(), runtime.turns.fresh() as keep_up, in_transaction():
             keep_up += [one.errand.queue for one in answered if len(one.items) < FEW]
