@@ -7,7 +7,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -33,12 +33,13 @@ class PlatformClient(httpx.Client):
         # Cookies are never kept: the next request from this thread is another merchant's.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         super().__init__(verify=trusted, timeout=timeout, limits=LIMITS, follow_redirects=False, cookies=no_cookies)
+        self._gate = _Gate()
         for transport in (self._transport, *self._mounts.values()):
             if isinstance(transport, httpx.HTTPTransport):
-                transport._pool._network_backend = _Backend()  # httpx has no argument for it
+                transport._pool._network_backend = _Backend(self._gate)  # httpx has no argument for it
 
     def build_request(self, method: str, url: httpx.URL | str, **given: Any) -> httpx.Request:
-        """Of ``given`` counts what ``services/transport.py`` gives: ``content`` and ``headers``."""
+        """Of ``given`` counts what ``services/transport.py`` gives: ``content``, ``headers``, and of ``extensions`` ``may_leave``."""
         return httpx.Request(
             method,
             _url_of(str(url)),
@@ -49,13 +50,17 @@ class PlatformClient(httpx.Client):
                 **given["headers"],
             },
             content=given["content"],
-            extensions={"timeout": self.timeout.as_dict()},
+            extensions={"timeout": self.timeout.as_dict(), **(given.get("extensions") or {})},
         )
 
     def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """The answer's head; its body is to be read, and it is to be closed. All of it takes ``PATIENCE`` times the limit for one
         part of it at most: then httpx.ReadTimeout is raised, here or from the body.
+
+        ``may_leave`` of its extensions is asked at the last moment, when there is a connection: where it says no, nothing leaves, and
+        httpx.ConnectError is raised.
         """
+        self._gate.may_leave = request.extensions.get("may_leave")
         response = self._transport_for_url(request.url).handle_request(request)
         stream = response.extensions.get("network_stream")
         if isinstance(stream, _Gathering) and stream.holds_request:
@@ -87,8 +92,25 @@ def _url_of(url: str) -> httpx.URL:
 _IS_ENCODED = re.compile(r"(?:[A-Za-z0-9._~=&+-]|%[0-9A-F]{2})*", re.ASCII).fullmatch  # nothing that httpx would encode
 
 
+class _Gate:
+    """What every request of one client passes when it leaves. ``may_leave``: of the present one; None: it may."""
+
+    __slots__ = ("may_leave",)
+
+    def __init__(self) -> None:
+        self.may_leave: Callable[[], bool] | None = None
+
+    def pass_through(self) -> None:
+        """Raises httpcore.ConnectError where the present request may not leave any more."""
+        if self.may_leave is not None and not self.may_leave():
+            raise httpcore.ConnectError("too much time has passed since it was known that the request may leave")
+
+
 class _Backend(httpcore.SyncBackend):
     """Its connections gather what is written until something is read, and do not wait for ever."""
+
+    def __init__(self, gate: _Gate) -> None:
+        self._gate = gate
 
     def connect_tcp(
         self,
@@ -110,7 +132,8 @@ class _Backend(httpcore.SyncBackend):
             left = (ends - time.monotonic()) / (len(addresses) - place)
             seconds = None if timeout is None else max(SHORTEST_CONNECT, left)
             try:
-                return _Gathering(super().connect_tcp(address, port, seconds, local_address, socket_options))
+                stream = super().connect_tcp(address, port, seconds, local_address, socket_options)
+                return _Gathering(stream, self._gate)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last = error
         assert last is not None
@@ -124,8 +147,9 @@ class _Gathering(httpcore.NetworkStream):
     It bounds all reads of an answer together, too: also of one that comes a byte at a time, or never gets to its head.
     """
 
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, gate: _Gate) -> None:
         self._stream = stream
+        self._gate = gate
         self._held: list[bytes] = []
         self._seconds: float | None = None  # that writing it may take
         self._began = 0.0  # the request, on the monotonic clock
@@ -144,6 +168,7 @@ class _Gathering(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         if self._held:
+            self._gate.pass_through()
             held, self._held = b"".join(self._held), []
             with suppress(httpcore.WriteError):  # as httpcore does: whoever hangs up may have said why
                 self._stream.write(held, self._seconds)
@@ -162,7 +187,7 @@ class _Gathering(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Gathering(self._stream.start_tls(ssl_context, server_hostname, timeout))
+        return _Gathering(self._stream.start_tls(ssl_context, server_hostname, timeout), self._gate)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -242,6 +242,37 @@ async def test_one_that_stands_still_is_not_read_from_and_that_is_told_once(
     assert told == [BEHIND, "the standby serves queries again"]
 
 
+async def test_one_of_two_that_stands_still_does_not_keep_the_other_from_serving(
+    runtime: Runtime,
+    merchant: Merchant,
+    database: str,
+    follower: StandbyServer,
+    lonely: StandbyServer,
+    asked: Statements,
+) -> None:
+    url = f"postgresql://postgres:@/{name_of(database)}?host={follower.data},{lonely.data}&load_balance_hosts=random"
+    store(runtime, merchant, "before")
+    async with serving(runtime, merchant, url, SHORT) as server:
+        await asyncio.gather(
+            *(server.api(EVENT, id="before") for _ in range(40))
+        )  # so that there are sessions with both
+        lonely.pause()
+        try:
+            ends, rounds, served = time.monotonic() + PATIENCE_SECONDS, 0, 0
+            while served < 20:  # in a row by the other one
+                assert time.monotonic() < ends, "the other one to serve"
+                rounds += 1
+                store(runtime, merchant, f"order_{rounds}")
+                asked.clear()
+                answers = await asyncio.gather(*(server.api(EVENT, id=f"order_{rounds}") for _ in range(4)))
+                assert all(answer["event"]["timesReceived"] == 1 for answer in answers)
+                is_theirs = server.trouble is None and not [sql for sql in asked.primary if "FROM events" in sql]
+                served = served + 1 if is_theirs else 0
+            assert await server.warnings() == []
+        finally:
+            lonely.resume()
+
+
 async def test_one_that_has_all_there_is_serves_while_nothing_is_written(
     runtime: Runtime, merchant: Merchant, database: str, follower: StandbyServer, asked: Statements
 ) -> None:

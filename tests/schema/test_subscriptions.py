@@ -17,8 +17,9 @@ from tests.factories import Merchant, draft, new_merchant
 from tests.live import LiveServer, WsClient, sse_events, ws_client
 from tests.servers import wait_until
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
+from tracklayer.domain.ids import encode
 from tracklayer.domain.wire import STREAM_BODY
 from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import ALL_BODIES
@@ -30,6 +31,9 @@ from tracklayer.services.merchants import create_api_key, revoke_api_key
 ALERTS = """subscription($after: ID, $kinds: [AlertKind!]) {
   alerts(after: $after, kinds: $kinds) { id change kind platform state openedAt resolvedAt } }"""
 PLATFORMS = ("meta", "tiktok", "ga4", "pinterest")
+THEIRS = encode("AlertChange", 2, 1, "2026-11-20T15:00:01+00:00")
+ENDLESS = encode("AlertChange", 1, 1, "9999-12-31T23:59:59-23:00")
+NO_TIME = encode("AlertChange", 1, 1, "yesterday")
 
 
 class Pipeline:
@@ -234,6 +238,81 @@ async def test_a_lost_session_loses_and_repeats_nothing(
             await asyncio.to_thread(wait_until, lambda: len(listening()) == 1, "a new session to listen")
         await asyncio.to_thread(pipeline.resolves, "meta")
         assert await told(client, 1) == [("META", "RESOLVED")]
+        await nothing_more(client)
+
+
+def fails_over(left: int) -> None:
+    """To a standby that has had so many alerts: it gives the numbers of the others, and of their changes, again."""
+    with in_transaction():
+        for table, number in (("alert_changes", "change_id"), ("alerts", "alert_id")):
+            execute(f"DELETE FROM {table} WHERE {number} > %s", (left,))
+            sequence = "pg_get_serial_sequence(%s, %s)"
+            rows(f"SELECT setval({sequence}, greatest(%s, 1), %s)", (table, number, left, left > 0))
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+@pytest.mark.parametrize("new", [("pinterest",), ("pinterest", "snapchat"), PLATFORMS[::-1]], ids=["1", "2", "4"])
+async def test_after_a_fail_over_that_lost_changes_what_comes_with_their_numbers_is_told(
+    server: LiveServer, merchant: Merchant, pipeline: Pipeline, clock: FrozenClock, left: int, new: tuple[str, ...]
+) -> None:
+    async with ws_client(server, merchant.key) as client, ws_client(server, merchant.key) as later:
+        await client.subscribe(ALERTS)
+        await asyncio.to_thread(server.wait_for_followers, 1)
+        for platform in ("meta", "tiktok", "ga4"):
+            clock.move(timedelta(minutes=2))
+            await asyncio.to_thread(pipeline.opens, platform)
+        heard = [(await client.data())["alerts"] for _ in range(3)]
+        await asyncio.to_thread(fails_over, left)
+        still_open = {"meta": 0, "tiktok": 1}
+        opened = [platform for platform in new if still_open.get(platform, 2) >= left]
+        for platform in opened:
+            await asyncio.to_thread(pipeline.opens, platform)
+        expected = [(platform.upper(), "OPEN") for platform in opened]
+        assert await told(client, len(opened)) == expected
+        await nothing_more(client)
+        for number, change in enumerate(heard):
+            await later.subscribe(ALERTS, id=str(number), after=change["change"])
+            missed = [(one["platform"], "OPEN") for one in heard[number + 1 : left]]
+            assert await told(later, len(missed) + len(opened)) == missed + expected
+            await nothing_more(later)
+            await later.say("complete", id=str(number))
+
+
+async def test_behind_a_change_that_was_lost_what_came_in_the_minute_before_it_is_told_once_more(
+    server: LiveServer, merchant: Merchant, pipeline: Pipeline, clock: FrozenClock
+) -> None:
+    """The clock of the server that counts now may be behind."""
+    pipeline.opens("meta")
+    clock.move(timedelta(seconds=59))
+    pipeline.opens("tiktok")
+    pipeline.opens("ga4")
+    async with ws_client(server, merchant.key) as client:
+        await client.subscribe(ALERTS, after="WyJBbGVydENoYW5nZSIsMSwwXQ")
+        last = [(await client.data())["alerts"]["change"] for _ in range(3)][-1]
+        await asyncio.to_thread(fails_over, 2)
+        await asyncio.to_thread(clock.move, timedelta(seconds=-30))
+        await asyncio.to_thread(pipeline.opens, "pinterest")
+        assert await told(client, 2) == [("TIKTOK", "OPEN"), ("PINTEREST", "OPEN")]
+        await nothing_more(client)
+    async with ws_client(server, merchant.key) as client:
+        await client.subscribe(ALERTS, after=last)
+        assert await told(client, 2) == [("TIKTOK", "OPEN"), ("PINTEREST", "OPEN")]
+        await nothing_more(client)
+
+
+async def test_a_change_as_versions_before_named_it_is_a_place_to_continue(
+    server: LiveServer, merchant: Merchant, pipeline: Pipeline
+) -> None:
+    for platform in ("meta", "tiktok", "ga4"):
+        pipeline.opens(platform)
+    async with ws_client(server, merchant.key) as client:
+        await client.subscribe(ALERTS, after=encode("AlertChange", merchant.merchant_id, 1))
+        assert await told(client, 2) == [("TIKTOK", "OPEN"), ("GA4", "OPEN")]
+        await nothing_more(client)
+        await client.say("complete", id="1")
+        await asyncio.to_thread(fails_over, 1)
+        await client.subscribe(ALERTS, id="2", after=encode("AlertChange", merchant.merchant_id, 3))
+        assert await told(client, 1) == [("META", "OPEN")]
         await nothing_more(client)
 
 
@@ -480,7 +559,14 @@ async def test_an_alert_of_somebody_else_is_no_place_to_continue(
     other = new_merchant(runtime, name="Other")
     assert Pipeline(runtime, other, clock).opens() == 1
     async with ws_client(server, merchant.key) as client:
-        for after in ("WyJBbGVydCIsMiwxXQ", "WyJBbGVydCIsMSwxXQ", "WyJBbGVydENoYW5nZSIsMiwwXQ"):
+        for after in (
+            "WyJBbGVydCIsMiwxXQ",
+            "WyJBbGVydCIsMSwxXQ",
+            "WyJBbGVydENoYW5nZSIsMiwwXQ",
+            THEIRS,
+            ENDLESS,
+            NO_TIME,
+        ):
             await client.subscribe(ALERTS, after=after)
             answer = await client.next()
             assert [error["extensions"]["code"] for error in answer["payload"]["errors"]] == ["BAD_USER_INPUT"]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.factories import Api, Merchant, new_merchant
 from tracklayer.clock import FrozenClock
-from tracklayer.db.alert_changes import changes_after
+from tracklayer.db.alert_changes import Place, changes_after
 from tracklayer.db.alerts import open_lately
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
@@ -37,7 +37,7 @@ def select(sql: str, params: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def states(merchant: Merchant) -> list[tuple[int, str]]:
     """(alert, state) of every change, in order."""
     with in_transaction():
-        found = changes_after({merchant.merchant_id: 0}, 100)
+        found = changes_after({merchant.merchant_id: Place(0)}, 100)
     return [(change.alert.alert_id, change.state) for change in found[merchant.merchant_id]]
 
 
@@ -251,7 +251,8 @@ def test_changes_are_numbered_in_the_order_in_which_they_can_be_seen(
         while True:
             last_round = done.is_set()
             with in_transaction():
-                found = changes_after({merchant.merchant_id: seen[-1] if seen else 0}, 100)[merchant.merchant_id]
+                place = Place(seen[-1] if seen else 0)
+                found = changes_after({merchant.merchant_id: place}, 100)[merchant.merchant_id]
             seen += [change.change_id for change in found]
             if last_round:
                 return seen

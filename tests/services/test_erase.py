@@ -496,6 +496,8 @@ def test_what_comes_back_from_a_workers_hands_while_it_is_erased_is_counted(
     send(runtime, merchant, of("hers"), of("his", "john@shop.example"))
     with in_transaction():
         assert claim_due(merchant.merchant_id, "meta", 10, clock.now(), worker) is not None
+    with in_transaction():  # a look before: who has it in hand knows
+        assert not personal_data.erase_events(merchant.merchant_id, ["hers"], clock.now()).events
 
     def run(sql: str, params: Any = ()) -> Any:
         found = rows(sql, params)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -592,6 +595,120 @@ def test_a_worker_that_stood_still_does_not_send_who_was_erased_meanwhile(
     nothing_more_goes_out(runtime, worker, merchant, sandbox)
 
 
+def connecting_takes_long(monkeypatch: pytest.MonkeyPatch, *meanwhile: Callable[[], object]) -> None:
+    """Each happens while a worker makes one of its next connections to a platform."""
+    left, connect = deque(meanwhile), socket.create_connection
+
+    def connect_slowly(*args: Any, **given: Any) -> socket.socket:
+        if threading.current_thread() is threading.main_thread() and left:
+            with ThreadPoolExecutor(1) as others:
+                others.submit(left.popleft()).result()
+        return connect(*args, **given)
+
+    monkeypatch.setattr(socket, "create_connection", connect_slowly)
+
+
+def is_sent(runtime: Runtime, merchant: Merchant, worker: int, *, is_together: bool) -> None:
+    """By a worker that has noted it, settled as well."""
+    if not is_together:
+        one = Sender(runtime, merchant, worker)
+        one.claim()
+        one.begin()
+        one.settle()
+        return
+    errands, _ = take(runtime, worker, [(merchant.merchant_id, "meta")])
+    begin_together(runtime, errands)
+    settle_together(runtime, [found for errand in errands if (found := deliver(runtime, errand)) is not None])
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_a_worker_that_stood_still_while_it_connected_does_not_send_what_others_delivered(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    is_together: bool,
+) -> None:
+    ingest(runtime, merchant, draft())
+    connecting_takes_long(monkeypatch, lambda: others_deliver(runtime, merchant, worker, clock))
+    is_sent(runtime, merchant, worker, is_together=is_together)
+    after = row(merchant)
+    assert (after.status, outcomes(after), accepted(sandbox)) == (
+        "delivered",
+        ["unknown", "acknowledged"],
+        {"order_1": 1},
+    )
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_a_worker_that_stood_still_while_it_connected_does_not_send_who_was_erased(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    is_together: bool,
+) -> None:
+    ingest(runtime, merchant, draft())
+
+    def erased() -> None:
+        clock.move(timedelta(minutes=3))
+        assert sweep(runtime).taken_back == 1
+        request = Request(event_ids=("order_1",))
+        assert isinstance(erase_person(runtime, merchant.merchant_id, request, {"key": "test"}, suppress=True), Begun)
+        for _ in range(90):
+            continue_erasures(runtime, 30)
+            clock.move(timedelta(seconds=1))
+        with in_transaction():
+            assert rows("SELECT count(*) FROM erasures WHERE receipt IS NOT NULL") == [(1,)]
+
+    connecting_takes_long(monkeypatch, erased)
+    is_sent(runtime, merchant, worker, is_together=is_together)
+    assert accepted(sandbox) == {}
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_a_worker_that_stood_still_while_it_connected_for_less_than_its_lease_sends(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    is_together: bool,
+) -> None:
+    ingest(runtime, merchant, draft())
+    connecting_takes_long(monkeypatch, lambda: clock.move(timedelta(seconds=100)))
+    is_sent(runtime, merchant, worker, is_together=is_together)
+    after = row(merchant)
+    assert (after.status, outcomes(after), accepted(sandbox)) == ("delivered", ["acknowledged"], {"order_1": 1})
+    assert after.last_attempt_at == clock.now()
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+
+
+@pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
+def test_where_connecting_always_takes_too_long_the_platform_counts_as_away(
+    runtime: Runtime,
+    merchant: Merchant,
+    worker: int,
+    clock: FrozenClock,
+    sandbox: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    is_together: bool,
+) -> None:
+    ingest(runtime, merchant, draft())
+    connecting_takes_long(monkeypatch, *[lambda: clock.move(timedelta(seconds=20))] * 2)
+    is_sent(runtime, merchant, worker, is_together=is_together)
+    after = row(merchant)
+    assert (after.status, after.attempts, outcomes(after)) == ("queued", 0, ["unreachable"])
+    assert accepted(sandbox) == {}
+
+
 @pytest.mark.parametrize("is_together", [True, False], ids=["with other destinations", "by itself"])
 def test_a_worker_that_stood_still_for_less_than_its_lease_sends(
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, is_together: bool
@@ -661,3 +778,95 @@ def test_what_is_on_its_way_when_another_answer_settles_it_is_not_erased_before_
     assert told(merchant, "ab") == accepted(sandbox) == {"a": 2, "b": 2}
     assert counted() == {"acknowledged": 4, "retries_acknowledged": 2}
     assert left() == []
+
+
+def waits_for_one_that_is_in_hand(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
+    """An erasure of all that these tests ingest begins, and looks for it."""
+    request = Request(event_ids=("order_1", "a", "b"))
+    assert isinstance(erase_person(runtime, merchant.merchant_id, request, {"key": "test"}, suppress=True), Begun)
+    goes_on(runtime, clock, 25)
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events")[0][0] > 0
+
+
+def goes_on(runtime: Runtime, clock: FrozenClock, seconds: int) -> None:
+    for _ in range(seconds):
+        continue_erasures(runtime, 30)
+        clock.move(timedelta(seconds=1))
+
+
+def is_erased(runtime: Runtime, clock: FrozenClock) -> bool:
+    goes_on(runtime, clock, 60)
+    with in_transaction():
+        (found,) = rows("SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM erasures WHERE receipt IS NULL)")
+    return found == (0, 0)
+
+
+def attempted() -> Any:
+    with in_transaction():
+        return rows("SELECT platforms -> 'meta' ->> 'attempted', platforms -> 'meta' ->> 'deliveries' FROM erasures")[0]
+
+
+def test_what_an_erasure_waits_for_is_not_sent_once_more_when_its_worker_is_lost(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    Sender(runtime, merchant, GONE).go()
+    waits_for_one_that_is_in_hand(runtime, merchant, clock)
+    assert sweep(runtime).taken_back == 1
+    found = row(merchant)
+    assert (found.status, found.drop_reason, outcomes(found)) == ("dropped", "erased", ["unknown"])
+    clock.move(timedelta(minutes=5))
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+    assert is_erased(runtime, clock)
+    assert (accepted(sandbox), attempted()) == ({"order_1": 1}, ("1", "1"))
+
+
+@pytest.mark.parametrize("kind", ["error", "rate_limit", "drop_after_accept", "credentials", "down"])
+def test_what_an_erasure_waits_for_is_not_tried_again_when_it_fails(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer, kind: str
+) -> None:
+    ingest(runtime, merchant, draft("a"), draft("b"))
+    fault(sandbox, kind=kind, count=9)
+    one = Sender(runtime, merchant, worker)
+    one.claim()
+    one.todo = deque([item] for item in one.todo[0])  # the second may still be here when the first fails
+    one.begin()
+    one.send()
+    waits_for_one_that_is_in_hand(runtime, merchant, clock)
+    one.settle()
+    mend(sandbox)
+    assert {row(merchant, name).drop_reason for name in "ab"} == {"erased"}
+    before = accepted(sandbox)
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+    assert is_erased(runtime, clock)
+    assert accepted(sandbox) == before
+
+
+def test_what_an_erasure_waits_for_is_not_sent_later_where_nobody_knew_whether_it_was_claimed(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    one = Sender(runtime, merchant, worker)
+    one.claim()
+    assert one.batch is not None
+    runtime.unanswered[one.batch.lease] = None  # as where its COMMIT was not answered
+    waits_for_one_that_is_in_hand(runtime, merchant, clock)
+    assert not deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    assert row(merchant).drop_reason == "erased"
+    nothing_more_goes_out(runtime, worker, merchant, sandbox)
+    assert is_erased(runtime, clock)
+    assert accepted(sandbox) == {}
+
+
+def test_what_is_delivered_while_an_erasure_waits_for_it_counts_as_delivered(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
+) -> None:
+    ingest(runtime, merchant, draft())
+    one = Sender(runtime, merchant, worker)
+    one.go()
+    waits_for_one_that_is_in_hand(runtime, merchant, clock)
+    one.settle()
+    assert (row(merchant).status, row(merchant).drop_reason) == ("delivered", None)
+    assert is_erased(runtime, clock)
+    assert counted() == {"acknowledged": 1}

@@ -32,6 +32,8 @@ from tracklayer.domain.delivery import (
     TokenRefused,
 )
 from tracklayer.mappers import mapper_for
+from tracklayer.platform_client import PlatformClient
+from tracklayer.runtime import trusted_certificates
 from tracklayer.services.platform_requests import read_verdict
 from tracklayer.services.transport import send
 from tracklayer.tokens import LARGEST, AccessToken, TokenCache
@@ -319,3 +321,29 @@ def test_whatever_a_token_endpoint_says_of_a_lifetime_the_token_is_used(
     reply = send(http, "acme", request(), platform.url, TokenCache(FrozenClock(NOW)))
     assert isinstance(reply, PlatformReply)
     assert platform.calls == [("/acme/v1/events", "Bearer t")]
+
+
+@pytest.fixture
+def client() -> Iterator[PlatformClient]:
+    with PlatformClient(trusted_certificates(), httpx.Timeout(20)) as found:
+        yield found
+
+
+def test_what_may_not_leave_any_more_behind_its_token_stays_here(platform: Platform, client: PlatformClient) -> None:
+    tokens = TokenCache(FrozenClock(NOW))
+    reply = send(client, "acme", request(), platform.url, tokens, lambda: not platform.forms)
+    assert isinstance(reply, NotSent)
+    assert (len(platform.forms), platform.calls) == (1, [])
+    assert isinstance(send(client, "acme", request(), platform.url, tokens, lambda: True), PlatformReply)
+    assert (len(platform.forms), len(platform.calls)) == (1, 1)  # with the same token
+
+
+def test_what_may_not_leave_once_more_behind_a_new_token_counts_as_not_sent(
+    platform: Platform, client: PlatformClient
+) -> None:
+    """The token was refused: that another one was got for nothing says nothing of the credentials."""
+    platform.refused = {"t1"}
+    tokens = TokenCache(FrozenClock(NOW))
+    reply = send(client, "acme", request(), platform.url, tokens, lambda: len(platform.forms) < 2)
+    assert isinstance(reply, NotSent)
+    assert platform.calls == [("/acme/v1/events", "Bearer t1")]

@@ -41,7 +41,7 @@ from tracklayer.domain.delivery import (
     ServiceAccount,
     TokenRefused,
 )
-from tracklayer.platform_client import MOST_LATE_READS, _Backend, _Gathering
+from tracklayer.platform_client import MOST_LATE_READS, _Backend, _Gate, _Gathering
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.transport import MAX_REPLY, send
@@ -414,7 +414,7 @@ def test_an_answer_that_trickles_in_is_left_in_time(http: httpx.Client, platform
 
 def test_what_has_arrived_while_this_process_stood_still_is_an_answer(platform: Platform) -> None:
     platform.answer = answered(200, b'{"ok":true}')
-    stream = _Backend().connect_tcp("127.0.0.1", int(platform.url.rpartition(":")[2]), 5)
+    stream = _Backend(_Gate()).connect_tcp("127.0.0.1", int(platform.url.rpartition(":")[2]), 5)
     assert isinstance(stream, _Gathering)
     stream.write(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n", 5)
     said = stream.read(10, 5)
@@ -432,7 +432,7 @@ def test_what_has_arrived_while_this_process_stood_still_is_an_answer(platform: 
 
 def test_what_comes_without_end_is_not_read_for_ever_once_its_time_is_over() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        stream = _Backend().connect_tcp("127.0.0.1", server.getsockname()[1], 5)
+        stream = _Backend(_Gate()).connect_tcp("127.0.0.1", server.getsockname()[1], 5)
         assert isinstance(stream, _Gathering)
         with server.accept()[0] as platform:
             stream.write(b"POST", 5)

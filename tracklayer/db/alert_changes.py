@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 
@@ -22,6 +23,13 @@ class Change:
     state: str
     at: datetime
     alert: AlertRow
+
+
+class Place(NamedTuple):
+    """Behind a change. ``at``: when that happened; None: it is before all, or of a version that did not say."""
+
+    change_id: int
+    at: datetime | None = None
 
 
 def insert_change(merchant_id: int, alert_id: int, state: str, now: datetime) -> int:
@@ -45,25 +53,48 @@ def next_number() -> int:
 _ALERT = tuple(field.column_name for field in AlertRow._meta.sorted_fields)
 _COLUMNS = f"c.change_id, c.state, c.at, {', '.join(f'a.{name}' for name in _ALERT)}"
 
+# After a fail-over to a standby that lacked them, and from a backup, the numbers of the last changes are given to others. So a
+# change is known by when it happened as well; where it is not there, what is surely from before it is left out, and no more: the
+# clock that counts now may be behind the former one. Of one that does not say when it was, a number that is higher than all tells.
+BEHIND = """
+CASE WHEN EXISTS (SELECT FROM alert_changes c
+        WHERE c.merchant_id = x.merchant_id AND c.change_id = x.after AND c.at = x.at)
+    OR (x.at IS NULL AND EXISTS (SELECT FROM alert_changes c WHERE c.merchant_id = x.merchant_id AND c.change_id >= x.after))
+    THEN x.after
+    ELSE coalesce((SELECT max(c.change_id) FROM alert_changes c
+        WHERE c.merchant_id = x.merchant_id AND c.change_id < x.after AND c.at < x.at - interval '1 minute'), 0) END
+"""
 CHANGES_AFTER = f"""
 SELECT {_COLUMNS}
-FROM json_to_recordset(%s::json) AS x(merchant_id bigint, after bigint)
+FROM json_to_recordset(%s::json) AS x(merchant_id bigint, after bigint, at timestamptz)
+CROSS JOIN LATERAL (SELECT {BEHIND} AS position) AS p
 CROSS JOIN LATERAL (
-    SELECT * FROM alert_changes c WHERE c.merchant_id = x.merchant_id AND c.change_id > x.after
+    SELECT * FROM alert_changes c WHERE c.merchant_id = x.merchant_id AND c.change_id > p.position
     ORDER BY c.change_id LIMIT %s) AS c
 JOIN alerts a ON a.merchant_id = c.merchant_id AND a.alert_id = c.alert_id
 ORDER BY c.merchant_id, c.change_id
 """
 
 
-def changes_after(positions: Mapping[int, int], limit: int) -> dict[int, list[Change]]:
-    """Merchant -> its changes after a position, oldest first, at most ``limit`` each; in one statement for all."""
-    records = [{"merchant_id": merchant_id, "after": after} for merchant_id, after in positions.items()]
-    found: dict[int, list[Change]] = {merchant_id: [] for merchant_id in positions}
+def changes_after(places: Mapping[int, Place], limit: int) -> dict[int, list[Change]]:
+    """Merchant -> its changes after a place, oldest first, at most ``limit`` each; in one statement for all.
+
+    Where the change of that place is not there any more, they begin at most a minute before it, or with all where that is not known.
+    """
+    records = [{"merchant_id": merchant_id, "after": after, "at": at} for merchant_id, (after, at) in places.items()]
+    found: dict[int, list[Change]] = {merchant_id: [] for merchant_id in places}
     for row in rows(CHANGES_AFTER, (orjson.dumps(records).decode(), limit)):
         change = Change(row[0], row[1], row[2], AlertRow(**dict(zip(_ALERT, row[3:], strict=True))))
         found[change.alert.merchant_id].append(change)
     return found
+
+
+POSITION_OF = f"SELECT {BEHIND} FROM (SELECT %s::bigint, %s::bigint, %s::timestamptz) AS x(merchant_id, after, at)"
+
+
+def position_of(merchant_id: int, place: Place) -> int:
+    """The number that a place of a merchant has: what comes behind it has higher ones. See ``changes_after``."""
+    return int(rows(POSITION_OF, (merchant_id, *place))[0][0])
 
 
 POSITIONS_BEFORE_LAST = """

@@ -180,9 +180,13 @@ def leave_out_delivered(lease: Lease, event_ids: Sequence[str], lock_ms: int = L
         execute(KEEP_IN_LEASE, ([one for one in found[0][0] if one not in done], *_key(lease)))
 
 
-def end_lease(lease: Lease, lock_ms: int = LOCK_MS) -> bool:
-    """Gives back whatever was not settled, as it was. False: the lease was lost. ``lock_ms``: as for ``wait_briefly``."""
-    return execute(f"DELETE FROM claims WHERE {_OF_LEASE}", (*_key(lease), str(lock_ms))) == 1
+def end_lease(lease: Lease, lock_ms: int = LOCK_MS) -> Sequence[str] | None:
+    """Gives back whatever was not settled, as it was. None: the lease was lost. ``lock_ms``: as for ``wait_briefly``.
+
+    What it returns an erasure waits for: it is for ``personal_data.drop_given_back``, in this transaction, once all is settled.
+    """
+    found = rows(f"DELETE FROM claims WHERE {_OF_LEASE} RETURNING erasing", (*_key(lease), str(lock_ms)))
+    return found[0][0] if found else None
 
 
 def renew_lease(lease: Lease, now: datetime, lock_ms: int) -> bool:

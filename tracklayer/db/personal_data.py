@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import Changes
 from tracklayer.db.identities import pairs, read_person
-from tracklayer.db.leases import wait_briefly
+from tracklayer.db.leases import Lease, wait_briefly
 from tracklayer.db.queues import lock_queue
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.person import KEPT_UNDER, TELLING
@@ -94,15 +94,26 @@ def deliveries_of(merchant_id: int, event_ids: Sequence[str]) -> int:
 
 # While a merchant's queues are held, nobody takes a delivery out of them, queues one anew or makes one for a stored event.
 QUEUE_MS = 250  # that is waited for each of them
+ERASED = DropReason.ERASED.value
 HOLD = """
 SELECT event_id FROM events WHERE merchant_id = %s AND event_id = ANY(%s) ORDER BY event_id FOR UPDATE SKIP LOCKED
 """
 QUEUES = "SELECT platform FROM destinations WHERE merchant_id = %s ORDER BY platform"
+# Whoever has them in hand at this moment, and writes what became of them, is not waited for: there is a next look.
+MARK = """
+UPDATE claims c SET erasing = c.erasing || x.more
+FROM (SELECT platform, claim_id, more FROM claims CROSS JOIN LATERAL (
+        SELECT ARRAY(SELECT unnest(event_ids) INTERSECT SELECT unnest(%(ids)s::text[]) EXCEPT SELECT unnest(erasing))) AS y(more)
+    WHERE merchant_id = %(merchant)s AND event_ids && %(ids)s::text[] AND more <> '{}'
+    FOR UPDATE OF claims SKIP LOCKED) AS x
+WHERE c.merchant_id = %(merchant)s AND c.platform = x.platform AND c.claim_id = x.claim_id
+"""
 DROP = """
 UPDATE deliveries d
 SET status = 'dropped', drop_reason = %(reason)s, due_at = NULL, next_retry_at = NULL, finished_at = %(now)s,
     last_error = NULL
-WHERE d.merchant_id = %(merchant)s AND d.event_id = ANY(%(ids)s) AND d.status NOT IN ('delivered', 'dropped')
+WHERE d.merchant_id = %(merchant)s AND d.event_id = ANY(%(ids)s) AND d.platform = coalesce(%(platform)s, d.platform)
+  AND d.status NOT IN ('delivered', 'dropped')
   AND NOT EXISTS (SELECT 1 FROM claims c
     WHERE c.merchant_id = %(merchant)s AND c.platform = d.platform AND d.event_id = ANY(c.event_ids))
 RETURNING d.platform, d.received_at
@@ -165,18 +176,18 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
     """Deletes events with all that hangs on them; those with a delivery in a worker's hands stay, without what waits, and those
     that somebody holds stay as they are.
 
-    What waits is dropped first, and the ledger counts both. Needs a transaction. While it waits for a queue nothing is taken
-    out of those that it has: so it waits briefly, and then fails.
+    What waits is dropped first, and the ledger counts both; what is in a worker's hands is as soon as it is given back, unless it was
+    delivered. Needs a transaction. While it waits for a queue nothing is taken out of those that it has: so it waits briefly, and
+    then fails.
     """
     wait_briefly(QUEUE_MS)
     for (platform,) in rows(QUEUES, (merchant_id,)):
         lock_queue(merchant_id, platform)
+    execute(MARK, {"merchant": merchant_id, "ids": list(event_ids)})  # type: ignore[arg-type]
     held = [row[0] for row in rows(HOLD, (merchant_id, list(event_ids)))]
-    reason = DropReason.ERASED.value
-    params: Any = {"merchant": merchant_id, "ids": held, "now": now, "reason": reason}
+    params: Any = {"merchant": merchant_id, "ids": held}
     changes, gone = Changes(), Gone()
-    for platform, received_at in rows(DROP, params):
-        changes.drop(merchant_id, platform, received_at, reason, now)
+    _drop(merchant_id, None, held, now, changes)
     for what, event_id, platform, at, is_attempted, is_delivered, first_at, last_at, waited in rows(ERASE, params):
         if what == "event":
             gone.events[event_id], gone.names[event_id] = at, platform
@@ -185,11 +196,24 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
             gone.given.append(Given(event_id, platform, is_attempted, is_delivered, first_at, last_at))
             changes.add(merchant_id, platform, at, purged=1)
             if waited:  # it was in a worker's hands when the others were dropped, and came back since
-                changes.drop(merchant_id, platform, at, reason, now)
+                changes.drop(merchant_id, platform, at, ERASED, now)
         else:
             gone.others.append((what, event_id))
     changes.write()
     return gone
+
+
+def drop_given_back(lease: Lease, event_ids: Sequence[str], now: datetime, changes: Changes) -> None:
+    """Of a lease that this transaction has ended and settled: drops what an erasure waits for, so that it does not go out once more."""
+    if event_ids:
+        _drop(lease.merchant_id, lease.platform, event_ids, now, changes)
+
+
+def _drop(merchant_id: int, platform: str | None, event_ids: Sequence[str], now: datetime, changes: Changes) -> None:
+    """``platform``: None for all."""
+    params: Any = {"merchant": merchant_id, "platform": platform, "ids": list(event_ids), "now": now, "reason": ERASED}
+    for found, received_at in rows(DROP, params):
+        changes.drop(merchant_id, found, received_at, ERASED, now)
 
 
 UNNAME = """

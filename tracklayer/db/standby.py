@@ -5,7 +5,9 @@ whatever was acknowledged before somebody asks, to him or to others, by this pro
 gets as long for that as ``lag`` says. Beyond it, and where the standby is away, is none, or cancels a query, the primary
 serves, as it does all that is no query.
 
-Every session with the standby is looked at before it is read from, so a URL may lead to several of them.
+Every session with the standby is looked at before it is read from, so a URL may lead to several of them. Where it spreads sessions
+over them (``load_balance_hosts``), one with a standby that is behind is ended, and the next one may be with another: so all of them
+must be behind until the primary serves.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import peewee
 import psycopg2
 from playhouse.pool import MaxConnectionsExceeded
+from psycopg2.extensions import parse_dsn
 
 from tracklayer.db import connection, sessions
 from tracklayer.db.connection import Pool, ask_at_the_door, be_quick, in_place, lend, run_in_db_thread
@@ -146,6 +149,7 @@ class Standby:
         self.trouble: str | None = None
         self._url = url
         self._lag = lag.total_seconds()
+        self._has_others = parse_dsn(url).get("load_balance_hosts") == "random"
         self._pool = Pool(url, max_connections=THREADS, timeout=ANSWER_SECONDS)
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="standby", initializer=be_quick)
         self._asking: asyncio.Task[Position | None] | None = None
@@ -205,13 +209,19 @@ class Standby:
         self._asking, self._next = self._next, None
         return await ask_at_the_door(position)
 
-    async def _until(self, attempt: Callable[[], T]) -> T:
-        """What ``attempt`` gives, once the standby has come far enough. Raises NotServedError when it takes too long."""
+    async def _until(self, attempt: Callable[[bool], T]) -> T:
+        """What ``attempt`` gives, once the standby has come far enough. Raises NotServedError when it takes too long.
+
+        From half of that time on it is told that it may give up a session with one that has not, if there are others.
+        """
         ends = time.monotonic() + self._lag
         pause, longest = PAUSES
+        seeks_another = False
         while True:
+            if self._has_others and not seeks_another and time.monotonic() > ends - self._lag / 2:
+                seeks_another, pause = True, PAUSES[0]
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._threads, attempt)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, attempt, seeks_another)
             except BehindError:
                 if time.monotonic() + pause > ends:
                     raise NotServedError(_behind(self._lag)) from None
@@ -220,8 +230,8 @@ class Standby:
             except MaxConnectionsExceeded:
                 raise NotServedError from None  # its sessions are all at work
 
-    def _attempt(self, wanted: Position, call: Callable[[], T]) -> T:
-        """In a thread: ``call`` on a session with a standby that has come so far."""
+    def _attempt(self, wanted: Position, call: Callable[[], T], seeks_another: bool) -> T:
+        """In a thread: ``call`` on a session with a standby that has come so far. ``seeks_another``: one that has not is ended."""
         try:
             self._pool.connect()
         except (psycopg2.Error, DatabaseAwayError) as error:
@@ -235,6 +245,9 @@ class Standby:
             if not sessions.is_away(error):
                 raise
             raise NotServedError(self._judge(session, error)) from error
+        except BehindError:
+            session.is_spent = seeks_another
+            raise
         except NotServedError:
             session.is_spent = True
             raise

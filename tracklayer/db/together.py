@@ -57,7 +57,7 @@ START = f"""
 UPDATE claims c SET sending = event_ids, sent_at = %(now)s, lease_ends_at = %(lease)s
 FROM {_OF_LEASES}
 """
-END = f"DELETE FROM claims c USING {_OF_LEASES}"
+END = f"DELETE FROM claims c USING {_OF_LEASES}, c.erasing"
 _OF_EACH = {"started": "w.started", "logged": "w.logged"}
 SETTLE = f"""
 WITH done AS (
@@ -107,11 +107,13 @@ def start_sending(leases: Sequence[Lease], now: datetime, lock_ms: int) -> dict[
     return {claim_id: set(event_ids) for claim_id, event_ids in rows(START, params)}
 
 
-def end_leases(leases: Sequence[Lease], lock_ms: int) -> set[int]:
-    """The numbers of those that were not lost. ``lock_ms``: as for ``start_sending``."""
+def end_leases(leases: Sequence[Lease], lock_ms: int) -> dict[int, Sequence[str]]:
+    """The numbers of those that were not lost -> what an erasure waits for, as of ``leases.end_lease``. ``lock_ms``: as for
+    ``start_sending``.
+    """
     execute(BY_KEY, (str(lock_ms),))
     params: Any = _keys(leases)
-    return {row[0] for row in rows(END, params)}
+    return {row[0]: row[2] for row in rows(END, params)}
 
 
 def settle_delivered(done: Sequence[tuple[Lease, Delivered]], now: datetime, changes: Changes) -> None:

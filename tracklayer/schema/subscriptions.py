@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 import strawberry
 from graphql import GraphQLError
 from strawberry import ID, Info
 
-from tracklayer.db.alert_changes import Change, first_change_of
+from tracklayer.db.alert_changes import Change, Place, first_change_of
 from tracklayer.db.alerts import alerts_by_id
+from tracklayer.domain.values import read_instant
 from tracklayer.schema import errors, ids
 from tracklayer.schema.access import READ
 from tracklayer.schema.context import MAX_OF_A_KEY, context_of, read
@@ -48,13 +50,13 @@ class Subscription:
     ) -> AsyncGenerator[AlertNode, None]:
         context = context_of(info)
         holder = context.caller
-        position = await _position(holder.merchant_id, str(after)) if after is not None else None
+        place = await _place(holder.merchant_id, str(after)) if after is not None else None
         key = (holder.merchant_id, holder.key_id)
         if not context.house.subscriptions.enter(key):
             message = f"This key has {MAX_OF_A_KEY:,} subscriptions open; end some first."
             raise errors.refused(message, errors.RATE_LIMITED)
         try:
-            told = context.hub.follow(Key(*key, holder.session), position, values_of(kinds), context.paid_for)
+            told = context.hub.follow(Key(*key, holder.session), place, values_of(kinds), context.paid_for)
             async with aclosing(told) as changes:
                 async for change in changes:
                     context.renew()
@@ -71,17 +73,25 @@ def changed_alert(change: Change) -> AlertNode:
     node = alert_node(change.alert)
     node.state = AlertState(change.state)
     node.resolved_at = DateTime(change.at) if change.state == "resolved" else None
-    node.change = ID(ids.encode("AlertChange", change.alert.merchant_id, change.change_id))
+    node.change = ID(ids.encode("AlertChange", change.alert.merchant_id, change.change_id, change.at.isoformat()))
     return node
 
 
-async def _position(merchant_id: int, after: str) -> int:
-    """The position that ``after`` stands for. Raises GraphQLError for an id that is not this merchant's."""
-    change = ids.parts_of(after, "AlertChange", (int, int))
-    if change is not None and change[0] == merchant_id and 0 <= change[1] < MAX_POSITION:
-        return int(change[1])
+async def _place(merchant_id: int, after: str) -> Place:
+    """The place that ``after`` stands for. Raises GraphQLError for an id that is not this merchant's."""
+    change = ids.parts_of(after, "AlertChange", (int, int, str))
+    at = read_instant(change[2]) if change is not None else None
+    if isinstance(at, datetime) and change is not None and _is_position(merchant_id, change):
+        return Place(change[1], at)
+    change = ids.parts_of(after, "AlertChange", (int, int))  # as versions before had them
+    if change is not None and _is_position(merchant_id, change):
+        return Place(change[1])
     alert = ids.parts_of(after, "Alert", (int, int))
     if alert is not None and alert[0] == merchant_id and await read(alerts_by_id, merchant_id, [alert[1]]):
-        return await read(first_change_of, merchant_id, alert[1])
+        return Place(await read(first_change_of, merchant_id, alert[1]))
     message = "after is not the id of an alert of yours, nor a change that was received."
     raise GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})
+
+
+def _is_position(merchant_id: int, change: Sequence[Any]) -> bool:
+    return bool(change[0] == merchant_id and 0 <= change[1] < MAX_POSITION)

@@ -4,7 +4,8 @@
 takes it out of there, or changes it there, holds the queue's lock (``db.queues``): a claim, the sweep's drop, a
 redelivery. A claim then has a row of ``claims``, the lease: what is in it belongs to one worker, and all others pass over
 it, until the lease is ended by its worker (settled, or given back) or by the sweep (taken back, once the worker's own lock
-is gone or the lease has run out). Purge and erasure pass over what is leased. Whoever is done writes verdicts under the
+is gone or the lease has run out). Purge and erasure pass over what is leased; what an erasure waits for is marked in the lease, and
+dropped by whoever ends that. Whoever is done writes verdicts under the
 lease's row, so that one who was declared dead writes none, with one exception: an acknowledgement that was read is written
 even then, in the place of the attempt whose fate nobody knew. What another worker has leased by then is taken out of its
 lease, unless it is on its way: then that worker finds it delivered, and adds its attempt, as the sweep does where that worker
@@ -49,6 +50,7 @@ from typing import TypeVar
 from tracklayer import metrics
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import leases as db_leases
+from tracklayer.db import personal_data
 from tracklayer.db import settling as db_settling
 from tracklayer.db.connection import DatabaseAwayError, in_transaction, is_broken, session
 from tracklayer.db.counters import Changes
@@ -71,6 +73,7 @@ from tracklayer.domain.delivery import (
     Rejected,
     Settlement,
     Unknown,
+    Unreachable,
     Verdict,
 )
 from tracklayer.domain.event import Event
@@ -115,7 +118,7 @@ BUSY_PAUSES = (0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, until a queue that othe
 WRITE_PAUSES = (0.1, 5.0)  # seconds, first and longest, until an answer is written again that the database did not take
 WRITE_FOR = timedelta(hours=1)  # so long it is kept in hand
 RENEW_AFTER = LEASE / 4  # that the lease of what is kept was renewed last
-# That a request was noted as about to leave: with its tokens it may take three quarters of a lease.
+# That a request was noted as about to leave, when it does.
 NOTED_FOR = LEASE / 8
 KEPT_LOCK_MS = 50  # that a try of what is kept waits for a lock: there may be many to try, of many merchants
 UNWRITTEN = Unknown("TrackLayer could not write the platform's answer: its operator has the trace")
@@ -311,7 +314,9 @@ def _hold_back(
             db_destinations.set_health(merchant_id, platform, health)
             note_state(merchant_id, platform, before.state, health.state, health.reason, now)
             is_new = before.state is not health.state
-        db_leases.end_lease(lease)
+        changes = Changes()
+        personal_data.drop_given_back(lease, db_leases.end_lease(lease) or (), now, changes)
+        changes.write()
     return is_new
 
 
@@ -352,13 +357,13 @@ def send_all(
 ) -> None:
     """Sends and settles request by request. ``answered``: what the first one, which has been sent, came to."""
     while todo:
-        if answered is None:
-            sent_at = noted_anew(runtime, batch, todo, sent_at)
+        verdict, answered = answered, None
+        if verdict is None:
+            verdict, sent_at = ask_in_time(runtime, batch, todo, sent_at)
         items = todo.popleft()
-        if not items:  # late answers have settled them
+        if verdict is None:  # late answers have settled them
             sent_at = begin(runtime, batch, [], todo)
             continue
-        verdict, answered = answered or ask(runtime, batch, items), None
         if isinstance(verdict, BatchRejected | NotBuilt):
             if len(items) > 1:
                 middle = len(items) // 2
@@ -419,14 +424,31 @@ def begin(
     return begun_at
 
 
-def noted_anew(runtime: Runtime, batch: Batch, todo: deque[list[Item]], sent_at: datetime) -> datetime:
-    """When it was noted that the next request is about to leave: now, where that was a while ago.
+def ask_in_time(
+    runtime: Runtime, batch: Batch, todo: deque[list[Item]], sent_at: datetime
+) -> tuple[Verdict | NotBuilt | None, datetime]:
+    """(what the next request came to, when it was noted that it is about to leave). None: there is nothing in it any more.
 
-    So a worker that stood still in between (its process was stopped, its machine slept) learns whether it may still send: others may
-    have delivered it, or erased whose it is. Raises LeaseLostError and RowsHeldError, as ``begin``.
+    Where that was noted a while ago, it is noted anew: before it is asked, and once more where connecting, or getting a token, took so
+    long. So a worker that stood still in between (its process was stopped, its machine slept) learns whether it may still send: others
+    may have delivered it, or erased whose it is. Raises LeaseLostError and RowsHeldError, as ``begin``.
     """
-    is_fresh = abs(runtime.clock.now() - sent_at) <= NOTED_FOR
-    return sent_at if is_fresh or not (todo and todo[0]) else begin(runtime, batch, [], todo, noted=todo[0])
+
+    def is_fresh() -> bool:
+        return abs(runtime.clock.now() - sent_at) <= NOTED_FOR
+
+    verdict: Verdict | NotBuilt | None = None
+    for _ in range(2):
+        if todo and todo[0] and not is_fresh():
+            sent_at = begin(runtime, batch, [], todo, noted=todo[0])
+        verdict = ask(runtime, batch, todo[0], is_fresh) if todo and todo[0] else None
+        if is_fresh() or not _never_left(verdict):
+            break
+    return verdict, sent_at
+
+
+def _never_left(verdict: Verdict | NotBuilt | None) -> bool:
+    return isinstance(verdict, list) and isinstance(verdict[0], Unreachable) and not verdict[0].may_have_arrived
 
 
 def leave_out(todo: deque[list[Item]], leaving: Collection[str]) -> None:
@@ -727,15 +749,17 @@ def _settle_or_lose(
     changes = Changes(runtime.counting.names.known)
     lease = batch.lease
     leaving: Sequence[str] | None = ()
+    erasing: Sequence[str] | None = ()
     if following:
         leaving = db_leases.start_sending(lease, following, now, lock_ms, left_at)
-    elif not db_leases.end_lease(lease, lock_ms):
-        leaving = None
-    if leaving is None:
+    else:
+        erasing = db_leases.end_lease(lease, lock_ms)
+    if leaving is None or erasing is None:
         raise LeaseLostError
     for done in delivered:
         db_settling.settle_delivered(batch.lease, done, now, changes)
     db_settling.settle_deliveries(batch.lease, settlements, now, changes)
+    personal_data.drop_given_back(batch.lease, erasing, now, changes)
     changes.write()
     if changes.has_names:
         _count_by_name(runtime, changes)

@@ -10,7 +10,7 @@ written together with the others is written by itself. What is stitched is so fo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -33,10 +33,10 @@ from tracklayer.services.deliver import (
     LeaseLostError,
     RowsHeldError,
     acknowledged_by,
+    ask_in_time,
     batch_of,
     begin,
     leave_out,
-    noted_anew,
     patiently,
     prepare,
     send_all,
@@ -46,7 +46,7 @@ from tracklayer.services.deliver import (
 )
 from tracklayer.services.leases import claiming
 from tracklayer.services.outage import by_platform, note_outcomes
-from tracklayer.services.platform_requests import Batch, Item, ask, names_of
+from tracklayer.services.platform_requests import Batch, Item, names_of
 from tracklayer.services.stitch import ToStitch, stitched
 
 MOST = 100  # destinations of one look, and answers of one settlement
@@ -227,8 +227,7 @@ def deliver(runtime: Runtime, errand: Errand) -> Answered | None:
             errand.batch, errand.unsent, errand.todo = prepare(runtime, batch, errand.to_stitch, now)
         batch, todo = errand.batch, errand.todo
         sent_at = errand.sent_at or begin(runtime, batch, errand.unsent, todo)
-        sent_at = noted_anew(runtime, batch, todo, sent_at)
-        verdict = ask(runtime, batch, todo[0]) if todo and todo[0] else None
+        verdict, sent_at = ask_in_time(runtime, batch, todo, sent_at)
         if isinstance(verdict, list) and len(todo) == 1 and all(map(_is_plain, verdict)):
             health = batch.destination.health
             if judge_health(health, verdict, runtime.clock.now(), sent_at, had_turn=False) == health:
@@ -253,7 +252,7 @@ def settle_together(runtime: Runtime, answered: Sequence[Answered]) -> list[Answ
     While the database is away it waits. Raises DatabaseAwayError, after an hour.
     """
 
-    def write() -> set[int]:
+    def write() -> Collection[int]:
         now = runtime.clock.now()
         with metrics.SETTLE.time(), runtime.turns.fresh() as keep_up, in_transaction():
             keep_up += [one.errand.queue for one in answered if len(one.items) < FEW]

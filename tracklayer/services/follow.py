@@ -3,7 +3,8 @@
 PostgreSQL's notification is only a wake-up; the rows of ``alert_changes`` are read by position. One reader reads for
 all followers of all merchants that were woken, and keeps each merchant's latest changes in memory; a follower holds a
 position in that list and nothing else. Who is so slow that its position has left the list reads pages of its own.
-So a lost session, a lost notification or a slow client costs time, and never a change or memory. Followers tell in turns
+So a lost session, a lost notification or a slow client costs time, and never a change or memory. Where a fail-over lost changes that
+were told, and their numbers are given again, all go back to where those begin. Followers tell in turns
 (``stream_turns``): a crowd of them holds up nobody but itself.
 """
 
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from tracklayer.db.alert_changes import CHANNEL, Change, changes_after, positions_before_last
+from tracklayer.db.alert_changes import CHANNEL, Change, Place, changes_after, position_of, positions_before_last
 from tracklayer.db.connection import DatabaseAwayError, in_place, run_for_merchant, run_in_db_thread
 from tracklayer.db.listen import Listener
 from tracklayer.db.merchants import living_keys
@@ -54,24 +55,35 @@ class KeyRevokedError(Exception):
 
 @dataclass
 class _Feed:
-    """One merchant's latest changes: all with ``base < change_id <= end``, oldest first."""
+    """One merchant's latest changes: all with ``base < change_id <= end``, oldest first. ``rewound``: to which positions it had to go
+    back, as what came behind them was lost in a fail-over.
+    """
 
     merchant_id: int
     turns: StreamTurns
     followers: int = 0
     base: int = 0
-    end: int = 0
+    end: Place = Place(0)  # noqa: RUF009 - it is immutable
     changes: list[Change] = field(default_factory=list)
+    rewound: list[int] = field(default_factory=list)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: dict[Turn, None] = field(default_factory=dict)  # of those who have told all there is
     woken: int = 0  # how often
 
     def add(self, found: list[Change]) -> None:
+        if found and found[0].change_id <= self.end.change_id:
+            self.base = found[0].change_id - 1
+            self.rewound.append(self.base)
+            self.changes = []
         self.changes = [*self.changes, *found][-KEPT:]
         if found:
-            self.end = found[-1].change_id
+            self.end = Place(found[-1].change_id, found[-1].at)
         if len(self.changes) == KEPT:
             self.base = self.changes[0].change_id - 1
+
+    def holds(self, place: Place) -> bool:
+        """Whether the change of a place is in memory."""
+        return any(change.change_id == place.change_id and place.at in (change.at, None) for change in self.changes)
 
     def after(self, position: int) -> list[Change] | None:
         """The changes after a position, or None where some of them are not in memory any more."""
@@ -133,9 +145,9 @@ class AlertHub:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def follow(
-        self, key: Key, after: int | None, kinds: Collection[str], pay: Callable[[], Awaitable[bool]]
+        self, key: Key, after: Place | None, kinds: Collection[str], pay: Callable[[], Awaitable[bool]]
     ) -> AsyncGenerator[Change, None]:
-        """The changes of the key's merchant after a position, each once and in order, for ever; None: from now on.
+        """The changes of the key's merchant after a place, each once and in order, for ever; None: from now on.
 
         ``kinds``: of which alerts; none: of all. ``pay`` is awaited before a change is told, and says whether it has waited. Raises DatabaseAwayError when the
         changes cannot be read, KeyRevokedError when the key was revoked.
@@ -143,12 +155,14 @@ class AlertHub:
         with contextlib.ExitStack() as stack:
             feed = stack.enter_context(self._following(key))
             await _ready(feed)
-            position = feed.end if after is None else after
+            rewinds = len(feed.rewound)
+            position = await _position(feed, after)
             stack.enter_context(self._in_place())
             has_turn = False
             while True:
                 woken = feed.woken  # taken before looking: while a page is read, more may come
                 self._refuse_revoked(key)
+                position, rewinds = min([position, *feed.rewound[rewinds:]]), len(feed.rewound)
                 found = feed.after(position)
                 if found is None:
                     await in_place(feed.merchant_id, functools.partial(self._check, [key]))
@@ -236,13 +250,16 @@ class AlertHub:
     async def _read(self, feeds: list[_Feed]) -> None:
         new = [feed.merchant_id for feed in feeds if not feed.ready.is_set()]
         starts = await run_in_db_thread(positions_before_last, new, KEPT) if new else {}
-        positions = {feed.merchant_id: starts.get(feed.merchant_id, feed.end) for feed in feeds}
-        found = await run_in_db_thread(changes_after, positions, PAGE) if positions else {}
+        places = {
+            feed.merchant_id: Place(starts[feed.merchant_id]) if feed.merchant_id in starts else feed.end
+            for feed in feeds
+        }
+        found = await run_in_db_thread(changes_after, places, PAGE) if places else {}
         news = {merchant_id for merchant_id, changes in found.items() if changes}
         await self._check([key for key in self._keys if key.merchant_id in news])  # before anybody hears of them
         for feed in feeds:
             if feed.merchant_id in starts:
-                feed.base = feed.end = starts[feed.merchant_id]
+                feed.base, feed.end = starts[feed.merchant_id], places[feed.merchant_id]
             feed.add(found[feed.merchant_id])
             feed.ready.set()
             feed.wake()
@@ -275,8 +292,16 @@ class AlertHub:
                     self._feeds[key.merchant_id].wake()
 
 
+async def _position(feed: _Feed, after: Place | None) -> int:
+    if after is None:
+        return feed.end.change_id
+    if not after.change_id or feed.holds(after):
+        return after.change_id
+    return await run_for_merchant(position_of, feed.merchant_id, after)
+
+
 def _page(merchant_id: int, position: int) -> list[Change]:
-    return changes_after({merchant_id: position}, PAGE)[merchant_id]
+    return changes_after({merchant_id: Place(position)}, PAGE)[merchant_id]
 
 
 def _living(keys: list[Key], now: datetime) -> set[Key]:

@@ -4,7 +4,7 @@ were taken with them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -12,7 +12,9 @@ from functools import partial
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import together as db
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
+from tracklayer.db.counters import Changes
 from tracklayer.db.leases import LOCK_MS, Lease, wait_briefly
+from tracklayer.db.personal_data import drop_given_back
 from tracklayer.db.sessions import is_in_the_way
 from tracklayer.runtime import Runtime
 
@@ -43,11 +45,18 @@ def give_back_unanswered(runtime: Runtime) -> None:
     if not runtime.unanswered:
         return
     leases: dict[Lease, datetime | None] = dict(runtime.unanswered)
-    _unless_held(lambda: db.end_leases(sorted(leases), LOCK_MS))
+    _unless_held(partial(_end, sorted(leases), runtime.clock.now()))
     for lease, turn_ends_at in leases.items():  # apart from them: whoever settles takes the destination's row first
         if turn_ends_at is not None:
             _unless_held(partial(_end_turn, lease, turn_ends_at))
         runtime.unanswered.pop(lease, None)
+
+
+def _end(leases: Sequence[Lease], now: datetime) -> None:
+    ended, changes = db.end_leases(leases, LOCK_MS), Changes()
+    for lease in leases:
+        drop_given_back(lease, ended.get(lease.claim_id, ()), now, changes)
+    changes.write()
 
 
 def _end_turn(lease: Lease, ends_at: datetime) -> None:

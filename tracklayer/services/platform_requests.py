@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -184,9 +184,11 @@ def chunks(
     return chunks
 
 
-def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotBuilt:
+def ask(
+    runtime: Runtime, batch: Batch, items: Sequence[Item], may_leave: Callable[[], bool] | None = None
+) -> Verdict | NotBuilt:
     """What one request with these items came to. A fault of ours before it was sent is no answer, and one after it is none
-    that anybody can read: nobody knows then what arrived.
+    that anybody can read: nobody knows then what arrived. ``may_leave``: as for ``transport.send``.
     """
     destination = batch.destination
     try:
@@ -199,7 +201,8 @@ def ask(runtime: Runtime, batch: Batch, items: Sequence[Item]) -> Verdict | NotB
         batch.steps.sends()
     try:
         with metrics.PlatformRequest(destination.platform) as asked:
-            reply = send(runtime.http(), destination.platform, request, runtime.settings.sandbox_url, runtime.tokens)
+            sandbox_url = runtime.settings.sandbox_url
+            reply = send(runtime.http(), destination.platform, request, sandbox_url, runtime.tokens, may_leave)
             asked.answer = answer_of(reply)
     except NotWrittenError as error:
         tell_fault_at(runtime, "writing a request", items[0].claim, error)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from tracklayer import metrics
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import leases as db_leases
+from tracklayer.db import personal_data
 from tracklayer.db import queues as db_queues
 from tracklayer.db import schedule as db_schedule
 from tracklayer.db import settling as db_settling
@@ -179,7 +180,7 @@ def _take_back(runtime: Runtime, now: datetime, which: slice = slice(None)) -> i
                 for claim in found.in_flight
             ]
             db_settling.settle_deliveries(found.lease, settlements, now, changes)
-            db_leases.end_lease(found.lease)
+            personal_data.drop_given_back(found.lease, db_leases.end_lease(found.lease) or (), now, changes)
         changes.write()
     for found in lost:  # apart from the leases: whoever settles takes the destination's row first
         with in_transaction():

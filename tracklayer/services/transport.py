@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -74,31 +74,33 @@ def send(
     request: PlatformRequest,
     sandbox_url: str | None = None,
     tokens: TokenCache | None = None,
+    may_leave: Callable[[], bool] | None = None,
 ) -> Reply:
     """The platform's answer, or what became of the attempt to get one. Never raises for what a network does.
 
     With ``sandbox_url`` every call, a token endpoint's too, goes to ``{sandbox_url}/{platform}{path}``. A bearer token
     that was kept and is refused with 401 is fetched anew, and the request repeated, once, as long as there is time. What
-    is signed is signed by the clock of ``tokens``.
+    is signed is signed by the clock of ``tokens``. ``may_leave`` is asked in the moment before the request leaves, behind the
+    token and the connection: where it says no, nothing is sent.
     """
     auth = request.auth
     cache = tokens if tokens is not None else TokenCache(SystemClock())
     clock = cache.clock
     if not isinstance(auth, RefreshedToken | ServiceAccount):
-        return _call(http, clock, platform, request, sandbox_url)
+        return _call(http, clock, platform, request, sandbox_url, None, may_leave)
     ends = elapsed() + ALL_PATIENCE * (http.timeout.read or 0)
     key = _key(auth)
     try:
         token = cache.get(key, lambda: _fetch(http, clock, platform, auth, sandbox_url))
         if elapsed() > ends:
             return NotSent("a token took too long to get")
-        reply = _call(http, clock, platform, request, sandbox_url, token)
+        reply = _call(http, clock, platform, request, sandbox_url, token, may_leave)
         # Where that took long, the refusal is the answer: nobody may still be sending when the lease has run out.
         if isinstance(reply, PlatformReply) and reply.status == 401 and elapsed() < ends:
             cache.forget(key, token)
             token = cache.get(key, lambda: _fetch(http, clock, platform, auth, sandbox_url))
             if elapsed() < ends:
-                reply = _call(http, clock, platform, request, sandbox_url, token)
+                reply = _call(http, clock, platform, request, sandbox_url, token, may_leave)
     except _TokenFailedError as failed:
         return failed.reply
     return reply
@@ -110,7 +112,8 @@ def _call(
     platform: str,
     request: PlatformRequest,
     sandbox_url: str | None,
-    token: str | None = None,
+    token: str | None,
+    may_leave: Callable[[], bool] | None,
 ) -> Reply:
     try:
         headers, params, body = _signed(request, token, clock.now())
@@ -118,7 +121,7 @@ def _call(
     except Exception as error:
         raise NotWrittenError from error
     url = _redirected(sandbox_url, platform, request.url)
-    reply = _exchange(http, clock, request.method, url, params, content, headers)
+    reply = _exchange(http, clock, request.method, url, params, content, headers, may_leave)
     return replace(reply, url=request.url) if isinstance(reply, PlatformReply) else reply
 
 
@@ -130,11 +133,13 @@ def _exchange(
     params: Mapping[str, str],
     content: bytes,
     headers: Mapping[str, str],
+    may_leave: Callable[[], bool] | None = None,
 ) -> Reply:
     try:
         # Added by hand: httpx would replace the query that the URL has already, or encode anew what stands in it.
         target = f"{url}{'&' if '?' in url else '?'}{urlencode(params)}" if params else url
-        with http.stream(method, target, content=content, headers=_headers(headers)) as response:
+        asked = {"may_leave": may_leave}
+        with http.stream(method, target, content=content, headers=_headers(headers), extensions=asked) as response:
             answer = _read(response)
     except _UnsendableError:
         return NotSent("a setting holds a character that no request can carry", is_of_merchant=True)
