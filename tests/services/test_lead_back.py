@@ -74,7 +74,7 @@ TELLS = {
     "browser_people": {"first_seen_at", "last_seen_at"},
     "browser_signals": {"first_seen_at", "last_seen_at"},
     "browsers": {"first_seen_at", "last_seen_at"},
-    "channel_messages": {"created_at", "finished_at"},
+    "channel_messages": {"created_at", "finished_at", "tried_at"},
     "claims": {"claimed_at", "sent_at"},
     "coverage_baselines": {"learned_until"},
     "deliveries": {
