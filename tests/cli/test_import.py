@@ -8,10 +8,12 @@ import io
 import os
 import random
 import re
+import select
 import signal
 import subprocess
 import sys
 import termios
+import threading
 from array import array
 from collections.abc import Callable
 from contextlib import closing
@@ -23,7 +25,7 @@ import psycopg2
 import pytest
 
 from tests.factories import API_KEY_SECRET, Merchant, draft
-from tests.servers import wait_until
+from tests.servers import PATIENCE_SECONDS, wait_until
 from tracklayer.cli import lines, main
 from tracklayer.cli.import_events import BATCH
 from tracklayer.db import connection
@@ -300,6 +302,37 @@ def test_who_stops_it_is_told_how_to_go_on(environ: str, merchant: Merchant, num
         assert process.wait() == 128 + number
     assert orjson.loads(out) == {"accepted": BATCH, "coalesced": 0, "rejected": 0}
     assert f"Everything up to line {BATCH} is stored. Go on with: tracklayer import --from-line {BATCH + 1} -\n" in err
+
+
+def test_nothing_is_read_before_something_is_there_so_that_a_signal_is_heeded_at_once() -> None:
+    """One that comes after the last look at signals, and before the read has begun, waits for its end."""
+    reading, writing = os.pipe()
+    looking = select.poll()
+    looking.register(reading, select.POLLIN)
+
+    class Watched(io.BufferedReader):
+        def read1(self, size: int = -1) -> bytes:
+            assert looking.poll(0), "a read that waits was begun"
+            return super().read1(size)
+
+    came = threading.Event()
+
+    def write() -> None:
+        for number in range(3):
+            os.write(writing, event(number) + b"\n")
+            assert came.wait(PATIENCE_SECONDS)
+            came.clear()
+        os.close(writing)
+
+    writer = threading.Thread(target=write, daemon=True)
+    with Watched(io.FileIO(reading)) as file:
+        writer.start()
+        numbers = []
+        for line in lines.lines_of(file):
+            numbers.append(line.number)
+            came.set()
+    writer.join()
+    assert numbers == [1, 2, 3]
 
 
 def test_a_database_that_goes_away_leaves_a_way_to_go_on(environ: str, postgres: str, merchant: Merchant) -> None:

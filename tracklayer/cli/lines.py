@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
+import select
 import shlex
+import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ from tracklayer.domain import json_text
 
 MOST_BYTES = 4 * 1024 * 1024  # of a line: an event has 256 KiB of JSON, however it is written
 _GZIP = b"\x1f\x8b"
+LOOK_MS = 200  # between two looks whether something can be read
 FIRST_LINES = 10  # by which a file is known for one that is no text
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # no text has them, and JSON none of them as they are
 _NAME = rb'"?[A-Za-z_][\w .-]*"?'
@@ -162,15 +166,32 @@ class _Counted(io.RawIOBase):
     def __init__(self, file: BinaryIO, has_read: Callable[[int], object]) -> None:
         self._file = file
         self._has_read = has_read
+        self._looking = _looking_at(file)
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        # A signal that comes right before a read is heeded when that has ended: a read is begun where it ends at once.
+        while self._looking is not None and not self._looking.poll(LOOK_MS):
+            pass
         piece = self._file.read1(len(buffer)) if hasattr(self._file, "read1") else self._file.read(len(buffer))
         buffer[: len(piece)] = piece
         self._has_read(len(piece))
         return len(piece)
+
+
+def _looking_at(file: BinaryIO) -> Any:
+    """Of a pipe or a terminal, what tells that something can be read; None of what always can."""
+    try:
+        descriptor = file.fileno()
+    except (AttributeError, OSError):  # in memory
+        return None
+    if not hasattr(select, "poll") or stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return None
+    looking = select.poll()
+    looking.register(descriptor, select.POLLIN)
+    return looking
 
 
 def _checked(number: int, content: bytes) -> Line:
