@@ -17,6 +17,7 @@ import threading
 from array import array
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -284,7 +285,12 @@ def test_who_stops_it_is_told_how_to_go_on(environ: str, merchant: Merchant, num
     environment = {**os.environ, "TRACKLAYER_DATABASE_URL": environ, "TRACKLAYER_SECRET_KEY": API_KEY_SECRET}
     command = [sys.executable, "-m", "tracklayer", "import", "--json", "-"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),  # whoever started the tests may have it ignored
     ) as process:
         assert process.stdin is not None
         process.stdin.write(b"\n".join(event(n) for n in range(BATCH + 10)) + b"\n")
