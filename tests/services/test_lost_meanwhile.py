@@ -241,20 +241,22 @@ def test_what_a_destination_lost_that_left_a_backlog_of_several_is_told_with_the
     assert told.hooks.got[-1].json["data"]["alert"]["details"]["lost_deliveries"] == 4
 
 
+def twenty_sales(scene: Scene, name: str, age: timedelta, first: int = 0) -> None:
+    """Worth 50 EUR each, and so old already; numbered from ``first`` on."""
+    at, sale = (scene.clock.now() - age).isoformat(), {"value": 50.0, "currency": "EUR"}
+    ids = [f"{name}_{number}" for number in range(first, first + 20)]
+    sales = [draft(one, occurred_at=at, custom_data={**sale, "order_id": one}) for one in ids]
+    ingest_events(scene.runtime, scene.merchant.holder, sales)
+
+
 def test_an_import_of_events_that_came_too_old_hides_nothing_that_became_so_while_it_waited(told: Told) -> None:
     scene = told.scene
     told.passes(30, every=10)
     scene.fault("credentials")
-    nearly = (scene.clock.now() - timedelta(days=6, hours=23)).isoformat()
-    sale = {"value": 50.0, "currency": "EUR"}
-    due = [draft(f"due_{n}", occurred_at=nearly, custom_data={**sale, "order_id": f"due_{n}"}) for n in range(20)]
-    ingest_events(scene.runtime, scene.merchant.holder, due)
+    twenty_sales(scene, "due", timedelta(days=6, hours=23))
     told.passes(60, every=20)
-    old = (scene.clock.now() - timedelta(days=9)).isoformat()
-    for first in range(0, 1100, 100):
-        numbers = range(first, first + 100)
-        imported = [draft(f"old_{n}", occurred_at=old, custom_data={**sale, "order_id": f"old_{n}"}) for n in numbers]
-        ingest_events(scene.runtime, scene.merchant.holder, imported)
+    for first in range(0, 1100, 20):
+        twenty_sales(scene, "old", timedelta(days=9), first)
     told.hours(3)
     lose("event_too_old", "event_id LIKE 'due_%%' OR event_id LIKE 'old_%%'", scene.clock)
     scene.mend()
@@ -269,10 +271,7 @@ def test_an_end_says_how_much_of_what_was_lost_a_redelivery_saves(told: Told) ->
     scene = told.scene
     told.passes(30, every=10)
     scene.fault("credentials")
-    nearly = (scene.clock.now() - timedelta(days=6, hours=12)).isoformat()
-    sale = {"value": 50.0, "currency": "EUR"}
-    due = [draft(f"due_{n}", occurred_at=nearly, custom_data={**sale, "order_id": f"due_{n}"}) for n in range(20)]
-    ingest_events(scene.runtime, scene.merchant.holder, due)
+    twenty_sales(scene, "due", timedelta(days=6, hours=12))
     scene.sends(3)
     told.passes(60)
     told.hours(26)

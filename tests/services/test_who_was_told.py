@@ -160,15 +160,20 @@ def troubles(clock: FrozenClock) -> list[tuple[str, Severity]]:
     return [(one.kind, one.severity) for one in judge(facts) if one.kind != JOBS_LATE]
 
 
+def three_others_find(posting: Runtime, receiver: Receiver, clock: FrozenClock) -> None:
+    """Something that their channels, which lead there, are to be told."""
+    for n in range(3):
+        other = new_merchant(posting, name=f"Other {n}")
+        channel_to(posting, other, receiver)
+        Monitor(posting, other, clock).finds()
+
+
 def test_three_dead_addresses_are_no_outage_while_another_channel_takes_what_it_is_sent(
     posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock
 ) -> None:
     with Receiver() as dead, Receiver() as well:
         dead.otherwise = 410
-        for n in range(3):
-            other = new_merchant(posting, name=f"Dead {n}")
-            channel_to(posting, other, dead)
-            Monitor(posting, other, clock).finds()
+        three_others_find(posting, dead, clock)
         channel_to(posting, merchant, well)
         post_due(posting)
         clock.move(12 * MINUTE)
@@ -190,10 +195,7 @@ def test_that_no_channel_takes_anything_is_critical_for_as_long_as_that_lasts(
         post_due(posting)
         clock.move(timedelta(hours=1))
         receiver.otherwise = 503
-        for n in range(3):
-            other = new_merchant(posting, name=f"Other {n}")
-            channel_to(posting, other, receiver)
-            Monitor(posting, other, clock).finds()
+        three_others_find(posting, receiver, clock)
         post_due(posting)
         assert troubles(clock) == []
         for minutes in (11, 60, 600):
@@ -211,10 +213,7 @@ def test_what_was_due_before_the_last_message_was_taken_and_tried_after_it_tells
 ) -> None:
     with Receiver() as well, Receiver() as away:
         away.otherwise = 503
-        for n in range(3):
-            other = new_merchant(posting, name=f"Other {n}")
-            channel_to(posting, other, away)
-            Monitor(posting, other, clock).finds()
+        three_others_find(posting, away, clock)
         channel_to(posting, merchant, well)
         clock.move(timedelta(seconds=1))
         with in_transaction():  # the others wait until a worker comes to them, and meanwhile the network goes away

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.json_literal import JsonLiteral
+from tracklayer.db.stored_json import OF_SALE
 from tracklayer.domain.delivery import UNMAPPABLE, DeliveryStatus
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.monitors.worth import NOTHING, Worth, worth_of
@@ -205,8 +206,7 @@ FROM (SELECT *, count(*) OVER () < {MOST_ADDED} OR min(queued_at) OVER () < %(si
         SELECT event_id, platform, status, attempts, drop_reason, received_at, attempt_log, queued_at FROM deliveries
         WHERE merchant_id = %(merchant)s AND last_error IS NOT NULL ORDER BY queued_at DESC LIMIT {MOST_ADDED}) AS newest) AS d
 CROSS JOIN LATERAL (
-    SELECT event_name, custom_data ->> 'currency' AS currency,
-           CASE WHEN json_typeof(custom_data -> 'value') = 'number' THEN (custom_data ->> 'value')::numeric END AS value
+    SELECT event_name, {OF_SALE}
     FROM events WHERE merchant_id = %(merchant)s AND event_id = d.event_id OFFSET 0) AS e
 WHERE d.platform = %(platform)s AND d.status IN ('failed', 'dropped') AND e.event_name = %(name)s AND e.value > 0
   AND d.received_at >= %(since)s AND d.received_at < %(until)s

@@ -196,9 +196,6 @@ def _of_delivered(lease: Lease, delivered: Delivered, now: datetime) -> dict[str
         "started": delivered.started_at,
         "now": now,
         "logged": JsonLiteral(delivered.first_log(now)),
-        "status": delivered.http_status,
-        "duration": duration_ms(delivered, now),
-        "said": JsonLiteral(delivered.said),
         "left_alone": list(LEFT_ALONE),
         "log": LOG_LENGTH,
         "bounds": list(LATENCY_BOUNDS),
@@ -237,9 +234,8 @@ WITH before AS (
         finished_at = CASE WHEN b.was = 'delivered' THEN d.finished_at ELSE %(now)s END,
         latency_ms = CASE WHEN b.was = 'delivered' THEN d.latency_ms ELSE
             {_LATENCY} END,
-        attempt_log = jsonb_set(attempt_log, ARRAY[b.place::text], (attempt_log -> b.place::int) - 'again' || jsonb_build_object(
-            'outcome', 'acknowledged', 'http_status', %(status)s::int, 'error', NULL, 'duration_ms', %(duration)s::int)
-            || %(said)s::jsonb)
+        attempt_log = jsonb_set(attempt_log, ARRAY[b.place::text],
+            (attempt_log -> b.place::int) - 'again' || (%(logged)s::jsonb -> 0) - ARRAY['number', 'at'])
     FROM before b WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = b.event_id
     RETURNING d.event_id, d.received_at, d.latency_ms, d.queued_at, b.is_retry, b.is_again, b.counted_at, b.was, b.drop_reason
 )

@@ -11,6 +11,10 @@ from typing import Any
 
 import orjson
 
+# Columns: what ``custom_data`` of an event says that it brings itself.
+OF_SALE = """custom_data ->> 'currency' AS currency,
+           CASE WHEN json_typeof(custom_data -> 'value') = 'number' THEN (custom_data ->> 'value')::numeric END AS value"""
+
 
 def loads(text: str) -> Any:
     """Stored JSON as Python values."""

@@ -13,6 +13,7 @@ import orjson
 
 from tracklayer.db.connection import rows
 from tracklayer.db.monitors import Key
+from tracklayer.db.stored_json import OF_SALE
 from tracklayer.domain.delivery import AttemptOutcome, DeliveryStatus, DropReason
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.monitors.refusals import REFUSED
@@ -37,10 +38,9 @@ _REFUSED = "refused"  # beside the reasons
 Ages = Mapping[str, float]
 
 # What an event brings itself, by event name and currency. Each by its key: ``LIMIT 1`` keeps the planner from joining.
-_OF_EVENTS = """
+_OF_EVENTS = f"""
 CROSS JOIN LATERAL (
-    SELECT event_name, occurred_at, action_source, custom_data ->> 'currency' AS currency,
-           CASE WHEN json_typeof(custom_data -> 'value') = 'number' THEN (custom_data ->> 'value')::numeric END AS value
+    SELECT event_name, occurred_at, action_source, {OF_SALE}
     FROM events WHERE merchant_id = x.merchant_id AND event_id = d.event_id LIMIT 1) AS e
 """
 # When it failed first, however often it was sent again: as failures are counted.

@@ -118,10 +118,10 @@ def _look(merchant_id: int, view: DestinationView, told: Sequence[str], now: dat
     first = min((one.since for one in found), default=now)
     if not found or (not told and not any(span.acknowledged for span in view.spans if span.end > first)):
         return None
-    why = {one.name: _why(merchant_id, view.platform, one, one.name in told) for one in found[:MOST_NAMES]}
-    why = {
-        one.name: _with_worth(merchant_id, view.platform, one, why[one.name], until, now) for one in found[:MOST_NAMES]
-    }
+    why: dict[str, Why] = {}
+    for one in found[:MOST_NAMES]:
+        cause = _why(merchant_id, view.platform, one, one.name in told)
+        why[one.name] = _with_worth(merchant_id, view.platform, one, cause, until, now)
     return name_finding(view.platform, view.name, found, why)
 
 
