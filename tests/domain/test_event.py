@@ -357,6 +357,13 @@ def test_an_order_and_a_product_have_nothing_around_their_ids(given: str, kept: 
     assert (found.order_id, found.product_ids, found.contents) == (kept, (kept,), (Content(kept),))
 
 
+@pytest.mark.parametrize("nothing", ["null", "nu%6cl", "%6eull", "order-null"])
+def test_an_order_whose_number_stands_for_none_has_none(nothing: str) -> None:
+    read = taken(draft(custom_data={"order_id": nothing}))
+    assert read.event.custom_data.order_id is None
+    assert [(one.code, one.field) for one in read.warnings] == [("IDENTIFIER_PLACEHOLDER", ("custom_data", "order_id"))]
+
+
 @pytest.mark.parametrize(
     "nothing", [{"id": None}, {"id": ""}, {"id": " "}, {"id": "\u200b"}, {"id": "null"}, {}], ids=repr
 )

@@ -213,7 +213,7 @@ def test_what_looks_everyday_is_right(name: str, data: Any) -> None:
 @given(st.one_of(NOTHINGS, TEXTS))
 def test_an_id_that_looks_everyday_is_somebodys(text: str) -> None:
     assert not (identifiers.is_everyday_id(text) and (text == "0" or normalise.is_one_for_all(text)))
-    assert not (normalise.is_everyday_product(text) and normalise.is_no_id(text))
+    assert not (identifiers.is_everyday_id(text) and normalise.is_no_id(text))
     assert not (_passes_as_an_event_id(text) and normalise.is_one_for_all(text))
 
 

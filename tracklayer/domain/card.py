@@ -186,25 +186,29 @@ def _are_everyday(count: int, draft: Mapping[str, Any]) -> bool:
     return count == 0
 
 
-def _ids_of(draft: Mapping[str, Any], person: Mapping[str, Any]) -> list[str]:
+def _ids_of(draft: Mapping[str, Any], person: Mapping[str, Any]) -> list[Any]:
     """What stands in the fields that hold an id by their meaning."""
-    found = [person.get("external_id"), draft.get("event_id")]
+    found = [person.get("external_id", ""), draft.get("event_id", "")]
     if not person.keys().isdisjoint(_RARE_ID_FIELDS):
-        found += [person.get(name) for name in _RARE_ID_FIELDS]
+        found += [person.get(name, "") for name in _RARE_ID_FIELDS]
     custom = draft.get("custom_data")
     if type(custom) is dict:
-        found.append(custom.get("order_id"))
+        found.append(custom.get("order_id", ""))
         products, lines = custom.get("product_ids"), custom.get("contents")
         if type(products) is list:
             found += products
         if type(lines) is list:
             found += [line.get("id") for line in lines if type(line) is dict]
-    return [value for value in found if type(value) is str and len(value) >= FEWEST]
+    return found
 
 
-def _long_numbers_of_ids(values: list[str]) -> int:
-    """How many of the counted numbers they hold; none of an id which could be a card."""
-    together = "x".join(values)  # a letter: nothing goes on from one to the next
+def _long_numbers_of_ids(values: list[Any]) -> int:
+    """How many of the counted numbers the texts among them hold; none of an id which could be a card."""
+    try:
+        together = "x".join(values)  # a letter: nothing goes on from one to the next
+    except TypeError:
+        values = [value for value in values if type(value) is str]
+        together = "x".join(values)
     if together.isascii() and "%" not in together and not _GROUPED.search(together):
         return _long_numbers(together)
     return sum(map(_long_numbers_of_id, values))

@@ -188,17 +188,6 @@ ENDS_OF_NOTHING = frozenset(
 ) | {f"{letter}NaN" for letter in ascii_letters}
 
 
-def is_everyday_product(value: str) -> bool:
-    """An id of a product as most write it: nothing around it, and nobody's neither as it stands nor decoded. Others may be."""
-    return (
-        value.isascii()
-        and value[:1].isalnum()
-        and value[-1:].isalnum()
-        and "%" not in value
-        and value[-4:] not in ENDS_OF_NOTHING
-    )
-
-
 def hashed(value: str | None, rule: Rule) -> str | None:
     """The digest of ``rule(value)``; what is a digest already is lower-cased and never hashed again.
 

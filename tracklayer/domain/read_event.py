@@ -7,10 +7,12 @@ with every Problem named at once; a wrong optional identifier is kept as sent an
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import call
 from typing import Any, NamedTuple
 
 import orjson
@@ -60,10 +62,9 @@ from tracklayer.domain.event_fields import (
 )
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.identifiers import is_plain_url
-from tracklayer.domain.normalise import ENDS_OF_NOTHING, Matchable, is_everyday_product, is_plain_digest
+from tracklayer.domain.normalise import ENDS_OF_NOTHING, Matchable, is_plain_digest
 from tracklayer.domain.personal import MAX_URL, without_personal_url
 from tracklayer.domain.problem import Name, Problem, shown_name
-from tracklayer.domain.text import is_blank
 from tracklayer.domain.values import as_list, is_nothing, read_decimal
 
 MAX_SEARCHED = 2 * MAX_EVENT  # bytes: of a draft that is larger, and refused for that, nothing more is looked at
@@ -105,7 +106,6 @@ _DIGESTS_OF_NOTHING = normalise.digests_of_nothing()
 _EVENT_FIELDS = frozenset(f.name for f in fields(Event))
 _CUSTOM_FIELDS = frozenset(CUSTOM_FIELDS)
 _CONTENT_FIELDS = frozenset(CONTENT_FIELDS)
-_TEXTS_OF_CUSTOM = frozenset(TEXT_FIELDS)
 _AMOUNTS = frozenset(AMOUNTS)
 
 
@@ -384,7 +384,9 @@ def _read_user_data(
         given = {name: value for name, value in given.items() if name in everyday}
     values = dict(given)  # most of it stays as it is
     kind = str if reader.clean else None  # no text passes a quick test that has to be searched first
-    for name, text in given.items():
+    # All at once, without a step of Python's for each: of most people nothing else is sent.
+    is_everyday = kind and _ARE_TEXTS(map(type, given.values())) and all(map(call, map(_TEST, given), given.values()))
+    for name, text in () if is_everyday else given.items():
         if type(text) is kind:
             # Who sends an address or a number has mostly hashed it: nothing is left to be asked of a digest.
             if len(text) == 64 and name in _HASHED_FIELDS and is_plain_digest(text):
@@ -440,6 +442,8 @@ _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
     "zip": identifiers.is_everyday_zip,
     **dict.fromkeys(MATCHABLE_LISTS, lambda given: False),
 }
+_TEST = _EVERYDAY_IDENTIFIERS.__getitem__
+_ARE_TEXTS = frozenset({str}).issuperset
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:
@@ -468,16 +472,7 @@ def _read_custom_data(reader: FieldReader, draft: Mapping[str, Any]) -> CustomDa
         # As for identifiers: first the quick tests that most values pass, told by their kind.
         kind = type(value)
         if kind is str:
-            if name in _TEXTS_OF_CUSTOM:
-                if (
-                    clean
-                    and value
-                    and not (value.isspace() if value.isascii() else is_blank(value))
-                    and value not in PRINTED_FOR_NOTHING
-                    and (name != "order_id" or identifiers.is_everyday_id(value))
-                ):
-                    continue
-            elif name == "currency" and value in normalise.monies():
+            if clean and (is_everyday := _EVERYDAY_TEXTS.get(name)) and is_everyday(value):
                 continue
         elif kind is float:
             if 1e-9 < value < 1e13 and name in _AMOUNTS:  # as read_decimal has it, and fewer digits than a card
@@ -497,11 +492,19 @@ def _read_custom_data(reader: FieldReader, draft: Mapping[str, Any]) -> CustomDa
     return made_of(CustomData, values)
 
 
+# By name of a field, as for identifiers: of words, what begins as they do and is not ``PRINTED_FOR_NOTHING``.
+_EVERYDAY_TEXTS: Mapping[str, Callable[[str], object]] = {
+    **dict.fromkeys(
+        TEXT_FIELDS,
+        re.compile(rf"(?!(?:{'|'.join(map(re.escape, PRINTED_FOR_NOTHING))})\Z)[^\W_].*", re.DOTALL).fullmatch,
+    ),
+    "order_id": identifiers.is_everyday_id,
+    "currency": lambda given: given in normalise.monies(),
+}
+
+
 def _are_everyday_products(items: list[Any]) -> bool:
-    for item in items:  # noqa: SIM110 - all() of a generator takes twice as long, and most events ask
-        if type(item) is not str or not is_everyday_product(item):
-            return False
-    return True
+    return _ARE_TEXTS(map(type, items)) and all(map(identifiers.is_everyday_id, items))
 
 
 def _read_product_ids(reader: FieldReader, at: tuple[str, ...], given: Mapping[str, Any], name: str) -> tuple[str, ...]:
@@ -542,7 +545,7 @@ def _read_content(reader: FieldReader, at: tuple[str, ...], item: Any) -> Conten
         return Content("")
     product = item.get("id")
     is_known = item.keys() <= _CONTENT_FIELDS
-    if not (reader.clean and type(product) is str and is_everyday_product(product)):
+    if not (reader.clean and type(product) is str and identifiers.is_everyday_id(product)):
         wrong = len(reader.problems)
         product = reader.line_id(at, product)
         if product is None and is_known and len(reader.problems) == wrong:
