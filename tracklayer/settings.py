@@ -1,6 +1,7 @@
 """What an operator sets through ``TRACKLAYER_*``. Reads an environment, nothing else.
 
-``SETTINGS`` is the one list of names: it is parsed from, shown by ``--help`` and held against the guide to settings by a test.
+``SETTINGS`` is the one list of what may be set: it is parsed from, shown by ``--help`` and held against the guide to settings by a
+test. A field of ``Settings`` is called as its setting is, in lower case and without ``_SECONDS``.
 """
 
 from __future__ import annotations
@@ -106,36 +107,11 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         faults.append(f"{PREFIX}OPERATOR_EMAIL needs {PREFIX}SMTP_URL: no mail goes out without it")
     if faults:
         raise SettingsError(faults)
-    public_url = values["public_url"] or f"http://{_in_url(values['host'])}:{values['port']}"
-    return Settings(
-        database_url=values["database_url"],
-        redis_url=values["redis_url"],
-        data_dir=values["data_dir"],
-        secret_keys=values["secret_key"] or (),
-        host=values["host"],
-        port=values["port"],
-        public_url=public_url,
-        sandbox_url=values["sandbox_url"],
-        smtp_url=values["smtp_url"],
-        retry_base=values["retry_base_seconds"],
-        retry_window=values["retry_window_seconds"],
-        monitor_interval=values["monitor_interval_seconds"],
-        log_format=values["log_format"],
-        operator_email=values["operator_email"] or (),
-        operator_webhook=values["operator_webhook"],
-        heartbeat_url=values["heartbeat_url"],
-        allowed_origins=values["allowed_origins"] or (),
-        collector_hosts=values["collector_hosts"] or (),
-        read_cost_per_second=values["read_cost_per_second"],
-        requests_per_second=values["requests_per_second"],
-        drain=values["drain_seconds"],
-        allow_private_webhooks=values["allow_private_webhooks"],
-        allow_newer_database=values["allow_newer_database"],
-        read_database_url=values["read_database_url"],
-        read_lag=values["read_lag_seconds"],
-        metrics_port=values["metrics_port"],
-        metrics_token=values["metrics_token"],
-    )
+    values["secret_keys"] = values.pop("secret_key")
+    values["public_url"] = values["public_url"] or f"http://{_in_url(values['host'])}:{values['port']}"
+    for name in ("secret_keys", "operator_email", "allowed_origins", "collector_hosts"):
+        values[name] = values[name] or ()
+    return Settings(**{name.removesuffix("_seconds"): value for name, value in values.items()})
 
 
 _HOST = re.compile(r"(?:\*\.)?[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
