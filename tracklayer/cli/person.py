@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     asked, merchant_id = request(args), merchant_id_of(args.merchant)
     with runtime_of(settings_beside()) as runtime:
         check_merchant(merchant_id, args.merchant)
-        problems = check_export(runtime, merchant_id, asked)
+        problems = check_export(merchant_id, asked)
         if problems:
             raise refused(problems, named=True)
         found = Package()

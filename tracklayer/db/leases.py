@@ -183,7 +183,8 @@ def leave_out_delivered(lease: Lease, event_ids: Sequence[str], lock_ms: int = L
 def end_lease(lease: Lease, lock_ms: int = LOCK_MS) -> Sequence[str] | None:
     """Gives back whatever was not settled, as it was. None: the lease was lost. ``lock_ms``: as for ``wait_briefly``.
 
-    What it returns an erasure waits for: it is for ``personal_data.drop_given_back``, in this transaction, once all is settled.
+    Returns the events among them that an erasure waits for: pass them to ``personal_data.drop_given_back`` in this transaction, once
+    all is settled.
     """
     found = rows(f"DELETE FROM claims WHERE {_OF_LEASE} RETURNING erasing", (*_key(lease), str(lock_ms)))
     return found[0][0] if found else None

@@ -1,4 +1,4 @@
-"""The tables of the cold paths as thin peewee classes: fields and keys, nothing else.
+"""Merchants, keys, destinations and alerts as thin peewee classes: fields and keys, nothing else. All else is plain SQL.
 
 Events and deliveries are read and written by plain SQL in their own files; their tables stand in the migrations.
 """

@@ -35,8 +35,8 @@ NOT_DONE = "status NOT IN ('delivered', 'dropped')"
 _IN_TIME = "queued_at <= received_at"
 
 _LATENCY = f"least({MOST_MS}, greatest(0, round(extract(epoch FROM %(now)s::timestamptz - received_at) * 1000)))"
-# Whether the delivery had come to something before the series of attempts in which one was told that nobody knows the fate of:
-# where its answer comes late, the next series may have begun.
+# An attempt whose fate nobody knows keeps, as ``again``, whether an earlier series of attempts had brought an outcome: by the time
+# that its answer comes, late, the delivery may have been sent again by ``redeliver``.
 _IN_SERIES = """CASE WHEN d.requeued_at IS NOT NULL AND x.logged ->> 'outcome' = 'unknown'
             THEN jsonb_build_object('again', coalesce(d.had_outcome, true)) ELSE '{}' END"""
 # The log of attempts without its oldest, where it is full.

@@ -52,12 +52,12 @@ BY_KEY = (
     "set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true)"
 )
 _OF_LEASES = """unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(claims)s::bigint[]) AS w(merchant, platform, claim)
-WHERE c.merchant_id = w.merchant AND c.platform = w.platform AND c.claim_id = w.claim RETURNING c.claim_id, c.event_ids"""
+WHERE c.merchant_id = w.merchant AND c.platform = w.platform AND c.claim_id = w.claim"""
 START = f"""
 UPDATE claims c SET sending = event_ids, sent_at = %(now)s, lease_ends_at = %(lease)s
-FROM {_OF_LEASES}
+FROM {_OF_LEASES} RETURNING c.claim_id, c.event_ids
 """
-END = f"DELETE FROM claims c USING {_OF_LEASES}, c.erasing"
+END = f"DELETE FROM claims c USING {_OF_LEASES} RETURNING c.claim_id, c.event_ids, c.erasing"
 _OF_EACH = {"started": "w.started", "logged": "w.logged"}
 SETTLE = f"""
 WITH done AS (

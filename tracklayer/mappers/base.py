@@ -191,7 +191,7 @@ class Mapper:
     ``points``: names of events whose value counts points: no default currency is theirs.
     ``test_effect``: in a sentence, what the platform does with an event in test mode that was not meant as a test.
     ``lifetimes``: secret -> how long it is good for, where the platform's page says so.
-    ``copy_memory``: the same of one event: how far apart two copies may arrive; None: the second is not recognised.
+    ``copy_memory``: how long after one copy of an event the platform recognises the next; None: it recognises none.
     """
 
     title: str

@@ -51,7 +51,7 @@ class TooLongError(Exception):
     """There was no time to look at all events."""
 
 
-def check_export(runtime: Runtime, merchant_id: int, request: Request) -> list[Problem]:
+def check_export(merchant_id: int, request: Request) -> list[Problem]:
     """What is wrong with a request, without a value in it."""
     return check_request(request, erase.countries_of(merchant_id))
 
@@ -60,7 +60,7 @@ def package_of(
     runtime: Runtime, merchant_id: int, request: Request, seconds: float = LOOK_SECONDS, most: int = MOST_BYTES
 ) -> Package | list[Problem]:
     """All that ``export_person`` finds, where that takes no longer, and is no more; or what is wrong with the request."""
-    problems = check_export(runtime, merchant_id, request)
+    problems = check_export(merchant_id, request)
     if problems:
         return problems
     found, pieces, size = Package(), list[bytes](), 0

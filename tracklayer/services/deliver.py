@@ -118,7 +118,7 @@ BUSY_PAUSES = (0.005, 0.01, 0.02, 0.05, 0.1)  # seconds, until a queue that othe
 WRITE_PAUSES = (0.1, 5.0)  # seconds, first and longest, until an answer is written again that the database did not take
 WRITE_FOR = timedelta(hours=1)  # so long it is kept in hand
 RENEW_AFTER = LEASE / 4  # that the lease of what is kept was renewed last
-# That a request was noted as about to leave, when it does.
+# How old the note that a request is about to leave may be when it leaves; one that is older is written anew.
 NOTED_FOR = LEASE / 8
 KEPT_LOCK_MS = 50  # that a try of what is kept waits for a lock: there may be many to try, of many merchants
 UNWRITTEN = Unknown("TrackLayer could not write the platform's answer: its operator has the trace")

@@ -200,7 +200,7 @@ def see_to_platforms(runtime: Runtime, due: Sequence[Key], now: datetime) -> lis
                 health = _begin_round(runtime, platform, now)
                 wake += [(merchant_id, platform) for merchant_id in health.probers]
             with alone(runtime, f"holding the destinations of {platform}, which is down,"):
-                _hold(runtime, platform, health, those, now)
+                _hold(platform, health, those, now)
     for platform in sorted(held):
         if not platforms.get(platform, SERVING).is_down:
             with alone(runtime, f"releasing the destinations of {platform}"):
@@ -231,7 +231,7 @@ def _begin_round(runtime: Runtime, platform: str, now: datetime) -> PlatformHeal
     return health
 
 
-def _hold(runtime: Runtime, platform: str, health: PlatformHealth, merchants: Sequence[int], now: datetime) -> None:
+def _hold(platform: str, health: PlatformHealth, merchants: Sequence[int], now: datetime) -> None:
     if not health.is_down or health.resume_at is None or health.failing_since is None:
         return
     if health.opened_at is not None and now - health.opened_at < NEW:

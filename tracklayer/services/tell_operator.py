@@ -34,7 +34,9 @@ from tracklayer.settings import Settings
 log = logging.getLogger(__name__)
 
 SECONDS = 10.0  # for one message or ping, whatever the other side does: others wait, and its lease must not run out
-SENDING = timedelta(seconds=60)  # that others leave a message to whoever sends it, which is over in a quarter of that
+SENDING = timedelta(
+    seconds=60
+)  # that others leave a message to whoever sends it: a mail takes two thirds of it at most
 LONGEST_PAUSE = timedelta(minutes=5)  # before one that was not taken is tried again
 STEP_SECONDS = 5  # of a session with the mail server
 ANSWER_SECONDS = 30.0  # besides, of its answer to a whole mail: a message's lease is longer than all of it

@@ -72,7 +72,7 @@ PING_AGAIN = timedelta(seconds=15)  # after one that failed
 HOUR = 3600.0
 MOST_HELD = 20_000  # destinations that are counted
 CLAIM_SECONDS = 60  # that others leave it to who sends a message, which is over in two thirds of that
-TELLING_SECONDS = 12.0  # a message is over by then, taken or not
+TELLING_SECONDS = 12.0  # that a look waits for its messages; a mail may go on behind it
 SEEN_SECONDS = 30  # since somebody found the database away: whoever still lives asks again within ten
 KEPT_SECONDS = 7 * 24 * 3600  # that an outage stands on the board: the longest of which anybody wants to hear the end
 END_SECONDS = 1.0  # for the last word of a process that ends

@@ -527,7 +527,7 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
 
 
 def _leading(refused: Counter[Cause]) -> dict[str, Any]:
-    """The cause of most of what is refused now: told again where the alert was told with others (``db.alerts.keep_leading``)."""
+    """The cause of most of what is refused now: told again where the alert was told with others (``db.alerts.keep_cause``)."""
     ((code, where), most), *_ = refused.most_common(1) or [(("", ""), 0)]
     if most < max(LEAST_SAMPLE, HALF * refused.total()):
         return {}

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.coverage import CLICK_IDS, STRONG_ONES, Stratum
-from tracklayer.domain.monitors.words import clock_time, counted, percent
+from tracklayer.domain.monitors.words import clock_time, counted, listed, percent
 
 NAMES = {
     "email": "the buyer's email",
@@ -118,13 +118,13 @@ def _place(where: Sequence[Stratum], instead_of: Sequence[Stratum], sources: Seq
     hosts = [host for host in dict.fromkeys(host for _, host in where) if host and host != OTHERS]
     parts = []
     if hosts:
-        parts.append(f" on {_and(hosts[:3])}")
+        parts.append(f" on {listed(hosts[:3])}")
     named = [source for source in sources if source != OTHERS]
     if named:
-        parts.append(f" (action source {_and(named)})" if hosts else f" with the action source {_and(named)}")
+        parts.append(f" (action source {listed(named)})" if hosts else f" with the action source {listed(named)}")
     olds = [host for host in dict.fromkeys(host for _, host in instead_of) if host and host != OTHERS]
     if olds:
-        parts.append(f", which took the place of {_and(olds[:3])},")
+        parts.append(f", which took the place of {listed(olds[:3])},")
     return "".join(parts)
 
 
@@ -134,7 +134,7 @@ def _platforms(falls: Sequence[FallLike], users: Mapping[str, Sequence[str]]) ->
         return "The ad platforms match"
     if len(titles) > MOST_PLATFORMS:
         return f"{', '.join(titles[:2])} and {len(titles) - 2} more platforms match"
-    return f"{_and(titles)} {'match' if len(titles) > 1 else 'matches'}"
+    return f"{listed(titles)} {'match' if len(titles) > 1 else 'matches'}"
 
 
 def _next_step(ids: Sequence[str]) -> str:
@@ -150,7 +150,7 @@ def _next_step(ids: Sequence[str]) -> str:
 
 def _quoted(ids: Sequence[str]) -> str:
     names = [f"`{name}`" for name in ids]
-    return _and(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+    return listed(names) if len(names) <= 4 else f"{', '.join(names[:3])} and {len(names) - 3} more"
 
 
 def _listed(falls: Sequence[FallLike]) -> str:
@@ -163,7 +163,3 @@ def _of_denied(denied: tuple[float, float] | None) -> str:
     if denied is None:
         return ""
     return f" {percent(denied[0])} of people now refuse consent; {percent(denied[1])} is usual."
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tracklayer.domain.advice import Advice, AdviceCode
-from tracklayer.domain.monitors.words import capitalised, counted, ended
+from tracklayer.domain.monitors.words import capitalised, counted, ended, listed
 
 MOST_TOLD = 3  # sources, and names
 
@@ -49,7 +49,7 @@ def advise_on_sources(
     worst = max(found, key=lambda one: one.events)
     only = next(iter(names)) if len(names) == 1 else None
     what = counted(total, f"{only} event" if only else "event")
-    places = _and([_place(source) for source, _ in sources.most_common(MOST_TOLD)])
+    places = listed([_place(source) for source, _ in sources.most_common(MOST_TOLD)])
     by_name = (
         "" if only else f" By name: {', '.join(f'{name} {count:,}' for name, count in names.most_common(MOST_TOLD))}."
     )
@@ -70,7 +70,3 @@ def advise_on_sources(
 
 def _place(source: str) -> str:
     return f"{_PLACES[source]} (`{source}`)" if source in _PLACES else f"elsewhere (`{source}`)"
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
