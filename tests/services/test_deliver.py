@@ -82,6 +82,20 @@ def requests(sandbox: SandboxServer) -> list[int]:
     return [request["items"] for request in sorted(found, key=lambda request: request["seq"])]
 
 
+@pytest.mark.parametrize(("waited", "latency"), [(timedelta(hours=9), 32_400_000), (timedelta(seconds=-4), 0)])
+def test_latency_is_from_the_events_arrival_and_never_below_zero(
+    runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, waited: timedelta, latency: int
+) -> None:
+    """Also where it was tried before, and where the clock was set back since."""
+    ingest(runtime, merchant, draft())
+    clock.move(waited)
+    with in_transaction():
+        execute("UPDATE deliveries SET due_at = %s, queued_at = %s", (clock.now(), clock.now()))
+    deliver(runtime, merchant, worker)
+    found = row(merchant)
+    assert (found.status, found.latency_ms) == ("delivered", latency)
+
+
 def test_an_acknowledged_delivery_says_when_and_how_fast(
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock, sandbox: SandboxServer
 ) -> None:

@@ -292,8 +292,8 @@ UPDATE deliveries d
 SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at = x.next_retry_at,
     drop_reason = x.drop_reason, drop_field = x.drop_field, last_error = coalesce(x.last_error, d.last_error),
     error_code = coalesce(x.error_code, d.error_code),
-    last_attempt_at = coalesce(x.last_attempt_at, d.last_attempt_at), delivered_at = x.delivered_at,
-    latency_ms = x.latency_ms, finished_at = CASE WHEN x.due_at IS NULL THEN %(now)s::timestamptz END,
+    last_attempt_at = coalesce(x.last_attempt_at, d.last_attempt_at),
+    finished_at = CASE WHEN x.due_at IS NULL THEN %(now)s::timestamptz END,
     attempt_log = CASE
         WHEN x.logged IS NULL THEN d.attempt_log
         WHEN x.attempts = d.attempts AND d.attempt_log -> -1 ->> 'outcome' = x.logged ->> 'outcome' THEN d.attempt_log
@@ -301,7 +301,7 @@ SET status = x.status, attempts = x.attempts, due_at = x.due_at, next_retry_at =
     END
 FROM json_to_recordset(%(settlements)s::json) AS x(
     event_id text, status text, attempts int, due_at timestamptz, next_retry_at timestamptz, drop_reason text,
-    drop_field text, last_error text, error_code text, last_attempt_at timestamptz, delivered_at timestamptz, latency_ms int,
+    drop_field text, last_error text, error_code text, last_attempt_at timestamptz,
     came_too_late boolean, logged jsonb)
 WHERE d.merchant_id = %(merchant)s AND d.platform = %(platform)s AND d.event_id = x.event_id AND d.event_id = ANY(%(ids)s)
   AND d.{NOT_DONE}
@@ -330,8 +330,6 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
             "last_error": s.last_error,
             "error_code": s.error_code,
             "last_attempt_at": s.last_attempt_at,
-            "delivered_at": s.delivered_at,
-            "latency_ms": s.latency_ms,
             "came_too_late": s.came_too_late,
             "logged": _log_entry(s.logged) if s.logged else None,
         }

@@ -374,8 +374,6 @@ class Settlement:
     last_error: str | None = None
     error_code: str | None = None
     last_attempt_at: datetime | None = None
-    delivered_at: datetime | None = None
-    latency_ms: int | None = None
     logged: LoggedAttempt | None = None
     came_too_late: bool = False
 

@@ -129,8 +129,6 @@ def _acknowledged(claim: Claim, outcome: Acknowledged, started_at: datetime, now
         DeliveryStatus.DELIVERED,
         number,
         last_attempt_at=started_at,
-        delivered_at=now,
-        latency_ms=_ms(now - claim.received_at),
         logged=LoggedAttempt(
             number,
             started_at,
