@@ -2561,7 +2561,7 @@ def test_an_email_that_was_escaped_for_html_is_the_one_it_is() -> None:
         (r"jane@example.com\n", "jane@example.com"),
         (r"\"jane@example.com\"", "jane@example.com"),
         (r"\\\"jane@example.com\\\"\\r\\n", "jane@example.com"),
-        ("Jane%20jane@example.com", "jane@example.com"),
+        ("Kontakt:%20jane@example.com", "jane@example.com"),
     ],
 )
 def test_an_email_is_read_without_escapes(text: str, read: str) -> None:
@@ -2573,6 +2573,23 @@ def test_an_email_is_read_without_escapes(text: str, read: str) -> None:
             "holds escapes, such as &#64; or %40 for @. It is read without them."
         ]
         assert found.unusable == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["Jane doe@example.com", "jane . doe@example.com", "jane@exam ple.com", "jane%20doe@example.com"]
+)
+def test_an_email_that_is_read_without_a_blank_is_told(text: str) -> None:
+    for field, sent in (("email", text), ("emails", [text])):
+        found = taken(draft(user_data={field: sent}))
+        (email,) = found.event.user_data.all_emails
+        assert email.email_sha256("basic") is not None
+        assert "holds a blank. It is read without it, as platforms have it." in found.warnings[-1].message
+        assert found.unusable == ()
+
+
+@pytest.mark.parametrize("text", [" jane @ example.com ", "Jane Doe <jane@example.com>", "J\u00f6rg\uff20example.com"])
+def test_nothing_is_told_of_an_email_that_can_be_read_in_one_way_alone(text: str) -> None:
+    assert taken(draft(user_data={"email": text})).warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -2594,7 +2611,7 @@ def test_an_email_without_escapes_stays(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [r"\njane@example.com", "jane@example.com|", "jane@example.com/", "jane@example.com&nbsp", "a%40b", "%22jane%22@example.com",
-     "jane%2Cbob@example.com", "jane%40work@example.com", "jane%E9@example.com"],
+     "jane%2Cbob@example.com", "jane%40work@example.com", "jane%E9@example.com", "Jane Doe jane@example.com", "Jane%20jane@example.com"],
 )  # fmt: skip
 def test_an_email_with_more_to_it_is_told_and_not_sent(text: str) -> None:
     found = taken(draft(user_data={"email": text}))

@@ -25,6 +25,14 @@ _EVERYDAY_EMAIL = re.compile(r"[a-z0-9._+-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{
 _MOST = 254  # characters of an address: RFC 5321
 _MOST_AROUND = 1000  # characters of a text that is searched for an address: a name, quotes, invisible ones
 _NAMED = re.compile(r"[^<>@]*<([^<>]*)>[\s.,;]*")  # Jane Doe <jane@example.com>
+# What stands in front of an address and can be no part of it: it ends in a sign that no address has before its @, and a blank
+# parts it from the one word that is left. An apostrophe is no such sign (``o’ neill``), and a comma behind one word may be a slip for
+# a dot (``jane, doe``).
+_CLOSING, _OPENING = '"\u201c\u201d\u201e\u00ab\u00bb)\\]>', '"\u201c\u201d\u201e\u00ab\u00bb<(\\['
+_IN_FRONT = re.compile(
+    rf"(?:[^@]*(?:[{_CLOSING}]|(?<!mailto):)\s+|[^@\s]+\s[^@]*[,;]\s+|[^@]*\s(?:[{_OPENING}]\s*|(?=mailto:)))"
+    r"(?=(?:mailto:\s*)?[^@\s]+\s*@)"
+)
 _BLANKS_AROUND_AT = re.compile(r"\s*@\s*")
 # Not at a dot, an underscore or a plus, nor at a hyphen that has a blank on one side alone: ``jane . doe``.
 _BETWEEN_WORDS = re.compile(r"(?<![\s._+])(?:\s+[-\u2010-\u2015]+\s+|(?<!-)\s+(?!-))(?![\s._+])")
@@ -45,16 +53,30 @@ def email(value: str) -> str | None:
     """Lower case, and nothing around it; dots and +tag stay. Meta, TikTok, Pinterest, Snapchat, LinkedIn, X.
 
     What comes along when one copies goes: blanks at the ends and around the @, invisible characters, quotes, angle
-    brackets, mailto:, a comma or dot at the end, a name in front. Blanks inside go too, as Google, LinkedIn, Pinterest and Snapchat
-    have it: but not where two addresses may be meant, or where words stand behind a whole one. What is escaped for a URL is none.
+    brackets, mailto:, a comma or dot at the end, a name in front that can be no part of it. Blanks inside go too, as Google, LinkedIn,
+    Pinterest and Snapchat have it: but not where two addresses may be meant, where words stand behind a whole one, or where those in
+    front may be a name. What is escaped for a URL is none.
     """
     text = value.strip().lower()
     if _EVERYDAY_EMAIL.fullmatch(text):
         return text
-    found = email_as_before(_without_name(value))
+    if len(text) > _MOST_AROUND:
+        return None
+    text = _folded(text)
+    if front := _IN_FRONT.match(text):
+        text = text[front.end() :]
+    found = _address_of(_without_name(_unwrapped(text)))
     if found is None or "\\" in found or _NO_HOST(found.partition("@")[2]):
         return None
     return None if "%" in found and _is_escaped(value) else found
+
+
+def is_read_without_blanks(value: str) -> bool:
+    """Whether ``email`` makes one word of what stands in several: it may have been a name and an address. Blanks around the @ say
+    nothing.
+    """
+    found = email(value) if len(value.split()) > 1 else None
+    return found is not None and found not in _BLANKS_AROUND_AT.sub("@", _folded(value.lower()))
 
 
 def _is_escaped(text: str) -> bool:
@@ -70,7 +92,12 @@ def email_as_before(value: str) -> str | None:
     text = value.strip().lower()
     if len(text) > _MOST_AROUND:
         return None
-    text = _bare_address(text)
+    return _address_of(_unwrapped(_folded(text)))
+
+
+def _address_of(text: str) -> str | None:
+    if text.count("@") == 1 and len(words := text.split()) > 1 and not _WORDS_BEHIND.search(text.partition("@")[2]):
+        text = "".join(words)
     return text if len(text) <= _MOST and _EMAIL.fullmatch(text) else None
 
 
@@ -81,42 +108,50 @@ def holds_email(text: str) -> bool:
     return _HELD.search(without_invisible(text).translate(_FULL_WIDTH)) is not None
 
 
-def _bare_address(text: str) -> str:
-    if not text.isascii():
-        text = without_invisible(text).translate(_FULL_WIDTH)
-        # Of what is only compatible nothing is folded: an ℌ or an ﬁ is not how its owner writes an address.
-        text = text.translate(_FULL_WIDTH_ASCII).lower()
-        # An é is one character or two: each is the same mailbox, and the composed one is what others hash.
-        text = unicodedata.normalize("NFC", with_few_marks(text))
+def _folded(text: str) -> str:
+    if text.isascii():
+        return text
+    text = without_invisible(text).translate(_FULL_WIDTH)
+    # Of what is only compatible nothing is folded: an ℌ or an ﬁ is not how its owner writes an address.
+    text = text.translate(_FULL_WIDTH_ASCII).lower()
+    # An é is one character or two: each is the same mailbox, and the composed one is what others hash.
+    return unicodedata.normalize("NFC", with_few_marks(text))
+
+
+def _unwrapped(text: str) -> str:
     if named := _NAMED.fullmatch(text):
         text = named[1]
     text = _without_quotes(text)
     if text.startswith("mailto:"):
         text = _without_quotes(text.removeprefix("mailto:").partition("?")[0])
-    text = _BLANKS_AROUND_AT.sub("@", text)
-    if text.count("@") == 1 and len(words := text.split()) > 1 and not _WORDS_BEHIND.search(text.partition("@")[2]):
-        return "".join(words)
-    return text
+    return _BLANKS_AROUND_AT.sub("@", text)
 
 
 def _without_name(text: str) -> str:
-    """Of ``Jane Doe jane@example.com`` the address. One word that nothing tells from the first half of one stays: a blank in an
-    address may be a slip.
+    """Of ``王小明 jane@example.com`` the address: no name in another script is a part of it. Nothing of ``Jane Doe jane@example.com``:
+    the words may be a name or a part of the address, and either may be somebody else's. One word alone stays: platforms have it so.
     """
     local, at, host = text.partition("@")
-    if not at or len(text) > _MOST_AROUND or "<" in local or "mailto:" in local.lower():
-        return text
-    *before, last = _BETWEEN_WORDS.split(local.rstrip()) or [""]
+    *before, last = _BETWEEN_WORDS.split(local)
     name = " ".join(before)
-    words = [word for word in _SIGNS.split(name.lower()) if len(word) > 1]
-    is_name = (
-        len(words) > 1
-        or (name != name.lower() and last == last.lower())
-        or name.endswith(":")
-        or not _WORDS_FOR_EMAIL.isdisjoint(words)
-        or any(word in last.lower() for word in words)
+    words = name.split()
+    if not words:
+        return text
+    others = sum(map(_is_of_another_script, words)) if last.isascii() else 0
+    if others:
+        return last + at + host if others == len(words) else ""
+    may_be_name = (
+        (len(words) > 1 and any(len(word) > 1 for word in words))
+        or _SIGNS.sub("", name) in _WORDS_FOR_EMAIL
+        or any(word in last for word in _SIGNS.split(name) if len(word) > 1)
     )
-    return last + at + host if is_name else text
+    return "" if may_be_name else text
+
+
+def _is_of_another_script(word: str) -> bool:
+    """Whether there are letters in it, and none of them is one that ASCII has, with or without an accent."""
+    letters = [unicodedata.name(sign, "LATIN") for sign in word if sign.isalpha()]
+    return bool(letters) and not any(name.startswith("LATIN") for name in letters)
 
 
 def _without_quotes(text: str) -> str:

@@ -298,6 +298,8 @@ class FieldReader:
             if (plain := identifiers.unescaped_email(text)) != text:
                 self.mended(path, "holds escapes, such as &#64; or %40 for @. It is read without them.")
                 text = plain
+            if normalise.is_read_without_blanks(text):
+                self.mended(path, "holds a blank. It is read without it, as platforms have it.")
         elif (plain := identifiers.unescaped_words(name, text)) != text:
             self.mended(path, "holds escapes of HTML, such as &amp; for &. It is read without them.")
             text = plain

@@ -26,6 +26,7 @@ from tracklayer.domain.email_address import email_alphanumeric as email_alphanum
 from tracklayer.domain.email_address import email_digests as email_digests
 from tracklayer.domain.email_address import email_google as email_google
 from tracklayer.domain.email_address import email_without_alias as email_without_alias
+from tracklayer.domain.email_address import is_read_without_blanks as is_read_without_blanks
 from tracklayer.domain.phone import PHONE_RULES as PHONE_RULES
 from tracklayer.domain.phone import UNSENT as UNSENT
 from tracklayer.domain.phone import is_somebodys_number as is_somebodys_number

@@ -130,8 +130,8 @@ _IN_FRONT = re.compile(
     rf"(?!.*([^\w\s/\"'])\s*\1)[^\w?]*(?:(?:{'|'.join(map(re.escape, _WORDS_FOR_PHONE.split()))}|[hmpt](?=\W))(?![^\W\d_])[^\w?]*){{0,3}}",
     re.IGNORECASE | re.DOTALL,
 )
-# An IPv4 address, with zeros in front of its parts or without, and one that may be a number in groups of two and three, as people write
-# them in Spain or Denmark.
+# An IPv4 address, with zeros in front of its parts or without. It is a number where its parts are the groups in which a country writes
+# that one, as 29.01.20.127 in Luxembourg, and in groups of two and three as people write them in Spain, too.
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})"
 _MACHINE = re.compile(rf"(?!0){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9.])")
 _IN_PAIRS = re.compile(r"[0-9]{2}\.[0-9]{2,3}(?:\.[0-9]{2}){2}\Z")
@@ -216,8 +216,9 @@ def _is_doubtful(text: str, number: str, default_country: str | None) -> bool:
     if any(date.match(plain) for date in _DATES):  # but in Haiti, where 25 12 1990 is how a number is written
         return text != phonenumbers.format_number(phonenumbers.parse(number), phonenumbers.PhoneNumberFormat.NATIONAL)
     if _MACHINE.match(text):
-        digits = _NO_DIGITS.sub("", text)
-        return not (_IN_PAIRS.match(text) and _is_home_spelling(phonenumbers.parse(number), digits))
+        at_home = phonenumbers.format_number(phonenumbers.parse(number), phonenumbers.PhoneNumberFormat.NATIONAL)
+        groups, own_groups = _NO_DIGITS.split(text), _NO_DIGITS.split(at_home)
+        return groups != own_groups and not (_IN_PAIRS.match(text) and "".join(groups) == "".join(own_groups))
     one = _ONE_IN_FRONT.match(text)
     if one is None:
         return False
