@@ -96,6 +96,7 @@ class Shop:
         return poisson(self.random, self.rate(at) * seconds)
 
 
+MOST_IN_A_REQUEST = 1000  # as Meta's
 Waiting = tuple[datetime, int, int, int]  # due, attempts made, deliveries that no attempt will bring home, others
 
 
@@ -216,7 +217,9 @@ class Engine:
             outcome = Unreachable("connection refused")
         else:
             outcome = CredentialsRefused("190", "the token has expired")
-        batch = 1 if self.health.state is DestinationState.HELD else min(50, self.queue[0][1] if self.queue else 1)
+        # A request that fails carries as much as one that does not.
+        due = sum(count for _, count in self.queue) or 1
+        batch = 1 if self.health.state is DestinationState.HELD else min(MOST_IN_A_REQUEST, due)
         self.add(names[self.platform], batch)
         self.health = judge_health(self.health, [outcome], now, started_at)
 
