@@ -940,6 +940,23 @@ def test_a_wrong_time_is_refused(value: Any, code: str) -> None:
     assert refused(draft(occurred_at=value)) == [(code, "occurred_at")]
 
 
+@pytest.mark.parametrize(
+    "day", ["2026-11-20T14:59:00", "2026-11-20 14:59:00.000000", "20261120T145900", "2026-11-20T14:59"]
+)
+@pytest.mark.parametrize(
+    ("offset", "hours"), [(" Z", 0), (" UTC", 0), ("UTC", 0), (" +0000", 0), (" +02:00", 2), (" -0330", -3.5)]
+)
+def test_a_blank_may_stand_between_a_time_and_its_offset(day: str, offset: str, hours: float) -> None:
+    assert read_instant(day + offset) == datetime(2026, 11, 20, 14, 59, tzinfo=UTC) - timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-20T14:59:00  Z", "2026-11-20T14:59: 00Z", "2026-11-20 UTC", "2026-11-20T14:59:00 CET"]
+)
+def test_a_time_is_read_with_no_other_blank_or_zone(text: str) -> None:
+    assert refused(draft(occurred_at=text)) == [("INVALID_TIME", "occurred_at")]
+
+
 def test_a_leap_second_is_the_first_of_the_next_minute() -> None:
     assert read_instant("2016-12-31T23:59:60Z") == datetime(2017, 1, 1, tzinfo=UTC)
     assert read_instant("2017-01-01T05:29:60.25+05:30") == datetime(2017, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)
