@@ -940,6 +940,23 @@ def test_a_wrong_time_is_refused(value: Any, code: str) -> None:
     assert refused(draft(occurred_at=value)) == [(code, "occurred_at")]
 
 
+@pytest.mark.parametrize(
+    "day", ["2026-11-20T14:59:00", "2026-11-20 14:59:00.000000", "20261120T145900", "2026-11-20T14:59"]
+)
+@pytest.mark.parametrize(
+    ("offset", "hours"), [(" Z", 0), (" UTC", 0), ("UTC", 0), (" +0000", 0), (" +02:00", 2), (" -0330", -3.5)]
+)
+def test_a_blank_may_stand_between_a_time_and_its_offset(day: str, offset: str, hours: float) -> None:
+    assert read_instant(day + offset) == datetime(2026, 11, 20, 14, 59, tzinfo=UTC) - timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-20T14:59:00  Z", "2026-11-20T14:59: 00Z", "2026-11-20 UTC", "2026-11-20T14:59:00 CET"]
+)
+def test_a_time_is_read_with_no_other_blank_or_zone(text: str) -> None:
+    assert refused(draft(occurred_at=text)) == [("INVALID_TIME", "occurred_at")]
+
+
 def test_a_leap_second_is_the_first_of_the_next_minute() -> None:
     assert read_instant("2016-12-31T23:59:60Z") == datetime(2017, 1, 1, tzinfo=UTC)
     assert read_instant("2017-01-01T05:29:60.25+05:30") == datetime(2017, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)
@@ -2094,7 +2111,7 @@ EMPTY_UUID = "00000000-0000-0000-0000-000000000000"
 NO_IDS = [
     EMPTY_UUID, f"{{{EMPTY_UUID}}}", f"({EMPTY_UUID})", EMPTY_UUID.replace("-", ""), f" {EMPTY_UUID} ", "5.67891E+12", "5,67891E+12",
     "5E+12", "1.2345678901234567e+18", "#REF!", "#N/A", "#NAME?", "#DIV/0!", "#BEZUG!", "#NV", "########", "#",
-    "<nil>", "<NULL>", "<no value>", "%!s(<nil>)", "%!d(MISSING)", "Optional(nil)", "Optional.empty", "[]",
+    "<nil>", "<NULL>", "<no value>", "%!s(<nil>)", "%!d(MISSING)", "Optional(nil)", "Optional.empty", "[]", "Array", "$orderId", "$order_id", "$order->id", "$order.id", "%s", "%d", "%1$s",
 ]  # fmt: skip
 NOTHING_BEHIND_WORDS = [
     "order_undefined", "order-null", "Order #null", "wc_order_undefined", "order:NaN", "order_nan", "shop/order/None", "#undefined",
@@ -2104,10 +2121,16 @@ NOTHING_BEHIND_WORDS = [
     "order_(not set)", "order_false", "order_--", "ORD-NaN", "member.None", "web_order_nan", "PO-nan", "SO-nil", "ticket-none", "INV-",
     "Order-Nr.", "order_undefined_", "acme-NaN", "acme_None", "orderundefined", "ordernull", "orderNaN", "order.undefined", "order|null",
     "order undefined", "order_5.67891E+12", "order_#REF!", "order_#NV", "order_#N/A", "acme_########", "acme-undefined",
+    *"order-{{CJS-ORDER-ID2}} {{order.id}}-purchase order_{{DLV-GA4-id}}_web {{GA4-a1}}-{{b2}} order{id} order-{order-id-2} order_[[id]]".split(),
+    *"order-$orderId order_$order->id order-$id-web order_%s order-%d order%s order_%1$s order_Array orderArray".split(),
+    "Bestellung\N{EN DASH}null", "Заказ \N{NUMERO SIGN}null", "ご注文\N{FULLWIDTH COLON}null", "注文番号\N{FULLWIDTH COLON}NaN", "commande n°null",
+    "order\N{RIGHTWARDS ARROW}null", "注文\N{FULLWIDTH COLON}", "order\N{EN DASH}", "\N{EM DASH}",
 ]  # fmt: skip
 SOMEBODYS_IDS = [
     "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "{a504e04f-4f89-11d3-9a0c-0305e82c3301}", "{3F2504E04F8911D39A0C0305E82C3301}", "{1001}",
-    "{ 1001 }", "{{1001}}", "{1001-7}", "{SO-2024-0b3c}", "{ABC-1001}", "{SKU-1}", "{order-1001}", "{a3f2-99cd}", "${1001}", '{"order":1001}', "12E5", "12E+5", "1.5E+3x", "SKU-NA", "NULL-13", "purchase_1001_null",
+    *"{WC1001} {#1001} {Order-7} {WEB.1001} {AB_1234} {注文-1001} {507f1f77bcf86cd799439011} [[1001]] order-1-{{id}} US$AB12X $1001 50%d".split(),
+    "{Order 1001}", "{{3F2504E0-4F89-11D3-9A0C-0305E82C3301}}",
+    "{ 1001 }", "{{1001}}", "{1001-7}", "{SO-2024-0b3c}", "{ABC-1001}", "{SKU-1}", "{order-1001}", "${1001}", '{"order":1001}', "12E5", "12E+5", "1.5E+3x", "SKU-NA", "NULL-13", "purchase_1001_null",
     "1001-undefined", "shop7_null", "00000000-0000-0000-0000-000000000001", "1230000", "#1001", "#A", "undefined_7", "order_undefined_7",
     "annul", "refined", "Nolan", "order_0", "0" * 31, "usernil", "enclosed-e", "order_7_", "1001-", "VyLKqPzRTabWcJdXeMhg_", "dQwXgWcQKe-", "Optional(1001)",
     "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty", "anna_", "Anna_", "MAY-", "oz-nil", "nana_", "anna_order_", "null7_web",
@@ -2155,8 +2178,8 @@ NAMES_OR_NOTHING = [
     "acme_none",
     "null_pointer",
     "undefined-purchase",
-    "{{order.id}}-purchase",
     "Nan.null",
+    "acme – none",
     "None Smith",
 ]
 
@@ -2180,6 +2203,21 @@ def test_what_may_be_somebodys_name_names_a_person_and_no_event_or_order(text: s
         "{ORDER-ID}",
         "{field-1}",
         "{{ga4-id}}",
+        "{{DLV-GA4-order_id}}",
+        "{{JS-ua4-id}}",
+        "{{SO-2024-7}}",
+        "${SO-2024-7}",
+        "{% order.id %}",
+        "<% order.id %>",
+        "[[order_id]]",
+        "[[ORDER-1234]]",
+        "{dlv-order-id-2024}",
+        "{ORDER-ID-2}",
+        "{order-7}",
+        "{field1}",
+        "{0:d}",
+        "{0.id}",
+        "{WC1001}",
         "{{order}}",
         "{ order.id }",
         "{{ 'order' | t }}",
@@ -2190,7 +2228,7 @@ def test_what_may_be_somebodys_name_names_a_person_and_no_event_or_order(text: s
     ],
 )
 def test_a_template_has_a_name_or_a_place_in_its_braces(text: str) -> None:
-    assert normalise.is_placeholder(text) is (text not in ("{1001}", "{'id': 1}"))
+    assert normalise.is_placeholder(text) is (text not in ("{1001}", "{WC1001}", "{'id': 1}"))
 
 
 def test_a_long_id_of_signs_is_looked_at_in_no_time() -> None:

@@ -279,6 +279,32 @@ def test_a_refund_is_one_however_a_shop_writes_it(name: str) -> None:
         "退款",
         "возврат",
         "Recovered Order Cancelled",
+        "Order Reversed",
+        "PurchaseReversal",
+        "PurchaseVoided",
+        "Bestellung kostenlos storniert",
+        "Kostenlose Stornierung bestätigt",
+        "Kostenlose Retoure eingegangen",
+        "free refund issued",
+        "Free Return Received",
+        "Easy Return Completed",
+        "Pedido cancelado gratis",
+        "Ordine annullato gratuitamente",
+        "Annulation de commande",
+        "Annulation gratuite de la commande annulée",
+        "Cancelación del pedido",
+        "Annullamento ordine",
+        "Annulering van bestelling",
+        "Zwrot zamówienia",
+        "Заказ отменён",
+        "Отмена заказа",
+        "注文キャンセル",
+        "注文をキャンセル",
+        "订单取消",
+        "取消订单",
+        "주문 취소",
+        "キャンセル",
+        "환불 완료",
     ],
 )
 def test_what_has_a_word_for_a_refund_may_be_one(name: str) -> None:
@@ -368,6 +394,24 @@ def test_what_has_a_word_for_a_refund_may_be_one(name: str) -> None:
         "cancel_order_form",
         "返金不可",
         "返品無料",
+        "購入 返金保証",
+        "购买 退货保证",
+        "退款保障 购买",
+        "无忧退货 购买",
+        "可退款 购买",
+        "환불보증 구매",
+        "구매 (무료 반품)",
+        "注文 (キャンセル無料)",
+        "Rückgabegarantie Kauf",
+        "Kauf mit Rückgabe-Garantie",
+        "Achat garantie remboursement",
+        "Покупка с гарантией возврата",
+        "Покупка без возврата",
+        "Заказ с бесплатной отменой",
+        "Zamówienie z gwarancją zwrotu",
+        "Zwrot gratis - zakup",
+        "Buchung mit kostenloser Stornierung",
+        "Order Void Fill",
     ],
 )
 def test_what_only_speaks_of_refunds_is_none(name: str) -> None:
@@ -380,22 +424,18 @@ def test_what_only_speaks_of_refunds_is_none(name: str) -> None:
         "no refund",
         "never returned",
         "without a refund",
-        "free returns",
-        "free cancellation",
         "ohne Retoure",
         "keine Rückgabe",
-        "mit kostenloser Stornierung",
-        "kostenlos stornieren",
         "sans remboursement",
         "pas de retour",
-        "retour gratuit",
         "sin devolución",
         "sem devolução",
         "não reembolsado",
         "senza rimborso",
         "zonder retouren",
         "utan återbetalning",
-        "darmowy zwrot",
+        "bez zwrotu",
+        "без возврата",
         "refund policy",
         "refund protection",
         "refund page viewed",
@@ -407,6 +447,45 @@ def test_what_is_denied_or_only_spoken_of_takes_nothing_back_and_acquits_no_othe
     assert may_be_refund(f"Refund with {words}")
     assert may_be_refund(f"Order cancelled, {words}")
     assert may_be_refund(f"{words}: order cancelled")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "free returns",
+        "free refund",
+        "easy cancellation",
+        "mit kostenloser Stornierung",
+        "kostenlos stornieren",
+        "kostenlose Retouren",
+        "remboursement gratuit",
+        "devolución gratis",
+        "gratis devoluciones",
+        "rimborso gratuito",
+        "darmowy zwrot",
+        "бесплатный возврат",
+    ],
+)
+@pytest.mark.parametrize(
+    "sale",
+    "Order|Purchase|Hotel booking|Bestellung|Kauf|Commande|Achat|Pedido|Compra|Ordine|Bestelling|Zamówienie|Заказ".split(
+        "|"
+    ),
+)
+def test_what_is_free_is_promised_with_a_sale_and_was_done_without_one(words: str, sale: str) -> None:
+    assert not may_be_refund(f"{sale} - {words}")
+    assert not may_be_refund(f"{words} - {sale}")
+    assert may_be_refund(f"Refund - {words}")
+    assert may_be_refund(f"{sale} refunded - {words}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["free refund", "kostenlose Stornierung", "kostenlose Retouren", "remboursement gratuit", "devolución gratis"],
+)
+def test_what_is_free_without_a_sale_may_have_been_given_back(words: str) -> None:
+    assert may_be_refund(words)
+    assert may_be_refund(f"{words}: 12345")
 
 
 @pytest.mark.parametrize("name", ["Purchase", "RefundRequested", "Prefund", "NoRefund", "Return"])

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from tracklayer.domain.contact import folded
+from tracklayer.domain.refund_words import may_be_refund as may_be_refund
 from tracklayer.domain.text import without_invisible
 
 _BETWEEN_WORDS = re.compile(r"(?:[^0-9a-z\u0080-\U0010ffff]|\s)+")
@@ -62,69 +62,6 @@ def is_refund(name: str, own: Container[str] = ()) -> bool:
 @lru_cache(maxsize=1024)
 def _is_refund(name: str) -> bool:
     return canonical(name) in _REFUNDS
-
-
-# What else may be one, by a word in it, as BigCommerce, Shopware, Shopify, Magento, Klaviyo, PayPal and people name it. Who pays cash
-# on delivery (contra reembolso, contre-remboursement) gets nothing back.
-_SOLD = r"(?:order|item|product|good|purchase|parcel)s?"
-_ORDER_ELSEWHERE = (
-    r"(?:bestell(?:ung|ing)|commande|achat|ordine|acquisto|pedido|orden|compra|encomenda|ordre|zamowienie)(?:e?[ns])?"
-)
-# What was sold, or can be sent back, is a sale, whatever that says of returns.
-_BETWEEN = r"(?:(?!(?:placed|sold|bought|with|including)_)[a-z]+_){0,2}"
-_CANCEL = r"cancel(?:l?ed|l?ations?)?"
-# Who comes back, or takes something back to a list or a form, gives nothing back; nor does who buys the way back.
-_ONLY_COMES_BACK = (
-    r"(?!_(?:customer|visitor|visit|user|buyer|form|ticket|fare|flight|trip|journey"
-    r"|to_(?:[a-z]+_)?(?:cart|basket|bag|wishlist|list|favou?rites?|checkout|page|site)))"
-)
-_TAKES_BACK = re.compile(
-    r"(?<!p)refund(?!able|ability)|credit_?(?:memo|note)|charge_?back|(?<!bericht)(?<!bericht_)(?<!anzeige_)erstatt(?:et|ung)|gutschrift"
-    r"|(?<!contr[ae])(?<!contr[ae]_)(?:rembours|reembols)(?!ab)|rimbors(?!ab)|terugbeta(?!albaar)|aterbetal|tilba[gk]ebetal"
-    r"|(?:retour(?:en?|nier|nee)|rue?ckgabe)(?!n?(?:recht|richt|beding|frist))|devol(?:uc|vid)|devuel"
-    r"|(?<!tra)storn(?:o(?!way|frei|beding|(?:kosten_?)?(?:schutz|versicher))|ier(?!bar)|a[dt])"
-    rf"|(?:charge|payment|capture|transaction|sale)s?_{_BETWEEN}(?:reversed|reversal|disputed?)(?:_|\Z)"
-    rf"|(?:charge|payment|capture|transaction|sale|order|invoice)s?_{_BETWEEN}void(?:ed)?(?:_|\Z)"
-    rf"|(?:order|purchase)s?_{_BETWEEN}{_CANCEL}(?:_(?!any|within|until)|\Z)|order_status_(?:[a-z]+_){{0,4}}to_cancelled"
-    rf"|{_ORDER_ELSEWHERE}_{_BETWEEN}(?:(?:ge)?(?:ann?ul|cancel)(?!ab)|res[io](?:_|\Z)|anulowan|zwrocon)"
-    rf"|{_SOLD}_{_BETWEEN}return(?:s|ed)?{_ONLY_COMES_BACK}(?:_|\Z)"
-    rf"|(?:\A|(?<!tax)_)(?:return(?:s|ed)?|reversed|disputed|void(?:ed)?|{_CANCEL}(?:_of)?)_"
-    rf"(?:{_SOLD}|charges?|payments?){_ONLY_COMES_BACK}(?:_|\Z)"
-    # Who files a tax return, or asks for a demo, buys.
-    r"|(?:\A|(?<!tax)(?<!vat)(?<!gst)(?<!federal)(?<!assessment)(?<!sold)(?<!with)_)"
-    r"returns?_(?:request(?!_(?:a_)?(?:demo|quote))|creat|approv|accept|receiv|process|clos|complet)"
-    # Alone such a word says so, too.
-    rf"|\A_?(?:return(?:s|ed)?|reversed|voided|retour|zwrot|{_CANCEL})_?\Z"
-    "|(?:[返退](?:金|款|品|货|貨)|환불|반품)(?!不可|無料|保証)|возврат"
-)
-# Phrases that take nothing back, each with the word that it is about: what else stands in the name says what it says.
-_TAKES_NOTHING_BACK = re.compile(
-    r"(?<![^_])(?:"
-    # No refund, without returns, free cancellation, kostenlose Stornierung, sin devolución.
-    r"(?:no|non|not|never|without|free|easy|ohne|kein(?:e[mnrs]?)?|nicht|nie|(?:kostenlos|kostenfrei)(?:e[mnrs]?)?|gratis|gratuit[aeos]{0,2}"
-    r"|sans|pas|sin|sem|nao|senza|zonder|geen|niet|utan|uden|bez|darmow[aey])_"
-    rf"(?:(?:a|an|any|the|be|been|yet|d[aeiu]s?|d|l[ae]s?|el|l)_)?(?!{_SOLD}(?:_|\Z))[^\W_]+"
-    r"|(?:retour|res[io]|annulation|annullamento|(?:cancelac|devoluc)[a-z]+)_(?:gratis|gratuit[aeos]{0,2})"
-    # Who only reads about a refund, reckons with one, or insures against needing one; what is refunded or cancelled was so.
-    r"|[a-z]+(?<!ed)_?(?:polic(?:y|ies)[a-z]*|politi[ckq][a-z]*|guarantee[a-z]*|protect[a-z]*|insurance)"
-    r"|(?:politi[ckq]|assurance|seguro|assicurazione|garant[iz])[a-z]*_(?:(?:d[aei][a-z]*|l[ae]s?)_){0,2}[a-z]+"
-    r"|(?:[a-z]+(?<!ed)_){1,2}(?:pages?|views?|viewed|clicks?|clicked|button|faq|info|terms|calculator|estimates?)"
-    r"|(?:page|views?|viewed|clicks?|clicked)_(?:on_)?[a-z]+"
-    # Who buys the way back, or takes up a cancelled order.
-    r"|return_label_(?:purchased|bought)|ret(?:our|oure|ouren)_?(?:label|etikett)_gekauft"
-    r"|un_cancel[a-z]*|(?:recovered|reinstated|reactivated|reopened)_cancell?ed"
-    r"|cancell?ed_(?:[a-z]+_){0,2}(?:recovered|reinstated|reactivated|reopened)"
-    r")(?:_|\Z)"
-)
-_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_NO_LETTER = re.compile(r"[\W_]+")
-
-
-@lru_cache(maxsize=1024)
-def may_be_refund(name: str) -> bool:
-    """Whether a shop may mean one by it, or surely does: enough not to count it as a conversion, and to ask the shop."""
-    words = _NO_LETTER.sub("_", _CAPITAL.sub("_", folded(name)).lower())
-    return _TAKES_BACK.search(_TAKES_NOTHING_BACK.sub("", words)) is not None
 
 
 def is_refund_among_others(name: str, own: Mapping[str, Any]) -> bool:

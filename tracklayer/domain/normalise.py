@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache, lru_cache
 from itertools import product
-from string import ascii_letters, ascii_lowercase, punctuation
+from string import ascii_lowercase
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -74,38 +74,58 @@ _NOTHINGS = frozenset(
 )
 # Spellings that no person and no id has.
 _PLACEHOLDERS = frozenset("null undefined NaN None nil false False 0 - NULL nan N/A n/a N/a n/A".split())
-# In its braces stands a name, or the digit of a place. What is no name was filled in: {1001}, {SO-2024-7}, a UUID as C# writes it, JSON.
-_FILLED_IN = (
-    r"[0-9][^{}\s]|[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}"
-    r"|[A-Z][A-Z0-9]*-[^{}\s]*[0-9]|[^{}\s]*-[0-9][0-9A-Za-z]{3}"
+# In double braces, and behind a $, programs put a name: what was filled in is a number or a UUID there, and nothing else. In one
+# pair shops have ids, too. One is a number, with one word in front at most, of three digits or behind a capital and a hyphen:
+# {1001}, {WC1001}, {SO-2024-7}, {Order-7}. {0} is a place, {order-id-2} and {field1} are names, and JSON is neither.
+_UUID = r"[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}"
+_PARTS = r"(?:[-_./#:][0-9][0-9A-Za-z]*)*"
+_NUMBERED = (
+    rf"[#\u2116]?(?:[0-9][0-9A-Za-z]+(?:[-_./#:][0-9A-Za-z]+)*"
+    rf"|(?:[^\W\d_]+[-_./# ]?(?=[0-9]{{3}})|[A-Z][A-Za-z]*-)[0-9][0-9A-Za-z]*{_PARTS})"
 )
-_IN_BRACES = rf"\$?\{{(?!\s*[\"'])\{{?(?!\s*(?:{_FILLED_IN}))[^{{}}]*\}}?\}}"
+_IN_BRACES = (
+    rf"(?:\$\{{|\{{\{{)(?!\s*(?:[0-9]{{2,}}|{_UUID})\s*\}})[^{{}}]*\}}?\}}"
+    rf"|\{{(?!\s*[\"'])(?!\s*(?:{_NUMBERED}|{_UUID})\s*\}})[^{{}}]*\}}"
+)
+_IN_BRACKETS = rf"\[\[(?!\s*(?:[\"']|(?:[0-9]{{2,}}|{_UUID})\s*\]))[^\[\]]*\]\]"
 # As Go and Objective-C print nothing, Go's templates too, and what Go's formats say of what is nil or missing.
 _PRINTED = r"<(?i:nil|null|none|no value)>|%![A-Za-z]\((?:<nil>|MISSING)\)"
-_TEMPLATE = re.compile(rf"\[object [A-Za-z]+\]|{_IN_BRACES}|%%[^%]*%%|<[%?][^<>]*[%?]>|__[A-Z_]+__|{_PRINTED}")
+_TEMPLATE = re.compile(
+    rf"\[object [A-Za-z]+\]|{_IN_BRACES}|{_IN_BRACKETS}|%%[^%]*%%|<[%?][^<>]*[%?]>|__[A-Z_]+__|{_PRINTED}"
+)
+# What nobody filled in, in an id: the name of a variable of PHP or a shell, too, and the place of a text or a number in a format.
+_VARIABLE = r"(?<![^\W_])\$[^\W\d]+[0-9]{0,2}(?:(?:->|\.)[^\W\d]+)*(?!\w)|(?<![0-9])%(?:1\$)?[sdiv@](?![A-Za-z0-9])"
+_UNFILLED = re.compile(rf"{_IN_BRACES}|%%[^%]*%%|{_VARIABLE}")
 # The empty UUID of C#; a long number as Excel shows it, without its last digits; Excel's errors, and a cell that is too narrow;
-# nothing as Swift and Java print it, and an empty list.
+# nothing as Swift and Java print it, an empty list, and any list as PHP does.
 _NO_UUID = r"[{(]?0{8}(?:-?0{4}){3}-?0{12}[)}]?"
-_NO_OPTIONAL = r"Optional(?:\(nil\)|\.empty)|\[\]"
+_NO_OPTIONAL = r"Optional(?:\(nil\)|\.empty)|\[\]|Array"
 _NO_ID = re.compile(
     rf"{_NO_UUID}|[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{{2}}|#(?:[^\W\d_]|[¡¿/0])+[!?]|#N/[A-Z]|#NV|#+|{_NO_OPTIONAL}"
+    rf"|{_VARIABLE}"
 )
-# Behind words alone: ``order_undefined``. Of what has a digit in front, such as ``1001-null``, that tells it from others.
+# Behind words alone: ``order_undefined``. Of what has a digit in front, such as ``1001-null``, that tells it from others. A template
+# stands here as {}, and so does a variable: see ``_bare_id``.
 _NEVER_A_NAME = (
     rf"(?ai:\(?(?:undefined|null)\)?|\((?:none|nan|nil|not set)\))|NaN|None|{_NO_ID.pattern}|{_TEMPLATE.pattern}"
 )
-_NOTHING_BEHIND = re.compile(rf"\D*[-_#:/] ?(?:{_NEVER_A_NAME})[-_#:/ ]*|\D*(?ai:undefined)")
-# Of an event or an order behind any sign, and in front of words, too: they have no names of people, who may be called Nan.
-_SIGN = r"[ -/:-@\[-`{-~]"
+# Names of people have blanks, dots and apostrophes in them.
+_NOTHING_BEHIND = re.compile(
+    rf"\D*(?:[-_#:/]|[^\w\s\x00-\x7f\u00b7\u2019]) ?(?:{_NEVER_A_NAME})[-_#:/ ]*|\D*(?ai:undefined)|\D*\{{\}}\D*"
+)
+# Of an event or an order behind whatever is no letter and no digit, and in front of words, too: they have no names of people, who may
+# be called Nan.
+_SIGN = r"[\W_ªº]"
 _NOTHING_BESIDE = re.compile(
     rf"\D*{_SIGN}(?:{_NEVER_A_NAME}|(?ai:none|nan)){_SIGN}*|(?:(?ai:undefined|null)|NaN|None|{_NO_UUID}|{_TEMPLATE.pattern}){_SIGN}\D*"
 )
 # What ends the ids of people, too, as in ``oz-nil`` and ``anna_``: a nothing that may be a name, and nothing at all, as PHP and Ruby
-# print null. Behind words of ``_WORDS_OF_IDS`` alone it is none, and so is what was put right behind one.
+# print null. Behind words of ``_WORDS_OF_IDS`` alone it is none, and so is what was put right behind one. A picture is as good as a word.
+_BETWEEN = r"(?:[^\w\u2190-\u2bff\U0001f000-\U0010ffff]|[_ªº])"
 _MAYBE_NOTHING_BEHIND = re.compile(
-    rf"(\D*?)(?:{_SIGN}(?ai:\(?(?:none|nan|nil|n/a|false|null)\)?)?|(?ai:null)|NaN|None){_SIGN}*"
+    rf"(\D*?)(?:{_BETWEEN}(?ai:\(?(?:none|nan|nil|n/a|false|null)\)?)?|(?ai:null)|NaN|None|Array){_BETWEEN}*"
 )
-_BETWEEN_WORDS_OF_IDS = re.compile(rf"{_SIGN}+")
+_BETWEEN_WORDS_OF_IDS = re.compile(rf"{_BETWEEN}+")
 # What shops put in front of the number of an order, an event or a person.
 _WORDS_OF_IDS = {""} | frozenset(
     "order orders ord orderid orderno ordernr ordernumber orderref po so bestellung bestell bestellnr bestellnummer auftrag auftragsnr "
@@ -160,33 +180,29 @@ def is_of_many(value: str) -> bool:
 
 
 def _bare_id(value: str) -> str:
-    """An id without what stands around it; "" for one that is too long to have been made of a word and nothing."""
+    """An id without what stands around it, and with {} for a template or a variable; "" for one that is too long to have been made of
+    a word and nothing.
+    """
     text = bare(value).strip("\"' ")
-    return text if len(text) <= _LONGEST_ID else ""
+    return _UNFILLED.sub("{}", text) if len(text) <= _LONGEST_ID else ""
 
 
 def _in_any_case(text: str) -> list[str]:
     return ["".join(letters) for letters in product(*({letter.lower(), letter.upper()} for letter in text))]
 
 
-# The last four characters of what ``is_one_for_all`` finds in a text that ends in a letter or digit: others need no closer look.
+# The last three characters of what ``is_one_for_all`` finds in a text without {, $ and % that ends in a letter or digit: others need no
+# closer look.
 ENDS_OF_NOTHING = frozenset(
     end
     for text in (
-        *[
-            f"{sign}{nothing}"[-4:]
-            for nothing in _NOTHINGS
-            if nothing[-1].isalpha()
-            for sign in ("", *punctuation, " ")
-        ],
-        *[f"{sign}#nv"[-4:] for sign in (*punctuation, " ")],
-        *[f"#n/{letter}" for letter in ascii_lowercase],
-        "mpty",
-        *[f"e+{power:02}" for power in range(100)],
-        "0000",
+        *[nothing[-3:] for nothing in _NOTHINGS if nothing[-1].isalpha()],
+        *[f"n/{letter}" for letter in ascii_lowercase],
+        *[f"+{power:02}" for power in range(100)],
+        *("#nv", "pty", "000", "ray"),
     )
     for end in _in_any_case(text)
-) | {f"{letter}NaN" for letter in ascii_letters}
+)
 
 
 def hashed(value: str | None, rule: Rule) -> str | None:

@@ -254,7 +254,8 @@ def _read(
     if not (
         clean
         and type(name) is str
-        and 0 < len(name) <= MAX_EVENT_NAME
+        and name
+        and len(name) <= MAX_EVENT_NAME
         and (name[0] in _BEGINS_AN_ID or identifiers.is_everyday_id(name))
     ):
         name = reader.named(draft, "event_name", MAX_EVENT_NAME, normalise.is_nobodys, _NO_NAME)
@@ -263,10 +264,14 @@ def _read(
     if not (
         clean
         and type(event_id) is str
-        and 0 < len(event_id) <= MAX_EVENT_ID
+        and event_id
+        and len(event_id) <= MAX_EVENT_ID
         and event_id[0] in _BEGINS_AN_ID
         and event_id[-1] in _ENDS_AN_ID
-        and event_id[-4:] not in ENDS_OF_NOTHING
+        and event_id[-3:] not in ENDS_OF_NOTHING
+        and "{" not in event_id
+        and "$" not in event_id
+        and "%" not in event_id
     ):
         event_id = reader.named(draft, "event_id", MAX_EVENT_ID, normalise.is_one_for_all, _NO_EVENT_ID)
     occurred_at = _everyday_instant(draft.get("occurred_at"), now) if clean else None
@@ -306,17 +311,19 @@ def _read(
 
 # No placeholder, and nothing blank, begins with one of these: see ``normalise.is_nobodys``.
 _BEGINS_AN_ID = frozenset("ABCDEGHIJKLMOPQRSTVWXYZabcdeghijklmopqrstvwxyz123456789")
-# Nor does one end so, and words with one behind them, but for ``ENDS_OF_NOTHING``: see ``normalise.is_one_for_all``.
+# Nor does one without {, $ and % end so, and words with one behind them, but for ``ENDS_OF_NOTHING``: see ``normalise.is_one_for_all``.
 _ENDS_AN_ID = _BEGINS_AN_ID | frozenset("FNUfnu0")
 
 
 def _everyday_instant(value: Any, now: datetime) -> datetime | None:
     """A time in UTC that has come, as most are, of text that holds no NUL, where Python would stop reading; None: ask closely."""
-    if type(value) is not str or not value.isascii() or value[10:11] != "T" or value[7] != "-":
+    if type(value) is not str or not value.isascii():
         return None
     try:
+        if value[10] != "T" or value[7] != "-":
+            return None
         instant = datetime.fromisoformat(value)
-    except ValueError:
+    except (ValueError, IndexError):
         return None
     return instant if instant.tzinfo is UTC and instant.year >= FIRST_YEAR and instant <= now else None
 

@@ -44,10 +44,10 @@ def write_instant(value: Any) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-# As RFC 3339, and also without its separators, or without what is zero. Python takes more: any character between date and
-# time, and weeks, of which it takes the Monday.
+# As RFC 3339, and also without its separators, without what is zero, or with a blank in front of the offset or UTC, as Ruby, PHP and
+# databases print it. Python takes more: any character between date and time, and weeks, of which it takes the Monday.
 _DATE_AND_TIME = re.compile(
-    r"[0-9]{4}(-?)[0-9]{2}\1[0-9]{2}[T ][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?)?(?:Z|[+-][0-9:]+)?"
+    r"[0-9]{4}(-?)[0-9]{2}\1[0-9]{2}[T ][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?)?(?: ?(?:Z|UTC|[+-][0-9:]+))?"
 )
 
 
@@ -58,7 +58,11 @@ def read_instant(value: Any) -> datetime | str:
         text = value if value.isascii() else without_invisible(value)
         text = text.strip().upper()  # RFC 3339 allows t and z in lower case
         try:
-            value = _from_text(text) if _DATE_AND_TIME.fullmatch(text) else None
+            value = (
+                _from_text(text[:11] + text[11:].replace(" ", "").replace("UTC", "Z"))
+                if _DATE_AND_TIME.fullmatch(text)
+                else None
+            )
         except (ValueError, OverflowError):
             return f"must be a date and time of RFC 3339 or ISO 8601 {how}"
     if not isinstance(value, datetime):
