@@ -138,6 +138,7 @@ class Connection(_Watched, HttpToolsProtocol):
         self.is_ignoring = False  # of a request that is read again without the upgrade that it asks for
         self.last_one: RequestResponseCycle | None = None  # whose answer says that this connection is closed behind it
         self.unread: memoryview | None = None  # what came behind more requests than may wait
+        self.has_asked_all = False  # its client sends nothing more, and waits for the answers
         has_room = len(self.connections) < self.most or _made_room(self.connections)
         super().connection_made(transport)
         if not has_room:
@@ -297,6 +298,24 @@ class Connection(_Watched, HttpToolsProtocol):
         elif not self.transport.is_closing():
             super().handle_websocket_upgrade()
 
+    def eof_received(self) -> bool:  # type: ignore[override,unused-ignore]
+        """True: its client has asked all that it wants to, and is answered; the connection is closed behind the last answer.
+
+        A stream has no end that could be waited for: whoever followed it has gone.
+        """
+        cycle = self.cycle
+        if self.arriving and not self.is_deaf:
+            self.refuse(400, "The request ended in the midst of its headers.")
+        elif not self.in_head and cycle is not None and cycle.more_body and not cycle.response_complete:
+            if self._stalled_before(cycle):
+                self._count_refused(cycle, 408)
+            self.refuse(408, self._stalled(cycle, "and then the end of all that was sent."))
+        if self.transport.is_closing() or self.is_idle or any(map(_is_stream, self.requests)):
+            return False
+        self.has_asked_all = True
+        self.announce_end()
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._tell_all()
         super().connection_lost(exc)
@@ -355,7 +374,7 @@ class Connection(_Watched, HttpToolsProtocol):
             return
         waited = now - self.since
         cycle = self.cycle
-        if (self.pipeline or self.is_deaf) and waited > self.head_seconds and self._is_held_up:
+        if (self.pipeline or self.is_deaf or self.has_asked_all) and waited > self.head_seconds and self._is_held_up:
             self.hang_up()
             return
         if self.unread is not None:  # it is we who do not read
@@ -379,7 +398,7 @@ class Connection(_Watched, HttpToolsProtocol):
                 if now - self.quiet_since > self.first_seconds / 2:
                     if self._stalled_before(cycle):  # the network may have stalled; a wrong Content-Length never passes
                         self._count_refused(cycle, 408)
-                    self.refuse(408, self._stalled(cycle, now))
+                    self.refuse(408, self._stalled(cycle, f"and then nothing for {now - self.quiet_since:.0f} s."))
                 elif is_late:
                     self.refuse(408, f"The body did not arrive within {self.body_seconds} s.")
                 else:
@@ -404,9 +423,8 @@ class Connection(_Watched, HttpToolsProtocol):
             del known[next(iter(known))]
         return False
 
-    def _stalled(self, cycle: RequestResponseCycle, now: float) -> str:
+    def _stalled(self, cycle: RequestResponseCycle, then: str) -> str:
         """What came of a body of which nothing more comes."""
-        then = f"and then nothing for {now - self.quiet_since:.0f} s."
         for name, value in cycle.scope["headers"]:
             if name == b"content-length":
                 return (
@@ -547,6 +565,11 @@ class _Closed(asyncio.Transport):
 
 
 _CLOSED = _Closed()
+
+
+def _is_stream(request: RequestResponseCycle) -> bool:
+    """Whether an answer is under way of which nobody knows where it ends."""
+    return bool(request.response_started and not request.response_complete and request.chunked_encoding)
 
 
 class Exchange(RequestResponseCycle):
