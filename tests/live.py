@@ -117,6 +117,15 @@ class LiveServer:
             one.flow.write_paused if isinstance(one, Connection) else not one.writable.is_set() for one in connections
         )
 
+    def waiting_behind(self) -> int:
+        """How many requests wait behind others of their connection."""
+        connections: list[Any] = list(self._server.server_state.connections)
+        return sum(len(connection.pipeline) for connection in connections)
+
+    @property
+    def is_serving(self) -> bool:
+        return self._thread.is_alive()
+
     def unsent_bytes(self) -> int:
         """What this process holds in memory for clients that do not read."""
         connections: list[Any] = list(self._server.server_state.connections)

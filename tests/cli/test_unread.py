@@ -1,4 +1,4 @@
-"""Clients that do not read what they were answered: they keep nobody out."""
+"""Clients that do not read what they were answered: they keep nobody out, and no process from ending."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.cli.test_connections import HEALTH, PATIENCE, _is_open, _refused, _so
 from tests.factories import Merchant, draft
 from tests.live import TEXT, LiveServer, frame
 from tests.servers import wait_until
+from tests.sessions import other_session
 from tracklayer.cli.connections import MAX_REFUSED, Connection
 from tracklayer.runtime import Runtime
 from tracklayer.services.ingest import ingest_events
@@ -51,6 +52,35 @@ def _asked_by_socket(server: LiveServer, merchant: Merchant) -> socket.socket:
         asked = {"id": str(number), "type": "subscribe", "payload": {"query": LONG}}
         client.sendall(frame(TEXT, json.dumps(asked).encode()))
     return client
+
+
+def test_a_process_ends_though_clients_that_asked_much_read_nothing(runtime: Runtime, merchant: Merchant) -> None:
+    with LiveServer(runtime) as server, ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(_unread(server, _asked(server, merchant) * 9))
+            stack.enter_context(_asked_by_socket(server, merchant))
+        wait_until(lambda: server.held_up() == 4, "all to be held up")
+        server.stop()
+        assert not server.is_serving
+
+
+def test_a_process_ends_though_much_waits_behind_a_request_and_begins_none_of_it(
+    runtime: Runtime, merchant: Merchant, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.WARNING),
+        LiveServer(runtime) as server,
+        other_session(database) as blocker,
+        opened(server, b"") as client,
+    ):
+        blocker.cursor().execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        client.sendall(_asked(server, merchant) * 50)
+        wait_until(lambda: server.waiting_behind() == 49, "all to be read")
+        server.stop()
+        assert not server.is_serving
+        said = answer(client)
+    assert [record.message for record in caplog.records] == ["50 requests were cut off: it was time to end"]
+    assert said.count(b"HTTP/1.1 503 ") == said.count(b"HTTP/1.1 ") == said.count(b"connection: close") == 1
 
 
 def test_strangers_who_read_nothing_keep_nobody_out(runtime: Runtime, merchant: Merchant) -> None:

@@ -93,12 +93,15 @@ class _Watched:
 
     loop: asyncio.AbstractEventLoop
     transport: Any
+    server_state: Any
     since: float  # when it began to wait for what it waits for
     unread_since: float | None = None  # when more was written than its buffer takes
 
     def pause_writing(self) -> None:
         super().pause_writing()  # type: ignore[misc]
         self.unread_since = self.loop.time()
+        if getattr(self.server_state, "cut", False):  # nobody waits for it any more
+            self.loop.call_soon(self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()  # type: ignore[misc]
@@ -349,6 +352,16 @@ class Connection(_Watched, HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete and self.cycle.keep_alive:
             self.cycle.keep_alive = False
             self.last_one = self.cycle
+
+    def begin_no_more(self) -> None:
+        """Closes behind the request in hand, and what waits behind that one is as if it had not come."""
+        self.pipeline.clear()
+        self.unread = None
+        self.requests = [one for one in self.requests if not one.response_complete][:1]
+        for one in self.requests:
+            one.keep_alive = False
+        if not self.requests:
+            self.transport.close()
 
     def shutdown(self) -> None:
         """Called by the server, again and again, when it ends: closes where no request is in hand or on its way."""
@@ -655,6 +668,7 @@ class Socket(_Watched, WebSocketsSansIOProtocol):
         self._full_size = self.conn.max_message_size
         self.conn.max_message_size = STRANGER_BODY
         self.close_timeout = FAREWELL_SECONDS
+        self.server_state = kwargs["server_state"]
         self.since = self.loop.time()
         self.is_strange = True  # as long as nobody is known to speak
         self.counted = 0  # frames so far; once it is known who speaks, since the last look
@@ -748,6 +762,18 @@ class Socket(_Watched, WebSocketsSansIOProtocol):
             self.counted = 0
         elif now - self.since > self.admit_seconds:
             self.transport.abort()
+
+
+def wait_for_none(state: Any) -> None:
+    """From now on: whoever does not read what he was answered is cut off, what is said last waits for nobody, and nothing is begun."""
+    state.cut = True
+    for connection in list(state.connections):
+        if isinstance(connection, Connection | Socket) and connection.unread_since is not None:
+            connection.transport.abort()
+        elif isinstance(connection, Connection):
+            connection.begin_no_more()
+    for refused in list(getattr(state, "refused", ())):
+        refused.cut_off()
 
 
 async def watch(connections: Iterable[Any]) -> None:
