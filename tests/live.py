@@ -110,6 +110,22 @@ class LiveServer:
         connections: list[Any] = list(self._server.server_state.connections)
         return sum(connection.transport.is_closing() for connection in connections)
 
+    def held_up(self) -> int:
+        """How many of them do not read what they were answered."""
+        connections: list[Any] = list(self._server.server_state.connections)
+        return sum(
+            one.flow.write_paused if isinstance(one, Connection) else not one.writable.is_set() for one in connections
+        )
+
+    def waiting_behind(self) -> int:
+        """How many requests wait behind others of their connection."""
+        connections: list[Any] = list(self._server.server_state.connections)
+        return sum(len(connection.pipeline) for connection in connections)
+
+    @property
+    def is_serving(self) -> bool:
+        return self._thread.is_alive()
+
     def unsent_bytes(self) -> int:
         """What this process holds in memory for clients that do not read."""
         connections: list[Any] = list(self._server.server_state.connections)

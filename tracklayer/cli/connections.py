@@ -48,7 +48,8 @@ STRANGER_FRAMES = 100  # of a WebSocket, until it is known who speaks: it says o
 MAX_FRAMES = 5_000  # of a WebSocket in a second: a key may begin 2,000 operations at once, and end them
 MAX_FRAGMENTS = 1_000  # of one message
 MAX_UNREAD_PINGS = 100  # of whoever does not read what was answered
-FAREWELL_SECONDS = 3  # that the other side has to answer the closing of a WebSocket
+FAREWELL_SECONDS = 3  # that the other side has to answer the closing of a WebSocket, or to read why it was refused
+MAX_REFUSED = 100  # connections that are still open for that; they count among the other files
 MAX_CONNECTIONS = 4_000  # of a process, as far as the system lets it have as many open files
 MAX_ASIDE = 50  # of them at a port for metrics and health, which a handful ask
 OTHER_FILES = 200  # that a process has open besides
@@ -87,10 +88,38 @@ def max_connections() -> int:
     return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(min(MAX_CONNECTIONS, soft - OTHER_FILES), 50)
 
 
+class _Watched:
+    """What both kinds of connections know of a client that does not read what it was answered."""
+
+    loop: asyncio.AbstractEventLoop
+    transport: Any
+    server_state: Any
+    since: float  # when it began to wait for what it waits for
+    unread_since: float | None = None  # when more was written than its buffer takes
+
+    def pause_writing(self) -> None:
+        super().pause_writing()  # type: ignore[misc]
+        self.unread_since = self.loop.time()
+        if getattr(self.server_state, "cut", False):  # nobody waits for it any more
+            self.loop.call_soon(self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()  # type: ignore[misc]
+        self.unread_since = None
+
+    @property
+    def waits_to_be_read(self) -> bool:
+        return self.unread_since is not None or self.transport.is_closing()
+
+    @property
+    def waits_since(self) -> float:
+        return self.since if self.unread_since is None else self.unread_since
+
+
 _KEY = re.compile(rb"\nauthorization:[ \t]*([^\r\n]+)", re.IGNORECASE)
 
 
-class Connection(HttpToolsProtocol):
+class Connection(_Watched, HttpToolsProtocol):
     """uvicorn's, which notes since when it waits for what."""
 
     most = MAX_CONNECTIONS
@@ -112,9 +141,16 @@ class Connection(HttpToolsProtocol):
         self.is_ignoring = False  # of a request that is read again without the upgrade that it asks for
         self.last_one: RequestResponseCycle | None = None  # whose answer says that this connection is closed behind it
         self.unread: memoryview | None = None  # what came behind more requests than may wait
+        self.has_asked_all = False  # its client sends nothing more, and waits for the answers
         has_room = len(self.connections) < self.most or _made_room(self.connections)
         super().connection_made(transport)
         if not has_room:
+            log.warning(
+                "a connection was refused with 503: each of the %d that this process may hold waits for an answer of ours, or "
+                "follows a stream",
+                self.most,
+                extra={"kind": "door_full"},
+            )
             self.refuse(503, "This server has more connections than it may hold.")
 
     def data_received(self, data: bytes | memoryview) -> None:
@@ -265,6 +301,24 @@ class Connection(HttpToolsProtocol):
         elif not self.transport.is_closing():
             super().handle_websocket_upgrade()
 
+    def eof_received(self) -> bool:  # type: ignore[override,unused-ignore]
+        """True: its client has asked all that it wants to, and is answered; the connection is closed behind the last answer.
+
+        A stream has no end that could be waited for: whoever followed it has gone.
+        """
+        cycle = self.cycle
+        if self.arriving and not self.is_deaf:
+            self.refuse(400, "The request ended in the midst of its headers.")
+        elif not self.in_head and cycle is not None and cycle.more_body and not cycle.response_complete:
+            if self._stalled_before(cycle):
+                self._count_refused(cycle, 408)
+            self.refuse(408, self._stalled(cycle, "and then the end of all that was sent."))
+        if self.transport.is_closing() or self.is_idle or any(map(_is_stream, self.requests)):
+            return False
+        self.has_asked_all = True
+        self.announce_end()
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._tell_all()
         super().connection_lost(exc)
@@ -276,7 +330,11 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is the client whom all waits for, be it for the rest of a body: it may be closed for another's sake."""
+        """Whether it is the client whom all waits for, be it for the rest of a body, or for it to read what it was answered: it may
+        be closed for another's sake.
+        """
+        if self.waits_to_be_read:
+            return True
         cycle = self.cycle
         if cycle is None or not cycle.more_body or cycle.response_started or self.flow.read_paused:
             return self.is_idle
@@ -294,6 +352,16 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete and self.cycle.keep_alive:
             self.cycle.keep_alive = False
             self.last_one = self.cycle
+
+    def begin_no_more(self) -> None:
+        """Closes behind the request in hand, and what waits behind that one is as if it had not come."""
+        self.pipeline.clear()
+        self.unread = None
+        self.requests = [one for one in self.requests if not one.response_complete][:1]
+        for one in self.requests:
+            one.keep_alive = False
+        if not self.requests:
+            self.transport.close()
 
     def shutdown(self) -> None:
         """Called by the server, again and again, when it ends: closes where no request is in hand or on its way."""
@@ -319,7 +387,7 @@ class Connection(HttpToolsProtocol):
             return
         waited = now - self.since
         cycle = self.cycle
-        if (self.pipeline or self.is_deaf) and waited > self.head_seconds and self._is_held_up:
+        if (self.pipeline or self.is_deaf or self.has_asked_all) and waited > self.head_seconds and self._is_held_up:
             self.hang_up()
             return
         if self.unread is not None:  # it is we who do not read
@@ -343,7 +411,7 @@ class Connection(HttpToolsProtocol):
                 if now - self.quiet_since > self.first_seconds / 2:
                     if self._stalled_before(cycle):  # the network may have stalled; a wrong Content-Length never passes
                         self._count_refused(cycle, 408)
-                    self.refuse(408, self._stalled(cycle, now))
+                    self.refuse(408, self._stalled(cycle, f"and then nothing for {now - self.quiet_since:.0f} s."))
                 elif is_late:
                     self.refuse(408, f"The body did not arrive within {self.body_seconds} s.")
                 else:
@@ -368,9 +436,8 @@ class Connection(HttpToolsProtocol):
             del known[next(iter(known))]
         return False
 
-    def _stalled(self, cycle: RequestResponseCycle, now: float) -> str:
+    def _stalled(self, cycle: RequestResponseCycle, then: str) -> str:
         """What came of a body of which nothing more comes."""
-        then = f"and then nothing for {now - self.quiet_since:.0f} s."
         for name, value in cycle.scope["headers"]:
             if name == b"content-length":
                 return (
@@ -400,9 +467,11 @@ class Connection(HttpToolsProtocol):
             self._count_refused(cycle if is_body else None, status)
         in_hand = [one for one in self.requests if not (one.response_complete or (is_body and one is cycle))]
         if not in_hand:
-            if not (is_body and cycle.response_started):
+            if is_body and cycle.response_started:
+                self.hang_up()
+            else:
                 self._write_refusal(status, message)
-            self.hang_up()
+                self._leave()
         elif any(one.response_started for one in in_hand):
             self.hang_up()
         else:
@@ -422,6 +491,17 @@ class Connection(HttpToolsProtocol):
         body = json.dumps({"errors": [error]}, separators=(",", ":")).encode()
         head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n"
         self.transport.write(head % (status, _PHRASES[status], len(body), again) + body)
+
+    def _leave(self) -> None:
+        """Closes behind a refusal, which is in order: nobody could read it if what the client still sends were not taken in."""
+        transport, self.transport = self.transport, _CLOSED
+        if transport.is_closing():
+            return
+        refused: dict[_Refused, None] = self.server_state.__dict__.setdefault("refused", {})
+        transport.write_eof()
+        transport.set_protocol(_Refused(transport, refused, self.loop))
+        self._unset_keepalive_if_required()
+        self.connection_lost(ConnectionAbortedError())
 
     def _count_refused(self, cycle: RequestResponseCycle | None, status: int) -> None:
         """For whose key came with a request to the API. ``cycle`` of None: its headers are not complete."""
@@ -459,6 +539,50 @@ class _Unread:
 
     def feed_data(self, data: bytes | memoryview) -> None:
         pass
+
+
+class _Refused(asyncio.Protocol):
+    """A connection behind a refusal: what comes is passed over until its client has closed it too, or its time is over.
+
+    ``others``: those of the process; where there are too many, the first of them is cut off.
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, others: dict[_Refused, None], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.transport, self._others = transport, others
+        self._timer = loop.call_later(FAREWELL_SECONDS, transport.close)
+        if len(others) >= MAX_REFUSED:
+            next(iter(others)).cut_off()
+        others[self] = None
+
+    def cut_off(self) -> None:
+        self._others.pop(self, None)
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._others.pop(self, None)
+        self._timer.cancel()
+
+
+class _Closed(asyncio.Transport):
+    """Stands in a transport's place for whom it is closed."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+    abort = close
+
+
+_CLOSED = _Closed()
+
+
+def _is_stream(request: RequestResponseCycle) -> bool:
+    """Whether an answer is under way of which nobody knows where it ends."""
+    return bool(request.response_started and not request.response_complete and request.chunked_encoding)
 
 
 class Exchange(RequestResponseCycle):
@@ -534,7 +658,7 @@ class ConnectionAside(Connection):
     most = MAX_ASIDE
 
 
-class Socket(WebSocketsSansIOProtocol):
+class Socket(_Watched, WebSocketsSansIOProtocol):
     """uvicorn's, which takes no long message before it is known who sends it, and waits for that no longer than it must."""
 
     admit_seconds = ADMIT_SECONDS
@@ -544,12 +668,18 @@ class Socket(WebSocketsSansIOProtocol):
         self._full_size = self.conn.max_message_size
         self.conn.max_message_size = STRANGER_BODY
         self.close_timeout = FAREWELL_SECONDS
+        self.server_state = kwargs["server_state"]
         self.since = self.loop.time()
-        self.is_waiting = True  # as long as nobody is known to speak: it may be closed for another's sake
+        self.is_strange = True  # as long as nobody is known to speak
         self.counted = 0  # frames so far; once it is known who speaks, since the last look
         self.unread_pings = 0
         self.closed_for: str | None = None  # the code of what came and could not be read
         self.tell_behind: Callable[[str], None] | None = None  # each text that comes behind the closing
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it may be closed for another's sake: nobody said who speaks, or nobody reads what was answered."""
+        return self.is_strange or self.waits_to_be_read
 
     def data_received(self, data: bytes) -> None:
         """uvicorn takes whatever came at once, up to 256 KiB: 43,000 frames, and for seconds nobody else had a turn."""
@@ -557,7 +687,7 @@ class Socket(WebSocketsSansIOProtocol):
             super().data_received(data[start : start + _PIECE])
             if self.transport.is_closing():
                 return
-            if self.counted > (STRANGER_FRAMES if self.is_waiting else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS:
+            if self.counted > (STRANGER_FRAMES if self.is_strange else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS:
                 self._refuse("too many frames")
                 return
 
@@ -623,15 +753,27 @@ class Socket(WebSocketsSansIOProtocol):
 
     def _admitted(self) -> None:
         self.conn.max_message_size = self._full_size
-        self.is_waiting = False
+        self.is_strange = False
         self.counted = 0
 
     def look(self, now: float) -> None:
         """Closes it where it is not known in time who speaks."""
-        if not self.is_waiting:
+        if not self.is_strange:
             self.counted = 0
         elif now - self.since > self.admit_seconds:
             self.transport.abort()
+
+
+def wait_for_none(state: Any) -> None:
+    """From now on: whoever does not read what he was answered is cut off, what is said last waits for nobody, and nothing is begun."""
+    state.cut = True
+    for connection in list(state.connections):
+        if isinstance(connection, Connection | Socket) and connection.unread_since is not None:
+            connection.transport.abort()
+        elif isinstance(connection, Connection):
+            connection.begin_no_more()
+    for refused in list(getattr(state, "refused", ())):
+        refused.cut_off()
 
 
 async def watch(connections: Iterable[Any]) -> None:
@@ -649,13 +791,13 @@ async def watch(connections: Iterable[Any]) -> None:
 
 
 def _made_room(connections: set[Any]) -> bool:
-    """Closes those whose clients were waited for longest; whoever waits for us goes on.
+    """Closes those whose clients were waited for longest, without what they did not read; whoever waits for us goes on.
 
     A body that is awaited counts as the time between two requests does: else a stranger who begins bodies, and goes on with
     none, has them all for half a minute, and each that is new is closed for the next one's sake.
     """
     waiting = [found for found in connections if isinstance(found, Connection | Socket) and found.is_waiting]
-    waiting.sort(key=lambda found: found.since)
+    waiting.sort(key=lambda found: found.waits_since)
     for found in waiting[: max(1, len(waiting) // 16)]:
         if found.transport is not None:
             found.transport.abort()

@@ -31,7 +31,15 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from tracklayer import metrics
 from tracklayer.actors.crew import Crew
 from tracklayer.actors.schedule import run_schedule
-from tracklayer.cli.connections import IDLE_SECONDS, Connection, Socket, is_readable, max_connections, watch
+from tracklayer.cli.connections import (
+    IDLE_SECONDS,
+    Connection,
+    Socket,
+    is_readable,
+    max_connections,
+    wait_for_none,
+    watch,
+)
 from tracklayer.cli.process import WRONG_FOR_GOOD, CommandError
 from tracklayer.domain.wire import STREAM_BODY
 from tracklayer.runtime import Runtime
@@ -319,10 +327,13 @@ class Server(uvicorn.Server):
             await super()._wait_tasks_to_complete()
         finally:
             self._tell_cut()
+            wait_for_none(self.server_state)
 
     def _tell_cut(self) -> None:
         """How much is in hand that is not waited for any more; once."""
-        cut = len(self.server_state.tasks)
+        connections = self.server_state.connections
+        behind = sum(len(found.pipeline) for found in connections if isinstance(found, Connection))
+        cut = len(self.server_state.tasks) + behind
         if cut and not self._told_cut:
             self._told_cut = True
             log.warning("%d request%s cut off: it was time to end", cut, " was" if cut == 1 else "s were")
