@@ -18,7 +18,7 @@ from tracklayer import metrics
 from tracklayer.actors.redis_broker import PatientBroker
 from tracklayer.actors.schedule import periodic
 from tracklayer.db.connection import DatabaseAwayError
-from tracklayer.domain.trouble import Trouble
+from tracklayer.domain.trouble import Trouble, process_on
 from tracklayer.runtime import Runtime
 from tracklayer.services import watch_operator
 from tracklayer.services.alone import tell_fault
@@ -182,7 +182,7 @@ class Watchman:
         if away is None or watch_operator.is_busy(away):
             return
         self._well.clear()
-        whose = f"The {' and '.join(self._roles)} on {self._host}"
+        whose = process_on(self._host, self._roles)
         found = self._alone.is_away(watch_operator.state_of(away), whose, self._runtime.clock.now(), self._open_ids)
         if found is not None:
             self._troubles = [found]
