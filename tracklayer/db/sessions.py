@@ -157,9 +157,9 @@ def forget_refusals() -> None:
     _refused.clear()
 
 
-def forget_full_disk() -> None:
-    """It has room again."""
-    _refused.pop(DISK_FULL, None)
+def forget_read_only() -> None:
+    """It takes writes again. Of a full disk that says nothing: one write may find room where another finds none."""
+    _refused.pop(READ_ONLY, None)
 
 
 def last_refusal() -> tuple[str, float] | None:

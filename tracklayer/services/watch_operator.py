@@ -37,12 +37,12 @@ from tracklayer.db.connection import (
     in_transaction,
     statements_within,
 )
-from tracklayer.db.sessions import READ_ONLY, code_of, forget_full_disk, forget_refusals, last_refusal
+from tracklayer.db.sessions import READ_ONLY, code_of, forget_read_only, last_refusal
 from tracklayer.domain.alert import Severity
 from tracklayer.domain.installation import OLD, ROLES, UNTOLD, Down, Facts, Queues, Untold, Waiting
 from tracklayer.domain.retry import doubling
 from tracklayer.domain.trouble import DATABASE_AWAY, DATABASE_FULL, DATABASE_READ_ONLY, KINDS, Trouble
-from tracklayer.domain.watch import MET, REFUSALS, all_is_well, database_trouble, judge, undecided
+from tracklayer.domain.watch import MET, REFUSALS, all_is_well, database_trouble, judge, refused, undecided
 from tracklayer.mappers import PLATFORMS, title_of
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
@@ -79,6 +79,7 @@ END_SECONDS = 1.0  # for the last word of a process that ends
 LATELY = timedelta(hours=1)  # a channel that took a message within it says that the network is there
 A_DAY = timedelta(hours=25)  # in which what fails is tried again
 SEVERAL = 3  # merchants: fewer may each have a dead address
+MET_SECONDS = MET.total_seconds()
 SLOW = 60.0  # seconds between two looks at all destinations
 
 
@@ -196,13 +197,28 @@ def open_ids() -> dict[str, str]:
 
 
 def try_to_write() -> None:
-    """Whether alerts and messages can be written again, after they could not; a full disk then has room. Raises DatabaseAwayError.
+    """Whether alerts and messages can be written again, after they could not. Raises DatabaseAwayError.
 
     Heartbeats say nothing of it: they change rows that there are, for which a full disk may still have room.
     """
     with in_transaction():
         db.try_to_write(secrets.token_hex(8))
-    forget_full_disk()
+
+
+class StillFullError(DatabaseAwayError):
+    """PostgreSQL takes this and that, and lately had no room for what was larger: an event, for instance."""
+
+
+def met_full_disk(lately_seconds: float) -> bool:
+    """Whether this process did so lately."""
+    last = last_refusal()
+    return last is not None and last[0] == DISK_FULL and last[1] <= lately_seconds
+
+
+def others_met_full_disk() -> bool:
+    """Whether any that lives said so of itself. Raises DatabaseAwayError."""
+    with in_transaction():
+        return bool(refused(db_beats.beats(), DISK_FULL))
 
 
 def tell_due(teller: Teller, channels: Sequence[str]) -> int:
@@ -308,11 +324,11 @@ def forget_the_old() -> None:
 class Own:
     """What a process finds out about itself, to be said with its heartbeats. For one thread.
 
-    ``sandbox_url``: that an operator set, not the one of `up --sandbox`.
+    ``sandbox_url``: that an operator set, not the one of `up --sandbox`. ``lately_seconds``: for how long it tells what it met.
     """
 
-    def __init__(self, runtime: Runtime, sandbox_url: str | None) -> None:
-        self._runtime, self._sandbox_url = runtime, sandbox_url
+    def __init__(self, runtime: Runtime, sandbox_url: str | None, lately_seconds: float) -> None:
+        self._runtime, self._sandbox_url, self._lately_seconds = runtime, sandbox_url, lately_seconds
         self._slow: dict[str, object] = {}
         self._slow_due = 0.0
         self._writes = True  # whether the last heartbeat was written, as far as one was tried
@@ -345,15 +361,15 @@ class Own:
         A full disk refuses some and takes others. One that only reads takes none: where it took the heartbeat before
         and takes this one, it was over at once, unless that happens again and again, as with two servers behind one name.
         """
-        if not self._writes or ago > MET.total_seconds():
+        if not self._writes or ago > self._lately_seconds:
             return False
         self._met = state == READ_ONLY and ago <= time.monotonic() - self._written_at
         return state != READ_ONLY or (self._met and self._met_before)
 
     def has_written(self) -> None:
-        """A heartbeat was written: what was met while none could be is over."""
+        """A heartbeat was written: a database that only read while none could be takes writes again."""
         if not self._writes:
-            forget_refusals()
+            forget_read_only()
         self._writes, self._written_at = True, time.monotonic()
         self._met, self._met_before = False, self._met
 
@@ -550,6 +566,9 @@ class Alone:
         Also of an outage that only the board knows, since those who told it are gone; but not while somebody else
         finds the database away.
         """
+        if self._kind:
+            more = {"kind": "trouble_over", "trouble": self._kind, "alike": self._kind}
+            log.warning("it is over: %s", self._kind, extra=more)
         self._since, self._kind = None, ""
         self._tell_at.clear()
         self._failures.clear()
@@ -604,7 +623,7 @@ _REPEATS = (
 
 
 def state_of(error: DatabaseAwayError) -> str | None:
-    return DISK_FULL if is_disk_full(error) else code_of(error)
+    return DISK_FULL if isinstance(error, StillFullError) or is_disk_full(error) else code_of(error)
 
 
 def place_of(database_url: str) -> str:
