@@ -41,6 +41,7 @@ from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
+from tracklayer.services.alone import alone
 
 log = logging.getLogger(__name__)
 
@@ -300,6 +301,21 @@ def tell_added(merchant_id: int, added: Collection[str], now: datetime) -> None:
     """Writes down that new addresses are told of what is open. Needs ``lock_alerts``."""
     for row in db.open_alerts(merchant_id) if added else ():
         _mail_news(row, added, max(now, row.snoozed_until or now))
+
+
+def tell_unwritten(runtime: Runtime) -> None:
+    """Writes down the e-mails about what is open that were to be written as it opened, and were not: by a version before this one,
+    which may go on for a while beside it.
+    """
+    now = runtime.clock.now()
+    with in_transaction():
+        found = alert_mails.unwritten(None, alert_mails.MOST_ALERTS)
+    for merchant_id in sorted({merchant_id for merchant_id, _, _ in found}):
+        with alone(runtime, f"telling merchant {merchant_id} of what is open"), in_transaction():
+            db.lock_alerts(merchant_id)
+            unwritten = {one[1]: one[2] for one in alert_mails.unwritten(merchant_id, alert_mails.MOST_ALERTS)}
+            for row in db.alerts_by_id(merchant_id, list(unwritten)).values():
+                _mail_news(row, unwritten[row.alert_id], max(now, row.snoozed_until or now))
 
 
 def _mail_news(row: AlertRow, recipients: Collection[str], at: datetime) -> None:

@@ -22,7 +22,7 @@ kept aside by its worker, which renews the lease until it is written; what of th
 | redeliver | what failed or was dropped, no lease | queue lock |
 | deliver stored | nothing: it makes what was not there | destination row, queue lock, the events' rows (shared) |
 | stitch | nothing: it writes what its lease's events get | the events' rows (shared), by a statement of its own |
-| purge | what is past its retention, no lease | the events' rows (stepped over where held) |
+| purge | what is past its retention, no lease | where anything of it waits, all queue locks of the merchant; the events' rows (stepped over where held) |
 | erase | what is a person's, no lease | all queue locks of the merchant, the events' rows (stepped over where held) |
 
 Locks are taken in this order and never the other way: job, platform, merchant, destination row, queue lock, lease, events,
