@@ -15,7 +15,7 @@ from tests.domain.test_monitors import NOW, VIEW, minutes
 from tests.factories import Merchant, draft
 from tests.posting import post_due
 from tests.receiver import Receiver
-from tests.services.test_monitor import Scene
+from tests.services.test_monitor import Beside, Scene
 from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -293,6 +293,67 @@ def test_the_end_of_a_drop_says_what_was_lost(told: Told) -> None:
     assert scene.alerts() == [("delivery_rate_drop", False)]
     end = told.texts()[-1]
     assert "It is over. 120 deliveries, worth 15,598.80 USD in sales, were lost meanwhile: redeliver what was" in end
+
+
+def test_another_name_that_a_platform_refuses_is_told_and_so_is_what_was_lost_of_it(told: Told) -> None:
+    beside = Beside(told.scene)
+    leads = 0
+
+    def passes(minutes: int, *refused: str) -> None:
+        nonlocal leads
+        ids = [f"{name}_{n}" for name in refused for n in range(500)]
+        httpx.delete(f"{beside.sandbox.url}/_faults").raise_for_status()
+        if ids:
+            fault = {"platform": "meta", "kind": "refuse", "event_ids": ids}
+            httpx.post(f"{beside.sandbox.url}/_faults", json=fault).raise_for_status()
+        for _ in range(minutes):
+            at = beside.clock.now().isoformat()
+            drafts = [draft(f"lead_{leads + n}", event_name="Lead", occurred_at=at, custom_data={}) for n in range(3)]
+            leads += len(drafts)
+            ingest_events(beside.runtime, beside.merchant.holder, drafts)
+            beside.minutes_pass(1)
+            told.tell()
+
+    passes(20)
+    passes(15, "order")
+    assert told.types() == ["alert.opened"]
+    acknowledge_alert(beside.runtime, beside.merchant.merchant_id, 1)
+    passes(15, "order", "lead")
+    assert told.types() == ["alert.opened", "alert.reminder"]
+    assert "Meta refuses every Purchase event, and 1 more name" in told.texts()[-1]
+    assert "Refused as well: Lead (" in told.texts()[-1]
+    passes(5, "lead")
+    lose("retries_exhausted", "status = 'failed' AND event_id LIKE 'lead_%%'", beside.clock)
+    passes(30)
+    assert told.types() == ["alert.opened", "alert.reminder", "alert.resolved"]
+    assert "It is over. 60 deliveries were lost meanwhile: redeliver what was dropped." in told.texts()[-1]
+    assert "Refused as well: Lead (" in told.texts()[-1]
+
+
+def test_another_field_that_a_platform_demands_is_told_once_most_of_the_latest_lack_it(told: Told) -> None:
+    scene = told.scene
+    told.passes(60, every=5)
+    scene.changes = [{"custom_data": {}}]
+    told.passes(120, every=5)
+    acknowledge_alert(scene.runtime, scene.merchant.merchant_id, 1)
+    scene.changes = [{"user_data": {"country": "US"}}]
+    told.passes(210, every=5)
+    assert scene.alerts() == [("platform_down", True)]
+    assert told.types() == ["alert.opened", "alert.reminder"]
+    first, second = told.texts()
+    assert "have no value (`customData.value`)" in first
+    assert "lack everything by which it could match a person (`userData`)" in second
+
+
+def test_what_was_refused_long_ago_does_not_hide_what_is_refused_now(told: Told) -> None:
+    scene = told.scene
+    told.passes(60, every=5)
+    scene.changes = [{"custom_data": {}}]
+    told.passes(900, every=5)
+    scene.changes = [{"user_data": {"country": "US"}}]
+    told.passes(300, every=5)
+    message = scene.alert()[1]
+    assert message.index("lack everything by which it could match a person") < message.index("have no value")
 
 
 def test_a_drop_tells_what_those_are_worth_that_it_counts(told: Told) -> None:

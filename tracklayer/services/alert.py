@@ -32,6 +32,7 @@ from tracklayer.domain.alert import (
     is_news,
     next_step,
 )
+from tracklayer.domain.alert_members import all_told, also_about, member_name, with_joined
 from tracklayer.domain.delivery import UNMAPPABLE, DropReason
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY, Cause
 from tracklayer.domain.monitors.views import AGED
@@ -185,6 +186,8 @@ def _take(
         alert_id = db.insert_alert(merchant_id, finding, now)
         if alert_id is not None:
             db.keep_told(merchant_id, alert_id)
+            if finding.members:
+                db.keep_members(merchant_id, alert_id, all_told(_members(finding), now))
             _note(runtime, merchant_id, alert_id, "open", now)
             _count(finding.kind, "opened")
         return alert_id
@@ -196,15 +199,19 @@ def _take(
         case Step.RESOLVE:
             db.resolve_alert(merchant_id, known.alert_id, now)
             _keep_balance(merchant_id, known.alert_id)
+            _name_all(merchant_id, known.alert_id)
             _note(runtime, merchant_id, known.alert_id, "resolved", now)
             _count(known.subject.kind, "resolved")
             return known.alert_id
         case _:
             assert finding is not None
             db.see_alert(merchant_id, known.alert_id, finding, now)
-            if not finding.details.keys().isdisjoint(db.LISTED):
+            if any(isinstance(finding.details.get(name), list | tuple) for name in db.LISTED):
                 db.keep_listed(merchant_id, known.alert_id)
             is_other = _has_another_cause(merchant_id, known.alert_id, finding)
+            if finding.members:
+                is_back = step is Step.REOPEN
+                is_other |= _has_another_member(merchant_id, known.alert_id, finding, now, is_back=is_back)
             is_graver = finding.severity is Severity.CRITICAL and known.severity is not Severity.CRITICAL
             if step is Step.REOPEN:
                 db.keep_told(merchant_id, known.alert_id)
@@ -225,8 +232,40 @@ def _take(
 def _has_another_cause(merchant_id: int, alert_id: int, finding: Finding) -> bool:
     """Whether somebody must act on what nobody was told of yet, though the alert is open already; from now on it is told."""
     if finding.details.get("cause") in WANTS_SOMEBODY:
-        return db.keep_cause(merchant_id, alert_id, "cause")
+        return any(db.keep_cause(merchant_id, alert_id, name) for name in ("cause", "ground"))
     return "leading" in finding.details and db.keep_cause(merchant_id, alert_id, "leading")
+
+
+def _members(finding: Finding) -> dict[str, bool]:
+    return {member_name(name): costs for name, costs in finding.members.items()}
+
+
+def _has_another_member(merchant_id: int, alert_id: int, finding: Finding, now: datetime, *, is_back: bool) -> bool:
+    """Whether it is about a name now of which nobody was told, and which costs conversions; from now on it is told.
+
+    ``is_back``: it opens again, and with that tells those who have not taken note of it of what it is about now.
+    """
+    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
+    before, found = db.members_of(row.told), _members(finding)
+    if before is None:
+        after, is_news = all_told(found, now), False
+    else:
+        after, is_news = with_joined(before, found, now)
+    if is_back and row.acknowledged_at is None:
+        after = {name: one for name, one in after.items() if name in found}
+    if is_news or after != before:
+        db.keep_members(merchant_id, alert_id, after, are_told=is_news)
+    return is_news
+
+
+def _name_all(merchant_id: int, alert_id: int) -> None:
+    """Adds to what its end tells the names that it was about as well, told or not."""
+    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
+    is_of_all = row.kind == AlertKind.EVENTS_REJECTED and row.event_name is None  # its words have the commonest names
+    members = None if is_of_all else db.members_of(row.told)
+    sentence = also_about(f"{row.told['title']} {row.told['message']}", members) if members and row.told else ""
+    if sentence:
+        db.keep_also(merchant_id, alert_id, sentence)
 
 
 REFUSES = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})

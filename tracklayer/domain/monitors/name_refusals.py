@@ -284,4 +284,5 @@ def name_finding(platform: str, title: str, found: Sequence[Refusing], why: Mapp
             "example_event_id": told.example,
             **details(failing_worth=told.failing, lost_worth=told.lost),
         },
+        members={one.name: not is_step(one.name) for one in ordered},
     )
