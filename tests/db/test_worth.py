@@ -137,6 +137,20 @@ def test_of_more_than_a_thousand_a_thousand_are_added_up_and_told_as_the_least(
     assert found.lost == {DropReason.WINDOW_EXPIRED: Worth({"USD": Decimal(1000)}, is_all=False)}
 
 
+def test_what_is_lost_again_after_a_redelivery_counts_however_many_newer_ones_were_lost_before(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    bring(runtime, merchant, 3)
+    clock.move(timedelta(seconds=1))
+    for first in (3, 503):
+        bring(runtime, merchant, 500, first)
+    drop(merchant, [f"order_{n}" for n in range(3, 1003)], DropReason.WINDOW_EXPIRED, clock, timedelta(hours=2))
+    drop(merchant, ["order_0", "order_1", "order_2"], DropReason.WINDOW_EXPIRED, clock, timedelta(minutes=1))
+    found = sales(merchant, clock)
+    assert found.lost == {DropReason.WINDOW_EXPIRED: Worth({"USD": Decimal("389.97")})}
+    assert found.dropped == {DropReason.WINDOW_EXPIRED: 3}
+
+
 def test_both_are_read_by_their_keys(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
     for first in range(0, 3000, 500):
         bring(runtime, merchant, 500, first)
@@ -156,6 +170,7 @@ def test_both_are_read_by_their_keys(runtime: Runtime, merchant: Merchant, clock
     assert "platform" in waiting["deliveries_due"]
     assert "event_id" in waiting["events_pkey"]
     dropped = scans(worth.DROPPED, params)
-    assert dropped.keys() == {"deliveries_reasons", "events_pkey"}
-    assert "drop_reason" in dropped["deliveries_reasons"]
+    assert dropped.keys() == {"deliveries_lost", "events_pkey"}
+    assert "drop_reason" in dropped["deliveries_lost"]
+    assert "finished_at" in dropped["deliveries_lost"]
     assert "event_id" in dropped["events_pkey"]

@@ -55,8 +55,8 @@ CROSS JOIN LATERAL (
         ORDER BY due_at LIMIT {MOST_ADDED}) AS oldest) AS d {_OF_EVENTS}
 GROUP BY 1, 2, 3, 4, 5
 """
-# Of the newest that were dropped, those that were since an instant, and whether they failed first since then, too. ``read``: of how
-# many that is, here and above.
+# Of what was dropped since an instant, that which was last, and whether it failed first since then, too. ``read``: of how many
+# that is, here and above.
 DROPPED = f"""
 SELECT x.merchant_id, x.platform,
        CASE WHEN r.reason = '{DropReason.EVENT_TOO_OLD}'
@@ -67,13 +67,12 @@ FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamp
     AS x(merchant_id, platform, since, ages)
 CROSS JOIN unnest(%(reasons)s::text[]) AS r(reason)
 CROSS JOIN LATERAL (
-    SELECT event_id, received_at, read, coalesce({_FIRST_AT} >= x.since, false) AS is_of_since FROM (
-        SELECT event_id, received_at, finished_at, attempt_log, count(*) OVER () AS read FROM (
-            SELECT event_id, received_at, finished_at, attempt_log FROM deliveries
-            WHERE merchant_id = x.merchant_id AND platform = x.platform AND drop_reason = r.reason
-            ORDER BY queued_at DESC, event_id DESC
-            LIMIT CASE r.reason WHEN '{DropReason.EVENT_TOO_OLD}' THEN {MOST_TOO_OLD} ELSE {MOST_ADDED} END) AS newest) AS counted
-    WHERE finished_at >= x.since OFFSET 0) AS d {_OF_EVENTS}
+    SELECT event_id, received_at, count(*) OVER () AS read, coalesce({_FIRST_AT} >= x.since, false) AS is_of_since FROM (
+        SELECT event_id, received_at, attempt_log FROM deliveries
+        WHERE merchant_id = x.merchant_id AND platform = x.platform AND drop_reason = r.reason AND finished_at >= x.since
+          AND coalesce(drop_reason, '') <> ''
+        ORDER BY finished_at DESC, event_id DESC
+        LIMIT CASE r.reason WHEN '{DropReason.EVENT_TOO_OLD}' THEN {MOST_TOO_OLD} ELSE {MOST_ADDED} END) AS last) AS d {_OF_EVENTS}
 GROUP BY 1, 2, 3, 4, 5, 6
 """
 
@@ -99,7 +98,7 @@ def sales_at(since: Mapping[Key, datetime], ages: Mapping[Key, Ages] = {}) -> di
     """Of destinations; ``since``: from when on what was dropped, or has failed, counts. Events that are no sale, or that bring no value above
 
     zero or no currency, add nothing. At most 1,000 that wait are added up, those due longest, and 1,000 dropped ones a reason, 10,000 of
-    the too old, the newest: where there are more, a sum is one of at least so much.
+    the too old, those lost last: where there are more, a sum is one of at least so much.
     """
     if not since:
         return {}
