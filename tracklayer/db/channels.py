@@ -293,6 +293,30 @@ def cancel_openings(merchant_id: int, alert_id: int, now: datetime, due_after: d
     )
 
 
+def openings_waiting(merchant_id: int, channel_id: int) -> list[int]:
+    """The alerts of which a channel is to be told that they are open."""
+    found = rows(
+        "SELECT DISTINCT alert_id FROM channel_messages WHERE merchant_id = %s AND channel_id = %s AND status = 'waiting' "
+        "AND state = 'open'",
+        (merchant_id, channel_id),
+    )
+    return [row[0] for row in found]
+
+
+def cancel_unwanted(
+    merchant_id: int, channel_id: int, alert_ids: Sequence[int], topics: Sequence[str], now: datetime
+) -> None:
+    """Takes back the openings of these alerts, and events of these topics, that a channel did not take yet. Should it want them again,
+    they are news there.
+    """
+    execute(
+        "UPDATE channel_messages SET status = 'cancelled', finished_at = %s, state = NULL "
+        "WHERE merchant_id = %s AND channel_id = %s AND status = 'waiting' "
+        "AND ((alert_id = ANY(%s) AND state = 'open') OR (alert_id IS NULL AND type = ANY(%s)))",
+        (now, merchant_id, channel_id, list(alert_ids), list(topics)),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Passed:
     """Who is passed over now. ``hosts``: as ``ChannelRow.host`` has them. ``failing``: also all that failed last time."""
