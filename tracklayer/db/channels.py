@@ -244,12 +244,21 @@ def knowing(merchant_id: int, alert_id: int) -> set[int]:
 
 def told_open(merchant_id: int, alert_id: int) -> set[int]:
     """The channels whose last message about an alert said that it is open, whatever address it went to: they are told of its end."""
-    found = rows(
+    return {channel_id for channel_id, kind in _told_last(merchant_id, alert_id) if kind != "alert.resolved"}
+
+
+def told_over(merchant_id: int, alert_id: int) -> set[int]:
+    """Those whose last message about it said that it is over."""
+    return {channel_id for channel_id, kind in _told_last(merchant_id, alert_id) if kind == "alert.resolved"}
+
+
+def _told_last(merchant_id: int, alert_id: int) -> Sequence[tuple[Any, ...]]:
+    """(channel, type of its last message about an alert) of each that was told of it, is to be, or may have been."""
+    return rows(
         "SELECT DISTINCT ON (channel_id) channel_id, type FROM channel_messages WHERE merchant_id = %s AND alert_id = %s "
         "AND (status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > 0)) ORDER BY channel_id, message_id DESC",
         (merchant_id, alert_id),
     )
-    return {row[0] for row in found if row[1] != "alert.resolved"}
 
 
 def forget_heard(merchant_id: int, channel_id: int) -> None:

@@ -356,6 +356,16 @@ def note_alert(row: AlertRow, url: str, state: str, now: datetime) -> None:
     _note_open(row, url, wanting, now)
 
 
+def note_late(row: AlertRow, url: str, now: datetime) -> None:
+    """Writes down that an alert that is over has cost more since, for those who were told of its end. Needs ``lock_alerts``."""
+    if not db.has_channels(row.merchant_id):
+        return
+    told, data = db.told_over(row.merchant_id, row.alert_id), alert_data(row, url)
+    for channel in db.lock_wanting(row.merchant_id):
+        if channel.channel_id in told:
+            db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
+
+
 def tell_channel(runtime: Runtime, channel: ChannelRow, now: datetime) -> None:
     """Writes down that a channel that is new, or was changed or mended, is told of what is open. Needs ``lock_alerts``, and its row."""
     for row in open_alerts(channel.merchant_id):
