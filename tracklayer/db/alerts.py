@@ -282,19 +282,22 @@ _ALL_LISTED = ", ".join(
 )
 _KEEP_TOLD = (
     "UPDATE alerts SET told = jsonb_build_object('severity', severity, 'title', title, 'message', message, "
-    f"'details', details, 'causes', {_TOLD_CAUSES}, 'again', {_AGAIN}, 'members', told -> 'members', {_ALL_LISTED})"
+    f"'details', details, 'causes', {_TOLD_CAUSES}, 'again', {_AGAIN}, 'members', told -> 'members', "
+    f"'ended_at', told -> 'ended_at', {_ALL_LISTED})"
 )
 
 
-def keep_told(merchant_id: int, alert_id: int) -> None:
-    """What is known of it now, as it opens, is what its end tells, too.
+def keep_told(merchant_id: int, alert_id: int, ended_at: datetime | None = None) -> None:
+    """What is known of it now, as it opens, is what its end tells, too. ``ended_at``: of one that opens again, up to when everybody was told
+    what it had lost.
 
     One that opens again with a cause that it had before its end is told with it anew, unless somebody has taken note of it.
     """
+    ended = {} if ended_at is None else {"ended_at": ended_at}
     execute(
-        f"{_KEEP_TOLD} || CASE WHEN acknowledged_at IS NULL THEN '{{\"causes\": [], \"again\": 0}}' ELSE '{{}}' END::jsonb "
+        f"{_KEEP_TOLD} || %s::jsonb || CASE WHEN acknowledged_at IS NULL THEN '{{\"causes\": [], \"again\": 0}}' ELSE '{{}}' END::jsonb "
         "WHERE merchant_id = %s AND alert_id = %s",
-        (merchant_id, alert_id),
+        (orjson.dumps(ended).decode(), merchant_id, alert_id),
     )
 
 
@@ -335,6 +338,31 @@ def keep_balance(merchant_id: int, alert_id: int, sentence: str, lost: Mapping[s
         "WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
         (sentence, orjson.dumps(lost).decode(), merchant_id, alert_id),
     )
+
+
+def keep_failing(merchant_id: int, alert_id: int, sentence: str | None, look_at: datetime | None) -> None:
+    """Of one that is over: what its balance says of what had failed and may be lost yet, and when to look what became of it; None: it
+    is known.
+    """
+    execute(
+        "UPDATE alerts SET told = told || jsonb_build_object('failing', %s::text, 'look_at', %s::timestamptz) "
+        "WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
+        (sentence, look_at, merchant_id, alert_id),
+    )
+
+
+TO_LOOK_AT = """
+SELECT merchant_id, alert_id FROM alerts
+WHERE merchant_id = ANY(%s) AND resolved_at > %s AND resolved_at <= %s AND (told ->> 'look_at')::timestamptz <= %s
+ORDER BY resolved_at LIMIT %s
+"""
+
+
+def to_look_at(
+    merchant_ids: Sequence[int], resolved_since: datetime, now: datetime, limit: int
+) -> list[tuple[int, int]]:
+    """(merchant, alert) of those that are over and of which it is time to look what became of what had failed."""
+    return [(row[0], row[1]) for row in rows(TO_LOOK_AT, (list(merchant_ids), resolved_since, now + AHEAD, now, limit))]
 
 
 MOST_TOLD_AGAIN = 5  # times of one alert, for another cause

@@ -28,6 +28,7 @@ from tracklayer.domain.monitors.views import PAST
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.alone import alone, is_everybodys, pages_of_merchants, tell_fault
+from tracklayer.services.late_losses import tell_late_losses
 from tracklayer.services.watches.destinations import Destinations
 from tracklayer.services.watches.gathering import gather
 from tracklayer.services.watches.match_quality import MatchQuality, learn_coverage
@@ -94,6 +95,7 @@ class Watch:
         changed = self._look_at(look_at_silence, page.silence_ids) if page.silence_ids else 0
         if page.merchant_ids:
             changed += sum(self._look_at(look, page.merchant_ids) for look in self._looks)
+            tell_late_losses(self._runtime, page.merchant_ids)
         return changed
 
     def _look_at(self, look: Look, merchant_ids: Sequence[int]) -> int:
