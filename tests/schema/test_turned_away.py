@@ -174,6 +174,29 @@ async def test_events_that_come_by_a_method_that_takes_none_in_count(
         assert rows("SELECT event_id FROM events") == []
 
 
+@pytest.mark.parametrize("is_revoked", [False, True])
+@pytest.mark.parametrize("place", ["body", "address"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_events_in_a_body_or_an_address_count_by_whatever_method_they_come(
+    api: Api, runtime: Runtime, merchant: Merchant, method: str, place: str, is_revoked: bool
+) -> None:
+    key_id, key = await anyio.to_thread.run_sync(lambda: _key(runtime, merchant, "ingest", "read"))
+    if is_revoked:
+        await anyio.to_thread.run_sync(revoke_api_key, runtime, merchant.merchant_id, key_id)
+    headers = {"authorization": f"Bearer {key}"}
+    sent = {"query": INGEST_MANY, "variables": {"inputs": [_event(1), _event(2)]}}
+    asked = {"query": INGEST_MANY, "variables": json.dumps(sent["variables"])}
+    given: dict[str, Any] = {"json": sent} if place == "body" else {"params": asked}
+    answer = await api.client.request(method, "/graphql", headers=headers, **given)
+    assert "errors" in answer.json()
+    reading = {"query": "{ merchant { name } }"}
+    await api.client.get("/graphql", params=reading, headers=headers)
+    await api.client.request("GET", "/graphql", json=reading, headers=headers)
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+    told = ("UNAUTHENTICATED", f"key {key_id}", 2) if is_revoked else ("BAD_REQUEST", "request", 2)
+    assert _counted(merchant) == [told]
+
+
 @pytest.mark.parametrize("door", ["socket", "stream"])
 async def test_what_stays_open_counts_what_it_refuses_too(runtime: Runtime, merchant: Merchant, door: str) -> None:
     _, key = await anyio.to_thread.run_sync(lambda: _key(runtime, merchant, "read"))

@@ -426,15 +426,19 @@ class Connection(HttpToolsProtocol):
     def _count_refused(self, cycle: RequestResponseCycle | None, status: int) -> None:
         """For whose key came with a request to the API. ``cycle`` of None: its headers are not complete."""
         count = getattr(self.server_state, "count_refused", None)
+        if count is None:
+            return
         if cycle is None:
-            method, path, headers = self.parser.get_method(), self.url.partition(b"?")[0], dict(self.headers)
+            method, target, headers = self.parser.get_method().decode("latin-1"), self.url, dict(self.headers)
         else:
             scope = cycle.scope
-            method, path, headers = scope["method"].encode(), scope["raw_path"], dict(scope["headers"])
-        if count is None or method != b"POST" or path.rstrip(b"/") != b"/graphql":
-            return
+            method, target, headers = (
+                scope["method"],
+                scope["raw_path"] + b"?" + scope["query_string"],
+                dict(scope["headers"]),
+            )
         address = caller_at(self.client[0]) if self.client else ""
-        task = self.loop.create_task(count(headers, address, REFUSED_AS[status]))
+        task = self.loop.create_task(count(method, target, headers, address, REFUSED_AS[status]))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 

@@ -28,6 +28,7 @@ MOST_MEMBERS = 1_000  # of a gzip body (RFC 1952, 2.2): a member of nothing take
 MEMBERS_OF_A_TURN = 50  # that begin before others have their turn
 _GZIP, _ZLIB = 31, 15  # ``wbits`` of zlib
 ENCODINGS = {b"gzip": _GZIP, b"x-gzip": _GZIP, b"deflate": _ZLIB}  # RFC 9110, 8.4.1
+_CODINGS = frozenset((*ENCODINGS, b"compress", b"x-compress", b"br", b"zstd", b"identity"))  # that are named
 
 
 class ClientGoneError(Exception):
@@ -174,6 +175,19 @@ class Reader:
                         await asyncio.sleep(0)
         if not inflating.eof:
             raise DamagedBodyError
+
+
+def why_coded(transfer_encoding: bytes) -> str | None:
+    """What is wrong with a body that is sent in more than chunks, of which the server takes only those apart; None: nothing is."""
+    for coding in transfer_encoding.lower().split(b","):
+        name = coding.strip()
+        if name not in (b"", b"chunked"):
+            named = name.decode() if name in _CODINGS else "another coding"
+            return (
+                f"The body cannot be read: its Transfer-Encoding names {named}, and only chunked is taken apart. Say with "
+                "Content-Encoding how it is compressed: gzip or deflate."
+            )
+    return None
 
 
 def _too_large(most: int) -> Exception:
