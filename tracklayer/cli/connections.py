@@ -11,7 +11,7 @@ import logging
 import re
 import select
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -26,10 +26,13 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
 
 from tracklayer import metrics
 from tracklayer.domain.address import caller_at
-from tracklayer.domain.wire import ADMITTED, BEHIND, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY, UNREAD
+from tracklayer.domain.wire import ADMITTED, BEHIND, COME_AGAIN, REFUSED, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY
 
 if sys.platform != "win32":
     import resource
@@ -538,8 +541,73 @@ class ConnectionAside(Connection):
     most = MAX_ASIDE
 
 
+class UnreadableError(Exception):
+    """A frame that cannot be taken."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class _Reader(StreamReader):
+    """Keeps what was read of the present frame."""
+
+    parts: list[bytearray]
+
+    def at_eof(self) -> Generator[None, None, bool]:
+        self.parts = []  # it is asked before each frame
+        return (yield from super().at_eof())
+
+    def read_exact(self, n: int) -> Generator[None, None, bytearray]:
+        part = yield from super().read_exact(n)
+        self.parts.append(part)
+        return part
+
+
+class _Frames(ServerProtocol):
+    """websockets' own, but that a frame which cannot be taken closes nothing: it raises UnreadableError, and what comes behind it
+    can be read.
+    """
+
+    reader: _Reader
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        if code in (CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA, CloseCode.MESSAGE_TOO_BIG):
+            raise UnreadableError(code, reason)
+        super().fail(code, reason)
+
+    def read_on(self) -> UnreadableError | None:
+        """Reads behind a frame that could not be taken; returns the next one that cannot, if there is any."""
+        self.current_size = self.close_rcvd = None
+        self.parser = self._behind()
+        try:
+            next(self.parser)
+        except UnreadableError as error:
+            return error
+        return None
+
+    def _behind(self) -> Generator[None, None, None]:
+        """Passes over the rest of the frame, which has a head of two bytes, its length, a mask, and as much as that says."""
+        reader, parts = self.reader, self.reader.parts
+        size = parts[0][1] & 0x7F
+        if size > 125:
+            if len(parts) == 1:
+                yield from reader.read_exact(2 if size == 126 else 8)
+            size = len(parts[1]) + int.from_bytes(parts[1], "big")
+        rest = 2 + size + (4 if parts[0][1] & 0x80 else 0) - sum(map(len, parts))
+        while rest > 0 and not (yield from reader.at_eof()):
+            come = min(rest, len(reader.buffer))
+            del reader.buffer[:come]
+            rest -= come
+        yield from self.parse()
+
+
 class Socket(WebSocketsSansIOProtocol):
-    """uvicorn's, which takes no long message before it is known who sends it, and waits for that no longer than it must."""
+    """uvicorn's, which takes no long message before it is known who sends it, and waits for that no longer than it must.
+
+    What it does not take it hands on as ``REFUSED``, in its place among the messages: so what came before is answered first, and
+    whoever speaks closes it, for whatever reason, in one way.
+    """
 
     admit_seconds = ADMIT_SECONDS
 
@@ -547,23 +615,47 @@ class Socket(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self._full_size = self.conn.max_message_size
         self.conn.max_message_size = STRANGER_BODY
+        self.conn.__class__, self.conn.reader.__class__ = _Frames, _Reader  # uvicorn has no setting for it
         self.close_timeout = FAREWELL_SECONDS
         self.since = self.loop.time()
         self.is_waiting = True  # as long as nobody is known to speak: it may be closed for another's sake
         self.counted = 0  # frames so far; once it is known who speaks, since the last look
         self.unread_pings = 0
-        self.closed_for: str | None = None  # the code of what came and could not be read
-        self.tell_behind: Callable[[str], None] | None = None  # each text that comes behind the closing
+        self.is_deaf = False  # what comes is passed over
+        self.tell_behind: Callable[[Mapping[str, Any]], None] | None = (
+            None  # each message that comes behind the closing
+        )
 
     def data_received(self, data: bytes) -> None:
         """uvicorn takes whatever came at once, up to 256 KiB: 43,000 frames, and for seconds nobody else had a turn."""
         for start in range(0, len(data), _PIECE):
-            super().data_received(data[start : start + _PIECE])
+            if self.is_deaf:
+                return
+            self._read(data[start : start + _PIECE])
             if self.transport.is_closing():
                 return
-            if self.counted > (STRANGER_FRAMES if self.is_waiting else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS:
-                self._refuse("too many frames")
-                return
+            if self._has_too_many:
+                self.is_deaf, self.frames = True, []
+                self._refuse(CloseCode.POLICY_VIOLATION, "too many frames")
+
+    @property
+    def _has_too_many(self) -> bool:
+        return self.counted > (STRANGER_FRAMES if self.is_waiting else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS
+
+    def _read(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+            return
+        except UnreadableError as error:
+            found: UnreadableError | None = error
+        while found is not None and not (self.transport.is_closing() or self._has_too_many):
+            self.handle_events()  # that came before it
+            self.frames, self.counted = [], self.counted + 1
+            self._refuse(found.code, found.reason)
+            assert isinstance(self.conn, _Frames)
+            found = self.conn.read_on()
+        if not self.transport.is_closing():
+            self.handle_events()
 
     def handle_events(self) -> None:
         self.counted += len(self.conn.events)
@@ -578,35 +670,34 @@ class Socket(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def send_receive_event_to_app(self) -> None:
-        if self.close_sent and self.tell_behind is not None and self.curr_msg_data_type == "text":
-            self.tell_behind(b"".join(self.frames).decode(errors="replace"))
-        if self.curr_msg_data_type == "text" and not self.close_sent:
+        if self.curr_msg_data_type == "text":
             try:
-                b"".join(self.frames).decode()
+                text = b"".join(self.frames).decode()
             except UnicodeDecodeError:  # which uvicorn takes for an error of ours
                 self.frames = []
-                self._refuse("no UTF-8", CloseCode.INVALID_DATA)
+                self._refuse(CloseCode.INVALID_DATA, "no UTF-8")
                 return
+            if self.close_sent and self.tell_behind is not None:
+                self.tell_behind({"type": "websocket.receive", "text": text})
         super().send_receive_event_to_app()
 
-    def _refuse(self, reason: str, code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
-        self.conn.fail(code, reason)
-        if self.conn.close_sent is None:  # the handshake is not answered yet
+    def _refuse(self, code: int, reason: str) -> None:
+        told: Any = {"type": "websocket.receive", REFUSED: (int(code), reason)}
+        if self.conn.state is State.CONNECTING:  # the handshake is not answered yet
             self.transport.abort()
-        else:
-            self.handle_parser_exception()
-
-    def handle_parser_exception(self) -> None:
-        is_long = self.conn.close_sent is not None and self.conn.close_sent.code == CloseCode.MESSAGE_TOO_BIG
-        self.closed_for = "TOO_LARGE" if is_long else "BAD_REQUEST"
-        super().handle_parser_exception()
+        elif not self.close_sent:
+            self.queue.put_nowait(told)
+            if not self.read_paused:  # as behind any other message
+                self.read_paused = True
+                self.transport.pause_reading()
+        elif self.tell_behind is not None:
+            self.tell_behind(told)
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         scope: dict[str, Any] | None = getattr(self, "scope", None)
         if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
             scope[ADMITTED] = self._admitted
-            scope[UNREAD] = lambda: self.closed_for
             scope[BEHIND] = partial(setattr, self, "tell_behind")
 
     def connection_lost(self, exc: Exception | None) -> None:

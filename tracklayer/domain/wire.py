@@ -12,8 +12,11 @@ COME_AGAIN = frozenset({408, 429, 503})  # statuses with which nothing was taken
 REFUSED_AS = {400: "BAD_REQUEST", 408: "TOO_SLOW", 431: "TOO_LARGE", 503: "OVERLOADED"}
 STRANGER_BODY = 16 * 1024  # bytes, of whoever sends no key
 STREAM_BODY = 64 * 1024  # of what is answered by a stream: it may be there for hours
-UNREAD = "tracklayer.unread"  # in a socket's scope: asks for the code of what the server closed it for, if it did
-BEHIND = "tracklayer.behind"  # in a socket's scope: takes whom the server tells each text that comes behind the closing
+# In a message of a socket that stands for one that the server does not take: (closing code, reason). Who speaks with it closes it.
+REFUSED = "tracklayer.refused"
+BEHIND = (
+    "tracklayer.behind"  # in a socket's scope: takes whom the server tells each message that comes behind the closing
+)
 ADMITTED = "tracklayer.admitted"  # in a socket's scope: what the server is told once it is known who speaks
 
 
