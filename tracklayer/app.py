@@ -176,6 +176,7 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
     app.asked = metrics.Requests()
     app.state.ending = False
     app.state.count_refused = door.count_unread  # whom the server asks that refuses what it cannot hand on
+    app.state.keep_answer = door.bodies.keep_answer  # and tells what is not read of answers
     app.state.site = Site.at(runtime.settings.public_url)
     return app
 

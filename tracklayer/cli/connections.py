@@ -32,7 +32,17 @@ from websockets.streams import StreamReader
 
 from tracklayer import metrics
 from tracklayer.domain.address import caller_at
-from tracklayer.domain.wire import ADMITTED, BEHIND, COME_AGAIN, REFUSED, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY
+from tracklayer.domain.wire import (
+    ADMITTED,
+    BEHIND,
+    COME_AGAIN,
+    HOLDER,
+    REFUSED,
+    REFUSED_AS,
+    RETRY_AFTER_SECONDS,
+    STRANGER_BODY,
+    TAKEN,
+)
 
 if sys.platform != "win32":
     import resource
@@ -93,10 +103,40 @@ def max_connections() -> int:
 _KEY = re.compile(rb"\nauthorization:[ \t]*([^\r\n]+)", re.IGNORECASE)
 
 
+class _Answers:
+    """What is made for a client and waits until it reads: it counts for its merchant."""
+
+    def __init__(self, server_state: Any) -> None:
+        self._keep = getattr(server_state, "keep_answer", None)
+        self._give_back: Callable[[], None] | None = None
+
+    def wait(self, merchant_id: int | None, size: int) -> None:
+        self.are_read()
+        if self._keep is not None and merchant_id is not None:
+            self._give_back = self._keep(merchant_id, size)
+
+    def are_read(self) -> None:
+        """Or nobody is there to read them."""
+        if self._give_back is not None:
+            self._give_back()
+            self._give_back = None
+
+
+async def _once_read(flow: Any, cycle: RequestResponseCycle, app: Any, scope: Any, receive: Any, send: Any) -> None:
+    """Nothing is done for a client that has not read what was done before."""
+    try:
+        await flow.drain()
+    except asyncio.CancelledError:  # the process ends, and whatever was sent now would wait as this did
+        cycle.disconnected = True
+    if not cycle.disconnected:
+        await app(scope, receive, send)
+
+
 class Connection(HttpToolsProtocol):
     """uvicorn's, which notes since when it waits for what."""
 
     most = MAX_CONNECTIONS
+    answers: _Answers | None = None
     head_seconds, body_seconds, first_seconds = HEAD_SECONDS, BODY_SECONDS, FIRST_SECONDS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override,unused-ignore]
@@ -266,11 +306,34 @@ class Connection(HttpToolsProtocol):
         elif not self.is_idle:
             self.refuse(400, "A WebSocket begins when all that was asked before it is answered.")
         elif not self.transport.is_closing():
+            if self.answers is not None:
+                self.answers.are_read()  # what is left of them is the socket's
             super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._tell_all()
+        self.resume_writing()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self.flow.write_paused:
+            app = partial(_once_read, self.flow, cycle, app)
+        task = self.loop.create_task(cycle.run_asgi(app))  # as uvicorn's own method: a call less for each request
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        scope: Any = next((one.scope for one in reversed(self.requests) if one.response_started), {})
+        holder = scope.get(HOLDER)
+        if holder is not None:
+            self.answers = self.answers or _Answers(self.server_state)
+            self.answers.wait(holder.merchant_id, self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        if self.answers is not None:
+            self.answers.are_read()
+        super().resume_writing()
 
     @property
     def is_idle(self) -> bool:
@@ -621,10 +684,11 @@ class Socket(WebSocketsSansIOProtocol):
         self.is_waiting = True  # as long as nobody is known to speak: it may be closed for another's sake
         self.counted = 0  # frames so far; once it is known who speaks, since the last look
         self.unread_pings = 0
+        self.merchant_id: int | None = None
+        self.server_state = kwargs["server_state"]
+        self.answers = _Answers(self.server_state)
         self.is_deaf = False  # what comes is passed over
-        self.tell_behind: Callable[[Mapping[str, Any]], None] | None = (
-            None  # each message that comes behind the closing
-        )
+        self.tell_behind: Callable[[Mapping[str, Any]], None] | None = None  # what comes behind the closing
 
     def data_received(self, data: bytes) -> None:
         """uvicorn takes whatever came at once, up to 256 KiB: 43,000 frames, and for seconds nobody else had a turn."""
@@ -698,9 +762,11 @@ class Socket(WebSocketsSansIOProtocol):
         scope: dict[str, Any] | None = getattr(self, "scope", None)
         if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
             scope[ADMITTED] = self._admitted
+            scope[TAKEN] = self.writable.wait
             scope[BEHIND] = partial(setattr, self, "tell_behind")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.answers.are_read()
         self.connections.add(self)  # uvicorn takes it out, and fails where it has made room for another already
         super().connection_lost(exc)
 
@@ -716,7 +782,27 @@ class Socket(WebSocketsSansIOProtocol):
         self.app = answered
         await super().run_asgi()
 
-    def _admitted(self) -> None:
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.answers.wait(self.merchant_id, self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self.answers.are_read()
+        super().resume_writing()
+
+    async def send(self, message: Any) -> None:
+        if not self.writable.is_set():
+            answer = _Answers(self.server_state)
+            answer.wait(self.merchant_id, len(message.get("text") or ""))
+            try:
+                while not self.writable.is_set():  # others waited, too: one after the other
+                    await self.writable.wait()
+            finally:
+                answer.are_read()
+        await super().send(message)
+
+    def _admitted(self, merchant_id: int) -> None:
+        self.merchant_id = merchant_id
         self.conn.max_message_size = self._full_size
         self.is_waiting = False
         self.counted = 0

@@ -17,7 +17,9 @@ REFUSED = "tracklayer.refused"
 BEHIND = (
     "tracklayer.behind"  # in a socket's scope: takes whom the server tells each message that comes behind the closing
 )
-ADMITTED = "tracklayer.admitted"  # in a socket's scope: what the server is told once it is known who speaks
+ADMITTED = "tracklayer.admitted"  # in a socket's scope: what the server is told once it is known who speaks, with their merchant
+HOLDER = "tracklayer.holder"  # in a request's scope: whose key came with it
+TAKEN = "tracklayer.taken"  # in a socket's scope: what is waited for until its client has read all but the last that it was told
 
 
 def query_to_api(target: bytes) -> bytes | None:

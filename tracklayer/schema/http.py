@@ -30,7 +30,7 @@ from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import ENDS_EARLY, read_json, write_json
-from tracklayer.domain.wire import RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY, query_to_api
+from tracklayer.domain.wire import HOLDER, RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY, query_to_api
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, ids, refuse_long, schema
 from tracklayer.schema.bodies import (
@@ -73,8 +73,7 @@ COLLECT_BYTES = 32 * 1024 * 1024
 EVENT_STREAM = b"text/event-stream"
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 TELL_COST = b"tracklayer-cost"  # the header that asks for extensions.cost
-HOLDER = "tracklayer.holder"  # where a scope keeps whose key came with it
-SENT = "tracklayer.sent"  # and the body that was read
+SENT = "tracklayer.sent"  # where a scope keeps the body that was read
 CONTEXT = "tracklayer.context"  # and the context of an operation whose cost is asked for
 
 
@@ -112,7 +111,7 @@ class GraphQLDoor(LiveDoor):
         settings = runtime.settings
         super().__init__(schema, settings.public_url, settings.allowed_origins, closing)
         limits = build_limits(settings.read_cost_per_second, settings.requests_per_second)
-        self.house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits)
+        self.house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits, self.bodies)
         self._plans = plans
         self._of_revoked = RevokedBodies(self.bodies)
         self._long = LongRequests()
@@ -391,7 +390,7 @@ class GraphQLDoor(LiveDoor):
         if cost > MAX_COST:
             return None
         if not is_free(plan.scopes):
-            limits.admit(holder, cost)
+            self.house.admit(holder, cost)
         if self.house.runtime.tracer is not None:
             scope[OPERATION] = plan.operation
         context = self._context(HTTPConnection(scope), None, holder)

@@ -29,7 +29,7 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.domain.json_text import read_json, write_json
-from tracklayer.domain.wire import ADMITTED, BEHIND, REFUSED
+from tracklayer.domain.wire import ADMITTED, BEHIND, REFUSED, TAKEN
 from tracklayer.schema import errors
 from tracklayer.schema.bodies import Bodies
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
@@ -209,6 +209,9 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
         if takes_events_in(message["payload"]["query"]):
             self._sending[number] = message["payload"]
         room = self.websocket.room
+        taken = self.websocket.ws.scope.get(TAKEN)
+        if taken is not None:
+            await taken()  # what is begun now would wait with its answer
         try:
             if isinstance(room, GraphQLError):
                 raise room
@@ -356,7 +359,7 @@ class LiveDoor(GraphQL[Context, None]):
             context.holder = holder
             admitted = context.request.scope.get(ADMITTED)
             if admitted is not None:
-                admitted()
+                admitted(holder.merchant_id)
         except GraphQLError:
             raise ConnectionRejectionError from None
         except DatabaseAwayError:
