@@ -105,6 +105,11 @@ class LiveServer:
         """How many it has open."""
         return len(self._server.server_state.connections)
 
+    def has(self, client: socket.socket) -> bool:
+        """Whether it has taken up the connection of this client."""
+        connections: list[Any] = list(self._server.server_state.connections)
+        return any(connection.client == client.getsockname() for connection in connections)
+
     def closing(self) -> int:
         """How many of them it has given up, and closes as soon as what it said last was read."""
         connections: list[Any] = list(self._server.server_state.connections)

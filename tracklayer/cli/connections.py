@@ -11,7 +11,7 @@ import logging
 import re
 import select
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -26,10 +26,23 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
 
 from tracklayer import metrics
 from tracklayer.domain.address import caller_at
-from tracklayer.domain.wire import ADMITTED, BEHIND, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY, UNREAD
+from tracklayer.domain.wire import (
+    ADMITTED,
+    BEHIND,
+    COME_AGAIN,
+    HOLDER,
+    REFUSED,
+    REFUSED_AS,
+    RETRY_AFTER_SECONDS,
+    STRANGER_BODY,
+    TAKEN,
+)
 
 if sys.platform != "win32":
     import resource
@@ -119,10 +132,40 @@ class _Watched:
 _KEY = re.compile(rb"\nauthorization:[ \t]*([^\r\n]+)", re.IGNORECASE)
 
 
+class _Answers:
+    """What is made for a client and waits until it reads: it counts for its merchant."""
+
+    def __init__(self, server_state: Any) -> None:
+        self._keep = getattr(server_state, "keep_answer", None)
+        self._give_back: Callable[[], None] | None = None
+
+    def wait(self, merchant_id: int | None, size: int) -> None:
+        self.are_read()
+        if self._keep is not None and merchant_id is not None:
+            self._give_back = self._keep(merchant_id, size)
+
+    def are_read(self) -> None:
+        """Or nobody is there to read them."""
+        if self._give_back is not None:
+            self._give_back()
+            self._give_back = None
+
+
+async def _once_read(flow: Any, cycle: RequestResponseCycle, app: Any, scope: Any, receive: Any, send: Any) -> None:
+    """Nothing is done for a client that has not read what was done before."""
+    try:
+        await flow.drain()
+    except asyncio.CancelledError:  # the process ends, and whatever was sent now would wait as this did
+        cycle.disconnected = True
+    if not cycle.disconnected:
+        await app(scope, receive, send)
+
+
 class Connection(_Watched, HttpToolsProtocol):
     """uvicorn's, which notes since when it waits for what."""
 
     most = MAX_CONNECTIONS
+    answers: _Answers | None = None
     head_seconds, body_seconds, first_seconds = HEAD_SECONDS, BODY_SECONDS, FIRST_SECONDS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override,unused-ignore]
@@ -299,6 +342,8 @@ class Connection(_Watched, HttpToolsProtocol):
         elif not self.is_idle:
             self.refuse(400, "A WebSocket begins when all that was asked before it is answered.")
         elif not self.transport.is_closing():
+            if self.answers is not None:
+                self.answers.are_read()  # what is left of them is the socket's
             super().handle_websocket_upgrade()
 
     def eof_received(self) -> bool:  # type: ignore[override,unused-ignore]
@@ -321,7 +366,28 @@ class Connection(_Watched, HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._tell_all()
+        self.resume_writing()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self.flow.write_paused:
+            app = partial(_once_read, self.flow, cycle, app)
+        task = self.loop.create_task(cycle.run_asgi(app))  # as uvicorn's own method: a call less for each request
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        scope: Any = next((one.scope for one in reversed(self.requests) if one.response_started), {})
+        holder = scope.get(HOLDER)
+        if holder is not None:
+            self.answers = self.answers or _Answers(self.server_state)
+            self.answers.wait(holder.merchant_id, self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        if self.answers is not None:
+            self.answers.are_read()
+        super().resume_writing()
 
     @property
     def is_idle(self) -> bool:
@@ -506,15 +572,19 @@ class Connection(_Watched, HttpToolsProtocol):
     def _count_refused(self, cycle: RequestResponseCycle | None, status: int) -> None:
         """For whose key came with a request to the API. ``cycle`` of None: its headers are not complete."""
         count = getattr(self.server_state, "count_refused", None)
+        if count is None:
+            return
         if cycle is None:
-            method, path, headers = self.parser.get_method(), self.url.partition(b"?")[0], dict(self.headers)
+            method, target, headers = self.parser.get_method().decode("latin-1"), self.url, dict(self.headers)
         else:
             scope = cycle.scope
-            method, path, headers = scope["method"].encode(), scope["raw_path"], dict(scope["headers"])
-        if count is None or method != b"POST" or path.rstrip(b"/") != b"/graphql":
-            return
+            method, target, headers = (
+                scope["method"],
+                scope["raw_path"] + b"?" + scope["query_string"],
+                dict(scope["headers"]),
+            )
         address = caller_at(self.client[0]) if self.client else ""
-        task = self.loop.create_task(count(headers, address, REFUSED_AS[status]))
+        task = self.loop.create_task(count(method, target, headers, address, REFUSED_AS[status]))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -658,8 +728,73 @@ class ConnectionAside(Connection):
     most = MAX_ASIDE
 
 
+class UnreadableError(Exception):
+    """A frame that cannot be taken."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class _Reader(StreamReader):
+    """Keeps what was read of the present frame."""
+
+    parts: list[bytearray]
+
+    def at_eof(self) -> Generator[None, None, bool]:
+        self.parts = []  # it is asked before each frame
+        return (yield from super().at_eof())
+
+    def read_exact(self, n: int) -> Generator[None, None, bytearray]:
+        part = yield from super().read_exact(n)
+        self.parts.append(part)
+        return part
+
+
+class _Frames(ServerProtocol):
+    """websockets' own, but that a frame which cannot be taken closes nothing: it raises UnreadableError, and what comes behind it
+    can be read.
+    """
+
+    reader: _Reader
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        if code in (CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA, CloseCode.MESSAGE_TOO_BIG):
+            raise UnreadableError(code, reason)
+        super().fail(code, reason)
+
+    def read_on(self) -> UnreadableError | None:
+        """Reads behind a frame that could not be taken; returns the next one that cannot, if there is any."""
+        self.current_size = self.close_rcvd = None
+        self.parser = self._behind()
+        try:
+            next(self.parser)
+        except UnreadableError as error:
+            return error
+        return None
+
+    def _behind(self) -> Generator[None, None, None]:
+        """Passes over the rest of the frame, which has a head of two bytes, its length, a mask, and as much as that says."""
+        reader, parts = self.reader, self.reader.parts
+        size = parts[0][1] & 0x7F
+        if size > 125:
+            if len(parts) == 1:
+                yield from reader.read_exact(2 if size == 126 else 8)
+            size = len(parts[1]) + int.from_bytes(parts[1], "big")
+        rest = 2 + size + (4 if parts[0][1] & 0x80 else 0) - sum(map(len, parts))
+        while rest > 0 and not (yield from reader.at_eof()):
+            come = min(rest, len(reader.buffer))
+            del reader.buffer[:come]
+            rest -= come
+        yield from self.parse()
+
+
 class Socket(_Watched, WebSocketsSansIOProtocol):
-    """uvicorn's, which takes no long message before it is known who sends it, and waits for that no longer than it must."""
+    """uvicorn's, which takes no long message before it is known who sends it, and waits for that no longer than it must.
+
+    What it does not take it hands on as ``REFUSED``, in its place among the messages: so what came before is answered first, and
+    whoever speaks closes it, for whatever reason, in one way.
+    """
 
     admit_seconds = ADMIT_SECONDS
 
@@ -667,14 +802,17 @@ class Socket(_Watched, WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self._full_size = self.conn.max_message_size
         self.conn.max_message_size = STRANGER_BODY
+        self.conn.__class__, self.conn.reader.__class__ = _Frames, _Reader  # uvicorn has no setting for it
         self.close_timeout = FAREWELL_SECONDS
-        self.server_state = kwargs["server_state"]
         self.since = self.loop.time()
         self.is_strange = True  # as long as nobody is known to speak
         self.counted = 0  # frames so far; once it is known who speaks, since the last look
         self.unread_pings = 0
-        self.closed_for: str | None = None  # the code of what came and could not be read
-        self.tell_behind: Callable[[str], None] | None = None  # each text that comes behind the closing
+        self.merchant_id: int | None = None
+        self.server_state = kwargs["server_state"]
+        self.answers = _Answers(self.server_state)
+        self.is_deaf = False  # what comes is passed over
+        self.tell_behind: Callable[[Mapping[str, Any]], None] | None = None  # what comes behind the closing
 
     @property
     def is_waiting(self) -> bool:
@@ -684,12 +822,33 @@ class Socket(_Watched, WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """uvicorn takes whatever came at once, up to 256 KiB: 43,000 frames, and for seconds nobody else had a turn."""
         for start in range(0, len(data), _PIECE):
-            super().data_received(data[start : start + _PIECE])
+            if self.is_deaf:
+                return
+            self._read(data[start : start + _PIECE])
             if self.transport.is_closing():
                 return
-            if self.counted > (STRANGER_FRAMES if self.is_strange else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS:
-                self._refuse("too many frames")
-                return
+            if self._has_too_many:
+                self.is_deaf, self.frames = True, []
+                self._refuse(CloseCode.POLICY_VIOLATION, "too many frames")
+
+    @property
+    def _has_too_many(self) -> bool:
+        return self.counted > (STRANGER_FRAMES if self.is_strange else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS
+
+    def _read(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+            return
+        except UnreadableError as error:
+            found: UnreadableError | None = error
+        while found is not None and not (self.transport.is_closing() or self._has_too_many):
+            self.handle_events()  # that came before it
+            self.frames, self.counted = [], self.counted + 1
+            self._refuse(found.code, found.reason)
+            assert isinstance(self.conn, _Frames)
+            found = self.conn.read_on()
+        if not self.transport.is_closing():
+            self.handle_events()
 
     def handle_events(self) -> None:
         self.counted += len(self.conn.events)
@@ -704,38 +863,39 @@ class Socket(_Watched, WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def send_receive_event_to_app(self) -> None:
-        if self.close_sent and self.tell_behind is not None and self.curr_msg_data_type == "text":
-            self.tell_behind(b"".join(self.frames).decode(errors="replace"))
-        if self.curr_msg_data_type == "text" and not self.close_sent:
+        if self.curr_msg_data_type == "text":
             try:
-                b"".join(self.frames).decode()
+                text = b"".join(self.frames).decode()
             except UnicodeDecodeError:  # which uvicorn takes for an error of ours
                 self.frames = []
-                self._refuse("no UTF-8", CloseCode.INVALID_DATA)
+                self._refuse(CloseCode.INVALID_DATA, "no UTF-8")
                 return
+            if self.close_sent and self.tell_behind is not None:
+                self.tell_behind({"type": "websocket.receive", "text": text})
         super().send_receive_event_to_app()
 
-    def _refuse(self, reason: str, code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
-        self.conn.fail(code, reason)
-        if self.conn.close_sent is None:  # the handshake is not answered yet
+    def _refuse(self, code: int, reason: str) -> None:
+        told: Any = {"type": "websocket.receive", REFUSED: (int(code), reason)}
+        if self.conn.state is State.CONNECTING:  # the handshake is not answered yet
             self.transport.abort()
-        else:
-            self.handle_parser_exception()
-
-    def handle_parser_exception(self) -> None:
-        is_long = self.conn.close_sent is not None and self.conn.close_sent.code == CloseCode.MESSAGE_TOO_BIG
-        self.closed_for = "TOO_LARGE" if is_long else "BAD_REQUEST"
-        super().handle_parser_exception()
+        elif not self.close_sent:
+            self.queue.put_nowait(told)
+            if not self.read_paused:  # as behind any other message
+                self.read_paused = True
+                self.transport.pause_reading()
+        elif self.tell_behind is not None:
+            self.tell_behind(told)
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         scope: dict[str, Any] | None = getattr(self, "scope", None)
         if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
             scope[ADMITTED] = self._admitted
-            scope[UNREAD] = lambda: self.closed_for
+            scope[TAKEN] = self.writable.wait
             scope[BEHIND] = partial(setattr, self, "tell_behind")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.answers.are_read()
         self.connections.add(self)  # uvicorn takes it out, and fails where it has made room for another already
         super().connection_lost(exc)
 
@@ -751,7 +911,27 @@ class Socket(_Watched, WebSocketsSansIOProtocol):
         self.app = answered
         await super().run_asgi()
 
-    def _admitted(self) -> None:
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.answers.wait(self.merchant_id, self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self.answers.are_read()
+        super().resume_writing()
+
+    async def send(self, message: Any) -> None:
+        if not self.writable.is_set():
+            answer = _Answers(self.server_state)
+            answer.wait(self.merchant_id, len(message.get("text") or ""))
+            try:
+                while not self.writable.is_set():  # others waited, too: one after the other
+                    await self.writable.wait()
+            finally:
+                answer.are_read()
+        await super().send(message)
+
+    def _admitted(self, merchant_id: int) -> None:
+        self.merchant_id = merchant_id
         self.conn.max_message_size = self._full_size
         self.is_strange = False
         self.counted = 0

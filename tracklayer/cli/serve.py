@@ -299,6 +299,7 @@ class Server(uvicorn.Server):
         protocol: type[Connection] = self.config.http_protocol_class  # type: ignore[assignment]
         protocol.most = min(protocol.most, max_connections())
         self.server_state.count_refused = getattr(self._app.state, "count_refused", None)  # type: ignore[attr-defined]
+        self.server_state.keep_answer = getattr(self._app.state, "keep_answer", None)  # type: ignore[attr-defined]
         await super().startup(sockets)
         self._watcher = asyncio.create_task(watch(self.server_state.connections))
 

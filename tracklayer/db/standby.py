@@ -96,12 +96,15 @@ class BehindError(Exception):
 
 
 class Reading:
-    """What one operation reads. ``standby``: None once it has to go on at the primary: it never goes back in time."""
+    """What one operation reads. ``standby``: None once it has to go on at the primary: it never goes back in time. ``admit``: asked
+    right before each read, which may have waited for its place; it raises where nothing more may be read.
+    """
 
-    __slots__ = ("position", "standby")
+    __slots__ = ("admit", "position", "standby")
 
-    def __init__(self, standby: Standby) -> None:
-        self.standby: Standby | None = standby
+    def __init__(self, standby: Standby | None, admit: Callable[[], None] | None = None) -> None:
+        self.standby = standby
+        self.admit = admit
         self.position: Position | None = None
 
 
@@ -109,12 +112,9 @@ _reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
 
 
 @contextmanager
-def reading_from(standby: Standby | None) -> Iterator[None]:
-    """Around one query: its reads may be the standby's."""
-    if standby is None:
-        yield
-        return
-    token = _reading.set(Reading(standby))
+def reading_from(standby: Standby | None, admit: Callable[[], None] | None = None) -> Iterator[None]:
+    """Around one query: its reads may be the standby's, and each is asked for with ``admit``."""
+    token = _reading.set(Reading(standby, admit))
     try:
         yield
     finally:
@@ -135,6 +135,8 @@ async def read_for_merchant(
 
 
 async def _read(reading: Reading, call: Callable[[], T]) -> T:
+    if reading.admit is not None:
+        reading.admit()
     if reading.standby is not None and reading.position is not None:
         try:
             return await reading.standby.read(reading.position, call)
