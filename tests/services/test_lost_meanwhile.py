@@ -295,39 +295,60 @@ def test_the_end_of_a_drop_says_what_was_lost(told: Told) -> None:
     assert "It is over. 120 deliveries, worth 15,598.80 USD in sales, were lost meanwhile: redeliver what was" in end
 
 
-def test_another_name_that_a_platform_refuses_is_told_and_so_is_what_was_lost_of_it(told: Told) -> None:
-    beside = Beside(told.scene)
-    leads = 0
+class Leads:
+    """Purchases and page views of ``Beside``, and three leads a minute, whole but for what ``change`` says."""
 
-    def passes(minutes: int, *refused: str) -> None:
-        nonlocal leads
-        ids = [f"{name}_{n}" for name in refused for n in range(500)]
+    def __init__(self, told: Told) -> None:
+        self.told, self.beside, self.sent = told, Beside(told.scene), 0
+
+    def pass_with(self, minutes: int, *refused: str, **change: object) -> None:
+        """``refused``: the platform refuses what begins with it."""
+        beside = self.beside
         httpx.delete(f"{beside.sandbox.url}/_faults").raise_for_status()
-        if ids:
+        if refused:
+            ids = [f"{name}_{n}" for name in refused for n in range(500)]
             fault = {"platform": "meta", "kind": "refuse", "event_ids": ids}
             httpx.post(f"{beside.sandbox.url}/_faults", json=fault).raise_for_status()
         for _ in range(minutes):
             at = beside.clock.now().isoformat()
-            drafts = [draft(f"lead_{leads + n}", event_name="Lead", occurred_at=at, custom_data={}) for n in range(3)]
-            leads += len(drafts)
+            given = {"event_name": "Lead", "occurred_at": at, "custom_data": {}, **change}
+            drafts = [draft(f"lead_{self.sent + n}", **given) for n in range(3)]
+            self.sent += len(drafts)
             ingest_events(beside.runtime, beside.merchant.holder, drafts)
             beside.minutes_pass(1)
-            told.tell()
+            self.told.tell()
 
-    passes(20)
-    passes(15, "order")
+
+def test_another_name_that_a_platform_refuses_is_told_and_so_is_what_was_lost_of_it(told: Told) -> None:
+    leads = Leads(told)
+    leads.pass_with(20)
+    leads.pass_with(15, "order")
     assert told.types() == ["alert.opened"]
-    acknowledge_alert(beside.runtime, beside.merchant.merchant_id, 1)
-    passes(15, "order", "lead")
+    acknowledge_alert(leads.beside.runtime, leads.beside.merchant.merchant_id, 1)
+    leads.pass_with(15, "order", "lead")
     assert told.types() == ["alert.opened", "alert.reminder"]
     assert "Meta refuses every Purchase event, and 1 more name" in told.texts()[-1]
     assert "Refused as well: Lead (" in told.texts()[-1]
-    passes(5, "lead")
-    lose("retries_exhausted", "status = 'failed' AND event_id LIKE 'lead_%%'", beside.clock)
-    passes(30)
+    leads.pass_with(5, "lead")
+    lose("retries_exhausted", "status = 'failed' AND event_id LIKE 'lead_%%'", leads.beside.clock)
+    leads.pass_with(30)
     assert told.types() == ["alert.opened", "alert.reminder", "alert.resolved"]
     assert "It is over. 60 deliveries were lost meanwhile: redeliver what was dropped." in told.texts()[-1]
     assert "Refused as well: Lead (" in told.texts()[-1]
+
+
+def test_what_rules_refuse_of_a_name_that_joined_is_lost_to_it_too(told: Told) -> None:
+    leads = Leads(told)
+    leads.pass_with(20)
+    leads.pass_with(15, "order")
+    leads.pass_with(20, "order", user_data={"country": "US"})
+    lose("retries_exhausted", "status = 'failed'", leads.beside.clock)
+    leads.pass_with(30)
+    dropped = "SELECT drop_reason, count(*) FROM deliveries WHERE status = 'dropped' GROUP BY 1"
+    with in_transaction():
+        lost = dict(rows(dropped))
+    assert lost["missing_identifiers"] == 60
+    assert f"It is over. {sum(lost.values())} deliveries, worth " in told.texts()[-1]
 
 
 def test_another_field_that_a_platform_demands_is_told_once_most_of_the_latest_lack_it(told: Told) -> None:

@@ -298,7 +298,12 @@ def _lost_by(row: AlertRow) -> set[str]:
 def _causes(row: AlertRow) -> set[str | None]:
     """What it was put down to, when it was told and at last."""
     told = row.told or {"details": {}}
-    return {row.details.get("cause"), told["details"].get("cause"), *told.get("causes", ())}
+    return {
+        row.details.get("cause"),
+        told["details"].get("cause"),
+        *told.get("causes", ()),
+        *_named(row, "name_causes"),
+    }
 
 
 @dataclass(frozen=True, slots=True)
