@@ -22,8 +22,9 @@ from tracklayer.domain.trouble import DATABASE_FULL, Trouble, process_on
 from tracklayer.runtime import Runtime
 from tracklayer.services import watch_operator
 from tracklayer.services.alone import tell_fault
+from tracklayer.services.tell_alone import Alone, Board, NoBoard, StillFullError, is_busy, place_of, state_of
 from tracklayer.services.tell_operator import Teller
-from tracklayer.services.watch_operator import Alone, Board, NoBoard, Own, StillFullError, Switch
+from tracklayer.services.watch_operator import Own, Switch
 
 log = logging.getLogger(__name__)
 
@@ -179,19 +180,19 @@ class Watchman:
         except DatabaseAwayError as error:
             away = error
             self._could_not_say(error)
-            if not watch_operator.is_busy(error):
+            if not is_busy(error):
                 self._good_since, self._troubles = None, []
-        if away is None or watch_operator.is_busy(away):
+        if away is None or is_busy(away):
             return
         self._well.clear()
         whose = process_on(self._host, self._roles)
-        found = self._alone.is_away(watch_operator.state_of(away), whose, self._runtime.clock.now(), self._open_ids)
+        found = self._alone.is_away(state_of(away), whose, self._runtime.clock.now(), self._open_ids)
         if found is not None:
             self._troubles = [found]
 
     def _could_not_say(self, error: DatabaseAwayError) -> None:
         """Until something of the kind is written again the database is away, whatever else it takes."""
-        if not watch_operator.is_busy(error):
+        if not is_busy(error):
             self._unsaid = error
 
     def _look(self) -> None:
@@ -268,6 +269,6 @@ class Watchman:
 
 def lonely(teller: Teller, database_url: str, broker: dramatiq.Broker, away_seconds: float = AWAY_SECONDS) -> Alone:
     """Who tells while the database is away; of several that reach the same Redis, one."""
-    place = watch_operator.place_of(database_url)
+    place = place_of(database_url)
     board: Board = broker if isinstance(broker, PatientBroker) else NoBoard()
     return Alone(teller, place, away_seconds, board)

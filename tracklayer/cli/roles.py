@@ -30,8 +30,9 @@ from tracklayer.cli.serve import (
 )
 from tracklayer.domain.trouble import process_on
 from tracklayer.runtime import Runtime
+from tracklayer.services.tell_alone import Alone
 from tracklayer.services.tell_operator import Teller
-from tracklayer.services.watch_operator import Alone, note_refusal
+from tracklayer.services.watch_operator import note_refusal
 from tracklayer.settings import Settings, SettingsError
 from tracklayer.web.health import Waiting
 
