@@ -31,8 +31,8 @@ from tracklayer.domain.health import FIRST_PROBE
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
-from tracklayer.services import deliver as deliver_module
 from tracklayer.services import platform_requests
+from tracklayer.services import settle as settle_module
 from tracklayer.services.deliver import INVENTED, deliver_due
 from tracklayer.services.destinations import (
     example_settings,
@@ -852,7 +852,7 @@ def test_an_answer_is_kept_in_hand_while_the_database_is_away(
     """The session is ended by the server between the platform's answer and its settlement, three times."""
     ingest(runtime, merchant, draft())
     ended: list[int] = []
-    real = deliver_module._judge_destination
+    real = settle_module._judge_destination
 
     def interrupted(*args: Any, **options: Any) -> Any:
         found = real(*args, **options)
@@ -862,7 +862,7 @@ def test_an_answer_is_kept_in_hand_while_the_database_is_away(
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return found
 
-    monkeypatch.setattr(deliver_module, "_judge_destination", interrupted)
+    monkeypatch.setattr(settle_module, "_judge_destination", interrupted)
     deliver(runtime, merchant, worker)
     assert len(ended) == 3
     found = row(merchant)

@@ -37,10 +37,11 @@ from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
 from tracklayer.services import platform_requests
-from tracklayer.services.deliver import UNWRITTEN, deliver_due
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import remove_destination
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.platform_requests import Item
+from tracklayer.services.settle import UNWRITTEN
 from tracklayer.services.sweep import sweep
 
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)

@@ -27,7 +27,8 @@ from tracklayer.domain.retry import MAX_ATTEMPTS
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
-from tracklayer.services.deliver import LeaseLostError, deliver_due
+from tracklayer.services import settle as settle_module
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.deliver_together import (
     Answered,
     Errand,
@@ -49,6 +50,7 @@ from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.platform_requests import Batch, Item, ask
 from tracklayer.services.redeliver import redeliver_matching
+from tracklayer.services.settle import LeaseLostError
 from tracklayer.services.sweep import sweep
 
 GONE, GONE_TOO = 999_998, 999_999  # numbers of workers whose locks nobody holds
@@ -396,7 +398,7 @@ def test_an_answer_that_is_written_twice_adds_one_attempt(
     claims = [two.todo[0][0].claim]
     assert isinstance(two.verdict, list)
     for _ in range(2):
-        engine._write(runtime, two.batch, claims, two.verdict, two.sent_at, clock.now(), [following], True, 500)
+        settle_module._write(runtime, two.batch, claims, two.verdict, two.sent_at, clock.now(), [following], True, 500)
     assert (row(merchant, first).attempts, len(row(merchant, first).attempt_log)) == (2, 2)
 
 
