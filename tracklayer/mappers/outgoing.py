@@ -109,9 +109,12 @@ def _left_out(event: Event, fields: frozenset[str], why: str) -> list[RuleVerdic
     return found
 
 
+NO_PLACE = "no_place"  # the rule of what only ``show_event`` says
+
+
 @lru_cache(maxsize=4096)  # there are as many as fields and platforms
 def _verdict(whole: str, name: str, why: str) -> RuleVerdict:
-    return RuleVerdict("no_place", False, why, f"{whole}.{name}" if whole else name)
+    return RuleVerdict(NO_PLACE, False, why, f"{whole}.{name}" if whole else name)
 
 
 @lru_cache(maxsize=256)
