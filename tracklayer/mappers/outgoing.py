@@ -3,7 +3,8 @@
 Nobody's event leaves without the consent that is asked for; what the merchant sets for all platforms is filled in; what is
 personal and in plain text is taken out of the page's URL, of the merchant's own properties, and of every field where none
 belongs; an event id that holds such leaves as its SHA-256; what happened ahead of the clock waits. Each of these is told in a
-verdict, and an event of which none is true costs next to nothing here.
+verdict, and an event of which none is true costs next to nothing here. Who asks what becomes of an event is told besides which
+of its fields the platform has no place for.
 """
 
 from __future__ import annotations
@@ -70,6 +71,10 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
     return found._replace(verdicts=verdicts) if isinstance(found, Mapped) else replace(found, verdicts=verdicts)
 
 
+NO_PLACE = "no_place"  # the rule of what only ``show_event`` says
+_LINES = "custom_data.contents"
+
+
 def show_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
     """``map_event`` for somebody who asks what becomes of an event: what was given and has no place there is said as well.
 
@@ -97,19 +102,16 @@ def _without_place(mapper: Mapper, event: Event, found: Mapped) -> list[RuleVerd
 def _left_out(event: Event, fields: frozenset[str], why: str) -> list[RuleVerdict]:
     """A verdict on each of these fields that the event has."""
     found: list[RuleVerdict] = []
-    for whole, names in _by_object(fields):
-        one: Any = getattr(event, whole.partition(".")[0]) if whole else event
+    for whole, part, names in _by_object(fields):
+        one: Any = getattr(event, part) if part else event
         if one is NO_DEVICE or one is NO_CONSENT:
             continue
-        given = set[str]()
-        for each in one.contents if whole == "custom_data.contents" else (one,):
-            if there := names.intersection(vars(each)):
-                given.update(name for name in there if _says_something(name, vars(each)[name]))
-        found += [_verdict(whole, name, why) for name in sorted(given)] if given else ()
+        lines = one.contents if whole == _LINES else (one,)
+        there = [(name, vars(line)[name]) for line in lines for name in names.intersection(vars(line))]
+        if there:
+            given = sorted({name for name, value in there if _says_something(name, value)})
+            found += [_verdict(whole, name, why) for name in given]
     return found
-
-
-NO_PLACE = "no_place"  # the rule of what only ``show_event`` says
 
 
 @lru_cache(maxsize=4096)  # there are as many as fields and platforms
@@ -118,13 +120,13 @@ def _verdict(whole: str, name: str, why: str) -> RuleVerdict:
 
 
 @lru_cache(maxsize=256)
-def _by_object(paths: frozenset[str]) -> tuple[tuple[str, frozenset[str]], ...]:
-    """The object of each path, and its fields."""
+def _by_object(paths: frozenset[str]) -> tuple[tuple[str, str, frozenset[str]], ...]:
+    """The object of each path, the part of an event that it is in, and its fields."""
     found: dict[str, set[str]] = {}
     for path in sorted(paths):
         whole, _, name = path.rpartition(".")
         found.setdefault(whole, set()).add(name)
-    return tuple((whole, frozenset(names)) for whole, names in found.items())
+    return tuple((whole, whole.partition(".")[0], frozenset(names)) for whole, names in found.items())
 
 
 def _says_something(name: str, value: Any) -> bool:
