@@ -16,10 +16,25 @@ from tracklayer.sandbox import platforms
 HOUSE = Path(tracklayer.__file__).parent
 TESTS = Path(__file__).parent.parent
 GUIDE = (HOUSE / "web" / "docs" / "new-platform.md").read_text("utf-8")
-HELD_TO = ("test_every_mapper.py", "test_identifiers.py", "test_deduplication.py", "test_hostile_replies.py")
+HELD_TO = (
+    "test_every_mapper.py",
+    "test_identifiers.py",
+    "test_deduplication.py",
+    "test_hostile_replies.py",
+    "test_no_place.py",
+)
 PAGE = """# Acme Ads
 
 `pixel_id`, `access_token`, `default_country`, `default_currency`, `default_page_url`, `require_consent`.
+
+## What has no place
+
+- `user_data`: `phone`, `phones`, `first_name`, `last_name`, `date_of_birth`, `gender`, `street`, `city`, `state`, `zip`, `country`,
+  `external_id`, `client_ip`, `client_user_agent`, `lead_id`, `job_title`, `company_name`
+- `custom_data`: `order_id`, `product_ids`, `contents`, `num_items`, `content_name`, `content_category`, `content_type`,
+  `search_string`, `status`, `predicted_ltv`
+- `device`: all of it
+- `consent`: `ad_personalization`, `limited_data_use`
 
 ## Deduplication
 

@@ -128,10 +128,12 @@ async def test_a_difference_goes_with_its_event(
 async def test_what_would_be_sent_today_comes_with_every_rule(
     api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
-    await api.ingest(draft(user_data={"email": "jane@example.com", "first_name": "Jane"}))
+    await api.ingest(draft(user_data={"email": "jane@example.com", "first_name": "Jane", "street": "1 Main Street"}))
     (delivery,) = (await api(PREVIEW, id="order_1"))["event"]["deliveries"]
     found = delivery["preview"]
     assert found["wouldSend"] is True
+    assert [verdict["field"] for verdict in found["verdicts"] if verdict["rule"] == "no_place"] == ["userData.street"]
+    assert "Main" not in str(found)
     assert found["request"]["method"] == "POST"
     person = found["request"]["body"]["data"][0]["user_data"]
     assert person["fn"] == ["••••"]

@@ -562,14 +562,15 @@ async def test_a_destination_is_checked_against_the_last_events_when_it_is_set(
     api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
     query = """mutation($input: SetDestinationInput!) { setDestination(input: $input) {
-      check { events wouldSend refused { reason count field exampleEventId } } userErrors { code } } }"""
+      check { events wouldSend refused { reason count field exampleEventId } noPlace { field count } }
+      userErrors { code } } }"""
     settings = example_settings(mapper_for("microsoft_ads"))
     new = {"platform": "MICROSOFT_ADS", "settings": settings}
     first = (await api(query, input=new))["setDestination"]
-    assert first == {"check": {"events": 0, "wouldSend": 0, "refused": []}, "userErrors": []}
+    assert first == {"check": {"events": 0, "wouldSend": 0, "refused": [], "noPlace": []}, "userErrors": []}
     for n in range(3):
         await api.ingest(draft(f"page_{n}", event_name="PageView", event_source_url=None))
-    await api.ingest(draft("order", custom_data={"value": 1}))
+    await api.ingest(draft("order", custom_data={"value": 1, "status": "paid"}))
     await api.ingest(draft("lead", event_name="Lead", user_data={}))
     clock.move(timedelta(days=6))  # and one that came in time is not too old now
     again = (await api(query, input={**new, "eventNames": ["PageView", "Purchase"]}))["setDestination"]
@@ -579,6 +580,7 @@ async def test_a_destination_is_checked_against_the_last_events_when_it_is_set(
         "events": 5,
         "wouldSend": 1,
         "refused": [{**page, "exampleEventId": "page_2"}, {**lead, "exampleEventId": "lead"}],
+        "noPlace": [{"field": "customData.status", "count": 1}],
     }
     mended = {**settings, "default_page_url": "https://shop.example.com/"}
     found = (await api(query, input={"platform": "MICROSOFT_ADS", "settings": mended}))["setDestination"]["check"]
@@ -631,12 +633,21 @@ async def test_a_test_event_is_told_what_is_left_out_and_what_stands_in(api: Api
     settings = {"pixel_id": "8234567890123456", "test_event_code": "TEST12345", "default_currency": "EUR"}
     await api(SET, input={"platform": "META", "settings": settings})
     event = draft(occurred_at="2026-11-20T15:00:00Z", custom_data={"value": 5}, event_source_url=None)
+    event["user_data"] |= {"street": "1 Main Street"}
     tried = (await api(query, input=camel(event)))["testDestination"]
     assert (tried["attempt"], tried["userErrors"]) == ({"outcome": "ACKNOWLEDGED"}, [])
     told = {verdict["rule"]: verdict for verdict in tried["verdicts"]}
     assert (told["currency"]["ok"], told["currency"]["field"]) == (True, "customData.currency")
     assert told["currency"]["message"] == "none given: EUR, the default, stands in"
     assert (told["event_source_url"]["ok"], told["event_source_url"]["field"]) == (False, "eventSourceUrl")
+    assert told["no_place"] == {
+        "rule": "no_place",
+        "ok": False,
+        "field": "userData.street",
+        "message": "left out: Meta has no place for it",
+    }
+    of_ours = (await api(query))["testDestination"]  # of an invented event nobody misses a field
+    assert [verdict for verdict in of_ours["verdicts"] if verdict["rule"] == "no_place"] == []
 
     refused = (await api(query, input=camel({**event, "custom_data": {}})))["testDestination"]
     assert (refused["attempt"], refused["request"]) == (None, None)

@@ -55,6 +55,16 @@ def test_rare_names_are_among_the_events_that_are_looked_at(runtime: Runtime, me
     )
 
 
+def test_fields_that_the_platform_has_none_for_are_counted(runtime: Runtime, merchant: Merchant) -> None:
+    street = {"user_data": {"email": "jane@example.com", "street": "1 Main Street"}}
+    ingest_events(runtime, merchant.holder, [draft("one", **street), draft("two", **street), draft("three")])
+    found = done(check_destination(runtime, meta(runtime, merchant)))
+    assert (found.would_send, found.no_place) == (3, {"user_data.street": 2})
+    assert in_words(found) == (
+        "Of the last 3 events it would get 3. The platform has no place for user_data.street of 2."
+    )
+
+
 def test_a_merchants_defaults_count_as_they_do_when_it_is_sent(runtime: Runtime, merchant: Merchant) -> None:
     ingest_events(runtime, merchant.holder, [draft(custom_data={"value": 5})])
     found = done(check_destination(runtime, meta(runtime, merchant)))

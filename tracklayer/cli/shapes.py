@@ -185,4 +185,5 @@ def refused_json(refused: Mapping[str, int], examples: Mapping[str, str]) -> lis
 def check_json(checked: Checked, what: str = "events") -> dict[str, Any]:
     """A check of ``what``: of a destination against the last events, or of deliveries that are queued again."""
     refused = refused_json(checked.refused, checked.examples)
-    return {what: checked.events, "would_send": checked.would_send, "refused": refused}
+    found = {what: checked.events, "would_send": checked.would_send, "refused": refused}
+    return found | ({"no_place": dict(sorted(checked.no_place.items()))} if what == "events" else {})

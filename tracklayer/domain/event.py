@@ -233,6 +233,11 @@ def made_of(kind: type[Made], values: dict[str, Any]) -> Made:
 USER_FIELDS = tuple(f.name for f in fields(UserData))
 MATCHABLE_LISTS = ("emails", "phones")
 PLAIN_USER_FIELDS = tuple(name for name in USER_FIELDS if name not in ("email", "phone", *MATCHABLE_LISTS))
+# Ids that one platform gave, or TrackLayer, for itself: its cookies, and the clicks on its ads.
+GIVEN_IDS = frozenset(
+    "browser_id fbp fbc fbclid ttp ttclid gclid gbraid wbraid ga_client_id ga_session_id epik sc_click_id sc_cookie1 "
+    "li_fat_id rdt_cid rdt_uuid msclkid twclid".split()
+)
 CUSTOM_FIELDS = tuple(f.name for f in fields(CustomData))
 CONTENT_FIELDS = tuple(f.name for f in fields(Content))
 CONSENT_FIELDS = tuple(f.name for f in fields(Consent))

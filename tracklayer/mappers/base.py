@@ -147,6 +147,17 @@ class MapEvent(Protocol):
     def __call__(self, event: Event, settings: Settings, now: datetime) -> Mapped | Refused: ...
 
 
+class NoPlace(NamedTuple):
+    """Fields of an event that go nowhere: dotted paths, and in the words of a verdict why."""
+
+    fields: frozenset[str]
+    why: str
+
+
+class NoPlaceIn(Protocol):
+    def __call__(self, event: Event, mapped: Mapped) -> Sequence[NoPlace]: ...
+
+
 class AgeLimit(Protocol):
     def __call__(self, action_source: str, settings: Settings) -> timedelta | None: ...
 
@@ -187,6 +198,9 @@ class Mapper:
     ``ahead_limit``: the exact one, where that depends on the settings.
     ``identifiers``: fields of ``user_data`` that make a difference to what is sent, under some settings at least; in the
     order of ``domain.facts.IDENTIFIERS``.
+    ``no_place_for``: fields that the platform has none for, whatever the event: dotted paths such as ``custom_data.status``, or
+    of a whole object of which it takes nothing (``device``). Other platforms' own ids (``GIVEN_IDS``) go without saying.
+    ``no_place_in``: further ones, of an event and what it was mapped to.
     ``own_names``: further names that the platform itself takes for one of its events, sent as they are.
     ``points``: names of events whose value counts points: no default currency is theirs.
     ``test_effect``: in a sentence, what the platform does with an event in test mode that was not meant as a test.
@@ -207,6 +221,8 @@ class Mapper:
     deduplication: str
     copy_memory: CopyMemory
     identifiers: tuple[str, ...] = ()
+    no_place_for: frozenset[str] = frozenset()
+    no_place_in: NoPlaceIn | None = None
     deletion: str = NO_DELETION
     age_limit: AgeLimit | None = None
     supports_test_events: bool = False
@@ -234,6 +250,17 @@ class Mapper:
     def furthest_ahead(self, settings: Settings) -> timedelta:
         """How far ahead of the clock an event may be when it is sent."""
         return self.max_ahead if self.ahead_limit is None else self.ahead_limit(settings)
+
+
+def within(whole: str, names: str) -> frozenset[str]:
+    """The paths of fields of an object: of ``device`` and ``os model``, ``device.os`` and ``device.model``."""
+    return frozenset(f"{whole}.{name}" for name in names.split())
+
+
+def of_apps_only(title: str, fields: frozenset[str]) -> NoPlaceIn:
+    """``no_place_in`` of a platform (``title``) that takes some fields of an app's events, and of no others."""
+    left_out = (NoPlace(fields, f"left out: {title} takes it of an app's event only"),)
+    return lambda event, mapped: () if event.action_source == "app" else left_out
 
 
 DEFAULT_COUNTRY = Setting(

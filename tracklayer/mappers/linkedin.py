@@ -38,6 +38,7 @@ from tracklayer.mappers.base import (
     Lifetime,
     Mapped,
     Mapper,
+    NoPlace,
     Refused,
     RuleVerdict,
     Setting,
@@ -56,6 +57,7 @@ from tracklayer.mappers.base import (
     retry_after,
     unix_milliseconds,
     whole_number,
+    within,
 )
 
 API_VERSION = "202608"
@@ -482,6 +484,19 @@ def _version(value: Any) -> str | None:
     return None if fits else f"must be a year and a month, such as {API_VERSION}"
 
 
+def _no_place_in(event: Event, mapped: Mapped) -> Sequence[NoPlace]:
+    """The id of another platform's lead form is no URN."""
+    lead_id = event.user_data.lead_id
+    if lead_id is None or mapped.item["user"].get("lead") == lead_id.strip():
+        return ()
+    return (_NO_URN,)
+
+
+_NO_URN = NoPlace(
+    frozenset({"user_data.lead_id"}), "left out: LinkedIn takes the URN of an entry in a lead form of its own"
+)
+
+
 MAPPER = Mapper(
     title="LinkedIn",
     settings=(
@@ -550,6 +565,18 @@ MAPPER = Mapper(
         "job_title",
         "company_name",
     ),
+    no_place_for=within("user_data", "phone phones date_of_birth gender street city state zip client_user_agent")
+    | within(
+        "custom_data",
+        "order_id product_ids contents num_items content_name content_category content_type search_string status "
+        "predicted_ltv",
+    )
+    | within(
+        "device",
+        "os_version app_id app_name app_version model locale time_zone carrier screen_width screen_height vendor_id",
+    )
+    | {"consent.ad_personalization"},
+    no_place_in=_no_place_in,
     deduplication="LinkedIn does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     lifetimes={"access_token": Lifetime(timedelta(days=60), "a member's token")},

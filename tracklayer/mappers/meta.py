@@ -36,8 +36,10 @@ from tracklayer.mappers.base import (
     content_type_of,
     has_fractions,
     number,
+    of_apps_only,
     omit_empty,
     unix_seconds,
+    within,
 )
 from tracklayer.mappers.meta_answers import EXPLANATIONS, read_reply
 
@@ -619,6 +621,16 @@ MAPPER = Mapper(
         "fbc",
         "fbclid",
         "lead_id",
+    ),
+    no_place_for=within("user_data", "street job_title company_name")
+    | within("custom_data.contents", "variant coupon discount")
+    | within("device", "app_name vendor_id"),
+    no_place_in=of_apps_only(
+        "Meta",
+        frozenset({"consent.ad_personalization"})
+        | within(
+            "device", "os os_version app_id app_version model locale time_zone carrier screen_width screen_height"
+        ),
     ),
     deduplication="Meta does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,

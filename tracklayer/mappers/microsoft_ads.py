@@ -59,6 +59,7 @@ from tracklayer.mappers.base import (
     taken,
     unix_seconds,
     whole_number,
+    within,
 )
 
 # The event action that a conversion goal waits for. Any other name but Refund goes out unchanged.
@@ -578,6 +579,17 @@ MAPPER = Mapper(
     build_request=build_request,
     read_reply=read_reply,
     identifiers=("email", "phone", "external_id", "client_ip", "client_user_agent", "msclkid"),
+    no_place_for=within(
+        "user_data",
+        "first_name last_name date_of_birth gender street city state zip country lead_id job_title company_name",
+    )
+    | within("custom_data", "num_items content_name content_category content_type status predicted_ltv")
+    | within("custom_data.contents", "brand category variant coupon discount")
+    | within(
+        "device",
+        "os_version app_id app_name app_version model locale time_zone carrier screen_width screen_height vendor_id",
+    )
+    | {"consent.ad_personalization"},
     deduplication="Microsoft does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     instead_of_test="Make a separate UET tag, set it on the destination for a while, and look at that tag's diagnostics.",

@@ -3,7 +3,8 @@
 Nobody's event leaves without the consent that is asked for; what the merchant sets for all platforms is filled in; what is
 personal and in plain text is taken out of the page's URL, of the merchant's own properties, and of every field where none
 belongs; an event id that holds such leaves as its SHA-256; what happened ahead of the clock waits. Each of these is told in a
-verdict, and an event of which none is true costs next to nothing here.
+verdict, and an event of which none is true costs next to nothing here. Who asks what becomes of an event is told besides which
+of its fields the platform has no place for.
 """
 
 from __future__ import annotations
@@ -11,18 +12,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from tracklayer.domain import normalise
 from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.delivery import CONSENT_MISSING, DropReason
-from tracklayer.domain.event import UNNAMED, Content, CustomData, Event, UserData, made_of
+from tracklayer.domain.event import NO_CONSENT, NO_DEVICE, UNNAMED, Content, CustomData, Event, UserData, made_of
 from tracklayer.domain.event_contacts import contacts_in
 from tracklayer.domain.identifiers import is_everyday_url, web_url
 from tracklayer.domain.personal import without_personal_properties, without_personal_url
 from tracklayer.domain.problem import shown_name
 from tracklayer.domain.sha256 import sha256_hex
-from tracklayer.mappers.base import CONSENT_FIELD, KEEPS_PLAIN, Mapped, Mapper, Refused, RuleVerdict, Settings, Verdicts
+from tracklayer.mappers.base import (
+    CONSENT_FIELD,
+    KEEPS_PLAIN,
+    Mapped,
+    Mapper,
+    Refused,
+    RuleVerdict,
+    Settings,
+    Verdicts,
+)
 
 # Where the law asks for consent to ads: the EU, the rest of the EEA, the United Kingdom and Switzerland.
 CONSENT_COUNTRIES = frozenset(
@@ -58,6 +69,71 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
         return found
     verdicts = (*said, *found.verdicts)
     return found._replace(verdicts=verdicts) if isinstance(found, Mapped) else replace(found, verdicts=verdicts)
+
+
+NO_PLACE = "no_place"  # the rule of what only ``show_event`` says
+_LINES = "custom_data.contents"
+
+
+def show_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
+    """``map_event`` for somebody who asks what becomes of an event: what was given and has no place there is said as well.
+
+    Deliveries do without, since nobody would read it.
+    """
+    found = map_event(mapper, event, settings, now)
+    if isinstance(found, Refused):
+        return found
+    left_out = _without_place(mapper, event, found)
+    return found._replace(verdicts=(*found.verdicts, *left_out)) if left_out else found
+
+
+def _without_place(mapper: Mapper, event: Event, found: Mapped) -> list[RuleVerdict]:
+    """What is given and goes nowhere, without what a verdict names already."""
+    left_out = _left_out(event, mapper.no_place_for, f"left out: {mapper.title} has no place for it")
+    if mapper.no_place_in is not None:
+        for fields, why in mapper.no_place_in(event, found):
+            left_out += _left_out(event, fields, why)
+    if not left_out:
+        return left_out
+    told = {verdict.field for verdict in found.verdicts if not verdict.ok}
+    return [verdict for verdict in left_out if verdict.field not in told]
+
+
+def _left_out(event: Event, fields: frozenset[str], why: str) -> list[RuleVerdict]:
+    """A verdict on each of these fields that the event has."""
+    found: list[RuleVerdict] = []
+    for whole, part, names in _by_object(fields):
+        one: Any = getattr(event, part) if part else event
+        if one is NO_DEVICE or one is NO_CONSENT:
+            continue
+        lines = one.contents if whole == _LINES else (one,)
+        there = [(name, vars(line)[name]) for line in lines for name in names.intersection(vars(line))]
+        if there:
+            given = sorted({name for name, value in there if _says_something(name, value)})
+            found += [_verdict(whole, name, why) for name in given]
+    return found
+
+
+@lru_cache(maxsize=4096)  # there are as many as fields and platforms
+def _verdict(whole: str, name: str, why: str) -> RuleVerdict:
+    return RuleVerdict(NO_PLACE, False, why, f"{whole}.{name}" if whole else name)
+
+
+@lru_cache(maxsize=256)
+def _by_object(paths: frozenset[str]) -> tuple[tuple[str, str, frozenset[str]], ...]:
+    """The object of each path, the part of an event that it is in, and its fields."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(paths):
+        whole, _, name = path.rpartition(".")
+        found.setdefault(whole, set()).add(name)
+    return tuple((whole, whole.partition(".")[0], frozenset(names)) for whole, names in found.items())
+
+
+def _says_something(name: str, value: Any) -> bool:
+    """Whether a field is more than its default: that nobody limits the use of data says nothing, that tracking is not allowed does."""
+    if value is False:
+        return name == "tracking_allowed"
+    return value is not None and value != () and value != "unspecified" and value is not NO_DEVICE
 
 
 _AHEAD = RuleVerdict("event_time", True, "ahead of the clock: waits until its time has come", "occurred_at")

@@ -30,8 +30,10 @@ from tracklayer.mappers.base import (
     Verdicts,
     click_id,
     has_fractions,
+    of_apps_only,
     omit_empty,
     unix_seconds,
+    within,
     wrong_with_flag,
 )
 from tracklayer.mappers.pinterest_answers import EXPLANATIONS, read_reply
@@ -526,6 +528,13 @@ MAPPER = Mapper(
         "client_ip",
         "client_user_agent",
         "epik",
+    ),
+    no_place_for=within("user_data", "street lead_id job_title company_name")
+    | within("custom_data", "content_type status")
+    | within("custom_data.contents", "variant coupon discount")
+    | within("device", "time_zone screen_width screen_height vendor_id"),
+    no_place_in=of_apps_only(
+        "Pinterest", within("device", "os os_version app_id app_name app_version model locale carrier")
     ),
     deduplication="Pinterest recognises a copy of a web or app event for 48 hours; a copy of an offline event counts twice.",
     copy_memory=_copy_memory,

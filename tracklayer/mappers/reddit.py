@@ -34,6 +34,7 @@ from tracklayer.mappers.base import (
     Explanation,
     Mapped,
     Mapper,
+    NoPlace,
     Refused,
     RuleVerdict,
     Setting,
@@ -52,6 +53,7 @@ from tracklayer.mappers.base import (
     plain_words,
     safe_message,
     unix_milliseconds,
+    within,
 )
 
 EVENT_NAMES = {
@@ -458,6 +460,13 @@ def _event_names(value: Any) -> str | None:
     return None
 
 
+def _no_place_in(event: Event, mapped: Mapped) -> Sequence[NoPlace]:
+    return () if event.consent.limited_data_use else _NO_LIMITED_USE
+
+
+_NO_LIMITED_USE = (
+    NoPlace(within("user_data", "state country"), "left out: Reddit takes it with limited data use only"),
+)
 MAPPER = Mapper(
     title="Reddit",
     settings=(
@@ -504,6 +513,14 @@ MAPPER = Mapper(
     build_request=build_request,
     read_reply=read_reply,
     identifiers=("email", "phone", "external_id", "client_ip", "client_user_agent", "rdt_cid", "rdt_uuid"),
+    no_place_for=within(
+        "user_data", "first_name last_name date_of_birth gender street city zip lead_id job_title company_name"
+    )
+    | within("custom_data", "order_id content_name content_category content_type search_string status predicted_ltv")
+    | within("custom_data.contents", "brand variant coupon discount")
+    | within("device", "os_version app_id app_name app_version model locale time_zone carrier vendor_id")
+    | {"consent.ad_personalization"},
+    no_place_in=_no_place_in,
     deduplication="Reddit recognises a copy for two days.",
     copy_memory=lambda event_name, action_source: timedelta(hours=48),
     age_limit=_age_limit,

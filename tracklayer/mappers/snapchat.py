@@ -45,12 +45,14 @@ from tracklayer.mappers.base import (
     has_fractions,
     no_answer_of_the_platform,
     number,
+    of_apps_only,
     omit_empty,
     plain_words,
     retry_after,
     safe_message,
     unix_seconds,
     whole_number,
+    within,
     without_amounts,
 )
 from tracklayer.mappers.snapchat_app import APP_PROPERTIES, app_data, put_device_ids
@@ -656,6 +658,18 @@ MAPPER = Mapper(
         "sc_click_id",
         "sc_cookie1",
         "lead_id",
+    ),
+    no_place_for=within("user_data", "date_of_birth street job_title company_name")
+    | within("custom_data", "status")
+    | within("custom_data.contents", "title variant coupon discount")
+    | {"device.app_name", "consent.ad_personalization"},
+    no_place_in=of_apps_only(
+        "Snapchat",
+        within(
+            "device",
+            "os os_version app_id app_version model locale time_zone carrier screen_width screen_height advertising_id "
+            "vendor_id tracking_allowed",
+        ),
     ),
     deduplication="Snapchat recognises a copy by its event id, but does not say for how long: TrackLayer counts on 24 hours.",
     copy_memory=lambda event_name, action_source: timedelta(hours=24),

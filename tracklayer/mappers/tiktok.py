@@ -47,6 +47,7 @@ from tracklayer.mappers.base import (
     content_type_of,
     has_fractions,
     number,
+    of_apps_only,
     omit_empty,
     retry_after,
     safe_message,
@@ -54,6 +55,7 @@ from tracklayer.mappers.base import (
     texts_blanked,
     unix_seconds,
     whole_number,
+    within,
     without_amounts,
     wrong_with_flag,
 )
@@ -612,6 +614,14 @@ MAPPER = Mapper(
         "client_user_agent",
         "ttp",
         "ttclid",
+    ),
+    no_place_for=within("user_data", "date_of_birth gender street lead_id job_title company_name")
+    | within("custom_data.contents", "variant coupon discount")
+    | within("device", "os_version model time_zone carrier screen_width screen_height")
+    | {"consent.ad_personalization"},
+    no_place_in=of_apps_only(
+        "TikTok",
+        within("device", "os app_id app_name app_version advertising_id vendor_id tracking_allowed"),
     ),
     deduplication="TikTok recognises a copy for 48 hours.",
     copy_memory=lambda event_name, action_source: timedelta(hours=48),

@@ -63,6 +63,7 @@ from tracklayer.mappers.base import (
     seconds_until,
     taken,
     whole_number,
+    within,
 )
 
 API_VERSION = "12"
@@ -504,6 +505,14 @@ MAPPER = Mapper(
     build_request=build_request,
     read_reply=read_reply,
     identifiers=("email", "phone", "client_ip", "client_user_agent", "twclid"),
+    no_place_for=within(
+        "user_data",
+        "first_name last_name date_of_birth gender street city state zip country external_id lead_id job_title "
+        "company_name",
+    )
+    | within("custom_data", "order_id content_name content_category content_type search_string status predicted_ltv")
+    | within("custom_data.contents", "brand variant coupon discount")
+    | {"device", "consent.ad_personalization"},
     deduplication="X does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     age_limit=_age_limit,

@@ -18,7 +18,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema.access import ADMIN, PAGE, SENDER, at_most, holds, weighs
 from tracklayer.schema.context import context_of
 from tracklayer.schema.enums import IngestOutcome
-from tracklayer.schema.inputs import path_in_api, worded
+from tracklayer.schema.inputs import dotted_path, path_in_api, worded
 from tracklayer.schema.scalars import JSON
 from tracklayer.schema.types import (
     MAX_REASONS,
@@ -31,6 +31,7 @@ from tracklayer.schema.types import (
     ErasureNode,
     ErrorExplanation,
     EventNode,
+    FieldWithoutPlace,
     MerchantNode,
     RedeliveryNode,
     RefusedGroup,
@@ -182,6 +183,10 @@ class DestinationCheck:
     refused: list[RefusedGroup] = strawberry.field(
         metadata=ADMIN | at_most(MAX_REASONS), description="Those of them that would not, by reason and field."
     )
+    no_place: list[FieldWithoutPlace] = strawberry.field(
+        metadata=ADMIN | at_most(MAX_VERDICTS),
+        description="Fields of those that would be sent that stay here, since the platform has none for them.",
+    )
 
 
 @strawberry.type(description="The destination after the change.")
@@ -210,6 +215,10 @@ class DestinationPayload:
             events=found.events,
             would_send=found.would_send,
             refused=refused_groups(found.refused, found.examples),
+            no_place=[
+                FieldWithoutPlace(field=dotted_path(path.split(".")), count=count)
+                for path, count in sorted(found.no_place.items())
+            ],
         )
 
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)

@@ -933,6 +933,12 @@ class RefusedGroup:
     example_event_id: str | None = _field(READ, "The event id of one of them; null where none was noted.")
 
 
+@strawberry.type(description="A field that some events have and that stays here, since the platform has none for it.")
+class FieldWithoutPlace:
+    field: str = _field(READ, "The field of the event, such as customData.status.")
+    count: int = _field(READ, "How many of the events that would be sent have it.")
+
+
 def refused_groups(refused: Mapping[str, int], examples: Mapping[str, str]) -> list[RefusedGroup]:
     groups = []
     for key, count in sorted(refused.items()):

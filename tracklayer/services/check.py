@@ -6,6 +6,7 @@ Sends and stores nothing.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -36,12 +37,17 @@ Why = tuple[str, str | None] | None  # reason and field; None: it would be sent
 
 @dataclass
 class Checked:
-    """``events``: or deliveries, that were looked at. ``refused``: reason, and field where there is one, -> how many; ``examples``: the event id of one of those."""
+    """``events``: or deliveries, that were looked at. ``refused``: reason, and field where there is one, -> how many; ``examples``: the event id of one of those.
+
+    ``no_place``: path of a field -> of how many that would be sent it stays here, since the platform has none for it; not asked of
+    a redelivery.
+    """
 
     events: int = 0
     would_send: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
+    no_place: Counter[str] = field(default_factory=Counter)
 
     def count(self, event_id: str, why: Why) -> None:
         """One more, which is sent unless ``why`` says why not."""
@@ -81,7 +87,8 @@ def check_destination(runtime: Runtime, row: DestinationRow, seconds: float = CH
         elif event.event_id in left_alone:
             why = DropReason.SUPPRESSED.name, None
         else:
-            why = why_not_sent(runtime, row, mapper, settings, event, event.received_at, added.get(event.event_id))
+            stitched = added.get(event.event_id)
+            why = why_not_sent(runtime, row, mapper, settings, event, event.received_at, stitched, found.no_place)
         found.count(event.event_id, why)
     return found
 
@@ -138,6 +145,9 @@ def in_words(found: Checked) -> str:
     words = f"Of the last {found.events} events it would get {found.would_send}."
     if found.refused:
         words += f" Refused: {refused_in_words(found)}."
+    if found.no_place:
+        fields = [f"{path} of {count}" for path, count in sorted(found.no_place.items())]
+        words += f" The platform has no place for {', '.join(fields)}."
     return words
 
 

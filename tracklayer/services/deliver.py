@@ -45,7 +45,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from tracklayer import metrics
 from tracklayer.db import destinations as db_destinations
@@ -69,9 +68,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.event import Event
 from tracklayer.domain.health import FIRST_PROBE, Held, Recovering, condition_of, hold_for_us, may_send
-from tracklayer.domain.retry import (
-    MAX_ATTEMPTS,
-)
+from tracklayer.domain.retry import MAX_ATTEMPTS
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
@@ -105,8 +102,6 @@ from tracklayer.services.stitch import ToStitch, stitched, stitching_in
 from tracklayer.turns import Turn
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 BATCHES = 20  # of one wake-up, and
 SLICE_SECONDS = 0.5  # at most: then the worker's thread is free for others, and the wake-up is sent again

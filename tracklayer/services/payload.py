@@ -21,7 +21,7 @@ from tracklayer.domain.event import Event
 from tracklayer.domain.normalise import is_sha256, sha256_hex
 from tracklayer.domain.stitching import Enriched, enriched
 from tracklayer.mappers.base import Mapped, Mapper
-from tracklayer.mappers.outgoing import map_event
+from tracklayer.mappers.outgoing import map_event, show_event
 from tracklayer.sealing import Sealer
 from tracklayer.services.credentials import HIDDEN
 from tracklayer.services.persist import SEALED_FIELDS, to_event
@@ -109,7 +109,7 @@ def preview_stored(
         )
 
     event = enriched(to_event(row, sealer), fields)
-    mapped = map_event(mapper, event, settings, now)
+    mapped = show_event(mapper, event, settings, now)
     if not isinstance(mapped, Mapped):
         return Preview(None, list(mapped.verdicts), mapped.reason.value.upper())
     found = as_json(mapper.build_request(mapped.group, [mapped.item], settings))

@@ -14,7 +14,7 @@ from tracklayer.domain.problem import Problem
 from tracklayer.domain.read_event import read_event
 from tracklayer.mappers import mapper_for
 from tracklayer.mappers.base import KEEPS_PLAIN, Mapped, Mapper, RuleVerdict
-from tracklayer.mappers.outgoing import map_event
+from tracklayer.mappers.outgoing import show_event
 from tracklayer.services.destinations import check_settings, example_settings
 
 
@@ -85,7 +85,7 @@ def preview(
             None, [*prepared.verdicts, *(_as_verdict(found, word(found)) for found in read)], "INVALID_EVENT"
         )
     mapper = prepared.mapper
-    mapped = map_event(mapper, read.event, prepared.settings, now)
+    mapped = show_event(mapper, read.event, prepared.settings, now)
     verdicts = [*prepared.verdicts, *mapped.verdicts] if prepared.verdicts else list(mapped.verdicts)
     if read.gone:
         verdicts[:0] = [

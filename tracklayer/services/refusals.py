@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import MutableMapping
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from tracklayer.db.models import DestinationRow
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.stitching import Stitched, enriched
 from tracklayer.mappers.base import Mapper, Refused, Settings
-from tracklayer.mappers.outgoing import map_event
+from tracklayer.mappers.outgoing import NO_PLACE, map_event, show_event
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
@@ -63,10 +64,12 @@ def why_not_sent(
     event: EventRow,
     as_of: datetime,
     added: Stitched | None = None,
+    no_place: Counter[str] | None = None,
 ) -> tuple[str, str | None] | None:
     """Why a destination would get nothing of a stored event at an instant: reason, and field; None: it would get it.
 
-    ``added``: what was, or would be, added to it. It never raises: a key that is lost is SEALED, as deliveries wait for it; any
+    ``added``: what was, or would be, added to it. ``no_place``: counts the fields of an event that is sent that stay here, where
+    somebody asks for them. It never raises: a key that is lost is SEALED, as deliveries wait for it; any
     other fault is told, and INTERNAL.
     """
     if persist.is_left_alone(event):
@@ -75,10 +78,15 @@ def why_not_sent(
         found = persist.to_event(event, runtime.sealer)
         if added is not None:
             found = enriched(found, added.fields)
-        mapped = map_event(mapper, found, settings, as_of)
+        look = map_event if no_place is None else show_event
+        mapped = look(mapper, found, settings, as_of)
     except SealError:  # the operator knows: each role says so at its start, and `doctor`
         return SEALED, None
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         tell_fault(runtime, f"mapping a stored event for {row.platform}", error, (event.merchant_id, event.event_id))
         return INTERNAL, None
-    return (mapped.reason.name, mapped.field) if isinstance(mapped, Refused) else None
+    if isinstance(mapped, Refused):
+        return mapped.reason.name, mapped.field
+    if no_place is not None:
+        no_place.update(verdict.field for verdict in mapped.verdicts if verdict.rule == NO_PLACE and verdict.field)
+    return None

@@ -38,6 +38,7 @@ from tracklayer.mappers.base import (
     Explanation,
     Mapped,
     Mapper,
+    NoPlace,
     Refused,
     RuleVerdict,
     Setting,
@@ -50,6 +51,7 @@ from tracklayer.mappers.base import (
     safe_message,
     unix_seconds,
     whole_number,
+    within,
     wrong_with_flag,
 )
 from tracklayer.mappers.ga4.parameters import (
@@ -335,6 +337,16 @@ def check_settings(settings: Settings) -> list[Problem]:
     return []
 
 
+def _no_place_in(event: Event, mapped: Mapped) -> Sequence[NoPlace]:
+    return () if "device" in mapped.item else _NO_DEVICE
+
+
+_NO_DEVICE = (
+    NoPlace(
+        within("device", "os os_version model locale screen_width screen_height"),
+        "left out: GA4 takes it of an app's event, or where there is no user agent",
+    ),
+)
 MAPPER = Mapper(
     title="Google Analytics 4",
     settings=(
@@ -420,6 +432,10 @@ MAPPER = Mapper(
         "ga_client_id",
         "ga_session_id",
     ),
+    no_place_for=within("user_data", "date_of_birth gender lead_id job_title company_name")
+    | within("custom_data", "num_items content_type")
+    | within("device", "app_id app_name app_version time_zone carrier advertising_id vendor_id tracking_allowed"),
+    no_place_in=_no_place_in,
     deletion="Google's User Deletion API deletes by client id, user id or app instance id; TrackLayer does not call it: do that with "
     "your own credentials. By Google's own word it takes 72 hours until reports show nothing, and up to two months on its servers; "
     "aggregated reports and exports to BigQuery stay.",

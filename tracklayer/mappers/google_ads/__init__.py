@@ -23,12 +23,14 @@ from tracklayer.mappers.base import (
     CONSENT_OK,
     Mapped,
     Mapper,
+    NoPlace,
     Refused,
     RuleVerdict,
     Setting,
     Settings,
     Verdicts,
     is_given,
+    within,
     wrong_with_flag,
 )
 from tracklayer.mappers.google_ads import data_manager, google_ads_api
@@ -304,6 +306,12 @@ def check_settings(settings: Settings) -> list[Problem]:
     return problems
 
 
+def _no_place_in(event: Event, mapped: Mapped) -> Sequence[NoPlace]:
+    if mapped.group in google_ads_api.METHODS:
+        return google_ads_api.no_place_in(event, mapped)
+    return data_manager.no_place_in(event, mapped)
+
+
 MAPPER = Mapper(
     title="Google Ads",
     settings=(
@@ -456,6 +464,14 @@ MAPPER = Mapper(
         "gbraid",
         "wbraid",
     ),
+    no_place_for=within("user_data", "date_of_birth gender external_id lead_id job_title company_name")
+    | within(
+        "custom_data",
+        "product_ids num_items content_name content_category content_type search_string status predicted_ltv",
+    )
+    | within("custom_data.contents", "title brand category variant")
+    | within("device", "app_id app_name app_version time_zone carrier vendor_id"),
+    no_place_in=_no_place_in,
     deduplication="Google Ads recognises a copy by its transaction id and conversion action, however late it arrives.",
     copy_memory=lambda event_name, action_source: timedelta.max,
     supports_test_events=True,

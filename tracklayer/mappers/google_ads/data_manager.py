@@ -13,7 +13,17 @@ from typing import Any
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import NO_CONSENT, NO_DEVICE, Event
 from tracklayer.domain.identifiers import is_uuid, machine_address
-from tracklayer.mappers.base import Mapped, Refused, RuleVerdict, Settings, Verdicts, number, omit_empty
+from tracklayer.mappers.base import (
+    Mapped,
+    NoPlace,
+    Refused,
+    RuleVerdict,
+    Settings,
+    Verdicts,
+    number,
+    omit_empty,
+    within,
+)
 from tracklayer.mappers.google_ads.conversion import (
     IDENTIFIERS_OK,
     Sale,
@@ -158,6 +168,23 @@ def _device(event: Event, verdicts: Verdicts) -> dict[str, Any]:
                 "screenHeight": device.screen_height,
             }
         )
+    return found
+
+
+_NO_PLACE = NoPlace(within("user_data", "street city state"), "left out: Google Ads has no place for it")
+_NO_NAME = NoPlace(within("user_data", "zip country"), "left out: Google takes it with first and last name only")
+_NO_APP = NoPlace(
+    within("device", "advertising_id tracking_allowed"), "left out: Google Ads takes it of an app's event only"
+)
+
+
+def no_place_in(event: Event, mapped: Mapped) -> Sequence[NoPlace]:
+    """Fields that do not go out, of an event and what it was mapped to."""
+    found = [_NO_PLACE]
+    if event.user_data.first_name is None and event.user_data.last_name is None:
+        found.append(_NO_NAME)
+    if event.action_source != "app":
+        found.append(_NO_APP)
     return found
 
 

@@ -12,7 +12,17 @@ from typing import Any
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.event import Event
-from tracklayer.mappers.base import Mapped, Refused, RuleVerdict, Settings, Verdicts, number, omit_empty
+from tracklayer.mappers.base import (
+    Mapped,
+    NoPlace,
+    Refused,
+    RuleVerdict,
+    Settings,
+    Verdicts,
+    number,
+    omit_empty,
+    within,
+)
 from tracklayer.mappers.google_ads.conversion import (
     IDENTIFIERS_OK,
     Sale,
@@ -164,6 +174,36 @@ def _legacy_cart(
             ],
         }
     )
+
+
+_NO_PLACE = NoPlace(
+    frozenset({"user_data.client_ip", "device", "consent.ad_personalization", "custom_data.contents.coupon"}),
+    "left out: the old upload has no place for it",
+)
+_OF_THE_TAG = NoPlace(
+    within("user_data", "first_name last_name street city state zip country client_user_agent"),
+    "left out: the old upload takes it of an action of the website's tag only",
+)
+_SENT_BY_THE_TAG = NoPlace(
+    within("custom_data", "value currency contents"), "left out: what the website's tag sent counts"
+)
+_OF_THE_PURCHASE = NoPlace(
+    frozenset({"user_data", "device", "custom_data.contents", "consent.ad_personalization"}),
+    "left out: a refund names its purchase by the order's id alone",
+)
+_NO_FEED = NoPlace(
+    frozenset({"custom_data.contents"}),
+    "left out: the old upload takes a basket with merchant_center_id, feed_label and feed_language only",
+)
+
+
+def no_place_in(event: Event, mapped: Mapped) -> Sequence[NoPlace]:
+    """Fields that do not go out, of an event and what it was mapped to."""
+    if mapped.group == _UPLOADS:
+        return (_NO_PLACE, _OF_THE_TAG) if "cartData" in mapped.item else (_NO_PLACE, _OF_THE_TAG, _NO_FEED)
+    if mapped.item["adjustmentType"] == "ENHANCEMENT":
+        return (_NO_PLACE, _SENT_BY_THE_TAG)
+    return (_OF_THE_PURCHASE,)
 
 
 def _legacy_time(instant: datetime) -> str:

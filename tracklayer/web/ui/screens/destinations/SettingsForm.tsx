@@ -218,6 +218,20 @@ function CheckResult({ check, title }: { check: Check; title: string }) {
             ))}
           </ul>
         )}
+        {check.noPlace.length > 0 && (
+          <details>
+            <summary>
+              {title} has no place for {counted(check.noPlace.length, 'field')} of theirs
+            </summary>
+            <ul>
+              {check.noPlace.map((one) => (
+                <li key={one.field}>
+                  {count(one.count)}: <code>{one.field}</code>
+                </li>
+              ))}
+            </ul>
+          </details>
+        )}
       </Notice>
     </div>
   )
