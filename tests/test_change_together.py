@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from tracklayer.services.persist import _COMPARED_BY, SEALED_FIELDS
 from tracklayer.services.watches.gathering import BY_NAME, WHOLE
 
 HOUSE = Path(tracklayer.__file__).parent
+ALERTS_GUIDE = (HOUSE / "web" / "docs" / "alerts.md").read_text("utf-8")
 # What of a person is stored, and shown to whoever may read, as it was sent. A field that is new is either here, because it
 # says nothing of who somebody is, or sealed (services/persist.py).
 MAY_BE_PLAIN = {
@@ -201,14 +203,39 @@ def test_the_days_that_events_may_be_kept_for_are_the_same_for_services_the_api_
     assert [one.value for one in enums.RetentionDays] == list(RETENTION_DAYS)
 
 
-def test_each_kind_of_alert_has_its_patience_its_chart_its_gathering_and_its_line_in_the_guide() -> None:
+def test_each_kind_of_alert_has_its_patience_its_chart_and_its_gathering() -> None:
     kinds = set(AlertKind)
     assert set(QUIET) == kinds
     assert set(alert_chart._DRAW) == kinds
     assert sorted((*BY_NAME, *WHOLE)) == sorted(kinds)
-    guide = (HOUSE / "web" / "docs" / "alerts.md").read_text()
-    told = set(re.findall(r"^\| `([A-Z_]+)`", guide, re.MULTILINE))  # the first column of a table
-    assert [kind for kind in kinds if kind.name not in told] == []
+
+
+@pytest.mark.parametrize("heading", ["## The kinds", "## How it is judged"])
+def test_each_kind_of_alert_has_its_line_in_the_tables_of_the_guide(heading: str) -> None:
+    section = ALERTS_GUIDE.partition(f"\n{heading}\n")[2].partition("\n#")[0]
+    assert sorted(re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE)) == sorted(kind.name for kind in AlertKind)
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends"),
+    [
+        pytest.param("**Severity.**", "\n\n", id="when it is critical"),
+        pytest.param("### What your own last days would have raised\n", "\n#", id="whether a backtest replays it"),
+    ],
+)
+def test_the_guide_names_each_kind_of_alert_where_it_speaks_of_all(begins: str, ends: str) -> None:
+    told = set(re.findall(r"`([A-Z_]+)`", ALERTS_GUIDE.partition(begins)[2].partition(ends)[0]))
+    assert [kind.name for kind in AlertKind if kind.name not in told] == []
+
+
+def test_the_guide_says_of_each_kind_of_alert_how_long_nothing_must_be_found_until_it_is_over() -> None:
+    (sentence,) = re.findall(r"when nothing was found for a while: (.*?)\.\n", ALERTS_GUIDE, re.DOTALL)
+    told = {kind: timedelta(minutes=1) for kind in AlertKind}
+    for words, span in (("10 seconds", timedelta(seconds=10)), ("five minutes", timedelta(minutes=5))):
+        (names,) = re.findall(rf"{words} for\s+((?:`[A-Z_]+`(?:,\s+|\s+and\s+)?)+)", sentence)
+        told |= {AlertKind[name]: span for name in re.findall("[A-Z_]+", names)}
+    assert sentence.endswith("a minute for the others")
+    assert told == QUIET
 
 
 @pytest.mark.parametrize(

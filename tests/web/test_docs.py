@@ -209,6 +209,23 @@ async def test_every_link_leads_to_a_page_and_to_a_place_on_it(client: httpx.Asy
     assert reached == pages.keys()
 
 
+async def test_every_guide_that_the_dashboard_or_the_code_leads_to_is_there_with_its_section(
+    client: httpx.AsyncClient,
+) -> None:
+    house = Path(tracklayer.__file__).parent
+    sources = [path for ending in ("ts", "tsx", "py") for path in house.rglob(f"*.{ending}")]
+    named = {
+        href
+        for path in sources
+        for href in re.findall(r"/docs/[a-z-]+(?:#[a-z-]+)?(?=[\"'`])", path.read_text("utf-8"))
+    }
+    assert len(named) > 10
+    pages = {path: Seen((await client.get(path)).text).ids for path in TITLES}
+    targets = {href: urlsplit(href) for href in named}
+    lost = [href for href, to in targets.items() if to.path not in pages or to.fragment not in ("", *pages[to.path])]
+    assert sorted(lost) == []
+
+
 @every_page
 async def test_a_page_loads_nothing_but_its_stylesheet_pictures_and_our_own_script(
     client: httpx.AsyncClient, path: str
