@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -32,7 +34,9 @@ from tracklayer.mappers.ga4 import MAPPER
 from tracklayer.services.destinations import check_settings
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
-SETTINGS: dict[str, Any] = {"measurement_id": "G-ABC123DEF4", "api_secret": "a-secret-of-the-stream"}
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {"measurement_id": "G-ABC123DEF4", "api_secret": "a-secret-of-the-stream"}
+)
 LIVE = "https://www.google-analytics.com/mp/collect?measurement_id=G-ABC123DEF4"
 DEBUG = "https://www.google-analytics.com/debug/mp/collect?measurement_id=G-ABC123DEF4"
 CHROME = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -45,18 +47,20 @@ DOE = "799ef92a11af918e3fb741df42934f3b568ed2d93ac1df74f1b8d41a27932a6f"  # doe
 ONEIL = "eb1aed4f494ca276a88d3161252e48e0fe703f32666fe44fe4652f660b82cda4"  # o'neil
 MD5 = "5f4dcc3b5aa765d61d8327deb882cf99"
 OAUTH = {"client_id": "a-client", "client_secret": "a-client-secret", "refresh_token": "a-refresh-token"}
-SETTINGS: dict[str, Any] = {
-    "customer_id": "1234567890",
-    "login_customer_id": "9876543210",
-    "conversion_actions": {
-        "Purchase": "7000000001",
-        "Lead": "7000000002",
-        "AddToCart": "7000000003",
-        "QuizFinished": "7000000004",
-        "CompleteRegistration": "7000000005",
-    },
-    **OAUTH,
-}
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "customer_id": "1234567890",
+        "login_customer_id": "9876543210",
+        "conversion_actions": {
+            "Purchase": "7000000001",
+            "Lead": "7000000002",
+            "AddToCart": "7000000003",
+            "QuizFinished": "7000000004",
+            "CompleteRegistration": "7000000005",
+        },
+        **OAUTH,
+    }
+)
 CART: dict[str, Any] = {
     "merchant_center_id": "5551234",
     "feed_label": {"USD": "US", "GBP": "GB"},

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,7 +37,7 @@ from tracklayer.mappers.outgoing import map_event
 from tracklayer.services.destinations import check_settings
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
-SETTINGS: dict[str, Any] = {"pixel_id": "1234567890123456", "access_token": "secret-token"}
+SETTINGS: Mapping[str, Any] = MappingProxyType({"pixel_id": "1234567890123456", "access_token": "secret-token"})
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -27,7 +29,7 @@ from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.pinterest import MAPPER
 
 NOW = datetime(2026, 11, 21, 14, tzinfo=UTC)
-SETTINGS: dict[str, Any] = {"ad_account_id": "549755885175", "access_token": "secret-token"}
+SETTINGS: Mapping[str, Any] = MappingProxyType({"ad_account_id": "549755885175", "access_token": "secret-token"})
 URL = "https://api.pinterest.com/v5/ad_accounts/549755885175/events"
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
@@ -1184,11 +1186,6 @@ def test_setting_is_checked(name: str, value: Any, complaint: str | None) -> Non
     found = setting.check(value)
 
     assert (found is None) if complaint is None else (found is not None and found.startswith(complaint))
-
-
-def test_examples_of_settings_are_well_formed() -> None:
-    for setting in MAPPER.settings:
-        assert setting.check is None or setting.check(setting.example) is None, setting.name
 
 
 def test_required_settings_are_the_ad_account_and_its_token() -> None:

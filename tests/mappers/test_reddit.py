@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.reddit import MAPPER
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
-SETTINGS: dict[str, Any] = {"pixel_id": "a2_abcd1234", "access_token": "sandbox-access-token"}
+SETTINGS: Mapping[str, Any] = MappingProxyType({"pixel_id": "a2_abcd1234", "access_token": "sandbox-access-token"})
 USER_AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )

