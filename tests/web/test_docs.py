@@ -588,6 +588,16 @@ def test_the_data_model_has_each_field_of_a_line_and_each_source_in_their_own_ro
     assert [name for name in names if f"`{name}`" not in said] == []
 
 
+def test_the_guide_to_changing_names_files_that_are_there_and_every_room() -> None:
+    text, house = GUIDES["changing"], Path(tracklayer.__file__).parent
+    paths = set(re.findall(r"`((?:tests|tracklayer)/[\w/.]+)`", text))
+    assert len(paths) > 40
+    assert sorted(path for path in paths if not (house.parent / path).exists()) == []
+    rooms = {path.parent.name for path in house.glob("*/__init__.py")}
+    drawn = text.partition("```text\n")[2].partition("```")[0]
+    assert set(re.findall(r"(\w+)/ ", drawn)) == rooms
+
+
 def test_every_line_of_doctor_is_in_its_table() -> None:
     sources = [Path(module.__file__ or "").read_text("utf-8") for module in (doctor, soundness)]
     lines = {name for source in sources for name in re.findall(r'\b(?:Finding|Trouble)\(\s*"([a-z -]+)"', source)}
