@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.mappers.helpers import Asked, left_out
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -24,9 +25,7 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event
 from tracklayer.domain.normalise import sha256_hex as sha
-from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers import outgoing
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.google_ads import MAPPER
@@ -109,31 +108,13 @@ LEAD: dict[str, Any] = {
 }
 
 
-def read(draft: dict[str, Any], now: datetime = NOW) -> Event:
-    outcome = read_event(draft, now)
-    assert isinstance(outcome, ReadEvent), outcome
-    return outcome.event
+ASKED = Asked(MAPPER, SETTINGS, NOW)
+read, mapped, refused = ASKED.read, ASKED.mapped_with, ASKED.refused_with
 
 
 def lead(**changed: Any) -> dict[str, Any]:
     """A good lead; ``...`` leaves a field out."""
     return {key: value for key, value in {**LEAD, **changed}.items() if value is not ...}
-
-
-def mapped(draft: dict[str, Any], now: datetime = NOW, **settings: Any) -> Mapped:
-    result = MAPPER.map_event(read(draft, now), {**SETTINGS, **settings}, now)
-    assert isinstance(result, Mapped), result
-    return result
-
-
-def refused(draft: dict[str, Any], now: datetime = NOW, **settings: Any) -> Refused:
-    result = MAPPER.map_event(read(draft, now), {**SETTINGS, **settings}, now)
-    assert isinstance(result, Refused), result
-    return result
-
-
-def left_out(result: Mapped) -> list[tuple[str, str | None]]:
-    return [(verdict.rule, verdict.field) for verdict in result.verdicts if not verdict.ok]
 
 
 EXAMPLES = [

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.mappers.helpers import Asked, reply
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -21,8 +22,6 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event
-from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.linkedin import MAPPER
 from tracklayer.mappers.outgoing import map_event
@@ -69,20 +68,8 @@ def draft(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in {**good, **changes}.items() if value is not ...}
 
 
-def read(event: dict[str, Any]) -> Event:
-    found = read_event(event, NOW, frozenset({"US"}))
-    assert isinstance(found, ReadEvent), found
-    return found.event
-
-
-def mapped(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> Mapped:
-    found = MAPPER.map_event(read(event), settings, NOW)
-    assert isinstance(found, Mapped), found
-    return found
-
-
-def left_out(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> list[str | None]:
-    return [verdict.field for verdict in mapped(event, settings).verdicts if not verdict.ok]
+ASKED = Asked(MAPPER, SETTINGS, NOW, frozenset({"US"}))
+read, mapped, left_out = ASKED.read, ASKED.mapped, ASKED.fields_left_out
 
 
 def user(user_data: dict[str, Any], **changes: Any) -> Any:
@@ -681,10 +668,6 @@ def test_fields_linkedin_does_not_take_have_no_rule() -> None:
         "job_title",
         "company_name",
     }
-
-
-def reply(status: int, body: object = None, text: str = "", **headers: str) -> PlatformReply:
-    return PlatformReply(status, body, {name.replace("_", "-"): value for name, value in headers.items()}, text)
 
 
 WEB_PAGE = "a web page came back instead of the platform's answer, such as a proxy's"

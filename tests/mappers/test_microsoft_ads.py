@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.mappers.helpers import Asked, reply
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -21,8 +22,6 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event
-from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.microsoft_ads import MAPPER
 from tracklayer.mappers.outgoing import map_event
@@ -61,20 +60,8 @@ def draft(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in {**good, **changes}.items() if value is not ...}
 
 
-def read(event: dict[str, Any]) -> Event:
-    found = read_event(event, NOW, frozenset({"US"}))
-    assert isinstance(found, ReadEvent), found
-    return found.event
-
-
-def mapped(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> Mapped:
-    found = MAPPER.map_event(read(event), settings, NOW)
-    assert isinstance(found, Mapped), found
-    return found
-
-
-def left_out(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> list[str | None]:
-    return [verdict.field for verdict in mapped(event, settings).verdicts if not verdict.ok]
+ASKED = Asked(MAPPER, SETTINGS, NOW, frozenset({"US"}))
+read, mapped, left_out = ASKED.read, ASKED.mapped, ASKED.fields_left_out
 
 
 EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
@@ -876,10 +863,6 @@ def test_fields_microsoft_does_not_take_have_no_rule() -> None:
         "client_user_agent",
         "msclkid",
     }
-
-
-def reply(status: int, body: object = None, text: str = "", **headers: str) -> PlatformReply:
-    return PlatformReply(status, body, {name.replace("_", "-"): value for name, value in headers.items()}, text)
 
 
 def problems(*details: dict[str, Any], received: int | None = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.mappers.helpers import Asked, left_out
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -23,9 +24,8 @@ from tracklayer.domain.delivery import (
     Rejected,
     Unreachable,
 )
-from tracklayer.domain.event import Event
-from tracklayer.domain.read_event import ReadEvent, read_event
-from tracklayer.mappers.base import Mapped, Refused
+from tracklayer.domain.read_event import read_event
+from tracklayer.mappers.base import Mapped
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.tiktok import MAPPER
 
@@ -47,31 +47,13 @@ NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 ANNA = "a3bf86238a1c59bd2f0a648af9293620f90d18dad133d8fe2341cf9664a5d6d0"
 
 
-def read(draft: dict[str, Any], now: datetime = NOW) -> Event:
-    outcome = read_event(draft, now)
-    assert isinstance(outcome, ReadEvent), outcome
-    return outcome.event
+ASKED = Asked(MAPPER, SETTINGS, NOW)
+read, mapped, refused = ASKED.read, ASKED.mapped_with, ASKED.refused_with
 
 
 def lead(**changed: Any) -> dict[str, Any]:
     """The lead of the worked examples; ``...`` leaves a field out."""
     return {key: value for key, value in {**LEAD, **changed}.items() if value is not ...}
-
-
-def mapped(draft: dict[str, Any], **settings: Any) -> Mapped:
-    result = MAPPER.map_event(read(draft), {**SETTINGS, **settings}, NOW)
-    assert isinstance(result, Mapped), result
-    return result
-
-
-def refused(draft: dict[str, Any], now: datetime = NOW, **settings: Any) -> Refused:
-    result = MAPPER.map_event(read(draft, now), {**SETTINGS, **settings}, NOW)
-    assert isinstance(result, Refused), result
-    return result
-
-
-def left_out(result: Mapped) -> list[tuple[str, str | None]]:
-    return [(verdict.rule, verdict.field) for verdict in result.verdicts if not verdict.ok]
 
 
 @pytest.mark.parametrize(

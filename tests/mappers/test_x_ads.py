@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.mappers.helpers import Asked, reply
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -22,9 +23,7 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event
 from tracklayer.domain.problem import Problem
-from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.x_ads import MAPPER
@@ -78,20 +77,8 @@ def draft(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in {**good, **changes}.items() if value is not ...}
 
 
-def read(event: dict[str, Any]) -> Event:
-    found = read_event(event, NOW, frozenset({"US"}))
-    assert isinstance(found, ReadEvent), found
-    return found.event
-
-
-def mapped(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> Mapped:
-    found = MAPPER.map_event(read(event), settings, NOW)
-    assert isinstance(found, Mapped), found
-    return found
-
-
-def left_out(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> list[str | None]:
-    return [verdict.field for verdict in mapped(event, settings).verdicts if not verdict.ok]
+ASKED = Asked(MAPPER, SETTINGS, NOW, frozenset({"US"}))
+read, mapped, left_out = ASKED.read, ASKED.mapped, ASKED.fields_left_out
 
 
 def identifiers(user_data: dict[str, Any], **changes: Any) -> Any:
@@ -631,10 +618,6 @@ def test_value_is_normalised_for_x(field: str, value: str, settings: dict[str, A
 
 def test_fields_x_does_not_take_have_no_rule() -> None:
     assert set(MAPPER.normalise) == {"email", "phone", "client_ip", "client_user_agent", "twclid"}
-
-
-def reply(status: int, body: object = None, text: str = "", **headers: str) -> PlatformReply:
-    return PlatformReply(status, body, {name.replace("_", "-"): value for name, value in headers.items()}, text)
 
 
 def errors(*entries: tuple[str, str, str | None]) -> dict[str, Any]:
