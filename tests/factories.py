@@ -9,11 +9,13 @@ from typing import Any
 
 import httpx
 
-from tracklayer.db.connection import in_transaction
+from tracklayer.db.connection import execute, in_transaction
+from tracklayer.db.leases import GRACE
 from tracklayer.db.merchants import KeyHolder, merchant_holder
 from tracklayer.runtime import Runtime
 from tracklayer.services.destinations import Changed, set_destination
 from tracklayer.services.merchants import create_merchant
+from tracklayer.services.sweep import Swept, sweep
 
 API_KEY_SECRET = "a-secret-key-for-tests-of-forty-characters"
 META = {"pixel_id": "8234567890123456", "access_token": "token-of-the-tests"}
@@ -134,3 +136,10 @@ def events_among(value: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from events_among(item)
+
+
+def sweep_missed(runtime: Runtime) -> Swept:
+    """A sweep when every worker that does not hold its lock has been missed for as long as it is given."""
+    with in_transaction():
+        execute("UPDATE claims SET missed_at = %s", (runtime.clock.now() - GRACE,))
+    return sweep(runtime)

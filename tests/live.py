@@ -105,10 +105,31 @@ class LiveServer:
         """How many it has open."""
         return len(self._server.server_state.connections)
 
+    def has(self, client: socket.socket) -> bool:
+        """Whether it has taken up the connection of this client."""
+        connections: list[Any] = list(self._server.server_state.connections)
+        return any(connection.client == client.getsockname() for connection in connections)
+
     def closing(self) -> int:
         """How many of them it has given up, and closes as soon as what it said last was read."""
         connections: list[Any] = list(self._server.server_state.connections)
         return sum(connection.transport.is_closing() for connection in connections)
+
+    def held_up(self) -> int:
+        """How many of them do not read what they were answered."""
+        connections: list[Any] = list(self._server.server_state.connections)
+        return sum(
+            one.flow.write_paused if isinstance(one, Connection) else not one.writable.is_set() for one in connections
+        )
+
+    def waiting_behind(self) -> int:
+        """How many requests wait behind others of their connection."""
+        connections: list[Any] = list(self._server.server_state.connections)
+        return sum(len(connection.pipeline) for connection in connections)
+
+    @property
+    def is_serving(self) -> bool:
+        return self._thread.is_alive()
 
     def unsent_bytes(self) -> int:
         """What this process holds in memory for clients that do not read."""

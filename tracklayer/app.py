@@ -24,7 +24,7 @@ from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError, run_in_db_thread
 from tracklayer.domain.site import Site
 from tracklayer.domain.trouble import Trouble
-from tracklayer.domain.wire import RETRY_AFTER_SECONDS
+from tracklayer.domain.wire import API, API_PATHS, RETRY_AFTER_SECONDS
 from tracklayer.request_id import HEADER, STATUS, identified
 from tracklayer.runtime import Runtime, spare_collector
 from tracklayer.schema import checked, schema
@@ -86,7 +86,7 @@ class Application(Starlette):
                 await (self.collector if is_known else NOTHING_HERE)(scope, receive, send)
             else:
                 await send({"type": "websocket.close", "code": 1008})
-        elif scope["type"] == "http" and scope["path"] == "/graphql" and scope["method"] == "POST":
+        elif scope["type"] == "http" and scope["path"] == API and scope["method"] == "POST":
             tracer = self.door.house.runtime.tracer
             if tracer is None:
                 await self.graphql(scope, receive, send)
@@ -154,9 +154,10 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
     browsed = WithGraphiQL(graphql)
     app = Application(
         routes=[
-            WebSocketRoute("/graphql", graphql, name="graphql live"),
-            Route("/graphql", browsed, name="graphql"),  # of any method: the door says which it takes
-            Route("/graphql/", browsed, include_in_schema=False),
+            WebSocketRoute(API, graphql, name="graphql live"),
+            *(
+                Route(path, browsed, name="graphql") for path in API_PATHS
+            ),  # of any method: the door says which it takes
             Route("/schema.graphql", _sdl, methods=["GET"], name="schema"),
             *health_routes(runtime, lambda: door.house.intake.was_away, troubles, door.house.standby),
             metrics_route(runtime.settings.metrics_token, runtime.settings.public_url),
@@ -175,6 +176,7 @@ def build_app(runtime: Runtime, wake: Wake, troubles: Callable[[], Sequence[Trou
     app.asked = metrics.Requests()
     app.state.ending = False
     app.state.count_refused = door.count_unread  # whom the server asks that refuses what it cannot hand on
+    app.state.keep_answer = door.bodies.keep_answer  # and tells what is not read of answers
     app.state.site = Site.at(runtime.settings.public_url)
     return app
 

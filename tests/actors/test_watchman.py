@@ -583,6 +583,7 @@ def test_a_full_disk_that_takes_heartbeats_and_no_alert_is_told_while_it_lasts(
         look_seconds=0.1,
         settled_seconds=3.0,
         away_seconds=1.0,
+        lately_seconds=2.0,
     ):
         with without_room(database, "events", table):
             with pytest.raises(DatabaseAwayError):
@@ -600,6 +601,70 @@ def test_a_full_disk_that_takes_heartbeats_and_no_alert_is_told_while_it_lasts(
     assert kinds(told) == [("database_full", "open"), ("database_full", "resolved")]
     assert told.bodies[0]["id"] == told.bodies[1]["id"]
     assert _rows("SELECT count(*) FROM operator_alerts") == [(1,)]
+    assert "it is over: database_full" in caplog.text
+
+
+def refuse_an_event(runtime: Runtime, merchant: Merchant) -> None:
+    with pytest.raises(DatabaseAwayError):
+        ingest_events(runtime, merchant.holder, [draft()])
+
+
+def test_a_full_disk_is_not_over_while_events_are_refused_whatever_else_it_takes(
+    runtime: Runtime, told: Receiver, merchant: Merchant, database: str
+) -> None:
+    alone = man(runtime, "api", "worker", "scheduler")
+    with without_room(database, "events", "operator_alerts", "heartbeats"):
+        refuse_an_event(runtime, merchant)
+        assert not alone._try(alone.beat, "a heartbeat")
+        alone.look()
+        assert kinds(told) == [("database_full", "open")]
+        with in_transaction():
+            execute("DROP TRIGGER no_room ON operator_alerts")
+            execute("DROP TRIGGER no_room ON heartbeats")
+        for _ in range(3):
+            look(alone)
+            refuse_an_event(runtime, merchant)
+        assert [trouble.kind for trouble in alone.troubles] == ["database_full"]
+    look(alone)  # there is room, and nobody knows it yet
+    assert kinds(told) == [("database_full", "open")]
+    assert _rows("SELECT count(*) FROM operator_alerts") == [(0,)]
+
+
+def test_nor_is_it_while_another_process_was_refused_a_write(
+    runtime: Runtime, told: Receiver, merchant: Merchant, database: str
+) -> None:
+    alone = Watchman(
+        runtime, StubBroker(), ["worker"], "1.0", None, settled_seconds=0.0, away_seconds=0.0, lately_seconds=0.0
+    )
+    alone.beat()
+    other = man(runtime, "api", "scheduler")
+    with without_room(database, "events", "operator_alerts"):
+        refuse_an_event(runtime, merchant)
+        other.beat()
+        alone.look()
+    look(alone)
+    assert kinds(told) == [("database_full", "open")]
+    other._own._lately_seconds = 0.0  # it was refused nothing any more
+    other.beat()
+    look(alone)
+    assert kinds(told) == [("database_full", "open"), ("database_full", "resolved")]
+    assert told.bodies[0]["id"] == told.bodies[1]["id"]
+
+
+def test_who_has_had_the_database_for_a_moment_tells_a_full_disk_that_it_met_unless_somebody_has(
+    runtime: Runtime, told: Receiver, merchant: Merchant, database: str
+) -> None:
+    started = Watchman(runtime, StubBroker(), ["api"], "1.0", None, away_seconds=0.0)
+    started.beat()
+    with without_room(database, "events"):
+        refuse_an_event(runtime, merchant)
+        look(man(runtime, "api", "worker", "scheduler"), started)
+        assert kinds(told) == [("database_full", "open")]
+        with in_transaction():
+            execute("DELETE FROM operator_alerts")
+        look(started)
+    assert kinds(told) == [("database_full", "open"), ("database_full", "open")]
+    assert "it lasts" not in told.bodies[1]["message"]
 
 
 def make_old(merchant: Merchant, runtime: Runtime, age: str = "10 min") -> None:

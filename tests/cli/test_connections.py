@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 import re
@@ -14,13 +15,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 import uvicorn
 from websockets.sync.client import connect
 
-from tests.factories import INGEST, Merchant, camel, draft, new_merchant
+from tests.factories import INGEST, INGEST_MANY, Merchant, camel, draft, new_merchant
 from tests.live import PROTOCOL, TEXT, LiveServer, frame
 from tests.servers import wait_until
 from tests.sessions import other_session
@@ -804,6 +806,53 @@ def test_what_cannot_be_read_counts_for_whose_key_was_revoked(
     answer(opened(server, _ingest(runtime, merchant, LENGTH + LENGTH, NAME)))
     wait_until(lambda: bool(_counted(runtime, merchant)), "it to be counted")
     assert _counted(runtime, merchant) == [("UNAUTHENTICATED", f"key {key_id}", 1)]
+
+
+ASKED = urlencode({"query": INGEST_MANY, "variables": json.dumps({"inputs": [{}, {}]})}).encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "events"),
+    [
+        pytest.param(b"PUT /graphql", 1, id="another method"),
+        pytest.param(b"POST http://x/graphql", 1, id="a whole address"),
+        pytest.param(b"POST /%67raphql", 1, id="an escaped path"),
+        pytest.param(b"POST /graphql/?x=y", 1, id="a slash and a query behind it"),
+        pytest.param(b"GET /graphql?" + ASKED, 2, id="events in the address"),
+        pytest.param(b"GET http://x/graphql?query={merchant{name}}", 0, id="reading"),
+        pytest.param(b"POST http://graphql/t", 0, id="what is not for the API"),
+        pytest.param(b"POST /t?/graphql", 0, id="what only names it"),
+    ],
+)
+@pytest.mark.parametrize("is_revoked", [False, True])
+def test_what_cannot_be_read_counts_however_it_is_addressed(
+    server: LiveServer, runtime: Runtime, merchant: Merchant, line: bytes, events: int, is_revoked: bool
+) -> None:
+    with in_transaction():
+        [[key_id]] = rows("SELECT key_id FROM api_keys WHERE merchant_id = %s", (merchant.merchant_id,))
+    if is_revoked:
+        revoke_api_key(runtime, merchant.merchant_id, key_id)
+    assert b" 400 " in answer(opened(server, _name(merchant, LENGTH + LENGTH).replace(b"POST /graphql", line)))
+    other = new_merchant(runtime, name="Other")
+    answer(opened(server, _name(other, LENGTH + LENGTH)))
+    wait_until(lambda: bool(_counted(runtime, other)), "it to be counted")
+    told = ("UNAUTHENTICATED", f"key {key_id}", events) if is_revoked else ("BAD_REQUEST", "request", events)
+    assert _counted(runtime, merchant) == ([told] if events else [])
+
+
+@pytest.mark.parametrize(("coding", "named"), [(b"gzip, chunked", "gzip"), (b"x-secret, chunked", "another coding")])
+def test_a_transfer_coding_that_is_not_taken_apart_is_named(
+    server: LiveServer, runtime: Runtime, merchant: Merchant, coding: bytes, named: str
+) -> None:
+    packed = gzip.compress(NAME)
+    told = b"transfer-encoding: %s\r\nconnection: close\r\n" % coding
+    said = answer(opened(server, _name(merchant, told, b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed))))
+    assert b" 415 " in said.partition(b"\r\n")[0]
+    assert f"its Transfer-Encoding names {named}, and only chunked is taken apart.".encode() in said
+    assert b"secret" not in said
+    assert _counted(runtime, merchant) == [("BAD_REQUEST", "request", 1)]
+    said = answer(opened(server, _name(merchant, told, IN_CHUNKS)))  # whose header is wrong, and its body is good
+    assert b" 200 " in said.partition(b"\r\n")[0]
 
 
 def test_what_cannot_be_read_counts_for_nobody_who_sends_no_events(

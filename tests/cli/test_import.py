@@ -97,6 +97,16 @@ def test_of_a_line_that_is_no_json_it_is_told_where_and_why(
     assert stored() == ["order_1", "order_3"]
 
 
+def test_whatever_is_refused_is_counted_with_its_code_also_what_is_no_json(
+    load: Callable[..., tuple[int, str, str]],
+) -> None:
+    broken = [b'{"value": NaN}', b'{"event_name": "purch', b"\xe4", b"x" * (lines.MOST_BYTES + 1)]
+    assert load(b"\n".join([event(1), *broken, b"[]", event(2, occurred_at="never")]))[0] == 1
+    with in_transaction():
+        counted = rows("SELECT code, event_name, sum(events)::int FROM rejections_counted GROUP BY 1, 2 ORDER BY 1")
+    assert counted == [("INVALID_JSON", "", 4), ("INVALID_TIME", "Purchase", 1), ("INVALID_TYPE", "", 1)]
+
+
 def test_a_number_beyond_all_bounds_costs_its_own_line(load: Callable[..., tuple[int, str, str]]) -> None:
     content = [event(n) for n in range(1, 4)]
     content[1] = event(2, custom_data={"value": 7, "currency": "EUR"}).replace(b'"value":7', b'"value":1e1000000')

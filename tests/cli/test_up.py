@@ -20,8 +20,13 @@ import psutil
 import pytest
 
 from tests.servers import PATIENCE_SECONDS, Process, free_port, running, wait_for_api, wait_until
+from tracklayer.cli import main
 from tracklayer.cli.bench.roles import answers
 from tracklayer.cli.up import elsewhere, on_port, own_command
+from tracklayer.db import connection
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.embedded import EmbeddedPostgres
+from tracklayer.db.migrate import migrate, pending
 from tracklayer.mappers import PLATFORMS
 from tracklayer.services.deliver import INVENTED
 from tracklayer.settings import load_settings
@@ -114,6 +119,18 @@ def test_it_is_one_process_of_each_role_and_none_when_it_has_ended(data_dir: Pat
     assert roles().startswith("none is running, and nothing is meant to")
 
 
+@contextlib.contextmanager
+def embedded(data_dir: Path) -> Iterator[None]:
+    """The database of a data directory, for the length of the block."""
+    server = EmbeddedPostgres(data_dir)
+    connection.connect(server.start())
+    try:
+        yield
+    finally:
+        connection.disconnect()
+        server.stop()
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -130,6 +147,24 @@ def test_a_command_in_another_directory_makes_no_installation_there(data_dir: Pa
     assert found.returncode == 1
     assert f"there is no installation in {data_dir}: set TRACKLAYER_DATA_DIR" in found.stdout + found.stderr
     assert not data_dir.exists()
+
+
+def test_no_other_command_changes_the_tables_of_an_older_version(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRACKLAYER_DATA_DIR", str(data_dir))
+    older = "DELETE FROM schema_migrations WHERE name = (SELECT max(name) FROM schema_migrations) RETURNING name"
+    with embedded(data_dir):
+        migrate()
+        with in_transaction():
+            ((last,),) = rows(older)
+    for command in ("doctor", "merchant list", "export events --merchant 1 --to -", "sign-in"):
+        assert main(command.split()) == 1
+        said = capsys.readouterr()
+        lacks = "the database is older than this version, and lacks 1 migration: run `tracklayer migrate`"
+        assert lacks in said.out + said.err, command
+    with embedded(data_dir):
+        assert pending() == [last]
 
 
 def test_killed_it_starts_again_and_finds_everything(data_dir: Path) -> None:

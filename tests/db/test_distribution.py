@@ -106,6 +106,7 @@ EXPLAINED: dict[str, str] = {
     "heartbeats._STALLED": COUNT,
     "heartbeats.queued": COUNT,
     "leases.LOST_CLAIMS": ROUND,
+    "leases.NOTE_MISSED": ROUND,
     "looks.ACTIVE": ROUND,
     "looks.COUNTING": ROUND,
     "looks.OPEN": ROUND,

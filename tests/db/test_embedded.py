@@ -20,7 +20,7 @@ import pytest
 from tests.factories import API_KEY_SECRET, Merchant
 from tests.servers import disk_of, free_port, running, wait_for_api, wait_until
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
-from tracklayer.db.postmaster import socket_folder
+from tracklayer.db.postmaster import socket_folder, what_to_do
 
 
 @pytest.fixture
@@ -242,6 +242,35 @@ def test_a_pid_file_that_names_the_server_of_another_directory_does_not_either(
     )
     assert starts(folder)
     assert other.exists()
+
+
+@pytest.mark.parametrize("name", [".", "long-" * 25], ids=["beside the files", "in a folder of its own"])
+@pytest.mark.parametrize("has_pid_file", [True, False])
+def test_nor_does_the_lock_of_a_socket_that_names_one(
+    folder: Path, postgres: str, name: str, has_pid_file: bool
+) -> None:
+    here = folder / name
+    here.mkdir(mode=0o755, exist_ok=True)
+    assert starts(here)
+    other = (Path(re.sub(r".*host=", "", postgres)) / "postmaster.pid").read_bytes().splitlines()[0]
+    sockets = socket_folder((here / "pg").resolve())
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    shutil.chown(sockets, (here / "pg").stat().st_uid)
+    lock = sockets / ".s.PGSQL.5432.lock"
+    lock.write_bytes(other + b"\n")
+    shutil.chown(lock, (here / "pg").stat().st_uid)
+    if has_pid_file:
+        (here / "pg" / "postmaster.pid").write_bytes(other + b"\n")
+    assert starts(here)
+
+
+def test_of_a_lock_that_stays_it_is_said_what_to_do_with_it() -> None:
+    said = what_to_do(
+        'lock file "/a shop/pg/.s.PGSQL.5432.lock" already exists; Is another postmaster (PID 7) using it?'
+    )
+    assert said == (
+        ": if no PostgreSQL of this directory runs any more, remove /a shop/pg/.s.PGSQL.5432.lock, and start again"
+    )
 
 
 def test_a_pid_file_that_was_cut_short_does_not_either(folder: Path, pid_file: bytes) -> None:

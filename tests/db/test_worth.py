@@ -80,8 +80,23 @@ def test_what_came_too_old_is_told_apart_from_what_became_so_while_it_waited(
     with in_transaction():
         assert worth.sales_at(since, ages)[key].dropped == {DropReason.EVENT_TOO_OLD: 2, CAME_TOO_LATE: 1}
         assert worth.sales_at(since)[key].dropped == {DropReason.EVENT_TOO_OLD: 3}  # it may be as old as it likes
-        count, money = worth.lost_since(since, [DropReason.EVENT_TOO_OLD], ages)([DropReason.EVENT_TOO_OLD])
-        assert (count, said(money)) == (2, "259.98 USD")
+        lost = worth.lost_since(since, [DropReason.EVENT_TOO_OLD], ages, clock.now())
+        assert (lost.count, said(lost.worth)) == (2, "259.98 USD")
+
+
+def test_no_redelivery_saves_what_is_too_old_for_the_platform_by_now_whatever_it_was_dropped_for(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    key, week = (merchant.merchant_id, "meta"), timedelta(days=7)
+    bring(runtime, merchant, 2, occurred_at=(clock.now() - timedelta(hours=1)).isoformat())
+    bring(runtime, merchant, 1, 2, occurred_at=clock.now().isoformat())
+    clock.move(week - timedelta(minutes=30))
+    drop(merchant, ["order_0", "order_1", "order_2"], DropReason.WINDOW_EXPIRED, clock, timedelta())
+    since, ages = {key: clock.now() - week}, {key: {"website": week.total_seconds()}}
+    with in_transaction():
+        lost = worth.lost_since(since, [DropReason.WINDOW_EXPIRED], ages, clock.now())
+    assert (lost.count, said(lost.worth)) == (3, "389.97 USD")
+    assert (lost.saved, said(lost.worth_saved)) == (1, "129.99 USD")
 
 
 def test_whether_something_became_too_old_under_more_that_came_so_than_are_looked_at_is_not_known(
@@ -94,9 +109,9 @@ def test_whether_something_became_too_old_under_more_that_came_so_than_are_looke
     for most, is_known in ((4, True), (3, False)):
         monkeypatch.setattr(worth, "MOST_TOO_OLD", most)
         with in_transaction():
-            count, money = worth.lost_since(since, [DropReason.EVENT_TOO_OLD], ages)([DropReason.EVENT_TOO_OLD])
-        assert (count, money.is_all) == (0, is_known)
-        assert was_lost(count, money, 0, NOTHING) == ("" if is_known else NOT_COUNTED)
+            lost = worth.lost_since(since, [DropReason.EVENT_TOO_OLD], ages, clock.now())
+        assert (lost.count, lost.worth.is_all) == (0, is_known)
+        assert was_lost(lost.count, lost.worth, 0, NOTHING) == ("" if is_known else NOT_COUNTED)
 
 
 def test_money_that_was_given_back_is_no_sale_and_takes_nothing_off_one(
@@ -137,6 +152,20 @@ def test_of_more_than_a_thousand_a_thousand_are_added_up_and_told_as_the_least(
     assert found.lost == {DropReason.WINDOW_EXPIRED: Worth({"USD": Decimal(1000)}, is_all=False)}
 
 
+def test_what_is_lost_again_after_a_redelivery_counts_however_many_newer_ones_were_lost_before(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    bring(runtime, merchant, 3)
+    clock.move(timedelta(seconds=1))
+    for first in (3, 503):
+        bring(runtime, merchant, 500, first)
+    drop(merchant, [f"order_{n}" for n in range(3, 1003)], DropReason.WINDOW_EXPIRED, clock, timedelta(hours=2))
+    drop(merchant, ["order_0", "order_1", "order_2"], DropReason.WINDOW_EXPIRED, clock, timedelta(minutes=1))
+    found = sales(merchant, clock)
+    assert found.lost == {DropReason.WINDOW_EXPIRED: Worth({"USD": Decimal("389.97")})}
+    assert found.dropped == {DropReason.WINDOW_EXPIRED: 3}
+
+
 def test_both_are_read_by_their_keys(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:
     for first in range(0, 3000, 500):
         bring(runtime, merchant, 500, first)
@@ -148,6 +177,9 @@ def test_both_are_read_by_their_keys(runtime: Runtime, merchant: Merchant, clock
         "merchants": [merchant.merchant_id],
         "platforms": ["meta"],
         "since": [clock.now()],
+        "failed_since": [clock.now()],
+        "until": None,
+        "now": clock.now(),
         "reasons": sorted(worth.LOST),
         "ages": ['{"website": 604800}'],
     }
@@ -156,6 +188,7 @@ def test_both_are_read_by_their_keys(runtime: Runtime, merchant: Merchant, clock
     assert "platform" in waiting["deliveries_due"]
     assert "event_id" in waiting["events_pkey"]
     dropped = scans(worth.DROPPED, params)
-    assert dropped.keys() == {"deliveries_reasons", "events_pkey"}
-    assert "drop_reason" in dropped["deliveries_reasons"]
+    assert dropped.keys() == {"deliveries_lost", "events_pkey"}
+    assert "drop_reason" in dropped["deliveries_lost"]
+    assert "finished_at" in dropped["deliveries_lost"]
     assert "event_id" in dropped["events_pkey"]

@@ -497,6 +497,13 @@ def test_what_may_be_the_beginning_of_refusing_everything_is_told_as_that_or_as_
     assert then((3, 20), (15, 0)) == []
 
 
+def test_what_is_refused_of_a_batch_is_told_a_look_later_though_nothing_came_since() -> None:
+    batch = replace(VIEW, recent=minutes({"acknowledged": 100}, {}, {"acknowledged": 40, "refused": 60}))
+    assert judged(batch) == []
+    (found,) = judge_destination(batch, (), NOW + timedelta(seconds=15))
+    assert (found.kind, found.details["acknowledged"], found.details["failed"]) == (DROP, 40, 60)
+
+
 def test_a_small_shop_is_judged_over_hours() -> None:
     one = [{"acknowledged": 1}, {}, {"refused": 1}, {}]
     past = minutes(*one * 30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -136,6 +137,30 @@ TEXTS = [
         "503, what callers do not send again is lost, and nothing is delivered. Make room on its disk. The worker on "
         "worker-1 found it so.",
         id="a full disk",
+    ),
+    pytest.param(
+        facts([beat(role, host="vm", refused="53100", refused_seconds=3) for role in ROLES]),
+        "database_full",
+        "PostgreSQL's disk is full",
+        "It refused a write 8 s ago, and this is said until none was refused for a minute. While it refuses them events get "
+        "503, what callers do not send again is lost, and nothing is delivered. Make room on its disk. The process on vm "
+        "found it so.",
+        id="a full disk that one process with all roles met",
+    ),
+    pytest.param(
+        facts(
+            [
+                *(replace(beat(role, host="vm", refused="53100", refused_seconds=3), instance="1") for role in ROLES),
+                replace(beat("api", host="vm", refused="53100", refused_seconds=3), instance="2"),
+                beat("worker"),
+            ]
+        ),
+        "database_full",
+        "PostgreSQL's disk is full",
+        "It refused a write 8 s ago, and this is said until none was refused for a minute. While it refuses them events get "
+        "503, what callers do not send again is lost, and nothing is delivered. Make room on its disk. Each of 2 of 3 "
+        "processes found it so.",
+        id="a full disk that two processes of a host met",
     ),
     pytest.param(
         facts([*crew(), beat("worker", host="b", ended=3, up=3, lacks="key")]),

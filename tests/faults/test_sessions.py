@@ -29,7 +29,7 @@ from tracklayer.actors.schedule import run_schedule
 from tracklayer.app import build_app
 from tracklayer.cli import doctor
 from tracklayer.clock import SystemClock
-from tracklayer.db import alerts, connection, folding, leases, migrate, queues, sessions
+from tracklayer.db import alerts, connection, folding, leases, migrate, queues, sessions, workers
 from tracklayer.db.async_session import AsyncSession
 from tracklayer.db.connect_faults import fault_of
 from tracklayer.db.connection import (
@@ -366,14 +366,58 @@ def test_the_lock_of_a_worker_whose_host_vanished_comes_free(proxy: FrozenProxy,
         wait_until(lambda: not is_locked(cursor, number), "the lock to come free")
     proxy.thaw()
 
-    def has_another() -> bool:
+    def has_it_again() -> bool:
         try:
-            return lock.number() > number
+            return lock.number() == number
         except DatabaseAwayError:
             return False
 
-    wait_until(has_another, "another number")
+    wait_until(has_it_again, "the same number: what it has claimed is its own")
     lock.release()
+
+
+def test_a_worker_that_lost_its_session_has_its_number_again_before_it_is_taken_for_gone(database: str) -> None:
+    lock = WorkerLock(database)
+    number = lock.number()
+    with direct(database) as cursor:
+        cursor.connection.autocommit = True
+        cursor.execute(END_LOCKS)
+        wait_until(lambda: not is_locked(cursor, number), "the lock to come free")
+        wait_until(lambda: is_locked(cursor, number), "the lock to be held again, though nobody asks for the number")
+    assert lock.number() == number
+    lock.release()
+
+
+def test_a_worker_is_given_longer_than_it_takes_to_have_its_number_again() -> None:
+    longest = workers.LOOK_SECONDS + sessions.REST_SECONDS + sessions.CONNECT_SECONDS
+    assert longest < leases.GRACE.total_seconds()
+
+
+END_LOCKS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE application_name = 'tracklayer lock' AND datname = current_database()"
+)
+
+
+def test_a_worker_whose_lost_session_the_server_did_not_miss_yet_has_its_number_again_when_it_does(
+    database: str,
+) -> None:
+    lock = WorkerLock(database)
+    number = lock.number()
+    lock._session.close()  # type: ignore[union-attr]
+    with direct(database) as zombie:
+        zombie.connection.autocommit = True
+        zombie.execute("SELECT pg_advisory_lock(%s, %s)", (leases.WORKER_LOCK, number))
+        meanwhile = lock.number()
+        assert meanwhile > number  # two never have the same
+        zombie.connection.close()
+    wait_until(lambda: lock.number() == meanwhile and has_both(database, number, meanwhile), "both to be held")
+    lock.release()
+
+
+def has_both(database: str, *numbers: int) -> bool:
+    with direct(database) as cursor:
+        return all(is_locked(cursor, number) for number in numbers)
 
 
 def test_a_worker_that_asks_nothing_for_long_keeps_its_lock(database: str) -> None:

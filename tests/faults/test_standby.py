@@ -470,6 +470,56 @@ def test_doctor_looks_at_it(
     assert found.message == sentence_of(NO_STANDBY)
 
 
+def test_doctor_says_which_of_several_is_behind_and_what_is_exported_is_read_from_another(
+    monkeypatch: pytest.MonkeyPatch,
+    runtime: Runtime,
+    merchant: Merchant,
+    database: str,
+    follower: StandbyServer,
+    lonely: StandbyServer,
+    asked: Statements,
+) -> None:
+    name = name_of(database)
+    url = f"postgresql://postgres:@/{name}?host={lonely.data},{follower.data}&load_balance_hosts=random"
+    monkeypatch.setenv("TRACKLAYER_DATABASE_URL", database)
+    monkeypatch.setenv("TRACKLAYER_SECRET_KEY", "a-secret-key-for-tests-of-forty-characters")
+    monkeypatch.setenv("TRACKLAYER_READ_DATABASE_URL", url)
+    monkeypatch.setenv("TRACKLAYER_READ_LAG_SECONDS", "5")
+
+    def said() -> tuple[bool, str]:
+        ((ok, message),) = [(one.ok, one.message) for one in examine() if one.check == "standby"]
+        return ok, message
+
+    serves, behind = "serves queries, and has all that the primary has", "is more than 5 s behind the primary"
+    assert said() == (True, serves)
+    lonely.pause()
+    ingest_events(runtime, merchant.holder, [draft("order_1")])
+    assert said() == (True, f"{serves}; {lonely.data}:5432 {behind}, and the others serve")
+    settings = replace(runtime.settings, read_database_url=Secret(url))
+    for _ in range(6):  # each begins with either of them
+        asked.clear()
+        pages = export_pages(
+            replace(runtime, settings=settings),
+            merchant.merchant_id,
+            None,
+            runtime.clock.now() + timedelta(days=1),
+            None,
+            deliveries=False,
+        )
+        assert [event.event_id for page in pages for event in page.events] == ["order_1"]
+        assert not [sql for sql in asked.primary if "FROM events" in sql]
+    lonely.kill()
+    assert said() == (True, f"{serves}; {lonely.data}:5432 {AWAY}, and the others serve")
+    follower.pause()
+    try:
+        ingest_events(runtime, merchant.holder, [draft("order_2")])
+        ok, message = said()
+        assert not ok
+        assert message in (sentence_of(AWAY), sentence_of(behind))
+    finally:
+        follower.resume()
+
+
 def test_several_api_hosts_and_a_standby(installation: Installation, database: str, follower: StandbyServer) -> None:
     """Each with an address of its own, one after the other: what one acknowledged the next one has."""
     environ = {**installation.environ, "TRACKLAYER_READ_DATABASE_URL": follower.url_of(name_of(database))}

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -174,6 +175,29 @@ async def test_events_that_come_by_a_method_that_takes_none_in_count(
         assert rows("SELECT event_id FROM events") == []
 
 
+@pytest.mark.parametrize("is_revoked", [False, True])
+@pytest.mark.parametrize("place", ["body", "address"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_events_in_a_body_or_an_address_count_by_whatever_method_they_come(
+    api: Api, runtime: Runtime, merchant: Merchant, method: str, place: str, is_revoked: bool
+) -> None:
+    key_id, key = await anyio.to_thread.run_sync(lambda: _key(runtime, merchant, "ingest", "read"))
+    if is_revoked:
+        await anyio.to_thread.run_sync(revoke_api_key, runtime, merchant.merchant_id, key_id)
+    headers = {"authorization": f"Bearer {key}"}
+    sent = {"query": INGEST_MANY, "variables": {"inputs": [_event(1), _event(2)]}}
+    asked = {"query": INGEST_MANY, "variables": json.dumps(sent["variables"])}
+    given: dict[str, Any] = {"json": sent} if place == "body" else {"params": asked}
+    answer = await api.client.request(method, "/graphql", headers=headers, **given)
+    assert "errors" in answer.json()
+    reading = {"query": "{ merchant { name } }"}
+    await api.client.get("/graphql", params=reading, headers=headers)
+    await api.client.request("GET", "/graphql", json=reading, headers=headers)
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+    told = ("UNAUTHENTICATED", f"key {key_id}", 2) if is_revoked else ("BAD_REQUEST", "request", 2)
+    assert _counted(merchant) == [told]
+
+
 @pytest.mark.parametrize("door", ["socket", "stream"])
 async def test_what_stays_open_counts_what_it_refuses_too(runtime: Runtime, merchant: Merchant, door: str) -> None:
     _, key = await anyio.to_thread.run_sync(lambda: _key(runtime, merchant, "read"))
@@ -313,6 +337,45 @@ async def test_an_event_before_what_closes_a_socket_is_stored_and_answered(
     with in_transaction():
         assert rows("SELECT event_id FROM events") == [("order_1",)]
     assert await anyio.to_thread.run_sync(_counted, merchant) == counted
+
+
+TOO_LONG = b"\x81\xff" + struct.pack(">Q", STREAM_BODY + 1) + bytes(4) + b"x" * (STREAM_BODY + 1)
+
+
+@pytest.mark.parametrize(
+    ("refused", "closing", "code"),
+    [
+        pytest.param(TOO_LONG, 1009, "TOO_LARGE", id="too long"),
+        pytest.param(frame(TEXT, b"\xff\xfe"), 1007, "BAD_REQUEST", id="no UTF-8"),
+        pytest.param(frame(3), 1002, "BAD_REQUEST", id="an opcode that there is none of"),
+        pytest.param(frame(3, b"x" * 200), 1002, "BAD_REQUEST", id="one with a long frame"),
+        pytest.param(frame(0x40 | TEXT, b"x" * 200), 1002, "BAD_REQUEST", id="a bit that means nothing"),
+        pytest.param(b"\x81\x02{}", 1002, "BAD_REQUEST", id="no mask"),
+        pytest.param(frame(0, b"{}"), 1002, "BAD_REQUEST", id="the end of nothing"),
+        pytest.param(frame(TEXT, b"{", last=False) * 2, 1002, "BAD_REQUEST", id="a beginning in a message"),
+    ],
+)
+@pytest.mark.parametrize("when", ["at once", "in turns"])
+async def test_events_around_a_frame_that_is_refused_are_answered_or_counted(
+    runtime: Runtime, merchant: Merchant, refused: bytes, closing: int, code: str, when: str
+) -> None:
+    before = [_said(f"{n}", {"query": INGEST, "variables": {"input": _event(n)}}) for n in (1, 2, 3)]
+    frames = [frame(TEXT, text.encode()) for text in before]
+    behind = [frame(TEXT, _bringing("4", 4, 5).encode()), frame(3), frame(TEXT, _bringing("5", 6).encode())]
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key) as client:
+            for part in [b"".join((*frames, refused, *behind))] if when == "at once" else [*frames, refused, *behind]:
+                client.socket.transport.write(part)
+                await asyncio.sleep(0)
+            told = [await client.next() for _ in range(6)]
+            assert sorted(one["id"] for one in told if one["type"] == "next") == ["1", "2", "3"]
+            assert await client.closing_code() == closing
+    with in_transaction():
+        assert sorted(rows("SELECT event_id FROM events")) == [("order_1",), ("order_2",), ("order_3",)]
+    counted = {code: 1}
+    counted["BAD_REQUEST"] = counted.get("BAD_REQUEST", 0) + 2 + 1 + 1
+    found = await anyio.to_thread.run_sync(_counted, merchant)
+    assert found == sorted((name, "request", count) for name, count in counted.items())
 
 
 async def test_an_operation_without_a_query_is_an_error_and_the_socket_stays(

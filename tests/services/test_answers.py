@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import Merchant, draft, new_merchant
+from tests.factories import Merchant, draft, new_merchant, sweep_missed
 from tests.services.test_deliver import accepted, deliver, destination_of, ingest, row
 from tracklayer.clock import FrozenClock
 from tracklayer.db import settling as db
@@ -43,7 +43,7 @@ def test_after_a_redelivery_in_between_the_ledger_still_balances(
 
     def meanwhile() -> None:
         clock.move(timedelta(seconds=5))
-        assert sweep(runtime).taken_back == 1
+        assert sweep_missed(runtime).taken_back == 1
         assert redeliver_ids(runtime, merchant.merchant_id, [("order_1", "meta")], DeliverySearch()).requeued == 1
 
     between(meanwhile)
@@ -66,7 +66,7 @@ def test_behind_an_attempt_that_failed_meanwhile_it_is_written_all_the_same(
 
     def meanwhile() -> None:
         clock.move(timedelta(seconds=5))
-        assert sweep(runtime).taken_back == 1
+        assert sweep_missed(runtime).taken_back == 1
         with monkeypatch.context() as patch:
             patch.setattr(platform_requests, "send", lambda *_: NoAnswer("no answer in time"))
             deliver_due(runtime, worker, merchant.merchant_id, "meta")
@@ -88,7 +88,7 @@ def test_it_is_written_again_where_the_database_did_not_take_it_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ingest(runtime, merchant, draft())
-    between(lambda: (clock.move(timedelta(seconds=5)), sweep(runtime)))
+    between(lambda: (clock.move(timedelta(seconds=5)), sweep_missed(runtime)))
     real, calls = db.settle_late, []
 
     def once(*args: Any) -> int:
@@ -122,7 +122,7 @@ def test_an_attempt_that_was_acknowledged_late_is_counted_once(
 
     def meanwhile() -> None:
         clock.move(timedelta(seconds=70))
-        assert sweep(runtime).taken_back == 1
+        assert sweep_missed(runtime).taken_back == 1
         clock.move(timedelta(minutes=3))
 
     between(meanwhile)

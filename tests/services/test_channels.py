@@ -93,6 +93,33 @@ def resolve_it(monitor: Monitor) -> None:
     monitor.looks(after=15)
 
 
+@pytest.mark.parametrize("wish", [{"topics": ["tracking_stopped"]}, {"min_severity": "critical"}])
+def test_what_waits_for_a_channel_that_wants_it_no_more_is_taken_back_and_told_when_it_wants_it_again(
+    wish: dict[str, Any],
+    posting: Runtime,
+    monitor: Monitor,
+    merchant: Merchant,
+    receiver: Receiver,
+    clock: FrozenClock,
+) -> None:
+    made = channel_to(posting, merchant, receiver, topics=["*", "destination.held"])
+    receiver.otherwise = 503
+    monitor.looks(Finding(AlertKind.PLATFORM_DOWN, "meta", Severity.WARNING, "It is.", "It is.", clock.now(), {}))
+    with in_transaction():
+        note_event(merchant.merchant_id, EventTopic.HELD, {}, clock.now())
+    post_due(posting)
+    set_channel(posting, merchant.merchant_id, Wish(made.row.channel_id, **wish))
+    receiver.got.clear()
+    receiver.otherwise = 200
+    clock.move(timedelta(minutes=5))
+    post_due(posting)
+    assert types(receiver) == ([] if "topics" in wish else ["destination.held"])
+    again = Wish(made.row.channel_id, topics=["*"], min_severity="warning")
+    set_channel(posting, merchant.merchant_id, again)
+    post_due(posting)
+    assert types(receiver)[-1] == "alert.opened"
+
+
 def test_an_alert_is_told_as_it_opens_and_as_it_resolves(
     posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
 ) -> None:

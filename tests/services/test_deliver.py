@@ -12,7 +12,7 @@ import orjson
 import psycopg2
 import pytest
 
-from tests.factories import META, PURCHASE, Merchant, draft
+from tests.factories import META, PURCHASE, Merchant, draft, sweep_missed
 from tests.sessions import other_session
 from tracklayer import turns
 from tracklayer.clock import FrozenClock
@@ -22,16 +22,17 @@ from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import DeliveryRow, deliveries_by_key
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import destination
-from tracklayer.db.leases import LEASE, Lease, claim_due, end_lease, start_sending
+from tracklayer.db.leases import GRACE, LEASE, WORKER_LOCK, Lease, claim_due, end_lease, start_sending
 from tracklayer.db.queues import LOCK_QUEUE, QUEUE_LOCK
 from tracklayer.db.settling import Delivered, settle_delivered, settle_deliveries
+from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.delivery import DeliveryStatus, Settlement
 from tracklayer.domain.health import FIRST_PROBE
 from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
-from tracklayer.services import deliver as deliver_module
 from tracklayer.services import platform_requests
+from tracklayer.services import settle as settle_module
 from tracklayer.services.deliver import INVENTED, deliver_due
 from tracklayer.services.destinations import (
     example_settings,
@@ -417,7 +418,7 @@ def test_of_a_worker_that_is_gone_what_it_was_sending_is_unknown_and_the_rest_wa
     lease, event_ids = claim(merchant, clock, 4, worker=999_999)
     start(lease, event_ids[:1], clock)
     clock.move(timedelta(seconds=2))
-    assert sweep(runtime).taken_back == 1
+    assert sweep_missed(runtime).taken_back == 1
     found = row(merchant, event_ids[0])
     assert (found.status, found.attempts, found.due_at) == ("failed", 1, clock.now())
     assert [(entry["outcome"], entry["duration_ms"]) for entry in found.attempt_log] == [("unknown", 2000)]
@@ -591,12 +592,38 @@ def test_an_event_too_old_for_the_platform_is_not_redelivered(
     assert (result.requeued, dict(result.refused)) == (0, {"too old for the platform": 1})
 
 
+def test_a_worker_that_is_missed_has_time_to_take_its_number_again(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, database: str
+) -> None:
+    ingest(runtime, merchant, draft("order_1"))
+    lock = WorkerLock(database)
+    number = lock.number()
+    with in_transaction():
+        taken = claim_due(merchant.merchant_id, "meta", 1, clock.now(), number)
+        assert taken is not None
+        assert start_sending(taken[0], ["order_1"], clock.now())
+    second = timedelta(seconds=1)
+    for _ in range(2):  # lost, and held again before anybody takes it for gone; each time it has its whole time
+        lock.release()
+        assert sweep(runtime).taken_back == 0
+        clock.move(GRACE - second)
+        assert sweep(runtime).taken_back == 0
+        with other_session(database) as again, again.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", (WORKER_LOCK, number))
+            clock.move(second)
+            assert sweep(runtime).taken_back == 0
+        clock.move(second)
+    assert sweep(runtime).taken_back == 0
+    clock.move(GRACE)
+    assert sweep(runtime).taken_back == 1
+
+
 def test_a_late_worker_cannot_overwrite_a_newer_verdict(
     runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClock
 ) -> None:
     ingest(runtime, merchant, draft())
     old, _ = claim(merchant, clock, 1, worker=999_999)
-    sweep(runtime)
+    sweep_missed(runtime)
     deliver(runtime, merchant, worker)
     with in_transaction():
         assert not start_sending(old, ["order_1"], clock.now())
@@ -825,7 +852,7 @@ def test_an_answer_is_kept_in_hand_while_the_database_is_away(
     """The session is ended by the server between the platform's answer and its settlement, three times."""
     ingest(runtime, merchant, draft())
     ended: list[int] = []
-    real = deliver_module._judge_destination
+    real = settle_module._judge_destination
 
     def interrupted(*args: Any, **options: Any) -> Any:
         found = real(*args, **options)
@@ -835,7 +862,7 @@ def test_an_answer_is_kept_in_hand_while_the_database_is_away(
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return found
 
-    monkeypatch.setattr(deliver_module, "_judge_destination", interrupted)
+    monkeypatch.setattr(settle_module, "_judge_destination", interrupted)
     deliver(runtime, merchant, worker)
     assert len(ended) == 3
     found = row(merchant)

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.factories import Merchant, draft
+from tests.factories import Merchant, draft, sweep_missed
 from tests.services.test_deliver import (
     accepted,
     claim,
@@ -37,10 +37,11 @@ from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
 from tracklayer.services import platform_requests
-from tracklayer.services.deliver import UNWRITTEN, deliver_due
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import remove_destination
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.platform_requests import Item
+from tracklayer.services.settle import UNWRITTEN
 from tracklayer.services.sweep import sweep
 
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
@@ -133,7 +134,7 @@ def test_the_turn_of_a_worker_that_is_gone_is_over_with_its_lease(
     assert destination_of(merchant).turn_ends_at == clock.now() + LEASE
     deliver(runtime, merchant, worker)
     assert row(merchant, "probe").status == "queued"
-    sweep(runtime)
+    sweep_missed(runtime)
     assert destination_of(merchant).turn_ends_at is None
     deliver(runtime, merchant, worker)
     assert (row(merchant, "probe").status, destination_of(merchant).state) == ("delivered", "active")
@@ -231,7 +232,7 @@ def test_what_ran_out_of_time_while_its_acknowledgement_was_on_its_way_is_delive
 
     def be_late() -> None:
         clock.move(LEASE)
-        assert sweep(runtime).taken_back == 1
+        assert sweep_missed(runtime).taken_back == 1
         with in_transaction():
             execute("UPDATE deliveries SET window_ends_at = %s", (clock.now(),))
         assert sweep(runtime).dropped == 1

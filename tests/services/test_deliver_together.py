@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.factories import META, Merchant, draft, new_merchant
+from tests.factories import META, Merchant, draft, new_merchant, sweep_missed
 from tests.services.test_deliver import accepted, fault, ingest, mend, requests, row
 from tests.services.test_held_rows import Holder, until_written
 from tests.sessions import other_session
@@ -393,7 +393,7 @@ def test_what_a_lost_worker_had_only_claimed_was_never_sent_and_what_it_had_begu
         assert len(db.claim_due(queues_of([claimed]), FEW, clock.now(), LOST)) == 1
     begin_together(runtime, take(runtime, LOST, queues_of([begun]))[0])
     assert leases() == 2
-    assert sweep(runtime).taken_back == 1
+    assert sweep_missed(runtime).taken_back == 1
     assert (of(claimed).status, of(claimed).attempts, of(claimed).attempt_log) == ("queued", 0, [])
     assert [entry["outcome"] for entry in of(begun).attempt_log] == ["unknown"]
     clock.move(timedelta(minutes=5))

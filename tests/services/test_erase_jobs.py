@@ -123,7 +123,7 @@ def test_a_queue_that_somebody_holds_keeps_no_other_one_waiting(
                 waits.extend(rows("SHOW lock_timeout"))
                 real(*queue)
 
-            patch.setattr("tracklayer.db.personal_data.lock_queue", lock)
+            patch.setattr("tracklayer.db.queues.lock_queue", lock)
             continue_erasures(runtime, 30)
         assert waits == [("250ms",), ("250ms",)] != before
         assert state(row).failures == 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import META, Merchant, draft, new_merchant
+from tests.factories import META, Merchant, draft, new_merchant, sweep_missed
 from tests.services.test_deliver import accepted, fault, ingest, mend, requests, row
 from tests.services.test_deliver_edges import unwritable
 from tracklayer.clock import FrozenClock
@@ -27,7 +27,8 @@ from tracklayer.domain.retry import MAX_ATTEMPTS
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services import deliver as engine
-from tracklayer.services.deliver import LeaseLostError, deliver_due
+from tracklayer.services import settle as settle_module
+from tracklayer.services.deliver import deliver_due
 from tracklayer.services.deliver_together import (
     Answered,
     Errand,
@@ -49,6 +50,7 @@ from tracklayer.services.erase_jobs import continue_erasures
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.platform_requests import Batch, Item, ask
 from tracklayer.services.redeliver import redeliver_matching
+from tracklayer.services.settle import LeaseLostError
 from tracklayer.services.sweep import sweep
 
 GONE, GONE_TOO = 999_998, 999_999  # numbers of workers whose locks nobody holds
@@ -157,7 +159,7 @@ def test_an_answer_that_is_written_one_by_one_is_known_again_when_its_worker_was
         one.settle()
     assert [row(merchant, name).status for name in "abc"] == ["delivered", "queued", "queued"]
     clock.move(timedelta(seconds=1))
-    assert sweep(runtime).taken_back == 2
+    assert sweep_missed(runtime).taken_back == 2
     assert {row(merchant, name).attempt_log[0]["at"] for name in "abc"} == {
         one.sent_at.isoformat() if one.sent_at else ""
     }
@@ -208,13 +210,13 @@ def test_the_platforms_count_is_told_in_every_order(
     one, two = Sender(runtime, merchant, GONE), Sender(runtime, merchant, GONE_TOO if is_lost else worker)
     one.go()
     clock.move(timedelta(seconds=2))
-    assert sweep(runtime).taken_back == 1
+    assert sweep_missed(runtime).taken_back == 1
     if second in FAULTS:
         fault(sandbox, **FAULTS[second])
 
     def answer() -> None:
         if is_lost:
-            sweep(runtime)
+            sweep_missed(runtime)
         else:
             two.settle()
 
@@ -237,7 +239,7 @@ def test_the_platforms_count_is_told_in_every_order(
         attempts, log, times, doubled = 1, ["acknowledged"], 1, False
         assert counted() == {"acknowledged": 1}
         if is_lost and late == "the second sending":
-            sweep(runtime)
+            sweep_missed(runtime)
     else:
         attempts, log, times, doubled = SECOND[second]
         assert counted() == COUNTED[second]
@@ -272,7 +274,7 @@ def test_so_it_is_where_many_destinations_go_together(
     two = TogetherSender(runtime, merchant, worker)
     one.go()
     clock.move(timedelta(seconds=2))
-    assert sweep(runtime).taken_back == 1
+    assert sweep_missed(runtime).taken_back == 1
     two.go(one.settle if late == "the second sending" else lambda: None)
     clock.move(timedelta(seconds=1))
     if late == "the second answer":
@@ -321,7 +323,7 @@ def test_what_is_taken_back_of_an_answer_that_comes_late_is_what_its_own_series_
     one = Sender(runtime, merchant, GONE)
     one.go()
     clock.move(timedelta(minutes=3))
-    assert sweep(runtime).taken_back == 1
+    assert sweep_missed(runtime).taken_back == 1
     assert counted() == {"unknown": 1, **({"retries_failed": 1} if was_tried else {}), **refused}
     if is_redelivered_again:
         assert redeliver_matching(runtime, merchant_id, DeliverySearch()).requeued == 1
@@ -343,7 +345,7 @@ def given_up(runtime: Runtime, merchant: Merchant, worker: int, clock: FrozenClo
     one, two = Sender(runtime, merchant, GONE), Sender(runtime, merchant, worker)
     one.go()
     clock.move(timedelta(seconds=2))
-    assert sweep(runtime).taken_back == 2
+    assert sweep_missed(runtime).taken_back == 2
     return one, two
 
 
@@ -396,7 +398,7 @@ def test_an_answer_that_is_written_twice_adds_one_attempt(
     claims = [two.todo[0][0].claim]
     assert isinstance(two.verdict, list)
     for _ in range(2):
-        engine._write(runtime, two.batch, claims, two.verdict, two.sent_at, clock.now(), [following], True, 500)
+        settle_module._write(runtime, two.batch, claims, two.verdict, two.sent_at, clock.now(), [following], True, 500)
     assert (row(merchant, first).attempts, len(row(merchant, first).attempt_log)) == (2, 2)
 
 
@@ -409,7 +411,7 @@ def test_the_last_attempt_may_be_answered_late_too(
         senders.append(Sender(runtime, merchant, GONE))
         senders[-1].go()
         clock.move(timedelta(hours=3))
-        assert sweep(runtime).taken_back == 1
+        assert sweep_missed(runtime).taken_back == 1
     assert row(merchant).drop_reason == "retries_exhausted"
     for sender in reversed(senders):
         sender.settle()
@@ -466,7 +468,7 @@ def test_whatever_it_was_dropped_for_a_late_acknowledgement_counts(
     one = Sender(runtime, merchant, GONE)
     one.go()
     clock.move(timedelta(minutes=2))
-    assert sweep(runtime).taken_back == 1
+    assert sweep_missed(runtime).taken_back == 1
     end(runtime, merchant)
     clock.move(timedelta(minutes=6))
     sweep(runtime)
@@ -499,7 +501,7 @@ def test_what_was_dropped_for_an_erasure_stays_so_whatever_is_answered_late(
     one = Sender(runtime, merchant, GONE)
     one.go()
     clock.move(timedelta(minutes=3))
-    assert sweep(runtime).taken_back == 1
+    assert sweep_missed(runtime).taken_back == 1
     changes = Changes()
     with in_transaction():  # as an erasure leaves it for the moment until it is deleted
         execute(
@@ -581,7 +583,7 @@ def test_a_worker_that_stood_still_does_not_send_who_was_erased_meanwhile(
     errands, _ = take(runtime, worker, [(merchant.merchant_id, "meta")])
     begin_together(runtime, errands)
     clock.move(timedelta(minutes=3))
-    assert sweep(runtime).taken_back == 1
+    assert sweep_missed(runtime).taken_back == 1
     begun = erase_person(runtime, merchant.merchant_id, Request(event_ids=("order_1",)), {"key": "test"}, suppress=True)
     assert isinstance(begun, Begun)
     for _ in range(90):
@@ -657,7 +659,7 @@ def test_a_worker_that_stood_still_while_it_connected_does_not_send_who_was_eras
 
     def erased() -> None:
         clock.move(timedelta(minutes=3))
-        assert sweep(runtime).taken_back == 1
+        assert sweep_missed(runtime).taken_back == 1
         request = Request(event_ids=("order_1",))
         assert isinstance(erase_person(runtime, merchant.merchant_id, request, {"key": "test"}, suppress=True), Begun)
         for _ in range(90):
@@ -813,7 +815,7 @@ def test_what_an_erasure_waits_for_is_not_sent_once_more_when_its_worker_is_lost
     ingest(runtime, merchant, draft())
     Sender(runtime, merchant, GONE).go()
     waits_for_one_that_is_in_hand(runtime, merchant, clock)
-    assert sweep(runtime).taken_back == 1
+    assert sweep_missed(runtime).taken_back == 1
     found = row(merchant)
     assert (found.status, found.drop_reason, outcomes(found)) == ("dropped", "erased", ["unknown"])
     clock.move(timedelta(minutes=5))

@@ -60,6 +60,7 @@ JUDGED_WHERE_READ = {
     "operator_turns": {"taken_until"},
     "periodic_jobs": {"next_run_at", "begun_for", "leased_until"},
     "alerts": {"last_seen_at", "quiet_since", "resolved_at"},
+    "claims": {"missed_at"},
 }
 # When something was, or until when something is good that nobody waits for the end of: who is signed in, which secret still
 # signs, which mark still counts. One that lies ahead keeps nothing back: where something is asked for, all that was done lies

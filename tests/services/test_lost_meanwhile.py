@@ -15,7 +15,7 @@ from tests.domain.test_monitors import NOW, VIEW, minutes
 from tests.factories import Merchant, draft
 from tests.posting import post_due
 from tests.receiver import Receiver
-from tests.services.test_monitor import Scene
+from tests.services.test_monitor import Beside, Scene
 from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -293,6 +293,178 @@ def test_the_end_of_a_drop_says_what_was_lost(told: Told) -> None:
     assert scene.alerts() == [("delivery_rate_drop", False)]
     end = told.texts()[-1]
     assert "It is over. 120 deliveries, worth 15,598.80 USD in sales, were lost meanwhile: redeliver what was" in end
+
+
+class Leads:
+    """Purchases and page views of ``Beside``, and three leads a minute, whole but for what ``change`` says."""
+
+    def __init__(self, told: Told) -> None:
+        self.told, self.beside, self.sent = told, Beside(told.scene), 0
+
+    def pass_with(self, minutes: int, *refused: str, **change: object) -> None:
+        """``refused``: the platform refuses what begins with it."""
+        beside = self.beside
+        httpx.delete(f"{beside.sandbox.url}/_faults").raise_for_status()
+        if refused:
+            ids = [f"{name}_{n}" for name in refused for n in range(500)]
+            fault = {"platform": "meta", "kind": "refuse", "event_ids": ids}
+            httpx.post(f"{beside.sandbox.url}/_faults", json=fault).raise_for_status()
+        for _ in range(minutes):
+            at = beside.clock.now().isoformat()
+            given = {"event_name": "Lead", "occurred_at": at, "custom_data": {}, **change}
+            drafts = [draft(f"lead_{self.sent + n}", **given) for n in range(3)]
+            self.sent += len(drafts)
+            ingest_events(beside.runtime, beside.merchant.holder, drafts)
+            beside.minutes_pass(1)
+            self.told.tell()
+
+
+def test_another_name_that_a_platform_refuses_is_told_and_so_is_what_was_lost_of_it(told: Told) -> None:
+    leads = Leads(told)
+    leads.pass_with(20)
+    leads.pass_with(15, "order")
+    assert told.types() == ["alert.opened"]
+    acknowledge_alert(leads.beside.runtime, leads.beside.merchant.merchant_id, 1)
+    leads.pass_with(15, "order", "lead")
+    assert told.types() == ["alert.opened", "alert.reminder"]
+    assert "Meta refuses every Purchase event, and 1 more name" in told.texts()[-1]
+    assert "Refused as well: Lead (" in told.texts()[-1]
+    leads.pass_with(5, "lead")
+    lose("retries_exhausted", "status = 'failed' AND event_id LIKE 'lead_%%'", leads.beside.clock)
+    leads.pass_with(30)
+    assert told.types() == ["alert.opened", "alert.reminder", "alert.resolved"]
+    assert "It is over. 60 deliveries were lost meanwhile: redeliver what was dropped." in told.texts()[-1]
+    assert "Refused as well: Lead (" in told.texts()[-1]
+
+
+def test_what_rules_refuse_of_a_name_that_joined_is_lost_to_it_too(told: Told) -> None:
+    leads = Leads(told)
+    leads.pass_with(20)
+    leads.pass_with(15, "order")
+    leads.pass_with(20, "order", user_data={"country": "US"})
+    lose("retries_exhausted", "status = 'failed'", leads.beside.clock)
+    leads.pass_with(30)
+    dropped = "SELECT drop_reason, count(*) FROM deliveries WHERE status = 'dropped' GROUP BY 1"
+    with in_transaction():
+        lost = dict(rows(dropped))
+    assert lost["missing_identifiers"] == 60
+    assert f"It is over. {sum(lost.values())} deliveries, worth " in told.texts()[-1]
+
+
+def test_another_field_that_a_platform_demands_is_told_once_most_of_the_latest_lack_it(told: Told) -> None:
+    scene = told.scene
+    told.passes(60, every=5)
+    scene.changes = [{"custom_data": {}}]
+    told.passes(120, every=5)
+    acknowledge_alert(scene.runtime, scene.merchant.merchant_id, 1)
+    scene.changes = [{"user_data": {"country": "US"}}]
+    told.passes(210, every=5)
+    assert scene.alerts() == [("platform_down", True)]
+    assert told.types() == ["alert.opened", "alert.reminder"]
+    first, second = told.texts()
+    assert "have no value (`customData.value`)" in first
+    assert "lack everything by which it could match a person (`userData`)" in second
+
+
+def test_what_was_refused_long_ago_does_not_hide_what_is_refused_now(told: Told) -> None:
+    scene = told.scene
+    told.passes(60, every=5)
+    scene.changes = [{"custom_data": {}}]
+    told.passes(900, every=5)
+    scene.changes = [{"user_data": {"country": "US"}}]
+    told.passes(300, every=5)
+    message = scene.alert()[1]
+    assert message.index("lack everything by which it could match a person") < message.index("have no value")
+
+
+def test_what_the_platform_never_refused_is_not_lost_to_a_drop(told: Told) -> None:
+    scene = told.scene
+    refuse_every_other(told)
+    scene.sends(30)
+    lose("window_expired", "TRUE", scene.clock)
+    scene.mend()
+    told.passes(480, every=1)
+    assert scene.alerts() == [("delivery_rate_drop", False)]
+    end = told.texts()[-1]
+    assert "It is over. 120 deliveries, worth 15,598.80 USD in sales, were lost meanwhile: redeliver what was" in end
+
+
+def test_an_end_tells_nothing_again_that_an_earlier_end_of_the_same_alert_told(told: Told) -> None:
+    scene = told.scene
+    told.passes(30, every=10)
+    scene.fault("credentials")
+    told.passes(60, every=20)
+    told.hours(26)
+    scene.mend()
+    told.hours(1)
+    told.passes(120, every=30)
+    assert "It is over. 2 deliveries, worth 259.98 USD in sales, were lost meanwhile" in told.texts()[-1]
+    scene.fault("credentials")
+    told.passes(420, every=30)
+    scene.mend()
+    told.passes(300, every=30)
+    assert scene.alerts() == [("platform_down", False)]
+    assert told.types()[2:] == ["alert.resolved", "alert.opened", "alert.resolved"]
+    assert "It is over. What it was about: Nothing has reached Meta since " in told.texts()[-1]
+    assert "lost_deliveries" not in told.hooks.got[-1].json["data"]["alert"]["details"]
+
+
+def test_what_an_earlier_end_did_not_tell_as_its_mail_was_taken_back_the_next_one_tells(told: Told) -> None:
+    scene = told.scene
+    told.passes(30, every=10)
+    scene.fault("credentials")
+    told.passes(60, every=20)
+    told.hours(26)
+    before = len(told.texts())
+    scene.mend()
+    scene.clock.move(timedelta(hours=1))
+    scene.passes(120, every=30)
+    assert scene.alerts() == [("platform_down", False)]
+    scene.fault("credentials")
+    scene.passes(180, every=30)
+    scene.mend()
+    told.passes(300, every=30)
+    (end,) = told.texts()[before:]
+    assert "It is over. 2 deliveries, worth 259.98 USD in sales, were lost meanwhile" in end
+
+
+def refuse_sixty(told: Told) -> None:
+    """All of a minute, until an outage was told and is over."""
+    scene = told.scene
+    told.passes(60, every=1)
+    refused = [f"order_{n}" for n in range(scene.sent, scene.sent + 60)]
+    fault = {"platform": "meta", "kind": "refuse", "event_ids": refused}
+    httpx.post(f"{scene.sandbox.url}/_faults", json=fault).raise_for_status()
+    told.passes(150, every=1)
+    assert scene.alerts() == [("platform_down", False)]
+    waits = "60 deliveries, worth 7,799.40 USD in sales, failed meanwhile and wait for another attempt"
+    assert f"It is over. {waits}: what is not taken by 2026-11-21 15:02 UTC is dropped. It was" in told.texts()[-1]
+
+
+def tries_again(told: Told) -> None:
+    for _ in range(30):
+        told.scene.clock.move(timedelta(minutes=9))
+        sweep(told.scene.runtime)
+        told.passes(60)
+
+
+def test_what_had_failed_when_an_alert_was_over_is_told_once_more_when_it_is_lost(told: Told) -> None:
+    refuse_sixty(told)
+    tries_again(told)
+    assert told.types() == ["alert.opened", "alert.resolved", "alert.resolved"]
+    opened, _, late = told.texts()
+    lost = "60 deliveries, worth 7,799.40 USD in sales, were lost since it was over: redeliver what was dropped."
+    assert f"It is over. {lost} It was about this: {opened[opened.index('Meta has accepted none') :][:40]}" in late
+    alert = told.hooks.got[-1].json["data"]["alert"]
+    assert (alert["state"], alert["details"]["lost_deliveries"]) == ("resolved", 60)
+    assert alert["details"]["lost_worth"] == {"USD": "7799.40"}
+
+
+def test_nothing_is_told_of_what_had_failed_when_an_alert_was_over_and_is_taken_then(told: Told) -> None:
+    refuse_sixty(told)
+    told.scene.mend()
+    tries_again(told)
+    assert told.types() == ["alert.opened", "alert.resolved"]
 
 
 def test_a_drop_tells_what_those_are_worth_that_it_counts(told: Told) -> None:

@@ -575,6 +575,20 @@ def test_a_drop_below_its_own_rate_is_told_by_the_figures(scene: Scene) -> None:
     assert details["probability"] < 1e-7
 
 
+def test_what_is_refused_of_an_hourly_batch_is_told_at_the_second_look(scene: Scene) -> None:
+    now = scene.clock.now().replace(second=0, microsecond=0)
+    hourly = f"extract(minute from minute) = {now.minute}"
+    scene.history("meta", now - timedelta(days=8), now, hourly, acknowledged=100)
+    assert learn_baselines(scene.runtime) == 1
+    scene.history("meta", now, now + timedelta(minutes=1), acknowledged=40, refused=60)
+    seen = []
+    for _ in range(2):
+        scene.clock.move(timedelta(seconds=15))
+        scene.watch.look()
+        seen.append(scene.alerts())
+    assert seen == [[], [("delivery_rate_drop", True)]]
+
+
 def test_a_shop_that_goes_quiet_by_day_is_told_and_one_that_sleeps_is_not(scene: Scene) -> None:
     """It sends every other minute from 8 to 20 h, and never by night."""
     midnight = scene.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)

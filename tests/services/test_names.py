@@ -236,6 +236,45 @@ def test_a_second_cause_while_the_first_is_open_and_acknowledged_is_told_again_o
     assert details["leading"] == {"code": "INVALID_TIME", "field": "occurredAt"}
 
 
+def test_another_name_that_is_refused_while_an_alert_of_several_is_open_undoes_an_acknowledgement_once(
+    door: Door,
+) -> None:
+    door.history({"PageView": 20, "Search": 20, "Purchase": 5})
+    search = {"event_name": "Search"}
+    others = [PAGE | BAD, search | BAD] * 4
+
+    def acknowledged(minutes: int, *sales: dict[str, Any]) -> bool:
+        door.passes(minutes * 60, PAGE, PAGE, search, search, *others, *sales)
+        with in_transaction():
+            return rows("SELECT acknowledged_at IS NOT NULL FROM alerts WHERE kind = 'events_rejected'") == [(True,)]
+
+    acknowledged(3, PURCHASE)
+    assert door.alerts() == [("events_rejected", None, True)]
+    acknowledge_alert(door.runtime, door.merchant.merchant_id, 1)
+    assert acknowledged(15, PURCHASE)
+    assert not acknowledged(5, PURCHASE | BAD)
+    acknowledge_alert(door.runtime, door.merchant.merchant_id, 1)
+    assert acknowledged(15, PURCHASE | BAD)
+    assert door.alerts() == [("events_rejected", None, True)]
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_purchases_that_stop_while_names_that_nobody_sends_any_more_are_told_together_are_told(
+    door: Door, is_known: bool
+) -> None:
+    old = ["Search", "ViewContent", "Subscribe_old", "Contact"]
+    door.history({"PageView": 20, "Purchase": 2} | dict.fromkeys(old, 2))
+    door.passes(120, PAGE, PURCHASE, *({"event_name": name} for name in old))
+    door.passes(20 * 60, PAGE, PURCHASE)
+    assert door.alerts() == [("tracking_stopped", "*", True)]
+    if is_known:
+        acknowledge_alert(door.runtime, door.merchant.merchant_id, 1)
+    door.passes(20 * 60, PAGE)
+    assert door.alerts() == [("tracking_stopped", "*", True), ("tracking_stopped", "Purchase", True)]
+    door.passes(120, PAGE, PURCHASE)
+    assert door.alerts() == [("tracking_stopped", "*", True), ("tracking_stopped", "Purchase", False)]
+
+
 def test_all_of_one_name_refused_is_told_by_its_name(door: Door) -> None:
     door.history({"PageView": 50, "Purchase": 1})
     door.passes(60, *[PAGE] * 10, PURCHASE)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import Api, Merchant, draft
+from tests.factories import Api, Merchant, draft, sweep_missed
 from tests.platform_server import Platform, answered
 from tests.services.test_late_answers import GONE, Sender, TogetherSender
 from tracklayer.clock import FrozenClock
@@ -26,7 +26,6 @@ from tracklayer.services.destinations import Changed, example_settings, set_dest
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.invariants import check_invariants
 from tracklayer.services.monitor import Watch
-from tracklayer.services.sweep import sweep
 from tracklayer.services.trial import try_destination
 
 NOTES = """
@@ -160,7 +159,7 @@ def test_a_note_is_kept_on_every_way_to_the_row(
         one, two = Sender(runtime, merchant, GONE), Sender(runtime, merchant, worker)
         one.go()
         clock.move(timedelta(seconds=2))
-        assert sweep(runtime).taken_back == 1
+        assert sweep_missed(runtime).taken_back == 1
         if way == "late and again":
             two.go()
         one.settle()

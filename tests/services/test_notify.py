@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
@@ -27,7 +27,7 @@ from tracklayer.cli import main
 from tracklayer.clock import FrozenClock, SystemClock
 from tracklayer.db.alert_mails import mails_unsent
 from tracklayer.db.connection import execute, in_transaction, rows
-from tracklayer.domain.alert import AlertKind, Finding, Severity
+from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.runtime import Runtime
 from tracklayer.services import notify
 from tracklayer.services.alert import acknowledge_alert, settle_findings, snooze_alert
@@ -233,6 +233,148 @@ def test_what_is_refused_at_the_door_is_told_once_a_code_and_field_also_after_it
     for code in "DEFGHI":
         finds(Severity.CRITICAL, code)
     assert [subject.split(" - ")[0] for subject in subjects(smtp)[3:]] == [f"[Critical] {code}" for code in "DEFG"]
+
+
+def refused(now: datetime, *names: str, **details: Any) -> Finding:
+    """Names that Meta refuses; those in lower case cost no conversion."""
+    members = {name: name.istitle() for name in names}
+    words = f"Refused: {names[0]}", f"Meta refuses {' and '.join(names)}."
+    shown = {"cause": "refused", "event_names": list(names), **details}
+    return Finding(AlertKind.DELIVERY_RATE_DROP, "meta", Severity.CRITICAL, *words, now, shown, members=members)
+
+
+RATE = Subject(AlertKind.DELIVERY_RATE_DROP, "meta")
+
+
+@dataclass
+class Refusals:
+    """Looks at the names that one merchant's Meta refuses, and the mails that come of each."""
+
+    runtime: Runtime
+    shop: Merchant
+    clock: FrozenClock
+    smtp: MailServer
+
+    def looks(self, minutes: float, *names: str, **details: Any) -> list[str]:
+        """The words of the mails after so long."""
+        self.smtp.mails.clear()
+        now = self.clock.move(timedelta(minutes=minutes))
+        found = [refused(now, *names, **details)] if names else []
+        settle_findings(self.runtime, self.shop.merchant_id, found, [RATE], now)
+        email_alerts(self.runtime)
+        return [part(message, "plain").split("\r\n\r\n")[1] for _, message in self.smtp.mails]
+
+    def is_acknowledged(self) -> bool:
+        with in_transaction():
+            return rows("SELECT acknowledged_at IS NOT NULL FROM alerts") == [(True,)]
+
+
+@pytest.fixture
+def refusals(mailing: Runtime, shop: Merchant, clock: FrozenClock, smtp: MailServer) -> Refusals:
+    return Refusals(mailing, shop, clock, smtp)
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_name_that_joins_an_open_alert_is_told_once_and_undoes_an_acknowledgement(
+    refusals: Refusals, is_known: bool
+) -> None:
+    assert refusals.looks(0, "Purchase") == ["Meta refuses Purchase."]
+    if is_known:
+        acknowledge_alert(refusals.runtime, refusals.shop.merchant_id, 1)
+    assert refusals.looks(20, "Purchase", "page") == []
+    assert refusals.is_acknowledged() is is_known
+    assert refusals.looks(20, "Purchase", "page", "Lead") == ["Meta refuses Purchase and page and Lead."]
+    assert not refusals.is_acknowledged()
+    acknowledge_alert(refusals.runtime, refusals.shop.merchant_id, 1)
+    for names in (["Purchase"], ["Lead", "Purchase"], ["Lead"], ["Lead", "page"]):
+        assert refusals.looks(5, *names) == []
+    assert refusals.is_acknowledged()
+
+
+def test_a_name_that_recovered_and_fails_again_is_told_again_only_after_as_long_as_alerts_need(
+    refusals: Refusals,
+) -> None:
+    refusals.looks(0, "Lead", "Purchase")
+    assert refusals.looks(20, "Lead") == []
+    assert refusals.looks(9, "Lead", "Purchase") == []
+    assert refusals.looks(1, "Lead") == []
+    assert refusals.looks(10, "Lead", "Purchase") == ["Meta refuses Lead and Purchase."]
+
+
+def test_names_that_join_one_after_another_are_one_mail(refusals: Refusals) -> None:
+    names = ["Search"]
+    assert refusals.looks(0, *names) == ["Meta refuses Search."]
+    mails = []
+    for name in ("Lead", "Contact", "Donate", "Schedule"):
+        names.append(name)
+        mails += refusals.looks(2, *names)
+    mails += refusals.looks(2, *names)
+    assert mails == ["Meta refuses Search and Lead and Contact and Donate and Schedule."]
+    assert refusals.looks(60, *names) == []
+
+
+def test_a_name_that_joins_a_snoozed_alert_is_told_as_that_ends(refusals: Refusals) -> None:
+    refusals.looks(0, "Purchase")
+    snooze_alert(refusals.runtime, refusals.shop.merchant_id, 1, refusals.clock.now() + timedelta(hours=1))
+    assert refusals.looks(20, "Purchase", "Lead") == []
+    assert refusals.looks(41, "Purchase", "Lead") == ["Meta refuses Purchase and Lead."]
+    assert refusals.looks(60, "Purchase", "Lead") == []
+
+
+def test_an_alert_that_comes_back_with_another_name_is_told_whether_or_not_somebody_knew_of_it(
+    refusals: Refusals,
+) -> None:
+    refusals.looks(0, "Purchase")
+    acknowledge_alert(refusals.runtime, refusals.shop.merchant_id, 1)
+    refusals.looks(60)
+    assert refusals.looks(2) == []
+    assert refusals.looks(5, "Purchase") == []
+    assert refusals.is_acknowledged()
+    assert refusals.looks(5, "Purchase", "Lead") == ["Meta refuses Purchase and Lead."]
+
+
+def test_the_end_names_all_that_an_alert_was_about(refusals: Refusals) -> None:
+    refusals.looks(0, "Purchase", "Contact")
+    refusals.looks(20, "Contact")
+    refusals.looks(20, "Contact", "Lead")
+    refusals.looks(20, "Contact", "Lead", "page")
+    refusals.looks(1)
+    assert refusals.looks(2) == [
+        "It is over. What it was about: Meta refuses Contact and Lead. The same was seen of Purchase and page, at times."
+    ]
+
+
+def test_another_field_that_a_rule_demands_is_told_and_each_once(refusals: Refusals) -> None:
+    def finds(field: str, name: str = "Purchase") -> int:
+        ground = {"cause": "unmappable", "drop_reason": "missing_identifiers", "field": field}
+        return len(refusals.looks(1, name, **ground))
+
+    assert [finds(field) for field in ("custom_data.value", "user_data", "custom_data.value")] == [1, 1, 0]
+    acknowledge_alert(refusals.runtime, refusals.shop.merchant_id, 1)
+    assert (finds("user_data"), refusals.is_acknowledged()) == (0, True)
+    assert (finds("event_source_url"), refusals.is_acknowledged()) == (1, False)
+
+
+def test_an_alert_of_an_older_version_is_not_told_anew_for_the_names_that_it_has(refusals: Refusals) -> None:
+    refusals.looks(0, "Purchase", "Lead")
+    acknowledge_alert(refusals.runtime, refusals.shop.merchant_id, 1)
+    with in_transaction():
+        execute("UPDATE alerts SET told = told - 'members'")
+    assert refusals.looks(60, "Purchase", "Lead", "Contact") == []
+    assert refusals.looks(60, "Purchase", "Donate") == ["Meta refuses Purchase and Donate."]
+
+
+def test_what_is_refused_at_the_door_is_written_down_once_and_not_at_each_look(
+    mailing: Runtime, monitor: Monitor, clock: FrozenClock
+) -> None:
+    sizes = set()
+    for count in range(1, 9):
+        details = {"event_names": {"Purchase": count}}
+        now = clock.move(timedelta(seconds=15))
+        monitor.looks(Finding(AlertKind.EVENTS_REJECTED, None, Severity.CRITICAL, "t", "It is.", now, details))
+        with in_transaction():
+            sizes.add(rows("SELECT length(told::text) FROM alerts")[0][0])
+    assert len(sizes) == 1
 
 
 @pytest.mark.parametrize("asleep", [False, True])

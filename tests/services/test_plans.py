@@ -15,6 +15,7 @@ from tests.factories import Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db import (
     ahead,
+    alerts,
     channels,
     delivery_search,
     enrichments,
@@ -265,6 +266,21 @@ def test_what_was_dropped_in_a_minute_is_read_and_nothing_else(stranger: Merchan
             "deliveries_dropped",
             "deliveries_reasons",
         }  # either reads what was dropped, and nothing else
+
+
+def test_what_became_of_what_had_failed_is_looked_at_by_alerts_that_are_over_lately(stranger: Merchant) -> None:
+    with in_transaction():
+        execute(
+            "INSERT INTO alerts (merchant_id, kind, severity, title, message, details, opened_at, last_seen_at, resolved_at) "
+            "SELECT %s, 'queue_backlog', 'warning', '', '', '{}', at, at, at "
+            "FROM generate_series(%s::timestamptz - interval '2000 days', %s, interval '1 day') AS at",
+            (stranger.merchant_id, NOW, NOW),
+        )
+        execute("ANALYZE alerts")
+    params = ([stranger.merchant_id], NOW - timedelta(days=1), NOW, NOW, 20)
+    found = scans(alerts.TO_LOOK_AT, params, ["alerts"])
+    assert found.keys() == {"alerts_resolved"}
+    assert "resolved_at" in found["alerts_resolved"]
 
 
 def test_a_group_of_failed_or_dropped_ones_is_paged_alone(stranger: Merchant, clock: FrozenClock) -> None:

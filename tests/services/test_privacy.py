@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -181,6 +183,34 @@ def test_the_purge_passes_over_what_a_worker_has_in_its_hands(
         execute("DELETE FROM claims")
     sweep(runtime)
     assert purge_expired(runtime) == 1
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_a_claim_that_is_not_committed_yet_keeps_what_it_takes_from_being_purged(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, worker: int, sandbox: SandboxServer, is_committed: bool
+) -> None:
+    ingest_events(runtime, merchant.holder, [draft()])
+    with in_transaction():  # it began to wait anew, long after it came
+        execute("UPDATE events SET received_at = received_at - interval '91 days'")
+        execute("UPDATE deliveries SET received_at = received_at - interval '91 days'")
+    with suppress(Undone), in_transaction():
+        claim_due(merchant.merchant_id, "meta", 1, clock.now(), worker)
+        with ThreadPoolExecutor(1) as another:
+            assert another.submit(purge_expired, runtime).result() == 0
+        if not is_committed:
+            raise Undone
+    with in_transaction():
+        assert rows("SELECT event_id, status FROM deliveries") == [("order_1", "queued")]
+        execute("DELETE FROM claims")
+    assert purge_expired(runtime) == 1
+    with in_transaction():
+        assert rows("SELECT sum(dropped), sum(purged) FROM counted WHERE platform = 'meta'") == [(1, 1)]
+    deliver_due(runtime, worker, merchant.merchant_id, "meta")
+    assert httpx.get(f"{sandbox.url}/_accepted").json()["unique"] == 0
+
+
+class Undone(Exception):
+    pass
 
 
 def test_whoever_has_much_to_be_purged_lets_the_others_have_their_turn(

@@ -201,6 +201,40 @@ def test_a_misspelt_name_is_not_mended_by_an_hour_in_which_nothing_comes(scene: 
     assert scene.alerts() == [("event_name_unknown", "meta", "purchase", False)]
 
 
+def test_a_misspelt_name_is_not_mended_by_one_right_event_after_an_hour_in_which_nothing_came(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Purchase", "Lead"]), Changed)
+    for _ in range(3):
+        scene.passes(6, each_minute=4, event_name="purchase")
+        assert scene.alerts() == [("event_name_unknown", "meta", "purchase", True)]
+        scene.clock.move(timedelta(hours=11))
+        scene.passes(1, each_minute=1)  # an order by telephone
+        scene.passes(8)
+        assert scene.alerts() == [("event_name_unknown", "meta", "purchase", True)]
+        scene.clock.move(timedelta(hours=12))
+    scene.passes(3, each_minute=1)
+    scene.passes(6)
+    assert scene.alerts() == [("event_name_unknown", "meta", "purchase", False)]
+
+
+def test_a_name_that_some_servers_misspell_is_not_mended_by_what_another_sends_after_a_quiet_hour(scene: Scene) -> None:
+    merchant_id = scene.merchant.merchant_id
+    assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Purchase", "Lead"]), Changed)
+
+    def both(minutes: int) -> None:
+        for _ in range(minutes):
+            scene.passes(1, each_minute=3, event_name="purchase")
+            scene.passes(1, each_minute=1)
+
+    both(20)
+    scene.clock.move(timedelta(minutes=65))
+    scene.passes(1, each_minute=1)
+    scene.passes(8)
+    assert scene.alerts() == [("event_name_unknown", "meta", "purchase", True)]
+    both(5)
+    assert scene.alerts() == [("event_name_unknown", "meta", "purchase", True)]
+
+
 def test_a_misspelt_name_that_nobody_sends_for_a_week_is_over(scene: Scene) -> None:
     merchant_id = scene.merchant.merchant_id
     assert isinstance(set_destination(scene.runtime, merchant_id, "meta", event_names=["Purchase", "Lead"]), Changed)

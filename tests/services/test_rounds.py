@@ -11,7 +11,7 @@ import peewee
 import pytest
 
 from tests.conftest import NOW
-from tests.factories import Merchant, draft, new_merchant
+from tests.factories import Merchant, draft, new_merchant, sweep_missed
 from tests.schema.test_delivery_groups import many
 from tests.sessions import other_session
 from tracklayer.actors.purge import purge
@@ -372,7 +372,7 @@ def test_a_lost_claim_that_cannot_be_taken_back_keeps_no_other_from_it(
             assert claim_due(shop.merchant_id, "meta", 1, clock.now(), dead) is not None
         clock.move(timedelta(seconds=1))
     breaks("claims", "DELETE", f"merchant_id = {shops[0].merchant_id}")
-    sweep(runtime)
+    sweep_missed(runtime)
     with in_transaction():
         assert rows("SELECT merchant_id FROM claims") == [(shops[0].merchant_id,)]
 

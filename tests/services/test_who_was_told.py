@@ -15,6 +15,7 @@ from tests.receiver import Receiver
 from tests.services.test_alert import Monitor
 from tests.services.test_channels import channel_to, types
 from tests.smtp import MailServer
+from tracklayer.actors.notify import Notify
 from tracklayer.clock import FrozenClock
 from tracklayer.db.alert_mails import overdue
 from tracklayer.db.connection import execute, in_transaction
@@ -382,3 +383,51 @@ def test_mails_that_nobody_sends_are_not_told_as_refused(
             1,
             clock.now() - PATIENCE - MINUTE,
         )  # nobody waits for that of the other address
+
+
+def older_version(monitor: Monitor) -> None:
+    """Finds as one did that wrote no mails without a mail server."""
+    monitor.finds()
+    with in_transaction():
+        execute("DELETE FROM alert_mails")
+
+
+def test_what_opened_under_a_version_that_wrote_no_mails_without_a_server_is_mailed_once_there_is_one(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock, mails: MailServer
+) -> None:
+    update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example", "b@shop.example"]})
+    older_version(monitor)
+    posting.settings = replace(posting.settings, smtp_url=Secret(mails.url))
+    (step,) = steps(posting, merchant, clock)
+    assert step.startswith("Mails about it are due, and nobody has tried to send them yet")
+    notify = Notify(posting)
+    for _ in range(3):
+        notify()
+    assert sorted(recipient for recipient, _ in mails.mails) == ["a@shop.example", "b@shop.example"]
+    assert subjects(mails) == ["[Critical] Meta is down"] * 2
+    assert steps(posting, merchant, clock) == []
+    for _ in range(2):
+        monitor.looks(after=15)
+    notify()
+    assert len(mails.mails) == 4  # and both of the end
+
+
+def test_what_was_acknowledged_or_is_snoozed_under_such_a_version_is_not_mailed(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock, mails: MailServer
+) -> None:
+    update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
+    posting.settings = replace(posting.settings, smtp_url=Secret(mails.url))
+    older_version(monitor)
+    snooze_alert(posting, merchant.merchant_id, 1, clock.now() + timedelta(hours=1))
+    with in_transaction():
+        execute("DELETE FROM alert_mails")
+    Notify(posting)()
+    assert subjects(mails) == []
+    monitor.finds(after=3600)
+    Notify(posting)()
+    assert subjects(mails) == ["[Critical] Meta is down"]
+    with in_transaction():
+        execute("DELETE FROM alert_mails")
+    acknowledge_alert(posting, merchant.merchant_id, 1)
+    Notify(posting)()
+    assert len(mails.mails) == 1

@@ -106,7 +106,7 @@ def tables() -> list[str]:
                     "413 `TOO_LARGE`; over a WebSocket an `error` of that code",
                 ),
                 (
-                    "all bodies that one process has in hand, and what operations hold that are open on streams",
+                    "all bodies that one process has in hand, what operations hold that are open on streams, and answers that are made and not read",
                     _bytes(bodies.ALL_BODIES),
                     "503 `OVERLOADED`",
                 ),

@@ -18,12 +18,13 @@ from tracklayer import metrics
 from tracklayer.actors.redis_broker import PatientBroker
 from tracklayer.actors.schedule import periodic
 from tracklayer.db.connection import DatabaseAwayError
-from tracklayer.domain.trouble import Trouble
+from tracklayer.domain.trouble import DATABASE_FULL, Trouble, process_on
 from tracklayer.runtime import Runtime
 from tracklayer.services import watch_operator
 from tracklayer.services.alone import tell_fault
+from tracklayer.services.tell_alone import Alone, Board, NoBoard, StillFullError, is_busy, place_of, state_of
 from tracklayer.services.tell_operator import Teller
-from tracklayer.services.watch_operator import Alone, Board, NoBoard, Own, Switch
+from tracklayer.services.watch_operator import Own, Switch
 
 log = logging.getLogger(__name__)
 
@@ -57,13 +58,15 @@ class Watchman:
         look_seconds: float = LOOK_SECONDS,
         settled_seconds: float = SETTLED_SECONDS,
         away_seconds: float = AWAY_SECONDS,
+        lately_seconds: float = watch_operator.MET_SECONDS,
     ) -> None:
         self._runtime, self._roles, self._version = runtime, tuple(roles), version
         self._broker = broker if isinstance(broker, PatientBroker) else None  # in this process, messages always go
         self._host = socket.gethostname()
         self._instance = f"{self._host}:{os.getpid()}:{secrets.token_hex(4)}"
         self._beat_seconds, self._look_seconds, self._settled_seconds = beat_seconds, look_seconds, settled_seconds
-        self._own = Own(runtime, sandbox_url)
+        self._lately_seconds = lately_seconds
+        self._own = Own(runtime, sandbox_url, lately_seconds)
         teller = Teller(runtime.settings)
         self._teller, self._switch = teller, Switch(teller)
         self._alone = alone or lonely(teller, runtime.database_url, broker, away_seconds)
@@ -177,19 +180,19 @@ class Watchman:
         except DatabaseAwayError as error:
             away = error
             self._could_not_say(error)
-            if not watch_operator.is_busy(error):
+            if not is_busy(error):
                 self._good_since, self._troubles = None, []
-        if away is None or watch_operator.is_busy(away):
+        if away is None or is_busy(away):
             return
         self._well.clear()
-        whose = f"The {' and '.join(self._roles)} on {self._host}"
-        found = self._alone.is_away(watch_operator.state_of(away), whose, self._runtime.clock.now(), self._open_ids)
+        whose = process_on(self._host, self._roles)
+        found = self._alone.is_away(state_of(away), whose, self._runtime.clock.now(), self._open_ids)
         if found is not None:
             self._troubles = [found]
 
     def _could_not_say(self, error: DatabaseAwayError) -> None:
         """Until something of the kind is written again the database is away, whatever else it takes."""
-        if not watch_operator.is_busy(error):
+        if not is_busy(error):
             self._unsaid = error
 
     def _look(self) -> None:
@@ -198,6 +201,8 @@ class Watchman:
         if unsaid is not None:
             self._open_ids = watch_operator.open_ids()
             watch_operator.try_to_write()
+        if self._is_full():
+            raise StillFullError
         if self._is_settled() and watch_operator.take_look():
             watch_operator.lead_back()
             facts = watch_operator.facts_now(
@@ -219,6 +224,20 @@ class Watchman:
         self._open_ids = {}
         if self._unsaid is unsaid:
             self._unsaid = None
+
+    def _is_full(self) -> bool:
+        """Whether a full disk is for this process to tell by itself, since no look can: while it may not judge others, or tells already.
+
+        Then it lasts until nobody was refused a write for a while, whatever else is taken meanwhile.
+        """
+        tells = self._unsaid is not None or self._alone.seconds > 0
+        if self._is_settled() and not tells:
+            return False
+        met = watch_operator.met_full_disk(self._lately_seconds)
+        if not met and not (tells and watch_operator.others_met_full_disk()):
+            return False
+        self._open_ids = watch_operator.open_ids()
+        return self._unsaid is not None or DATABASE_FULL not in self._open_ids
 
     def _is_settled(self) -> bool:
         """Whether others may be judged: after an outage, or after a machine stood still, all must have had the time to beat."""
@@ -250,6 +269,6 @@ class Watchman:
 
 def lonely(teller: Teller, database_url: str, broker: dramatiq.Broker, away_seconds: float = AWAY_SECONDS) -> Alone:
     """Who tells while the database is away; of several that reach the same Redis, one."""
-    place = watch_operator.place_of(database_url)
+    place = place_of(database_url)
     board: Board = broker if isinstance(broker, PatientBroker) else NoBoard()
     return Alone(teller, place, away_seconds, board)

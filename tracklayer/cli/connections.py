@@ -11,7 +11,7 @@ import logging
 import re
 import select
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -26,10 +26,23 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.streams import StreamReader
 
 from tracklayer import metrics
 from tracklayer.domain.address import caller_at
-from tracklayer.domain.wire import ADMITTED, BEHIND, COME_AGAIN, REFUSED_AS, RETRY_AFTER_SECONDS, STRANGER_BODY, UNREAD
+from tracklayer.domain.wire import (
+    ADMITTED,
+    BEHIND,
+    COME_AGAIN,
+    HOLDER,
+    REFUSED,
+    REFUSED_AS,
+    RETRY_AFTER_SECONDS,
+    STRANGER_BODY,
+    TAKEN,
+)
 
 if sys.platform != "win32":
     import resource
@@ -48,7 +61,8 @@ STRANGER_FRAMES = 100  # of a WebSocket, until it is known who speaks: it says o
 MAX_FRAMES = 5_000  # of a WebSocket in a second: a key may begin 2,000 operations at once, and end them
 MAX_FRAGMENTS = 1_000  # of one message
 MAX_UNREAD_PINGS = 100  # of whoever does not read what was answered
-FAREWELL_SECONDS = 3  # that the other side has to answer the closing of a WebSocket
+FAREWELL_SECONDS = 3  # that the other side has to answer the closing of a WebSocket, or to read why it was refused
+MAX_REFUSED = 100  # connections that are still open for that; they count among the other files
 MAX_CONNECTIONS = 4_000  # of a process, as far as the system lets it have as many open files
 MAX_ASIDE = 50  # of them at a port for metrics and health, which a handful ask
 OTHER_FILES = 200  # that a process has open besides
@@ -87,13 +101,71 @@ def max_connections() -> int:
     return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(min(MAX_CONNECTIONS, soft - OTHER_FILES), 50)
 
 
+class _Watched:
+    """What both kinds of connections know of a client that does not read what it was answered."""
+
+    loop: asyncio.AbstractEventLoop
+    transport: Any
+    server_state: Any
+    since: float  # when it began to wait for what it waits for
+    unread_since: float | None = None  # when more was written than its buffer takes
+
+    def pause_writing(self) -> None:
+        super().pause_writing()  # type: ignore[misc]
+        self.unread_since = self.loop.time()
+        if getattr(self.server_state, "cut", False):  # nobody waits for it any more
+            self.loop.call_soon(self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()  # type: ignore[misc]
+        self.unread_since = None
+
+    @property
+    def waits_to_be_read(self) -> bool:
+        return self.unread_since is not None or self.transport.is_closing()
+
+    @property
+    def waits_since(self) -> float:
+        return self.since if self.unread_since is None else self.unread_since
+
+
 _KEY = re.compile(rb"\nauthorization:[ \t]*([^\r\n]+)", re.IGNORECASE)
 
 
-class Connection(HttpToolsProtocol):
+class _Answers:
+    """What is made for a client and waits until it reads: it counts for its merchant."""
+
+    def __init__(self, server_state: Any) -> None:
+        self._keep = getattr(server_state, "keep_answer", None)
+        self._give_back: Callable[[], None] | None = None
+
+    def wait(self, merchant_id: int | None, size: int) -> None:
+        self.are_read()
+        if self._keep is not None and merchant_id is not None:
+            self._give_back = self._keep(merchant_id, size)
+
+    def are_read(self) -> None:
+        """Or nobody is there to read them."""
+        if self._give_back is not None:
+            self._give_back()
+            self._give_back = None
+
+
+async def _once_read(flow: Any, cycle: RequestResponseCycle, app: Any, scope: Any, receive: Any, send: Any) -> None:
+    """Nothing is done for a client that has not read what was done before."""
+    try:
+        await flow.drain()
+    except asyncio.CancelledError:  # the process ends, and whatever was sent now would wait as this did
+        cycle.disconnected = True
+    if not cycle.disconnected:
+        await app(scope, receive, send)
+
+
+class Connection(_Watched, HttpToolsProtocol):
     """uvicorn's, which notes since when it waits for what."""
 
     most = MAX_CONNECTIONS
+    answers: _Answers | None = None
     head_seconds, body_seconds, first_seconds = HEAD_SECONDS, BODY_SECONDS, FIRST_SECONDS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override,unused-ignore]
@@ -112,9 +184,16 @@ class Connection(HttpToolsProtocol):
         self.is_ignoring = False  # of a request that is read again without the upgrade that it asks for
         self.last_one: RequestResponseCycle | None = None  # whose answer says that this connection is closed behind it
         self.unread: memoryview | None = None  # what came behind more requests than may wait
+        self.has_asked_all = False  # its client sends nothing more, and waits for the answers
         has_room = len(self.connections) < self.most or _made_room(self.connections)
         super().connection_made(transport)
         if not has_room:
+            log.warning(
+                "a connection was refused with 503: each of the %d that this process may hold waits for an answer of ours, or "
+                "follows a stream",
+                self.most,
+                extra={"kind": "door_full"},
+            )
             self.refuse(503, "This server has more connections than it may hold.")
 
     def data_received(self, data: bytes | memoryview) -> None:
@@ -263,11 +342,52 @@ class Connection(HttpToolsProtocol):
         elif not self.is_idle:
             self.refuse(400, "A WebSocket begins when all that was asked before it is answered.")
         elif not self.transport.is_closing():
+            if self.answers is not None:
+                self.answers.are_read()  # what is left of them is the socket's
             super().handle_websocket_upgrade()
+
+    def eof_received(self) -> bool:  # type: ignore[override,unused-ignore]
+        """True: its client has asked all that it wants to, and is answered; the connection is closed behind the last answer.
+
+        A stream has no end that could be waited for: whoever followed it has gone.
+        """
+        cycle = self.cycle
+        if self.arriving and not self.is_deaf:
+            self.refuse(400, "The request ended in the midst of its headers.")
+        elif not self.in_head and cycle is not None and cycle.more_body and not cycle.response_complete:
+            if self._stalled_before(cycle):
+                self._count_refused(cycle, 408)
+            self.refuse(408, self._stalled(cycle, "and then the end of all that was sent."))
+        if self.transport.is_closing() or self.is_idle or any(map(_is_stream, self.requests)):
+            return False
+        self.has_asked_all = True
+        self.announce_end()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._tell_all()
+        self.resume_writing()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self.flow.write_paused:
+            app = partial(_once_read, self.flow, cycle, app)
+        task = self.loop.create_task(cycle.run_asgi(app))  # as uvicorn's own method: a call less for each request
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        scope: Any = next((one.scope for one in reversed(self.requests) if one.response_started), {})
+        holder = scope.get(HOLDER)
+        if holder is not None:
+            self.answers = self.answers or _Answers(self.server_state)
+            self.answers.wait(holder.merchant_id, self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        if self.answers is not None:
+            self.answers.are_read()
+        super().resume_writing()
 
     @property
     def is_idle(self) -> bool:
@@ -276,7 +396,11 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is the client whom all waits for, be it for the rest of a body: it may be closed for another's sake."""
+        """Whether it is the client whom all waits for, be it for the rest of a body, or for it to read what it was answered: it may
+        be closed for another's sake.
+        """
+        if self.waits_to_be_read:
+            return True
         cycle = self.cycle
         if cycle is None or not cycle.more_body or cycle.response_started or self.flow.read_paused:
             return self.is_idle
@@ -294,6 +418,16 @@ class Connection(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete and self.cycle.keep_alive:
             self.cycle.keep_alive = False
             self.last_one = self.cycle
+
+    def begin_no_more(self) -> None:
+        """Closes behind the request in hand, and what waits behind that one is as if it had not come."""
+        self.pipeline.clear()
+        self.unread = None
+        self.requests = [one for one in self.requests if not one.response_complete][:1]
+        for one in self.requests:
+            one.keep_alive = False
+        if not self.requests:
+            self.transport.close()
 
     def shutdown(self) -> None:
         """Called by the server, again and again, when it ends: closes where no request is in hand or on its way."""
@@ -319,7 +453,7 @@ class Connection(HttpToolsProtocol):
             return
         waited = now - self.since
         cycle = self.cycle
-        if (self.pipeline or self.is_deaf) and waited > self.head_seconds and self._is_held_up:
+        if (self.pipeline or self.is_deaf or self.has_asked_all) and waited > self.head_seconds and self._is_held_up:
             self.hang_up()
             return
         if self.unread is not None:  # it is we who do not read
@@ -343,7 +477,7 @@ class Connection(HttpToolsProtocol):
                 if now - self.quiet_since > self.first_seconds / 2:
                     if self._stalled_before(cycle):  # the network may have stalled; a wrong Content-Length never passes
                         self._count_refused(cycle, 408)
-                    self.refuse(408, self._stalled(cycle, now))
+                    self.refuse(408, self._stalled(cycle, f"and then nothing for {now - self.quiet_since:.0f} s."))
                 elif is_late:
                     self.refuse(408, f"The body did not arrive within {self.body_seconds} s.")
                 else:
@@ -368,9 +502,8 @@ class Connection(HttpToolsProtocol):
             del known[next(iter(known))]
         return False
 
-    def _stalled(self, cycle: RequestResponseCycle, now: float) -> str:
+    def _stalled(self, cycle: RequestResponseCycle, then: str) -> str:
         """What came of a body of which nothing more comes."""
-        then = f"and then nothing for {now - self.quiet_since:.0f} s."
         for name, value in cycle.scope["headers"]:
             if name == b"content-length":
                 return (
@@ -400,9 +533,11 @@ class Connection(HttpToolsProtocol):
             self._count_refused(cycle if is_body else None, status)
         in_hand = [one for one in self.requests if not (one.response_complete or (is_body and one is cycle))]
         if not in_hand:
-            if not (is_body and cycle.response_started):
+            if is_body and cycle.response_started:
+                self.hang_up()
+            else:
                 self._write_refusal(status, message)
-            self.hang_up()
+                self._leave()
         elif any(one.response_started for one in in_hand):
             self.hang_up()
         else:
@@ -423,18 +558,33 @@ class Connection(HttpToolsProtocol):
         head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n"
         self.transport.write(head % (status, _PHRASES[status], len(body), again) + body)
 
+    def _leave(self) -> None:
+        """Closes behind a refusal, which is in order: nobody could read it if what the client still sends were not taken in."""
+        transport, self.transport = self.transport, _CLOSED
+        if transport.is_closing():
+            return
+        refused: dict[_Refused, None] = self.server_state.__dict__.setdefault("refused", {})
+        transport.write_eof()
+        transport.set_protocol(_Refused(transport, refused, self.loop))
+        self._unset_keepalive_if_required()
+        self.connection_lost(ConnectionAbortedError())
+
     def _count_refused(self, cycle: RequestResponseCycle | None, status: int) -> None:
         """For whose key came with a request to the API. ``cycle`` of None: its headers are not complete."""
         count = getattr(self.server_state, "count_refused", None)
+        if count is None:
+            return
         if cycle is None:
-            method, path, headers = self.parser.get_method(), self.url.partition(b"?")[0], dict(self.headers)
+            method, target, headers = self.parser.get_method().decode("latin-1"), self.url, dict(self.headers)
         else:
             scope = cycle.scope
-            method, path, headers = scope["method"].encode(), scope["raw_path"], dict(scope["headers"])
-        if count is None or method != b"POST" or path.rstrip(b"/") != b"/graphql":
-            return
+            method, target, headers = (
+                scope["method"],
+                scope["raw_path"] + b"?" + scope["query_string"],
+                dict(scope["headers"]),
+            )
         address = caller_at(self.client[0]) if self.client else ""
-        task = self.loop.create_task(count(headers, address, REFUSED_AS[status]))
+        task = self.loop.create_task(count(method, target, headers, address, REFUSED_AS[status]))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -459,6 +609,50 @@ class _Unread:
 
     def feed_data(self, data: bytes | memoryview) -> None:
         pass
+
+
+class _Refused(asyncio.Protocol):
+    """A connection behind a refusal: what comes is passed over until its client has closed it too, or its time is over.
+
+    ``others``: those of the process; where there are too many, the first of them is cut off.
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, others: dict[_Refused, None], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.transport, self._others = transport, others
+        self._timer = loop.call_later(FAREWELL_SECONDS, transport.close)
+        if len(others) >= MAX_REFUSED:
+            next(iter(others)).cut_off()
+        others[self] = None
+
+    def cut_off(self) -> None:
+        self._others.pop(self, None)
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._others.pop(self, None)
+        self._timer.cancel()
+
+
+class _Closed(asyncio.Transport):
+    """Stands in a transport's place for whom it is closed."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+    abort = close
+
+
+_CLOSED = _Closed()
+
+
+def _is_stream(request: RequestResponseCycle) -> bool:
+    """Whether an answer is under way of which nobody knows where it ends."""
+    return bool(request.response_started and not request.response_complete and request.chunked_encoding)
 
 
 class Exchange(RequestResponseCycle):
@@ -534,8 +728,73 @@ class ConnectionAside(Connection):
     most = MAX_ASIDE
 
 
-class Socket(WebSocketsSansIOProtocol):
-    """uvicorn's, which takes no long message before it is known who sends it, and waits for that no longer than it must."""
+class UnreadableError(Exception):
+    """A frame that cannot be taken."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class _Reader(StreamReader):
+    """Keeps what was read of the present frame."""
+
+    parts: list[bytearray]
+
+    def at_eof(self) -> Generator[None, None, bool]:
+        self.parts = []  # it is asked before each frame
+        return (yield from super().at_eof())
+
+    def read_exact(self, n: int) -> Generator[None, None, bytearray]:
+        part = yield from super().read_exact(n)
+        self.parts.append(part)
+        return part
+
+
+class _Frames(ServerProtocol):
+    """websockets' own, but that a frame which cannot be taken closes nothing: it raises UnreadableError, and what comes behind it
+    can be read.
+    """
+
+    reader: _Reader
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        if code in (CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA, CloseCode.MESSAGE_TOO_BIG):
+            raise UnreadableError(code, reason)
+        super().fail(code, reason)
+
+    def read_on(self) -> UnreadableError | None:
+        """Reads behind a frame that could not be taken; returns the next one that cannot, if there is any."""
+        self.current_size = self.close_rcvd = None
+        self.parser = self._behind()
+        try:
+            next(self.parser)
+        except UnreadableError as error:
+            return error
+        return None
+
+    def _behind(self) -> Generator[None, None, None]:
+        """Passes over the rest of the frame, which has a head of two bytes, its length, a mask, and as much as that says."""
+        reader, parts = self.reader, self.reader.parts
+        size = parts[0][1] & 0x7F
+        if size > 125:
+            if len(parts) == 1:
+                yield from reader.read_exact(2 if size == 126 else 8)
+            size = len(parts[1]) + int.from_bytes(parts[1], "big")
+        rest = 2 + size + (4 if parts[0][1] & 0x80 else 0) - sum(map(len, parts))
+        while rest > 0 and not (yield from reader.at_eof()):
+            come = min(rest, len(reader.buffer))
+            del reader.buffer[:come]
+            rest -= come
+        yield from self.parse()
+
+
+class Socket(_Watched, WebSocketsSansIOProtocol):
+    """uvicorn's, which takes no long message before it is known who sends it, and waits for that no longer than it must.
+
+    What it does not take it hands on as ``REFUSED``, in its place among the messages: so what came before is answered first, and
+    whoever speaks closes it, for whatever reason, in one way.
+    """
 
     admit_seconds = ADMIT_SECONDS
 
@@ -543,23 +802,53 @@ class Socket(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         self._full_size = self.conn.max_message_size
         self.conn.max_message_size = STRANGER_BODY
+        self.conn.__class__, self.conn.reader.__class__ = _Frames, _Reader  # uvicorn has no setting for it
         self.close_timeout = FAREWELL_SECONDS
         self.since = self.loop.time()
-        self.is_waiting = True  # as long as nobody is known to speak: it may be closed for another's sake
+        self.is_strange = True  # as long as nobody is known to speak
         self.counted = 0  # frames so far; once it is known who speaks, since the last look
         self.unread_pings = 0
-        self.closed_for: str | None = None  # the code of what came and could not be read
-        self.tell_behind: Callable[[str], None] | None = None  # each text that comes behind the closing
+        self.merchant_id: int | None = None
+        self.server_state = kwargs["server_state"]
+        self.answers = _Answers(self.server_state)
+        self.is_deaf = False  # what comes is passed over
+        self.tell_behind: Callable[[Mapping[str, Any]], None] | None = None  # what comes behind the closing
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it may be closed for another's sake: nobody said who speaks, or nobody reads what was answered."""
+        return self.is_strange or self.waits_to_be_read
 
     def data_received(self, data: bytes) -> None:
         """uvicorn takes whatever came at once, up to 256 KiB: 43,000 frames, and for seconds nobody else had a turn."""
         for start in range(0, len(data), _PIECE):
-            super().data_received(data[start : start + _PIECE])
+            if self.is_deaf:
+                return
+            self._read(data[start : start + _PIECE])
             if self.transport.is_closing():
                 return
-            if self.counted > (STRANGER_FRAMES if self.is_waiting else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS:
-                self._refuse("too many frames")
-                return
+            if self._has_too_many:
+                self.is_deaf, self.frames = True, []
+                self._refuse(CloseCode.POLICY_VIOLATION, "too many frames")
+
+    @property
+    def _has_too_many(self) -> bool:
+        return self.counted > (STRANGER_FRAMES if self.is_strange else MAX_FRAMES) or len(self.frames) > MAX_FRAGMENTS
+
+    def _read(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+            return
+        except UnreadableError as error:
+            found: UnreadableError | None = error
+        while found is not None and not (self.transport.is_closing() or self._has_too_many):
+            self.handle_events()  # that came before it
+            self.frames, self.counted = [], self.counted + 1
+            self._refuse(found.code, found.reason)
+            assert isinstance(self.conn, _Frames)
+            found = self.conn.read_on()
+        if not self.transport.is_closing():
+            self.handle_events()
 
     def handle_events(self) -> None:
         self.counted += len(self.conn.events)
@@ -574,38 +863,39 @@ class Socket(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def send_receive_event_to_app(self) -> None:
-        if self.close_sent and self.tell_behind is not None and self.curr_msg_data_type == "text":
-            self.tell_behind(b"".join(self.frames).decode(errors="replace"))
-        if self.curr_msg_data_type == "text" and not self.close_sent:
+        if self.curr_msg_data_type == "text":
             try:
-                b"".join(self.frames).decode()
+                text = b"".join(self.frames).decode()
             except UnicodeDecodeError:  # which uvicorn takes for an error of ours
                 self.frames = []
-                self._refuse("no UTF-8", CloseCode.INVALID_DATA)
+                self._refuse(CloseCode.INVALID_DATA, "no UTF-8")
                 return
+            if self.close_sent and self.tell_behind is not None:
+                self.tell_behind({"type": "websocket.receive", "text": text})
         super().send_receive_event_to_app()
 
-    def _refuse(self, reason: str, code: CloseCode = CloseCode.POLICY_VIOLATION) -> None:
-        self.conn.fail(code, reason)
-        if self.conn.close_sent is None:  # the handshake is not answered yet
+    def _refuse(self, code: int, reason: str) -> None:
+        told: Any = {"type": "websocket.receive", REFUSED: (int(code), reason)}
+        if self.conn.state is State.CONNECTING:  # the handshake is not answered yet
             self.transport.abort()
-        else:
-            self.handle_parser_exception()
-
-    def handle_parser_exception(self) -> None:
-        is_long = self.conn.close_sent is not None and self.conn.close_sent.code == CloseCode.MESSAGE_TOO_BIG
-        self.closed_for = "TOO_LARGE" if is_long else "BAD_REQUEST"
-        super().handle_parser_exception()
+        elif not self.close_sent:
+            self.queue.put_nowait(told)
+            if not self.read_paused:  # as behind any other message
+                self.read_paused = True
+                self.transport.pause_reading()
+        elif self.tell_behind is not None:
+            self.tell_behind(told)
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         scope: dict[str, Any] | None = getattr(self, "scope", None)
         if scope is not None:  # the handshake was good; the application begins in the next turn of the loop
             scope[ADMITTED] = self._admitted
-            scope[UNREAD] = lambda: self.closed_for
+            scope[TAKEN] = self.writable.wait
             scope[BEHIND] = partial(setattr, self, "tell_behind")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.answers.are_read()
         self.connections.add(self)  # uvicorn takes it out, and fails where it has made room for another already
         super().connection_lost(exc)
 
@@ -621,17 +911,49 @@ class Socket(WebSocketsSansIOProtocol):
         self.app = answered
         await super().run_asgi()
 
-    def _admitted(self) -> None:
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.answers.wait(self.merchant_id, self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        self.answers.are_read()
+        super().resume_writing()
+
+    async def send(self, message: Any) -> None:
+        if not self.writable.is_set():
+            answer = _Answers(self.server_state)
+            answer.wait(self.merchant_id, len(message.get("text") or ""))
+            try:
+                while not self.writable.is_set():  # others waited, too: one after the other
+                    await self.writable.wait()
+            finally:
+                answer.are_read()
+        await super().send(message)
+
+    def _admitted(self, merchant_id: int) -> None:
+        self.merchant_id = merchant_id
         self.conn.max_message_size = self._full_size
-        self.is_waiting = False
+        self.is_strange = False
         self.counted = 0
 
     def look(self, now: float) -> None:
         """Closes it where it is not known in time who speaks."""
-        if not self.is_waiting:
+        if not self.is_strange:
             self.counted = 0
         elif now - self.since > self.admit_seconds:
             self.transport.abort()
+
+
+def wait_for_none(state: Any) -> None:
+    """From now on: whoever does not read what he was answered is cut off, what is said last waits for nobody, and nothing is begun."""
+    state.cut = True
+    for connection in list(state.connections):
+        if isinstance(connection, Connection | Socket) and connection.unread_since is not None:
+            connection.transport.abort()
+        elif isinstance(connection, Connection):
+            connection.begin_no_more()
+    for refused in list(getattr(state, "refused", ())):
+        refused.cut_off()
 
 
 async def watch(connections: Iterable[Any]) -> None:
@@ -649,13 +971,13 @@ async def watch(connections: Iterable[Any]) -> None:
 
 
 def _made_room(connections: set[Any]) -> bool:
-    """Closes those whose clients were waited for longest; whoever waits for us goes on.
+    """Closes those whose clients were waited for longest, without what they did not read; whoever waits for us goes on.
 
     A body that is awaited counts as the time between two requests does: else a stranger who begins bodies, and goes on with
     none, has them all for half a minute, and each that is new is closed for the next one's sake.
     """
     waiting = [found for found in connections if isinstance(found, Connection | Socket) and found.is_waiting]
-    waiting.sort(key=lambda found: found.since)
+    waiting.sort(key=lambda found: found.waits_since)
     for found in waiting[: max(1, len(waiting) // 16)]:
         if found.transport is not None:
             found.transport.abort()

@@ -25,7 +25,7 @@ from tracklayer.db.erasures import failing_erasures
 from tracklayer.db.merchants import merchants_with_addresses
 from tracklayer.db.migrate import pending, unknown
 from tracklayer.db.operator_alerts import untold
-from tracklayer.db.standby import standby_trouble
+from tracklayer.db.standby import left_out, standby_trouble
 from tracklayer.domain.installation import ROLES, has_run
 from tracklayer.domain.monitors.words import counted
 from tracklayer.domain.trouble import (
@@ -121,6 +121,14 @@ def examine(*, invariants: bool = False) -> Iterator[Finding]:
     yield _mail(settings)
 
 
+def _standby(url: str, lag: timedelta) -> Finding:
+    trouble = standby_trouble(url, lag)
+    if trouble is not None:
+        return Finding("standby", False, trouble)
+    out = "".join(f"; {host} {why}, and the others serve" for host, why in sorted(left_out(url, lag).items()))
+    return Finding("standby", True, f"serves queries, and has all that the primary has{out}")
+
+
 def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
     try:
@@ -132,8 +140,7 @@ def _database(settings: Settings, invariants: bool) -> Iterator[Finding]:
         if only_reads:
             yield Finding("database", False, "only reads, so nothing can be stored: a standby, or set to read only")
         if settings.read_database_url is not None:
-            trouble = standby_trouble(str(settings.read_database_url), settings.read_lag)
-            yield Finding("standby", trouble is None, trouble or "serves queries, and has all that the primary has")
+            yield _standby(str(settings.read_database_url), settings.read_lag)
         missing = pending()
         version_fault = version_trouble(missing, unknown())
         is_allowed = version_fault is not None and not missing and settings.allow_newer_database

@@ -138,13 +138,8 @@ class Import:
 
     def _store(self, batch: Sequence[tuple[int, Any]]) -> None:
         """In one transaction; then tells what was refused, in the order of the lines."""
-        drafts = [draft for _, draft in batch if not isinstance(draft, Problem)]
-        outcomes = iter(self._ingest(drafts) if drafts else ())
-        for line, draft in batch:
-            if isinstance(draft, Problem):
-                self._reject(line, [draft])
-                continue
-            outcome = next(outcomes)
+        outcomes = self._ingest([draft for _, draft in batch])
+        for (line, _), outcome in zip(batch, outcomes, strict=True):
             match outcome:
                 case Accepted():
                     self.counts["accepted"] += 1
@@ -208,7 +203,7 @@ class Import:
 
 
 def _draft_of(line: Line) -> Any:
-    """The event, or the Problem that the line is."""
+    """The event, or the Problem that the line is: that is counted with all else that is refused."""
     if line.problem is not None:
         return Problem((), "INVALID_JSON", line.problem)
     try:

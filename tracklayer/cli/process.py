@@ -83,16 +83,16 @@ def runtime_of(
 
     ``wait``: for a database that is not there yet, until a signal ends that; ``waits_for`` is told why, in a sentence.
     ``lacks`` is told what keeps it from starting, ``key`` or ``migrations``, while the database can be asked.
-    ``apply_migrations``: makes the embedded one where there is none, too. Raises EmbeddedPostgresError where there is none,
-    CommandError where the database is not at this version, unless it is embedded or ``apply_migrations``, and KeyLostError
-    where it was sealed with a key that is not there.
+    ``apply_migrations``: brings it to this version, and makes the embedded one where there is none. Else raises
+    EmbeddedPostgresError where there is none, and CommandError where it is older: an ``up`` of the version before may be
+    running on it, and could not start again. Raises KeyLostError where it was sealed with a key that is not there.
     """
     embedded = None if settings.database_url is not None else EmbeddedPostgres(settings.data_dir)
     url = str(settings.database_url)
 
     def begin() -> Runtime:
         connection.connect(url)
-        if embedded is not None or apply_migrations:
+        if apply_migrations:
             migrate()
         try:
             check_version(settings)

@@ -28,9 +28,11 @@ from tracklayer.cli.serve import (
     listen,
     working,
 )
+from tracklayer.domain.trouble import process_on
 from tracklayer.runtime import Runtime
+from tracklayer.services.tell_alone import Alone
 from tracklayer.services.tell_operator import Teller
-from tracklayer.services.watch_operator import Alone, note_refusal
+from tracklayer.services.watch_operator import note_refusal
 from tracklayer.settings import Settings, SettingsError
 from tracklayer.web.health import Waiting
 
@@ -134,7 +136,7 @@ def role(
         waits_for(why)
         if not alone:
             alone.append(lonely(Teller(settings), str(settings.database_url), broker))
-        alone[0].is_away(None, f"The {name} on {host}, which waits to start,", datetime.now(UTC))
+        alone[0].is_away(None, f"{process_on(host, [name])}, which waits to start,", datetime.now(UTC))
 
     with runtime_of(settings, wait=True, waits_for=away, lacks=lacks) as runtime:
         warn_of_troubles(runtime, settings)

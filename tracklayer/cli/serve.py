@@ -31,7 +31,15 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from tracklayer import metrics
 from tracklayer.actors.crew import Crew
 from tracklayer.actors.schedule import run_schedule
-from tracklayer.cli.connections import IDLE_SECONDS, Connection, Socket, is_readable, max_connections, watch
+from tracklayer.cli.connections import (
+    IDLE_SECONDS,
+    Connection,
+    Socket,
+    is_readable,
+    max_connections,
+    wait_for_none,
+    watch,
+)
 from tracklayer.cli.process import WRONG_FOR_GOOD, CommandError
 from tracklayer.domain.wire import STREAM_BODY
 from tracklayer.runtime import Runtime
@@ -291,6 +299,7 @@ class Server(uvicorn.Server):
         protocol: type[Connection] = self.config.http_protocol_class  # type: ignore[assignment]
         protocol.most = min(protocol.most, max_connections())
         self.server_state.count_refused = getattr(self._app.state, "count_refused", None)  # type: ignore[attr-defined]
+        self.server_state.keep_answer = getattr(self._app.state, "keep_answer", None)  # type: ignore[attr-defined]
         await super().startup(sockets)
         self._watcher = asyncio.create_task(watch(self.server_state.connections))
 
@@ -319,10 +328,13 @@ class Server(uvicorn.Server):
             await super()._wait_tasks_to_complete()
         finally:
             self._tell_cut()
+            wait_for_none(self.server_state)
 
     def _tell_cut(self) -> None:
         """How much is in hand that is not waited for any more; once."""
-        cut = len(self.server_state.tasks)
+        connections = self.server_state.connections
+        behind = sum(len(found.pipeline) for found in connections if isinstance(found, Connection))
+        cut = len(self.server_state.tasks) + behind
         if cut and not self._told_cut:
             self._told_cut = True
             log.warning("%d request%s cut off: it was time to end", cut, " was" if cut == 1 else "s were")

@@ -88,14 +88,36 @@ def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime | No
     return {row[0] for row in found}
 
 
+MOST_ALERTS = 1000  # of one look
+# About an alert that is open each address has a mail, from the moment on that it is to be told and whatever becomes of it. Where
+# there is none, a version opened it that wrote none as long as it had no mail server.
+UNWRITTEN = """
+SELECT a.merchant_id, a.alert_id, array_agg(DISTINCT r.recipient)
+FROM alerts a JOIN merchants o ON o.merchant_id = a.merchant_id CROSS JOIN LATERAL unnest(o.alert_emails) AS r(recipient)
+WHERE a.merchant_id = coalesce(%s, a.merchant_id) AND a.resolved_at IS NULL AND a.acknowledged_at IS NULL AND NOT EXISTS (
+    SELECT FROM alert_mails e
+    WHERE e.merchant_id = a.merchant_id AND e.alert_id = a.alert_id AND e.recipient = r.recipient)
+GROUP BY a.merchant_id, a.alert_id LIMIT %s
+"""
+
+
+def unwritten(merchant_id: int | None, limit: int) -> list[tuple[int, int, list[str]]]:
+    """(merchant, alert, addresses) of open alerts that nobody acknowledged: to these no mail about it was ever written. None: of all
+    merchants.
+    """
+    return [(row[0], row[1], row[2]) for row in rows(UNWRITTEN, (merchant_id, limit))]
+
+
 def are_untried(merchant_id: int, alert_ids: Sequence[int], due_before: datetime) -> bool:
-    """Whether a mail about one of these alerts was due before an instant and nobody has tried to send it yet."""
+    """Whether a mail about one of these alerts was due before an instant and nobody has tried to send it yet, or it was not even
+    written.
+    """
     found = rows(
         "SELECT EXISTS (SELECT FROM alert_mails WHERE merchant_id = %s AND alert_id = ANY(%s) AND status = 'waiting' "
         "AND attempts = 0 AND due_at < %s AND recipient = ANY(SELECT unnest(alert_emails) FROM merchants WHERE merchant_id = %s))",
         (merchant_id, list(alert_ids), due_before, merchant_id),
     )
-    return bool(found[0][0])
+    return bool(found[0][0]) or any(one[1] in alert_ids for one in unwritten(merchant_id, MOST_ALERTS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from tracklayer.db.connection import execute, rows
 from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.alert import AHEAD, AlertKind, Finding, Known, Severity, Subject, since_told, told
+from tracklayer.domain.alert_members import Member, Members
+from tracklayer.domain.facts import OTHERS
 
 ALERT_LOCK = 7_301_007  # first key of the advisory lock on a merchant's alerts
 MAX_TITLE, MAX_MESSAGE = 200, 4000  # characters
@@ -265,31 +267,41 @@ def see_alert(merchant_id: int, alert_id: int, finding: Finding, now: datetime) 
     )
 
 
-# Causes as they stand in details: of a destination one word, of what is refused at the door a code and field each.
-_CAUSES = """
-coalesce(jsonb_path_query_array({0}, '$.cause') || jsonb_path_query_array({0}, '$.leading')
-    || jsonb_path_query_array({0}, '$.causes[*]'), '[]')"""
+# Causes as they stand in details: of a destination one word, and the rule, or the platform's code, for which it takes none; of
+# what is refused at the door a code and field each.
+_GROUND = "to_jsonb(nullif(concat_ws(' ', coalesce({0} ->> 'drop_reason', {0} ->> 'error_code'), {0} ->> 'field'), ''))"
+_CAUSES = f"""
+coalesce(jsonb_path_query_array({{0}}, '$.cause') || jsonb_path_query_array({{0}}, '$.leading')
+    || jsonb_path_query_array({{0}}, '$.causes[*]') || CASE WHEN {_GROUND} IS NULL THEN '[]' ELSE jsonb_build_array({_GROUND}) END, '[]')"""
+CAUSE_IN = {"cause": "details -> 'cause'", "leading": "details -> 'leading'", "ground": _GROUND.format("details")}
 _TOLD_CAUSES = "(coalesce(told -> 'causes', '[]') || " + _CAUSES.format("(told -> 'details')") + ")"
 _AGAIN = "coalesce((told ->> 'again')::int, 0)"
-LISTED = ("event_names", "platforms")  # what an alert of several is about, as its details have it: they come and go
+LISTED = (
+    "event_names",
+    "name_causes",
+    "platforms",
+)  # what an alert of several is about, as its details have it: they come and go
 _ALL_LISTED = ", ".join(
     f"'{name}', coalesce(told -> '{name}', '[]') || coalesce(details -> '{name}', '[]')" for name in LISTED
 )
 _KEEP_TOLD = (
     "UPDATE alerts SET told = jsonb_build_object('severity', severity, 'title', title, 'message', message, "
-    f"'details', details, 'causes', {_TOLD_CAUSES}, 'again', {_AGAIN}, {_ALL_LISTED})"
+    f"'details', details, 'causes', {_TOLD_CAUSES}, 'again', {_AGAIN}, 'members', told -> 'members', "
+    f"'ended_at', told -> 'ended_at', {_ALL_LISTED})"
 )
 
 
-def keep_told(merchant_id: int, alert_id: int) -> None:
-    """What is known of it now, as it opens, is what its end tells, too.
+def keep_told(merchant_id: int, alert_id: int, ended_at: datetime | None = None) -> None:
+    """What is known of it now, as it opens, is what its end tells, too. ``ended_at``: of one that opens again, up to when everybody was told
+    what it had lost.
 
     One that opens again with a cause that it had before its end is told with it anew, unless somebody has taken note of it.
     """
+    ended = {} if ended_at is None else {"ended_at": ended_at}
     execute(
-        f"{_KEEP_TOLD} || CASE WHEN acknowledged_at IS NULL THEN '{{\"causes\": [], \"again\": 0}}' ELSE '{{}}' END::jsonb "
+        f"{_KEEP_TOLD} || %s::jsonb || CASE WHEN acknowledged_at IS NULL THEN '{{\"causes\": [], \"again\": 0}}' ELSE '{{}}' END::jsonb "
         "WHERE merchant_id = %s AND alert_id = %s",
-        (merchant_id, alert_id),
+        (orjson.dumps(ended).decode(), merchant_id, alert_id),
     )
 
 
@@ -332,21 +344,93 @@ def keep_balance(merchant_id: int, alert_id: int, sentence: str, lost: Mapping[s
     )
 
 
+def keep_failing(merchant_id: int, alert_id: int, sentence: str | None, look_at: datetime | None) -> None:
+    """Of one that is over: what its balance says of what had failed and may be lost yet, and when to look what became of it; None: it
+    is known.
+    """
+    execute(
+        "UPDATE alerts SET told = told || jsonb_build_object('failing', %s::text, 'look_at', %s::timestamptz) "
+        "WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
+        (sentence, look_at, merchant_id, alert_id),
+    )
+
+
+TO_LOOK_AT = """
+SELECT merchant_id, alert_id FROM alerts
+WHERE merchant_id = ANY(%s) AND resolved_at > %s AND resolved_at <= %s AND (told ->> 'look_at')::timestamptz <= %s
+ORDER BY resolved_at LIMIT %s
+"""
+
+
+def to_look_at(
+    merchant_ids: Sequence[int], resolved_since: datetime, now: datetime, limit: int
+) -> list[tuple[int, int]]:
+    """(merchant, alert) of those that are over and of which it is time to look what became of what had failed."""
+    return [(row[0], row[1]) for row in rows(TO_LOOK_AT, (list(merchant_ids), resolved_since, now + AHEAD, now, limit))]
+
+
 MOST_TOLD_AGAIN = 5  # times of one alert, for another cause
 
 
 def keep_cause(merchant_id: int, alert_id: int, name: str) -> bool:
-    """The same of one whose details have under ``name`` a cause that it was never told with; False where it was.
+    """The same of one whose details have a cause that it was never told with, one of ``CAUSE_IN``; False where it was, or has none.
 
     Whoever had taken note of it knew of others: it is nobody's again.
     """
     changed = execute(
         f"{_KEEP_TOLD} || jsonb_build_object('again', {_AGAIN} + 1), acknowledged_at = NULL "
-        f"WHERE merchant_id = %s AND alert_id = %s AND NOT {_TOLD_CAUSES} @> jsonb_build_array(details -> %s) "
-        f"AND {_AGAIN} < %s",
-        (merchant_id, alert_id, name, MOST_TOLD_AGAIN),
+        f"WHERE merchant_id = %s AND alert_id = %s AND NOT {_TOLD_CAUSES} @> jsonb_build_array({CAUSE_IN[name]}) "
+        f"AND {CAUSE_IN[name]} IS NOT NULL AND {_AGAIN} < %s",
+        (merchant_id, alert_id, MOST_TOLD_AGAIN),
     )
     return changed > 0
+
+
+def members_of(row_told: Mapping[str, Any] | None) -> dict[str, Member] | None:
+    """What ``told`` of an alert's row has of the names it is about; None where nothing was noted, as by an older version."""
+    noted = (row_told or {}).get("members")
+    if noted is None:
+        return None
+    return {name: Member(*(at and datetime.fromisoformat(at) for at in spans)) for name, spans in noted.items()}
+
+
+def keep_members(merchant_id: int, alert_id: int, members: Members, *, are_told: bool = False) -> None:
+    """Of which names it is and was. ``are_told``: with what is known now; whoever had taken note of it knew of others."""
+    noted = {name: (one.told_at, one.left_at) for name, one in members.items()}
+    keep = (
+        f"{_KEEP_TOLD} || %s::jsonb, acknowledged_at = NULL"
+        if are_told
+        else "UPDATE alerts SET told = told || %s::jsonb"
+    )
+    execute(
+        f"{keep} WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
+        (orjson.dumps({"members": noted}).decode(), merchant_id, alert_id),
+    )
+
+
+def keep_also(merchant_id: int, alert_id: int, sentence: str) -> None:
+    """Adds a sentence to what its end tells."""
+    execute(
+        "UPDATE alerts SET told = told || jsonb_build_object('message', concat_ws(' ', told ->> 'message', %s::text)) "
+        "WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
+        (sentence, merchant_id, alert_id),
+    )
+
+
+GATHERED_MEMBERS = """
+SELECT merchant_id, kind, told::text FROM alerts
+WHERE merchant_id = ANY(%s) AND event_name = %s AND resolved_at IS NULL
+"""
+
+
+def gathered_members(merchant_ids: Sequence[int]) -> dict[int, dict[AlertKind, dict[str, Member]]]:
+    """Merchant -> kind -> what its open alert about several names is about, where that was noted."""
+    found: dict[int, dict[AlertKind, dict[str, Member]]] = {}
+    for merchant_id, kind, noted in rows(GATHERED_MEMBERS, (list(merchant_ids), OTHERS)):
+        members = members_of(orjson.loads(noted)) if noted else None
+        if kind in KINDS and members is not None:
+            found.setdefault(merchant_id, {})[AlertKind(kind)] = members
+    return found
 
 
 def quiet_alert(merchant_id: int, alert_id: int, now: datetime) -> None:

@@ -244,12 +244,21 @@ def knowing(merchant_id: int, alert_id: int) -> set[int]:
 
 def told_open(merchant_id: int, alert_id: int) -> set[int]:
     """The channels whose last message about an alert said that it is open, whatever address it went to: they are told of its end."""
-    found = rows(
+    return {channel_id for channel_id, kind in _told_last(merchant_id, alert_id) if kind != "alert.resolved"}
+
+
+def told_over(merchant_id: int, alert_id: int) -> set[int]:
+    """Those whose last message about it said that it is over."""
+    return {channel_id for channel_id, kind in _told_last(merchant_id, alert_id) if kind == "alert.resolved"}
+
+
+def _told_last(merchant_id: int, alert_id: int) -> Sequence[tuple[Any, ...]]:
+    """(channel, type of its last message about an alert) of each that was told of it, is to be, or may have been."""
+    return rows(
         "SELECT DISTINCT ON (channel_id) channel_id, type FROM channel_messages WHERE merchant_id = %s AND alert_id = %s "
         "AND (status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > 0)) ORDER BY channel_id, message_id DESC",
         (merchant_id, alert_id),
     )
-    return {row[0] for row in found if row[1] != "alert.resolved"}
 
 
 def forget_heard(merchant_id: int, channel_id: int) -> None:
@@ -290,6 +299,30 @@ def cancel_openings(merchant_id: int, alert_id: int, now: datetime, due_after: d
         "WHERE merchant_id = %s AND alert_id = %s AND state = 'open' AND status = 'waiting' "
         "AND (%s::timestamptz IS NULL OR (attempts = 0 AND due_at > %s))",
         (now, merchant_id, alert_id, due_after, due_after),
+    )
+
+
+def openings_waiting(merchant_id: int, channel_id: int) -> list[int]:
+    """The alerts of which a channel is to be told that they are open."""
+    found = rows(
+        "SELECT DISTINCT alert_id FROM channel_messages WHERE merchant_id = %s AND channel_id = %s AND status = 'waiting' "
+        "AND state = 'open'",
+        (merchant_id, channel_id),
+    )
+    return [row[0] for row in found]
+
+
+def cancel_unwanted(
+    merchant_id: int, channel_id: int, alert_ids: Sequence[int], topics: Sequence[str], now: datetime
+) -> None:
+    """Takes back the openings of these alerts, and events of these topics, that a channel did not take yet. Should it want them again,
+    they are news there.
+    """
+    execute(
+        "UPDATE channel_messages SET status = 'cancelled', finished_at = %s, state = NULL "
+        "WHERE merchant_id = %s AND channel_id = %s AND status = 'waiting' "
+        "AND ((alert_id = ANY(%s) AND state = 'open') OR (alert_id IS NULL AND type = ANY(%s)))",
+        (now, merchant_id, channel_id, list(alert_ids), list(topics)),
     )
 
 

@@ -182,7 +182,6 @@ class EmbeddedPostgres:
         with self._lock:
             try:
                 make_cluster(self._data_dir, lambda folder: initdb(library, folder))
-                self._forget_dead_postmaster()
                 # Processes that were killed never said goodbye: with them in the list, nobody would be the last to leave.
                 holders = [pid for pid in self._handles() if psutil.pid_exists(pid) and pid != os.getpid()]
                 url = serve(library, self._data_dir)
@@ -293,17 +292,6 @@ class EmbeddedPostgres:
         with contextlib.suppress(OSError):
             if self._handles_file.exists():  # in a directory that is gone, or was never whole, none is made
                 self._handles_file.write_text(json.dumps(pids))
-
-    def _forget_dead_postmaster(self) -> None:
-        """After a power cut the pid file stays, cut short perhaps, and its pid may be somebody else's by now.
-
-        Whoever finds such a pid alive takes PostgreSQL for running. The file goes only where no server of this directory
-        runs; should one do so all the same, PostgreSQL refuses to start beside its shared memory. Under the lock: nobody starts
-        one meanwhile.
-        """
-        pid = pid_in_file(self._data_dir)
-        if pid is not None and not is_postmaster(pid, self._data_dir):
-            (self._data_dir / "postmaster.pid").unlink(missing_ok=True)
 
     def _why(self, error: Exception) -> str:
         """That it does not start, with the last of what it said itself about starting, or where its log is."""

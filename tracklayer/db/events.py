@@ -10,8 +10,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from tracklayer.db.connection import rows
+from tracklayer.db.connection import database, rows
 from tracklayer.db.counters import Changes
+from tracklayer.db.queues import lock_queues
 
 Key = tuple[int, str]
 
@@ -117,7 +118,8 @@ def writers() -> set[str]:
     return {row[0] for row in rows(WRITERS)}
 
 
-# Rows that a worker has in its hands stay for the next round: taking them away would leave its answer without a row.
+# Rows that a worker has in its hands stay for the next round: taking them away would leave its answer without a row. Of what
+# waits nobody knows whose hands it is in but under the queues' locks.
 PURGE = """
 WITH old AS (
     SELECT e.merchant_id, e.event_id FROM events e
@@ -154,11 +156,22 @@ def oldest_received(merchant_id: int) -> datetime | None:
 
 def purge_events(merchant_id: int, before: datetime, limit: int, now: datetime) -> int:
     """Deletes up to ``limit`` of a merchant's oldest events received before an instant, with their deliveries and with what
-    was added to them.
+    was added to them. Needs a transaction.
+
+    Mostly nothing of them waits. Where something does, it is left until nobody else takes anything out of the merchant's queues;
+    fails where that takes long.
     """
-    params = {"merchant": merchant_id, "before": before, "limit": limit}
+    params: Any = {"merchant": merchant_id, "before": before, "limit": limit}
+    with database.savepoint() as step:
+        found = rows(PURGE, params)
+        some_wait = any(waiting for _, _, _, waiting in found)
+        if some_wait:
+            step.rollback(begin=False)
+    if some_wait:
+        lock_queues(merchant_id)
+        found = rows(PURGE, params)
     changes, purged = Changes(), 0
-    for platform, minute, gone, waiting in rows(PURGE, params):  # type: ignore[arg-type]
+    for platform, minute, gone, waiting in found:
         changes.add(merchant_id, platform, minute, purged=gone)
         if not platform:
             purged += gone

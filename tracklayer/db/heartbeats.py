@@ -101,7 +101,7 @@ def note_refusal(role: str, host: str, version: str, lacks: str, pause: timedelt
 
 # However many there are of one role, the last of each is among them: it says that there ever was one.
 BEATS = """
-SELECT role, host, version, clock_timestamp() - beat_at, clock_timestamp() - started_at, clock_timestamp() - ended_at, says
+SELECT role, host, version, clock_timestamp() - beat_at, clock_timestamp() - started_at, clock_timestamp() - ended_at, says, instance
 FROM heartbeats WHERE (instance, role) IN (
     (SELECT instance, role FROM heartbeats ORDER BY beat_at DESC LIMIT %s)
     UNION

@@ -200,11 +200,23 @@ def _key(lease: Lease) -> tuple[int, str, int]:
     return lease.merchant_id, lease.platform, lease.claim_id
 
 
+# A worker that lives may lose the session of its lock: it then has the lock of the same number again within about three seconds
+# (it looks once a second, rests for one after a try in vain, and connecting takes less than one). What it is sending would reach
+# the platform twice if it were taken back before.
+GRACE = timedelta(seconds=5)
+# What lies ahead was noted by a clock that has been set back since.
+NOTE_MISSED = f"""
+UPDATE claims c SET missed_at = CASE WHEN x.is_noted THEN NULL ELSE %(now)s::timestamptz END
+FROM (SELECT merchant_id, platform, claim_id, coalesce(missed_at <= %(now)s, false) AS is_noted FROM claims c
+    WHERE coalesce(missed_at <= %(now)s, false) = {is_alive("c.worker")} FOR UPDATE SKIP LOCKED) AS x
+WHERE c.merchant_id = x.merchant_id AND c.platform = x.platform AND c.claim_id = x.claim_id
+"""
 # What is taken away from others is judged by PostgreSQL's own clock as well, should this process's be ahead.
 LOST_CLAIMS = f"""
 SELECT merchant_id, platform, claim_id, sending, sent_at, claimed_at FROM claims c
-WHERE lease_ends_at <= least(%s, clock_timestamp()) OR NOT {is_alive("c.worker")}
-ORDER BY claimed_at LIMIT %s FOR UPDATE SKIP LOCKED
+WHERE lease_ends_at <= least(%(now)s, clock_timestamp())
+   OR (missed_at <= least(%(now)s, clock_timestamp()) - %(grace)s AND NOT {is_alive("c.worker")})
+ORDER BY claimed_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
 # Also what a late answer has delivered since: it was on its way once more.
 IN_FLIGHT = """
@@ -224,9 +236,14 @@ class LostLease:
 
 
 def lost_leases(now: datetime, limit: int) -> list[LostLease]:
-    """Leases whose worker holds its lock no more, or that ran out; this transaction holds them until it ends."""
+    """Leases whose worker has not held its lock for ``GRACE``, or that ran out; this transaction holds them until it ends.
+
+    Since when that is so is noted here: so it takes two calls.
+    """
+    params: Any = {"now": now, "grace": GRACE, "limit": limit}
+    execute(NOTE_MISSED, params)
     found = []
-    for merchant_id, platform, claim_id, sending, sent_at, claimed_at in rows(LOST_CLAIMS, (now, limit)):
+    for merchant_id, platform, claim_id, sending, sent_at, claimed_at in rows(LOST_CLAIMS, params):
         claims = [
             Claim(DeliveryKey(merchant_id, row[0], platform), *row[1:])
             for row in (rows(IN_FLIGHT, (merchant_id, platform, sending)) if sending else ())

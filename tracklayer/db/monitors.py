@@ -202,14 +202,17 @@ def _keys(keys: Iterable[Key]) -> dict[str, Any]:
     return {"merchants": [key[0] for key in pairs], "platforms": [key[1] for key in pairs]}
 
 
-# What the newest ones say is taken for all of them. A ground is told by its rule's words where they differ.
+# What the newest ones say is taken for all of them: of many, what was refused before that is mended by now hides nothing. A
+# ground is told by its rule's words where they differ.
 UNMAPPABLE_GROUNDS = """
 SELECT g.*, e.event_name, e.action_source FROM (
 SELECT drop_reason, drop_field, (array_agg(last_error ORDER BY queued_at DESC))[1] AS words,
        count(*) / sum(count(*)) OVER () AS share, (array_agg(event_id ORDER BY queued_at DESC))[1] AS example
-FROM (SELECT platform, event_id, queued_at, finished_at, attempts, drop_reason, drop_field, last_error FROM deliveries
-      WHERE merchant_id = %(merchant)s AND status = 'dropped' ORDER BY queued_at DESC LIMIT 1000) AS newest
-WHERE platform = %(platform)s AND drop_reason = ANY(%(reasons)s) AND attempts = 0 AND finished_at >= %(since)s
+FROM (SELECT * FROM (
+          SELECT platform, event_id, queued_at, finished_at, attempts, drop_reason, drop_field, last_error FROM deliveries
+          WHERE merchant_id = %(merchant)s AND status = 'dropped' ORDER BY queued_at DESC LIMIT 1000) AS newest
+      WHERE platform = %(platform)s AND drop_reason = ANY(%(reasons)s) AND attempts = 0 AND finished_at >= %(since)s
+      ORDER BY queued_at DESC LIMIT 100) AS latest
 GROUP BY drop_reason, drop_field ORDER BY count(*) DESC, drop_reason, drop_field LIMIT 5) AS g
 LEFT JOIN events e ON e.merchant_id = %(merchant)s AND e.event_id = g.example
 ORDER BY g.share DESC, g.drop_reason, g.drop_field

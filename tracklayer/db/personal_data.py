@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import Changes
 from tracklayer.db.identities import pairs, read_person
-from tracklayer.db.leases import Lease, wait_briefly
-from tracklayer.db.queues import lock_queue
+from tracklayer.db.leases import Lease
+from tracklayer.db.queues import lock_queues
 from tracklayer.domain.delivery import DropReason
 from tracklayer.domain.person import KEPT_UNDER, TELLING
 from tracklayer.domain.stitching import Person
@@ -92,13 +92,10 @@ def deliveries_of(merchant_id: int, event_ids: Sequence[str]) -> int:
     return int(found[0][0])
 
 
-# While a merchant's queues are held, nobody takes a delivery out of them, queues one anew or makes one for a stored event.
-QUEUE_MS = 250  # that is waited for each of them
 ERASED = DropReason.ERASED.value
 HOLD = """
 SELECT event_id FROM events WHERE merchant_id = %s AND event_id = ANY(%s) ORDER BY event_id FOR UPDATE SKIP LOCKED
 """
-QUEUES = "SELECT platform FROM destinations WHERE merchant_id = %s ORDER BY platform"
 # Whoever has them in hand at this moment, and writes what became of them, is not waited for: there is a next look.
 MARK = """
 UPDATE claims c SET erasing = c.erasing || x.more
@@ -177,12 +174,9 @@ def erase_events(merchant_id: int, event_ids: Sequence[str], now: datetime) -> G
     that somebody holds stay as they are.
 
     What waits is dropped first, and the ledger counts both; what is in a worker's hands is as soon as it is given back, unless it was
-    delivered. Needs a transaction. While it waits for a queue nothing is taken out of those that it has: so it waits briefly, and
-    then fails.
+    delivered. Needs a transaction. Fails where it would wait for long: see ``lock_queues``.
     """
-    wait_briefly(QUEUE_MS)
-    for (platform,) in rows(QUEUES, (merchant_id,)):
-        lock_queue(merchant_id, platform)
+    lock_queues(merchant_id)
     execute(MARK, {"merchant": merchant_id, "ids": list(event_ids)})  # type: ignore[arg-type]
     held = [row[0] for row in rows(HOLD, (merchant_id, list(event_ids)))]
     params: Any = {"merchant": merchant_id, "ids": held}

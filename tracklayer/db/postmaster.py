@@ -26,10 +26,12 @@ CTL_SECONDS = 10
 # What stands between double quotes in the shell's command lines of pg_ctl and initdb, which quote nothing else, and what
 # would end a line of the pid file.
 _UNQUOTABLE = re.compile(r'["$`\\]|[\x00-\x1f]')
+_PID_FILE = "postmaster.pid"
 _SOCKET = ".s.PGSQL.5432"
 _SOCKET_BYTES = 103  # of its path: macOS has room for one less than Linux, and both want a zero at the end
 _FAULT = re.compile(r"(?:FATAL|PANIC|ERROR|error): +(.+)")
 _NO_ROOM = re.compile("no space left|quota exceeded", re.IGNORECASE)
+_IN_USE = re.compile(r'lock file "([^"]+)" already exists')
 LINE_CHARACTERS = 200
 
 
@@ -42,8 +44,11 @@ class NotReadyError(Exception):
 
 
 def what_to_do(said: str) -> str:
-    """What stands behind PostgreSQL's own words where these say no more than that it has no room."""
-    return ": make room there" if _NO_ROOM.search(said) else ""
+    """What stands behind PostgreSQL's own words where these say only what is wrong: no room, or a file that names a server."""
+    if _NO_ROOM.search(said):
+        return ": make room there"
+    found = _IN_USE.search(said)
+    return f": if no PostgreSQL of this directory runs any more, remove {found[1]}, and start again" if found else ""
 
 
 def initdb(library: Any, folder: Path) -> None:
@@ -63,8 +68,7 @@ def serve(library: Any, folder: Path) -> str:
 
     Raises StartError, NotReadyError, and SubprocessError where its log tells more.
     """
-    pid = pid_in_file(folder)
-    if pid is None or not is_postmaster(pid, folder):
+    if not is_postmaster(pid_in_file(folder) or 0, folder):
         _start(library, folder)
     lines = _pid_file(folder)
     if len(lines) < 8 or lines[7].strip() != "ready":
@@ -78,6 +82,7 @@ def _start(library: Any, folder: Path) -> None:
     sockets = socket_folder(folder)
     if sockets != folder:
         _make_private(sockets, user)
+    _forget_dead_server(folder, sockets)
     # Twice quoted: as one name of a list, and as one word of the shell that pg_ctl calls.
     listed = f'"{sockets}"'
     options = f'-h "" -k {shlex.quote(listed)}'
@@ -91,6 +96,16 @@ def _start(library: Any, folder: Path) -> None:
         timeout=CTL_SECONDS,
         user=user,
     )
+
+
+def _forget_dead_server(folder: Path, sockets: Path) -> None:
+    """After a power cut the files stay that name a server by its pid, cut short perhaps, and that pid may be somebody else's by now.
+
+    Whoever finds such a pid alive takes the directory, or the socket, for in use. They go only where no server of this directory
+    runs; should one do so all the same, PostgreSQL refuses to start beside its shared memory.
+    """
+    for named in (folder / _PID_FILE, sockets / f"{_SOCKET}.lock"):
+        named.unlink(missing_ok=True)
 
 
 def _program(library: Any, name: str) -> str:
@@ -178,6 +193,6 @@ def forget_socket(folder: Path) -> None:
 
 def _pid_file(folder: Path) -> list[str]:
     try:
-        return os.fsdecode((folder / "postmaster.pid").read_bytes()).split("\n")
+        return os.fsdecode((folder / _PID_FILE).read_bytes()).split("\n")
     except OSError:
         return []

@@ -30,6 +30,21 @@ def lock_queue(merchant_id: int, platform: str) -> None:
     execute(LOCK_QUEUE, queue(merchant_id, platform))
 
 
+QUEUES = "SELECT platform FROM destinations WHERE merchant_id = %s ORDER BY platform"
+QUEUE_MS = 250  # that is waited for each of them, and for whatever else the transaction waits for
+
+
+def lock_queues(merchant_id: int) -> None:
+    """``lock_queue`` of all that a merchant has: whoever deletes what waits needs it, since of a claim that is not committed nobody
+    sees that it has it in its hands.
+
+    While it waits for one nothing is taken out of those that it has: so it waits briefly, and then fails.
+    """
+    execute("SELECT set_config('lock_timeout', %s, true)", (str(QUEUE_MS),))
+    for (platform,) in rows(QUEUES, (merchant_id,)):
+        lock_queue(merchant_id, platform)
+
+
 def queue(merchant_id: int, platform: str) -> tuple[int, str]:
     """What ``LOCK_QUEUE`` and ``TRY_QUEUE`` take."""
     return QUEUE_LOCK, f"{merchant_id}/{platform}"

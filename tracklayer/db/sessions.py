@@ -157,9 +157,9 @@ def forget_refusals() -> None:
     _refused.clear()
 
 
-def forget_full_disk() -> None:
-    """It has room again."""
-    _refused.pop(DISK_FULL, None)
+def forget_read_only() -> None:
+    """It takes writes again. Of a full disk that says nothing: one write may find room where another finds none."""
+    _refused.pop(READ_ONLY, None)
 
 
 def last_refusal() -> tuple[str, float] | None:
@@ -569,7 +569,7 @@ def connect_async(url: str, name: str) -> Any:
     error: psycopg2.Error | None = None
     given = parse_dsn(url)
     seconds = float(given.get("connect_timeout") or CONNECT_SECONDS)
-    for target in _targets(given):
+    for target in targets(given):
         try:
             connection = psycopg2.connect(url, **{"async_": 1, **parameters(url, name), **target})
             _finish(connection, time.monotonic() + max(seconds, CONNECT_SECONDS))
@@ -579,8 +579,8 @@ def connect_async(url: str, name: str) -> Any:
     raise error or psycopg2.OperationalError("the database's name is not known")
 
 
-def _targets(given: dict[str, str]) -> Iterator[dict[str, str]]:
-    """Each host of a URL by one address, in order."""
+def targets(given: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Each host of a URL by one address, in order; one whose name is not known is left to the driver, which says so."""
     if "hostaddr" in given or not given.get("host"):
         yield {}
         return
@@ -590,10 +590,13 @@ def _targets(given: dict[str, str]) -> Iterator[dict[str, str]]:
         if host.startswith(("/", "@")):
             yield {"host": host, "port": port}
             continue
-        with contextlib.suppress(OSError):
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            for address in dict.fromkeys(str(found[4][0]) for found in addresses):
-                yield {"host": host, "port": port, "hostaddr": address}
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError:
+            yield {"host": host, "port": port}
+            continue
+        for address in dict.fromkeys(str(one[4][0]) for one in found):
+            yield {"host": host, "port": port, "hostaddr": address}
 
 
 def _finish(connection: Any, until: float) -> None:

@@ -17,6 +17,7 @@ import contextlib
 import functools
 import logging
 import math
+import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import peewee
 import psycopg2
 from playhouse.pool import MaxConnectionsExceeded
-from psycopg2.extensions import parse_dsn
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from tracklayer.db import connection, sessions
 from tracklayer.db.connection import Pool, ask_at_the_door, be_quick, in_place, lend, run_in_db_thread
@@ -95,12 +96,15 @@ class BehindError(Exception):
 
 
 class Reading:
-    """What one operation reads. ``standby``: None once it has to go on at the primary: it never goes back in time."""
+    """What one operation reads. ``standby``: None once it has to go on at the primary: it never goes back in time. ``admit``: asked
+    right before each read, which may have waited for its place; it raises where nothing more may be read.
+    """
 
-    __slots__ = ("position", "standby")
+    __slots__ = ("admit", "position", "standby")
 
-    def __init__(self, standby: Standby) -> None:
-        self.standby: Standby | None = standby
+    def __init__(self, standby: Standby | None, admit: Callable[[], None] | None = None) -> None:
+        self.standby = standby
+        self.admit = admit
         self.position: Position | None = None
 
 
@@ -108,12 +112,9 @@ _reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
 
 
 @contextmanager
-def reading_from(standby: Standby | None) -> Iterator[None]:
-    """Around one query: its reads may be the standby's."""
-    if standby is None:
-        yield
-        return
-    token = _reading.set(Reading(standby))
+def reading_from(standby: Standby | None, admit: Callable[[], None] | None = None) -> Iterator[None]:
+    """Around one query: its reads may be the standby's, and each is asked for with ``admit``."""
+    token = _reading.set(Reading(standby, admit))
     try:
         yield
     finally:
@@ -134,6 +135,8 @@ async def read_for_merchant(
 
 
 async def _read(reading: Reading, call: Callable[[], T]) -> T:
+    if reading.admit is not None:
+        reading.admit()
     if reading.standby is not None and reading.position is not None:
         try:
             return await reading.standby.read(reading.position, call)
@@ -341,40 +344,85 @@ def look(session: Session, wanted: Position) -> None:
 
 
 def connect(url: str, lag: timedelta) -> Session:
-    """A session of one's own with a standby that has all that the primary has written until now.
+    """A session of one's own with a standby that has all that the primary has written until now: of several, any one that has.
 
-    Raises NotServedError where it does not come so far in time, or does not serve; and DatabaseAwayError.
+    Raises NotServedError where none comes so far in time, or serves; and DatabaseAwayError.
     """
+    return _connect(list(_each(url).values()), lag)
+
+
+def standby_trouble(url: str, lag: timedelta) -> str | None:
+    """What is wrong with a standby now, or with all of several, as one sentence, for whoever does not read from it.
+
+    Raises DatabaseAwayError.
+    """
+    why = _why_not([*_each(url).values()], lag)
+    return sentence_of(why) if why is not None else None
+
+
+def left_out(url: str, lag: timedelta) -> dict[str, str]:
+    """Of several standbys those that do not serve now: host and port, and why. Raises DatabaseAwayError."""
+    each = _each(url)
+    found = {host: _why_not([one], lag) for host, one in each.items()} if len(each) > 1 else {}
+    return {host: why for host, why in found.items() if why is not None}
+
+
+def _each(url: str) -> dict[str, str]:
+    """A URL for each standby, by its host and port, where sessions are spread over several: also over all addresses of a name."""
+    given = parse_dsn(url)
+    found: dict[str, str] = {}
+    if given.get("load_balance_hosts") == "random":
+        for target in sessions.targets(given):
+            if target:
+                name = f"{target['host']}:{target['port']}"
+                name = f"{name} ({target['hostaddr']})" if name in found else name
+                found[name] = make_dsn(url, **target)
+    each = list(found.items()) or [("", url)]
+    random.shuffle(each)
+    return dict(each)
+
+
+def _why_not(urls: list[str], lag: timedelta) -> str | None:
+    try:
+        _connect(urls, lag).close()
+    except NotServedError as error:
+        return error.why
+    return None
+
+
+def _connect(urls: list[str], lag: timedelta) -> Session:
+    """As ``connect``, with the first of these that has come far enough; each has so long from when it is first looked at."""
     with connection.session():
         wanted = position()
     if wanted is None:
         raise NotServedError
-    ends = time.monotonic() + lag.total_seconds()
+    opened: dict[str, Session] = {}
+    ends: dict[str, float] = {}
+    failed: dict[str, NotServedError] = {}
     try:
-        session = sessions.connect(url, "tracklayer", POOL)
-    except psycopg2.Error as error:
-        raise NotServedError(AWAY) from error
-    try:
-        while True:
-            try:
-                look(session, wanted)
-                return session
-            except BehindError:
-                if time.monotonic() > ends:
-                    raise NotServedError(_behind(lag.total_seconds())) from None
+        while len(failed) < len(urls):
+            for url in urls:
+                if url in failed:
+                    continue
+                try:
+                    if url not in opened:
+                        opened[url] = sessions.connect(url, "tracklayer", POOL)
+                        ends[url] = time.monotonic() + lag.total_seconds()
+                    look(opened[url], wanted)
+                    return opened.pop(url)
+                except psycopg2.Error:
+                    failed[url] = NotServedError(AWAY)
+                except NotServedError as error:
+                    failed[url] = error
+                except BehindError:
+                    if time.monotonic() > ends[url]:
+                        failed[url] = NotServedError(_behind(lag.total_seconds()))
+            if len(failed) < len(urls):
                 time.sleep(PAUSES[1])
-    except BaseException:
-        session.close()
-        raise
-
-
-def standby_trouble(url: str, lag: timedelta) -> str | None:
-    """What is wrong with a standby now, as one sentence, for whoever does not read from it. Raises DatabaseAwayError."""
-    try:
-        connect(url, lag).close()
-    except NotServedError as error:
-        return sentence_of(error.why) if error.why is not None else None
-    return None
+        raise failed[urls[0]]
+    finally:
+        for session in opened.values():
+            session.close()
 
 
 def _behind(lag: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -45,36 +45,42 @@ CROSS JOIN LATERAL (
 """
 # When it failed first, however often it was sent again: as failures are counted.
 _FIRST_AT = f"""(jsonb_path_query_first(attempt_log, '$[*] ? (@.outcome != "{AttemptOutcome.RATE_LIMITED}")') ->> 'at')::timestamptz"""
+_UNTIL = "coalesce(%(until)s::timestamptz, 'infinity')"
 WAITING = f"""
-SELECT x.merchant_id, x.platform, d.fails, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
+SELECT x.merchant_id, x.platform, d.fails, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*),
+       max(d.window_ends_at)
 FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[]) AS x(merchant_id, platform, since)
 CROSS JOIN LATERAL (
-    SELECT event_id, status = '{DeliveryStatus.FAILED}' AND coalesce({_FIRST_AT} >= x.since, false) AS fails, count(*) OVER () AS read FROM (
-        SELECT event_id, status, attempt_log FROM deliveries
+    SELECT event_id, window_ends_at, count(*) OVER () AS read,
+        status = '{DeliveryStatus.FAILED}' AND coalesce({_FIRST_AT} BETWEEN x.since AND {_UNTIL}, false) AS fails FROM (
+        SELECT event_id, status, window_ends_at, attempt_log FROM deliveries
         WHERE merchant_id = x.merchant_id AND platform = x.platform AND due_at IS NOT NULL
         ORDER BY due_at LIMIT {MOST_ADDED}) AS oldest) AS d {_OF_EVENTS}
 GROUP BY 1, 2, 3, 4, 5
 """
-# Of the newest that were dropped, those that were since an instant, and whether they failed first since then, too. ``read``: of how
-# many that is, here and above.
+# Of what was dropped since an instant, that which was last; whether it failed first since another one and up to a third, whether the
+# platform refused it at any attempt, and whether it is too old for the platform by now. ``read``: of how many that is, here and above.
 DROPPED = f"""
 SELECT x.merchant_id, x.platform,
        CASE WHEN r.reason = '{DropReason.EVENT_TOO_OLD}'
                  AND d.received_at - e.occurred_at >= make_interval(secs => (x.ages ->> e.action_source)::float8)
             THEN '{CAME_TOO_LATE}' ELSE r.reason END,
-       d.is_of_since, e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
-FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[], %(ages)s::jsonb[])
-    AS x(merchant_id, platform, since, ages)
+       d.is_of_since, d.was_refused,
+       coalesce(%(now)s::timestamptz - e.occurred_at >= make_interval(secs => (x.ages ->> e.action_source)::float8), false),
+       e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
+FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[], %(failed_since)s::timestamptz[], %(ages)s::jsonb[])
+    AS x(merchant_id, platform, since, failed_since, ages)
 CROSS JOIN unnest(%(reasons)s::text[]) AS r(reason)
 CROSS JOIN LATERAL (
-    SELECT event_id, received_at, read, coalesce({_FIRST_AT} >= x.since, false) AS is_of_since FROM (
-        SELECT event_id, received_at, finished_at, attempt_log, count(*) OVER () AS read FROM (
-            SELECT event_id, received_at, finished_at, attempt_log FROM deliveries
-            WHERE merchant_id = x.merchant_id AND platform = x.platform AND drop_reason = r.reason
-            ORDER BY queued_at DESC, event_id DESC
-            LIMIT CASE r.reason WHEN '{DropReason.EVENT_TOO_OLD}' THEN {MOST_TOO_OLD} ELSE {MOST_ADDED} END) AS newest) AS counted
-    WHERE finished_at >= x.since OFFSET 0) AS d {_OF_EVENTS}
-GROUP BY 1, 2, 3, 4, 5, 6
+    SELECT event_id, received_at, count(*) OVER () AS read,
+        coalesce({_FIRST_AT} BETWEEN x.failed_since AND {_UNTIL}, false) AS is_of_since,
+        jsonb_path_exists(attempt_log, '$[*] ? (@.outcome == "{AttemptOutcome.REJECTED}")') AS was_refused FROM (
+        SELECT event_id, received_at, attempt_log FROM deliveries
+        WHERE merchant_id = x.merchant_id AND platform = x.platform AND drop_reason = r.reason AND finished_at >= x.since
+          AND coalesce(drop_reason, '') <> ''
+        ORDER BY finished_at DESC, event_id DESC
+        LIMIT CASE r.reason WHEN '{DropReason.EVENT_TOO_OLD}' THEN {MOST_TOO_OLD} ELSE {MOST_ADDED} END) AS last) AS d {_OF_EVENTS}
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 """
 
 
@@ -99,7 +105,7 @@ def sales_at(since: Mapping[Key, datetime], ages: Mapping[Key, Ages] = {}) -> di
     """Of destinations; ``since``: from when on what was dropped, or has failed, counts. Events that are no sale, or that bring no value above
 
     zero or no currency, add nothing. At most 1,000 that wait are added up, those due longest, and 1,000 dropped ones a reason, 10,000 of
-    the too old, the newest: where there are more, a sum is one of at least so much.
+    the too old, those lost last: where there are more, a sum is one of at least so much.
     """
     if not since:
         return {}
@@ -107,9 +113,10 @@ def sales_at(since: Mapping[Key, datetime], ages: Mapping[Key, Ages] = {}) -> di
         "merchants": [key[0] for key in since],
         "platforms": [key[1] for key in since],
         "since": list(since.values()),
+        "until": None,
     }
     waiting, failing, lost = _Sums(), _Sums(), _dropped(since, LOST, ages)
-    for merchant_id, platform, fails, name, currency, value, read, count in rows(WAITING, params):
+    for merchant_id, platform, fails, name, currency, value, read, count, _ in rows(WAITING, params):
         for sums in (waiting, failing) if fails else (waiting,):
             sums.add((merchant_id, platform, ""), name, currency, value, read, count, is_all=read < MOST_ADDED)
     return {
@@ -125,49 +132,133 @@ def sales_at(since: Mapping[Key, datetime], ages: Mapping[Key, Ages] = {}) -> di
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """How many deliveries were dropped, and what their sales are worth; and of them, those that a redelivery may save."""
+
+    count: int
+    worth: Worth
+    saved: int
+    worth_saved: Worth
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Which deliveries are meant. ``names``: of events of these. ``refused``: of those dropped for one of these reasons, the ones that the
+    platform refused at an attempt. ``failed``: those of which the first attempt failed from an instant until another.
+    """
+
+    names: Collection[str] | None = None
+    refused: Collection[str] = ()
+    failed: tuple[datetime, datetime] | None = None
+
+    def has(self, reason: str, name: str, *, was_refused: bool, has_failed: bool) -> bool:
+        return (
+            (self.names is None or name in self.names)
+            and (was_refused or reason not in self.refused)
+            and (has_failed or self.failed is None)
+        )
+
+
 def lost_since(
     since: Mapping[Key, datetime],
     reasons: Collection[str],
     ages: Mapping[Key, Ages],
-    names: Collection[str] | None = None,
-) -> Callable[[Collection[str]], tuple[int, Worth]]:
-    """Gives of some of these reasons how many deliveries of the destinations were dropped for them, and what their sales are worth,
-    with the same bounds. ``names``: only those of events of these names.
+    now: datetime,
+    in_vain: Collection[str] = (),
+    only: Only = Only(),
+) -> Lost:
+    """Of the deliveries of destinations that were dropped for these reasons, with the same bounds. No redelivery saves what was dropped for one
+    of ``in_vain``, nor what is too old for the platform now.
 
     An event that was lost to several is no more worth for that.
     """
-    lost = _dropped(since, LOST.intersection(reasons), ages, names)
+    lost = _dropped(since, LOST.intersection(reasons), ages, now, only)
 
     def among(some: Collection[str]) -> tuple[int, Worth]:
         each = [sum((lost.of((*key, reason)) for reason in some), NOTHING) for key in since]
         return sum(lost.count[*key, reason] for key in since for reason in some), of_several(each)
 
-    return among
+    return Lost(*among(reasons), *among([_savable(reason) for reason in reasons if reason not in in_vain]))
+
+
+def _savable(reason: str) -> str:
+    return f"savable {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """How many deliveries failed and wait for another attempt, what their sales are worth, and when the last of them is dropped."""
+
+    count: int
+    worth: Worth
+    until: datetime | None
+
+
+def failing_since(since: Mapping[Key, datetime], until: datetime | None, names: Collection[str] | None) -> Failing:
+    """Of the deliveries of destinations of which the first attempt failed from an instant until another; with the same bounds. ``names``: as
+    above.
+    """
+    params: Any = {
+        "merchants": [key[0] for key in since],
+        "platforms": [key[1] for key in since],
+        "since": list(since.values()),
+        "until": until,
+    }
+    sums, ends = _Sums(), []
+    for merchant_id, platform, fails, name, currency, value, read, count, ends_at in rows(WAITING, params):
+        key, is_all = (merchant_id, platform, ""), read < MOST_ADDED
+        if fails and (names is None or name in names):
+            sums.add(key, name, currency, value, read, count, is_all=is_all)
+            ends.append(ends_at)
+        elif not is_all:  # others may lie under these
+            sums.add(key, name, None, None, 0, 0, is_all=False)
+    each = [sums.of((*key, "")) for key in since]
+    return Failing(sum(sums.count[*key, ""] for key in since), of_several(each), max(ends, default=None))
 
 
 def _dropped(
     since: Mapping[Key, datetime],
     reasons: Collection[DropReason],
     ages: Mapping[Key, Ages],
-    names: Collection[str] | None = None,
+    now: datetime | None = None,
+    only: Only = Only(),
 ) -> _Sums:
+    failed_since, until = only.failed or (None, None)
     params: Any = {
         "merchants": [key[0] for key in since],
         "platforms": [key[1] for key in since],
         "since": list(since.values()),
+        "failed_since": [failed_since or at for at in since.values()],
+        "until": until,
+        "now": now,
         "ages": [orjson.dumps(ages.get(key, {})).decode() for key in since],
         "reasons": sorted(reasons),
     }
     found = _Sums()
-    for merchant_id, platform, reason, is_of_since, name, currency, value, read, count in rows(DROPPED, params):
-        is_all = read < (MOST_TOO_OLD if reason in _TOO_OLD else MOST_ADDED)
-        if names is None or name in names:
-            found.add((merchant_id, platform, reason), name, currency, value, read, count, is_all=is_all)
-        if reason in REFUSED and is_of_since:
-            found.add((merchant_id, platform, _REFUSED), name, currency, value, 0, count, is_all=is_all)
+    for (
+        merchant_id,
+        platform,
+        reason,
+        has_failed,
+        was_refused,
+        is_too_old,
+        name,
+        currency,
+        value,
+        read,
+        count,
+    ) in rows(DROPPED, params):
+        key, is_all = (merchant_id, platform), read < (MOST_TOO_OLD if reason in _TOO_OLD else MOST_ADDED)
+        if only.has(reason, name, was_refused=was_refused, has_failed=has_failed):
+            found.add((*key, reason), name, currency, value, read, count, is_all=is_all)
+            if not is_too_old:
+                found.add((*key, _savable(reason)), name, currency, value, 0, count, is_all=is_all)
+        if reason in REFUSED and has_failed:
+            found.add((*key, _REFUSED), name, currency, value, 0, count, is_all=is_all)
         if not is_all:  # others may lie under these, and what became too old while it waited under what came too late
             under = DropReason.EVENT_TOO_OLD if reason == CAME_TOO_LATE else reason
-            found.add((merchant_id, platform, under), name, None, None, 0, 0, is_all=False)
+            found.add((*key, under), name, None, None, 0, 0, is_all=False)
     return found
 
 

@@ -66,6 +66,7 @@ class Finding:
     """What one monitor saw of a subject. ``details``: JSON, the figures.
 
     ``message`` says what was seen, what is normal, since when, and what to do; it holds nothing personal or secret.
+    ``members``: of one that is about several names, each, and whether that costs conversions (``domain.alert_members``).
     """
 
     kind: AlertKind
@@ -76,6 +77,7 @@ class Finding:
     since: datetime
     details: Mapping[str, Any] = field(default_factory=dict)
     event_name: str | None = None
+    members: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def subject(self) -> Subject:

@@ -27,6 +27,7 @@ class Beat:
     ``sandbox``: real destinations whose traffic it sends to an emulator; ``invented``: those of a trial that it holds, since
     it has no emulator; ``ahead``: seconds of its clock; ``unsure``: it
     does not know how late it is; ``lacks``: it refused to start, ``key`` or ``migrations``.
+    ``instance``: tells it from others of its host.
     """
 
     role: str
@@ -36,6 +37,7 @@ class Beat:
     up: timedelta
     ended: timedelta | None = None
     says: Mapping[str, Any] = field(default_factory=dict)
+    instance: str = ""
 
     @property
     def lives(self) -> bool:

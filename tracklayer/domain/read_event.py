@@ -110,8 +110,13 @@ _AMOUNTS = frozenset(AMOUNTS)
 
 
 def read_event(draft: Any, now: datetime, default_countries: frozenset[str] = frozenset()) -> ReadEvent | list[Problem]:
-    """The Event, with warnings, or every reason why there is none. ``default_countries`` read national phones."""
+    """The Event, with warnings, or every reason why there is none. ``default_countries`` read national phones.
+
+    ``draft``: as it was sent, or the Problem for which what was sent could not be read.
+    """
     if type(draft) is not dict and not isinstance(draft, Mapping):
+        if isinstance(draft, Problem):
+            return [draft]
         if isinstance(draft, Misfit):
             return _read_misfit(draft, now, default_countries)
         return [Problem((), "INVALID_TYPE", "An event must be a JSON object.")]

@@ -5,11 +5,13 @@ Which of them there are is judged in ``watch``, and so is what is said of each.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from tracklayer.domain.alert import Severity
 
+ROLE_NAMES = {"api": "API process", "worker": "worker", "scheduler": "scheduler"}
 NO_ROLE = {"api": "no_api", "worker": "no_worker", "scheduler": "no_scheduler"}
 KEEPS_DYING = {"api": "api_keeps_dying", "worker": "worker_keeps_dying", "scheduler": "scheduler_keeps_dying"}
 BROKER_KIND = "broker_takes_nothing"
@@ -59,3 +61,9 @@ class Trouble:
     @property
     def is_critical(self) -> bool:
         return self.severity is Severity.CRITICAL
+
+
+def process_on(host: str, roles: Collection[str]) -> str:
+    """``The worker on a``; of one that has several roles, ``The process on a``."""
+    [role] = roles if len(roles) == 1 else ["process"]
+    return f"The {ROLE_NAMES.get(role, role)} on {host}"

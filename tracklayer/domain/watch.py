@@ -25,10 +25,12 @@ from tracklayer.domain.trouble import (
     NO_SANDBOX,
     OLD_QUEUE,
     PLATFORM_DOWN,
+    ROLE_NAMES,
     SANDBOX,
     WEBHOOKS_FAIL,
     WRONG_KEY,
     Trouble,
+    process_on,
 )
 
 WELL = timedelta(seconds=30)  # a role that beat within it is there for certain
@@ -105,7 +107,6 @@ _AT_STAKE = {
     "scheduler": "Workers start by themselves what is due, every few seconds, so deliveries go on late. Start `tracklayer "
     "scheduler`.",
 }
-_ROLE = {"api": "API process", "worker": "worker", "scheduler": "scheduler"}
 
 
 def _missing(facts: Facts, role: str, last: Beat | None, age: timedelta) -> Trouble:
@@ -121,7 +122,7 @@ def _missing(facts: Facts, role: str, last: Beat | None, age: timedelta) -> Trou
     return Trouble(
         NO_ROLE[role],
         Severity.CRITICAL,
-        f"No {_ROLE[role]} is running",
+        f"No {ROLE_NAMES[role]} is running",
         f"{_AT_STAKE[role]}{wait} {heard}",
         facts.now - age,
     )
@@ -151,7 +152,7 @@ def _dying(facts: Facts) -> list[Trouble]:
             Trouble(
                 KEEPS_DYING[role],
                 Severity.CRITICAL,
-                f"The {_ROLE[role]} keeps dying",
+                f"The {ROLE_NAMES[role]} keeps dying",
                 f"{_DYING_STAKES[role]} {len(those)} that were started within the last {lasting(DYING_WITHIN)}, on {hosts}, "
                 "ended without a word. Look into the log of their supervisor: a process that is killed (out of memory, for "
                 "instance) can say nothing itself.",
@@ -223,13 +224,20 @@ def database_trouble(state: str | None, since: datetime, seen_by: str, ago: time
     return Trouble(kind, Severity.CRITICAL, title, text, since)
 
 
+def refused(beats: Iterable[Beat], state: str) -> list[Beat]:
+    """Those that live, and from which PostgreSQL took nothing lately, for the same reason."""
+    return [
+        beat
+        for beat in beats
+        if beat.lives and beat.says.get("refused") == state and _seconds(beat, "refused_seconds") <= MET
+    ]
+
+
 def _database(facts: Facts) -> list[Trouble]:
     lives = [beat for beat in facts.beats if beat.lives]
     found = []
     for state in ("53100", "25006"):
-        those = [
-            beat for beat in lives if beat.says.get("refused") == state and _seconds(beat, "refused_seconds") <= MET
-        ]
+        those = refused(facts.beats, state)
         if those:
             last = min(_seconds(beat, "refused_seconds") + beat.age for beat in those)
             found.append(database_trouble(state, facts.now - last, _who(those, lives), last))
@@ -243,7 +251,7 @@ def _refusing(facts: Facts) -> list[Trouble]:
         those = [beat for beat in facts.beats if beat.says.get("lacks") == lacks and beat.age <= REFUSALS]
         if not those:
             continue
-        whose = sorted({f"{_ROLE.get(beat.role, beat.role)} on {beat.host}" for beat in those})
+        whose = sorted({f"{ROLE_NAMES.get(beat.role, beat.role)} on {beat.host}" for beat in those})
         is_one = len(whose) == 1
         who = f"The {_listed(whose)} {'refuses' if is_one else 'refuse'} to start"
         first = max(beat.up for beat in those)
@@ -512,14 +520,21 @@ def _seconds(beat: Beat, name: str) -> timedelta:
 
 
 def _who(those: Sequence[Beat], lives: Sequence[Beat]) -> str:
-    """``The worker on a``, or how many of the living processes."""
-    if len(those) == 1:
-        return f"The {_ROLE.get(those[0].role, those[0].role)} on {those[0].host}"
-    return (
-        f"Each of {len(those)} of {len(lives)} processes"
-        if len(those) < len(lives)
-        else f"Each of {len(lives)} processes"
-    )
+    """``The worker on a``, or how many of the living processes: what has several roles is one."""
+    found, living = _processes(those), _processes(lives)
+    if len(found) == 1:
+        [((host, _), roles)] = found.items()
+        return process_on(host, roles)
+    of_all = f" of {len(living)}" if len(found) < len(living) else ""
+    return f"Each of {len(found)}{of_all} processes"
+
+
+def _processes(beats: Iterable[Beat]) -> dict[tuple[str, str], set[str]]:
+    """The roles of each."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for beat in beats:
+        found.setdefault((beat.host, beat.instance), set()).add(beat.role)
+    return found
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from graphql import (
 )
 
 SCOPES, MOST, WEIGHT, WEIGHT_BY = "scopes", "most", "weight", "weight by"
+OBJECT_LENGTH = 13 * 1024  # characters that one object more pays for: the largest event is worth 20
 _DEFINITION = "strawberry-definition"  # where Strawberry keeps its own definition of a GraphQL field
 
 Scopes = frozenset[str]  # one of these suffices, as ADMIN always does; none: whoever asks, with a key or without
@@ -49,6 +50,11 @@ def at_most(bound: int | str) -> dict[str, Any]:
 def weighs(objects: int) -> dict[str, Any]:
     """What a value costs that takes as long as so many objects."""
     return {WEIGHT: objects}
+
+
+def holds(characters: int) -> dict[str, Any]:
+    """What a value costs that may hold so many characters, or bytes: a text, or an object whose texts share that bound."""
+    return weighs(-(-characters // OBJECT_LENGTH) if characters > OBJECT_LENGTH else 0)
 
 
 def weighs_by(argument: str, objects: Mapping[str, int]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Hashable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -22,12 +23,14 @@ MAX_BODY = 4 * 1024 * 1024  # bytes
 MAX_ADMIN_BODY = 32 * 1024 * 1024  # of a key with the scope ADMIN: hundreds of thousands of ids to redeliver
 ALL_BODIES = 128 * 1024 * 1024  # of all requests in hand together
 ALWAYS = 64 * 1024  # bytes that a merchant may hold, however full the room is
+ANSWERS = "answers"  # of a merchant, beside what it sends
 SLICE = 256 * 1024  # inflated bytes, after which others have their turn
 PIECE = 32 * 1024  # bytes that are inflated from at once: what follows a member is copied each time
 MOST_MEMBERS = 1_000  # of a gzip body (RFC 1952, 2.2): a member of nothing takes work, and twenty bytes
 MEMBERS_OF_A_TURN = 50  # that begin before others have their turn
 _GZIP, _ZLIB = 31, 15  # ``wbits`` of zlib
 ENCODINGS = {b"gzip": _GZIP, b"x-gzip": _GZIP, b"deflate": _ZLIB}  # RFC 9110, 8.4.1
+_CODINGS = frozenset((*ENCODINGS, b"compress", b"x-compress", b"br", b"zstd", b"identity"))  # that are named
 
 
 class ClientGoneError(Exception):
@@ -43,10 +46,11 @@ class DamagedBodyError(Exception):
 
 
 class Bodies:
-    """The room that all bodies of a process share, in bytes, and with them the operations that stay open.
+    """The room that all bodies of a process share, in bytes, and with them the operations that stay open, and the answers that are
+    made and not read.
 
     One merchant may hold half of it; when it is full, each no more than an equal share, with one left over. All strangers
-    together are one more.
+    together are one more; and so are the answers of a merchant, so that whoever does not read keeps no event out.
     """
 
     def __init__(self, room: int = ALL_BODIES) -> None:
@@ -73,13 +77,34 @@ class Bodies:
     def take(self, owner: Hashable, size: int) -> None:
         """Raises GraphQLError where there is no room."""
         own = self._held.get(owner, 0)
-        of_owner = own + size
-        is_full = self.held + size > self._room
-        if of_owner > ALWAYS and of_owner > self._room // (len(self._held) + (not own) + 1 if is_full else 2):
+        if self._is_too_much(own, size):
             message = "This server has more bodies in hand than it may hold; nothing of this request was stored. Send it again."
             raise errors.refused(message, errors.OVERLOADED, retryable=True)
-        self._held[owner] = of_owner
+        self._held[owner] = own + size
         self.held += size
+
+    def _is_too_much(self, own: int, size: int) -> bool:
+        """Of whoever holds ``own`` bytes and wants ``size`` more."""
+        is_full = self.held + size > self._room
+        of_owner = own + size
+        return of_owner > ALWAYS and of_owner > self._room // (len(self._held) + (not own) + 1 if is_full else 2)
+
+    def keep_answer(self, merchant_id: int, size: int) -> Callable[[], None]:
+        """Takes room for what is made already, be there any or not; returns what gives it back."""
+        owner = (ANSWERS, merchant_id)
+        self._held[owner] = self._held.get(owner, 0) + size
+        self.held += size
+        return partial(self.give_back, owner, size)
+
+    def admit_answer(self, merchant_id: int) -> None:
+        """Before anything is read for a merchant. Raises GraphQLError where too much that was made for it is not read."""
+        own = self._held.get((ANSWERS, merchant_id))
+        if own and self._is_too_much(own, 0):
+            message = (
+                f"Clients of this merchant have {own:,} bytes of answers to read still, and this server may hold no more. Read "
+                "them, or close those connections, and ask again."
+            )
+            raise errors.refused(message, errors.OVERLOADED, retryable=True)
 
     def give_back(self, owner: Hashable, size: int) -> None:
         """What was taken."""
@@ -174,6 +199,19 @@ class Reader:
                         await asyncio.sleep(0)
         if not inflating.eof:
             raise DamagedBodyError
+
+
+def why_coded(transfer_encoding: bytes) -> str | None:
+    """What is wrong with a body that is sent in more than chunks, of which the server takes only those apart; None: nothing is."""
+    for coding in transfer_encoding.lower().split(b","):
+        name = coding.strip()
+        if name not in (b"", b"chunked"):
+            named = name.decode() if name in _CODINGS else "another coding"
+            return (
+                f"The body cannot be read: its Transfer-Encoding names {named}, and only chunked is taken apart. Say with "
+                "Content-Encoding how it is compressed: gzip or deflate."
+            )
+    return None
 
 
 def _too_large(most: int) -> Exception:

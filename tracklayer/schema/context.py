@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from starlette.requests import HTTPConnection
@@ -23,6 +24,7 @@ from tracklayer.domain.address import caller_at
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
 from tracklayer.schema.access import Scopes
+from tracklayer.schema.bodies import Bodies
 from tracklayer.schema.cost import MAX_COST, Measured
 from tracklayer.schema.keys import NO_KEY, Keys
 from tracklayer.schema.limits import Limits
@@ -61,19 +63,34 @@ class Present:
 class House:
     """What all operations of a process share."""
 
-    __slots__ = ("hub", "intake", "keys", "limits", "runtime", "sockets", "standby", "subscriptions", "wake")
+    __slots__ = ("bodies", "hub", "intake", "keys", "limits", "runtime", "sockets", "standby", "subscriptions", "wake")
 
-    def __init__(self, runtime: Runtime, intake: Intake, wake: Wake, hub: AlertHub, keys: Keys, limits: Limits) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        intake: Intake,
+        wake: Wake,
+        hub: AlertHub,
+        keys: Keys,
+        limits: Limits,
+        bodies: Bodies,
+    ) -> None:
         self.runtime = runtime
         self.intake = intake
         self.wake = wake
         self.hub = hub
         self.keys = keys
         self.limits = limits
+        self.bodies = bodies
         url = runtime.settings.read_database_url
         self.standby = Standby(str(url), runtime.settings.read_lag) if url is not None else None
         self.sockets = Present()
         self.subscriptions = Present()
+
+    def admit(self, holder: KeyHolder, cost: int) -> None:
+        """Counts an operation that does more than take events in. Raises GraphQLError where it has to wait."""
+        self.bodies.admit_answer(holder.merchant_id)
+        self.limits.admit(holder, cost)
 
 
 class Context:
@@ -127,7 +144,7 @@ class Context:
         if self.holder is None:
             self.house.limits.admit_cost_of_stranger(self.cost)
         elif not is_free(measured.scopes):
-            self.house.limits.admit(self.holder, self.cost)
+            self.house.admit(self.holder, self.cost)
 
     async def of_operation(self) -> Context:
         """This context for one of the many operations of a stream: it asks anew who the caller is."""
@@ -141,11 +158,12 @@ class Context:
 
     def reading(self, *, only_reads: bool) -> AbstractContextManager[None]:
         """Around an operation: a query reads from the standby, where there is one; of a stream, where the primary tells more
-        with every answer, none does.
+        with every answer, none does. Nothing more is read once too much that was made is not read.
         """
-        if self.house.standby is None:
+        if not only_reads or self.holder is None:
             return _AS_EVER
-        return reading_from(self.house.standby if only_reads and not self.is_stream else None)
+        admit = partial(self.house.bodies.admit_answer, self.holder.merchant_id)
+        return reading_from(None if self.is_stream else self.house.standby, admit)
 
     async def paid_for(self) -> bool:
         """Before a change is told: counts what is read for it besides the alert itself, once that of those before it is paid for.

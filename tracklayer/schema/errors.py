@@ -119,7 +119,8 @@ KEY_AWAY = _code(
 )
 OVERLOADED = _code(
     "OVERLOADED",
-    "More arrives than this server may hold, or it waited for too long; nothing was acknowledged.",
+    "More arrives than this server may hold, clients have too many answers to read still, or it waited for too long; nothing was "
+    "acknowledged.",
     "Send the same request again.",
     503,
 )

@@ -30,7 +30,7 @@ from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import ENDS_EARLY, read_json, write_json
-from tracklayer.domain.wire import RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY
+from tracklayer.domain.wire import HOLDER, RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY, query_to_api
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, ids, refuse_long, schema
 from tracklayer.schema.bodies import (
@@ -39,6 +39,7 @@ from tracklayer.schema.bodies import (
     ClientGoneError,
     DamagedBodyError,
     UnknownEncodingError,
+    why_coded,
 )
 from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.compiled.source import Doubt
@@ -56,7 +57,6 @@ from tracklayer.services.intake import Intake
 from tracklayer.tracing import OPERATION
 
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
-UNKNOWN_ENCODING = "A body may be compressed with gzip or deflate, as its Content-Encoding says, or not at all."
 NO_REQUEST = 'The body is no GraphQL request: send an object, {"query": ..., "variables": {...}}.'
 NO_LIST = (
     "A body is one request, and no list of them: send each by itself. `ingestEvents` takes up to 1,000 events in one, and a document "
@@ -64,6 +64,7 @@ NO_LIST = (
 )
 NOT_JSON = "Send JSON: Content-Type: application/json."
 CUT = "Where more of it was sent, its Content-Length is too small: it counts bytes, and not characters."
+UNKNOWN_ENCODING = "A body may be compressed with gzip or deflate, as its Content-Encoding says, or not at all."
 DAMAGED = "The body is not what its Content-Encoding says, or ends too soon."
 GRAPHQL_JSON = "application/graphql-response+json"
 # What the view is done with hangs together in cycles, a body and all that was read of it. They are few objects however long
@@ -72,8 +73,7 @@ COLLECT_BYTES = 32 * 1024 * 1024
 EVENT_STREAM = b"text/event-stream"
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8")
 TELL_COST = b"tracklayer-cost"  # the header that asks for extensions.cost
-HOLDER = "tracklayer.holder"  # where a scope keeps whose key came with it
-SENT = "tracklayer.sent"  # and the body that was read
+SENT = "tracklayer.sent"  # where a scope keeps the body that was read
 CONTEXT = "tracklayer.context"  # and the context of an operation whose cost is asked for
 
 
@@ -111,7 +111,7 @@ class GraphQLDoor(LiveDoor):
         settings = runtime.settings
         super().__init__(schema, settings.public_url, settings.allowed_origins, closing)
         limits = build_limits(settings.read_cost_per_second, settings.requests_per_second)
-        self.house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits)
+        self.house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits, self.bodies)
         self._plans = plans
         self._of_revoked = RevokedBodies(self.bodies)
         self._long = LongRequests()
@@ -171,7 +171,9 @@ class GraphQLDoor(LiveDoor):
             count_refused(self.house.runtime, holder, None, errors.BAD_REQUEST)
             await _of_encoding(error)(scope, receive, send)
         except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
-            if scope["method"] not in _BODILESS:
+            if sent is None and scope["method"] != "POST":
+                sent = _in_address(scope["query_string"])
+            if sent is not None or _has_body(scope["method"], headers):
                 await self._count_refused(holder, sent, headers, receive, error)
             await self._refuse(error, headers)(scope, receive, send)
 
@@ -179,12 +181,13 @@ class GraphQLDoor(LiveDoor):
         self, scope: Scope, headers: Mapping[bytes, bytes], holder: KeyHolder | None, receive: Receive, send: Send
     ) -> None:
         """A request by a method that takes nothing in: the events in its address, or in its body, count as refused."""
-        if scope["method"] in _BODILESS:
-            sent = _in_address(scope)
-        else:
+        sent = _in_address(scope["query_string"])
+        if sent is None and _has_body(scope["method"], headers):
             with self.bodies.reader(holder and holder.merchant_id, _most(holder, is_stream=False), headers) as reader:
                 sent = Sent(await reader.read(receive))
                 sent.glance()
+            if scope["method"] in _BODILESS and not takes_events_in(sent.body.decode("latin-1")):
+                sent = None  # it reads, and nobody looks at its body
         await self._view(scope, receive, send, sent)
 
     async def _count_refused(
@@ -200,10 +203,19 @@ class GraphQLDoor(LiveDoor):
         if code == errors.UNAUTHENTICATED:
             await self._of_revoked.count(self.house.runtime, headers, receive, sent)
         elif holder is not None and code is not None:
-            count_refused(self.house.runtime, holder, None, code)
+            count_refused(self.house.runtime, holder, sent, code)
 
-    async def count_unread(self, headers: Mapping[bytes, bytes], address: str, code: str) -> None:
-        """Counts a request that the server refused before it was whole, for whose key is among the headers that came."""
+    async def count_unread(
+        self, method: str, target: bytes, headers: Mapping[bytes, bytes], address: str, code: str
+    ) -> None:
+        """Counts a request that the server refused before it was whole, for whose key is among the headers that came.
+
+        By a method that takes nothing in, as far as events stand in its address: of its body nothing is known.
+        """
+        query = query_to_api(target)
+        sent = None if query is None or method == "POST" else _in_address(query)
+        if query is None or (sent is None and method in _BODILESS):
+            return
         authorization = headers.get(b"authorization", b"").decode("latin-1")
         try:
             holder = await self.house.keys.holder(authorization, address)
@@ -211,9 +223,9 @@ class GraphQLDoor(LiveDoor):
             return
         except GraphQLError as error:
             if (error.extensions or {}).get("code") == errors.UNAUTHENTICATED:
-                self._of_revoked.count_unread(self.house.runtime, headers)
+                self._of_revoked.count_unread(self.house.runtime, headers, sent)
             return
-        count_refused(self.house.runtime, holder, None, code)
+        count_refused(self.house.runtime, holder, sent, code)
 
     async def _holder(self, scope: Scope, headers: Mapping[bytes, bytes]) -> KeyHolder | None:
         """Whose key, or session, came with a request. Raises GraphQLError for a bad one, and for a stranger who asks too often."""
@@ -329,7 +341,10 @@ class GraphQLDoor(LiveDoor):
         except HTTPException as error:
             if sent is not None:
                 count_refused(self.house.runtime, scope.get(HOLDER), sent, errors.BAD_REQUEST)
-            response = _problem(error.status_code, error.reason)
+            coded = None
+            if sent is not None and sent.body and sent.known is None:  # it is no JSON
+                coded = why_coded(request.headers.get("transfer-encoding", "").encode("latin-1"))
+            response = _problem(415, coded) if coded else _problem(error.status_code, error.reason)
             if error.status_code == 405:
                 response.headers["allow"] = "GET, POST"
         await response(scope, receive, send)
@@ -375,7 +390,7 @@ class GraphQLDoor(LiveDoor):
         if cost > MAX_COST:
             return None
         if not is_free(plan.scopes):
-            limits.admit(holder, cost)
+            self.house.admit(holder, cost)
         if self.house.runtime.tracer is not None:
             scope[OPERATION] = plan.operation
         context = self._context(HTTPConnection(scope), None, holder)
@@ -473,7 +488,7 @@ class GraphQLDoor(LiveDoor):
         return response
 
 
-_BODILESS = frozenset(("GET", "HEAD", "OPTIONS"))  # methods whose requests bring nothing but an address
+_BODILESS = frozenset(("GET", "HEAD", "OPTIONS"))  # methods whose requests bring nothing but an address, if all is well
 _MEDIA_TYPES = (b"content-type", b"accept")  # headers that hold them
 _DATA_TYPES = {
     strict: f"{media_type}; charset=utf-8".encode()
@@ -518,9 +533,18 @@ def _refuse_another(holder: KeyHolder, shown: bytes | None) -> None:
         raise errors.refused(ANOTHER, errors.UNAUTHENTICATED)
 
 
-def _in_address(scope: Scope) -> Sent | None:
+def _has_body(method: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request may have one: by some methods only where it is announced."""
+    return (
+        method not in _BODILESS
+        or headers.get(b"content-length", b"0") != b"0"
+        or headers.get(b"transfer-encoding") is not None
+    )
+
+
+def _in_address(query_string: bytes) -> Sent | None:
     """What an address asks for that was to take events in; None: it was not."""
-    asked = QueryParams(scope["query_string"])
+    asked = QueryParams(query_string)
     query = asked.get("query", "")
     if not takes_events_in(query):
         return None

@@ -29,7 +29,7 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.domain.json_text import read_json, write_json
-from tracklayer.domain.wire import ADMITTED, BEHIND, UNREAD
+from tracklayer.domain.wire import ADMITTED, BEHIND, REFUSED, TAKEN
 from tracklayer.schema import errors
 from tracklayer.schema.bodies import Bodies
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 INIT_TIMEOUT = timedelta(seconds=10)  # for connection_init, then the socket is closed with 4408
 TRY_AGAIN_LATER = 1013  # the closing code that tells a client to come back
+TOO_BIG = 1009  # that of a message that is too long
 _ANSWERS = frozenset({"next", "error", "complete"})  # of an operation that is no subscription there is one
 NOTHING_TO_SAY: UnsetType = UNSET  # beside the acknowledgement of a connection
 _KINDS = ("connection_init", "ping", "pong", "subscribe", "complete")  # of messages that a client sends
@@ -52,21 +53,28 @@ REASON_BYTES = 123  # what a closing frame can hold
 class Socket(ASGIWebSocketAdapter):
     """Text frames, as the protocol demands them; closing twice is closing once. ``room``: that the last operation wants, in
     bytes, or why it gets none. ``unread``: a message that is no JSON, and why. ``before_closing``: what is to be done first.
+    ``closed_for``: the code of a message that the server did not take.
     """
 
     room: int | GraphQLError = 0
     unread: tuple[Sent, str] | None = None
     before_closing: Callable[[], Awaitable[None]] | None = None
+    closed_for: str | None = None
 
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
         try:
             while self.ws.application_state is not WebSocketState.DISCONNECTED:
+                message = await self.ws.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                if REFUSED in message:
+                    self.closed_for = _code_of(message)
+                    await self.close(*message[REFUSED])
+                    return
                 # Without a name: until the next one comes, nothing of it is kept.
-                yield self._read(await self.ws.receive_text())
+                yield self._read(message.pop("text"))
         except KeyError:
             raise NonTextMessageReceived from None
-        except WebSocketDisconnect:
-            return
 
     def _read(self, text: str) -> object:
         try:
@@ -87,12 +95,10 @@ class Socket(ASGIWebSocketAdapter):
         except (WebSocketDisconnect, RuntimeError) as error:  # gone, or closed from our side
             raise WebSocketDisconnected from error
 
-    async def left_over(self) -> AsyncIterator[str]:
+    async def left_over(self) -> AsyncIterator[Message]:
         """What had come already behind the message that this was closed for."""
         while self.ws.client_state is WebSocketState.CONNECTED:
-            message = await self.ws.receive()
-            if message.get("text"):
-                yield message["text"]
+            yield await self.ws.receive()
 
     async def close(self, code: int, reason: str) -> None:
         if self.before_closing is not None:
@@ -118,12 +124,11 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
         self.websocket.before_closing = self._answer_in_hand
         try:
             await super().handle()
-            closed_for = self.websocket.ws.scope.get(UNREAD, lambda: None)()
-            if closed_for is not None:
-                self._count_unread(None, closed_for)
+            if self.websocket.closed_for is not None:
+                self._count_unread(None, self.websocket.closed_for)
             if self._is_closing:
-                async for text in self.websocket.left_over():
-                    self._count_behind(text)
+                async for message in self.websocket.left_over():
+                    self._count_behind(message)
         finally:
             holder = self.context.holder
             if holder is not None:
@@ -160,8 +165,12 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
         if in_hand:
             await asyncio.wait(in_hand, timeout=LATE_SECONDS)
 
-    def _count_behind(self, text: str) -> None:
+    def _count_behind(self, message: Mapping[str, Any]) -> None:
         """Of a message that is not taken up, as the one before it closes the socket."""
+        if REFUSED in message:
+            self._count_unread(None, _code_of(message))
+            return
+        text = message.get("text") or ""
         if not takes_events_in(text):
             return
         try:
@@ -200,6 +209,9 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
         if takes_events_in(message["payload"]["query"]):
             self._sending[number] = message["payload"]
         room = self.websocket.room
+        taken = self.websocket.ws.scope.get(TAKEN)
+        if taken is not None:
+            await taken()  # what is begun now would wait with its answer
         try:
             if isinstance(room, GraphQLError):
                 raise room
@@ -233,6 +245,11 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
     async def handle_task_exception(self, error: Exception) -> None:
         if not isinstance(error, WebSocketDisconnected):  # the client is free to leave in the middle of a word
             await super().handle_task_exception(error)
+
+
+def _code_of(message: Mapping[str, Any]) -> str:
+    """Of one that the server did not take."""
+    return errors.TOO_LARGE if message[REFUSED][0] == TOO_BIG else errors.BAD_REQUEST
 
 
 def _only_the_key(given: dict[str, Any] | None) -> dict[str, Any]:
@@ -342,7 +359,7 @@ class LiveDoor(GraphQL[Context, None]):
             context.holder = holder
             admitted = context.request.scope.get(ADMITTED)
             if admitted is not None:
-                admitted()
+                admitted(holder.merchant_id)
         except GraphQLError:
             raise ConnectionRejectionError from None
         except DatabaseAwayError:

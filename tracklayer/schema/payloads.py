@@ -12,9 +12,10 @@ from strawberry import Info
 from tracklayer.db.connection import DatabaseAwayError, run_for_merchant
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.redeliveries import Key
+from tracklayer.domain.event import MAX_EVENT
 from tracklayer.domain.problem import Problem
 from tracklayer.runtime import Runtime
-from tracklayer.schema.access import ADMIN, PAGE, SENDER, at_most, weighs
+from tracklayer.schema.access import ADMIN, PAGE, SENDER, at_most, holds, weighs
 from tracklayer.schema.context import context_of
 from tracklayer.schema.enums import IngestOutcome
 from tracklayer.schema.inputs import path_in_api, worded
@@ -219,7 +220,9 @@ class TestDestinationPayload:
     attempt: DeliveryAttempt | None = strawberry.field(
         metadata=ADMIN, description="How it ended; null where nothing was sent."
     )
-    request: JSON | None = strawberry.field(metadata=ADMIN, description="What was sent, without credentials.")
+    request: JSON | None = strawberry.field(
+        metadata=ADMIN | holds(MAX_EVENT), description="What was sent, without credentials."
+    )
     explanation: ErrorExplanation | None = strawberry.field(
         metadata=ADMIN, description="What a refusal means, TrackLayer's own before anything is sent as well."
     )

@@ -126,11 +126,11 @@ class RevokedBodies:
             body = await _passed_over(receive)
         self._count_safely(runtime, merchant_id, key_id, body)
 
-    def count_unread(self, runtime: Runtime, headers: Mapping[bytes, bytes]) -> None:
-        """The same of one that the server refused before it was whole: an event."""
+    def count_unread(self, runtime: Runtime, headers: Mapping[bytes, bytes], sent: Sent | None) -> None:
+        """The same of one that the server refused before it was whole: an event, or what its address brought."""
         found = _sender(runtime, headers)
         if found is not None:
-            self._count_safely(runtime, *found, _Unread.AN_EVENT)
+            self._count_safely(runtime, *found, _Unread.AN_EVENT if sent is None else sent.body)
 
     def _count_safely(self, runtime: Runtime, merchant_id: int, key_id: int, body: bytes | _Unread) -> None:
         try:

@@ -28,10 +28,12 @@ from tracklayer.domain.channel import Hearers
 from tracklayer.domain.delivery import DestinationState as State
 from tracklayer.domain.delivery import DropReason as Dropped
 from tracklayer.domain.delivery import LoggedAttempt, may_be_doubled, may_redeliver
-from tracklayer.domain.event import USER_FIELDS
+from tracklayer.domain.event import MAX_EVENT, MAX_EVENT_NAME, USER_FIELDS
 from tracklayer.domain.event import Consent as EventConsent
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.health import RELEASE_FULL, RELEASE_GROWS, RELEASE_START, next_try, release_time
+from tracklayer.domain.identifiers import MAX_IDENTIFIER
+from tracklayer.domain.personal import MAX_URL
 from tracklayer.domain.spelling import spelt
 from tracklayer.domain.stitching import Enriched, Stitched
 from tracklayer.mappers import PLATFORMS, mapper_for
@@ -39,7 +41,7 @@ from tracklayer.mappers.base import Mapper, RuleVerdict, Setting
 from tracklayer.mappers.base import SettingKind as Kind
 from tracklayer.runtime import Runtime
 from tracklayer.schema import ids
-from tracklayer.schema.access import ADMIN, PUBLIC, READ, SENDER, at_most, weighs
+from tracklayer.schema.access import ADMIN, PUBLIC, READ, SENDER, at_most, holds, weighs
 from tracklayer.schema.collector import Collector, collector_of
 from tracklayer.schema.connections import After, Connection, First, connect, goes_on, page_size
 from tracklayer.schema.context import context_of, read, work
@@ -72,7 +74,7 @@ from tracklayer.schema.standing import DestinationStanding, standing_node
 from tracklayer.services.advise import advice_of_settings, advice_of_telling
 from tracklayer.services.channels import alert_url, hearers, told_of
 from tracklayer.services.credentials import merchant_settings, settings_to_map, shown_settings
-from tracklayer.services.destinations import demands
+from tracklayer.services.destinations import MAX_EVENT_NAMES, MAX_SETTING, demands
 from tracklayer.services.explain import Explained, docs_path, explain_delivery
 from tracklayer.services.ingest import ErasedRow
 from tracklayer.services.payload import payload_of, preview_stored
@@ -88,9 +90,9 @@ MAX_CONTENTS = 100  # lines of a basket that are typed: hardly one has more
 MAX_REASONS = 20  # why deliveries are not redelivered: a handful
 MAX_VERDICTS = 100  # rules of a platform: some dozens
 _MOST_SETTINGS = max(len(mapper_for(key).settings) for key in PLATFORMS)
-# Objects: as many as have the bytes that a value may have.
-_IDENTIFIERS = 5
-_LARGE = 20
+_OF_EVENT = holds(MAX_EVENT)  # whatever is made of all that an event says
+_IDENTIFIERS = holds(len(USER_FIELDS) * MAX_IDENTIFIER)
+_LARGE = 20  # objects: the table of a platform's names; an answer of a platform, which is looked for
 _COUNTING = 500  # a statement over many rows, asked anew for each alias
 PREVIEW = 500  # of the largest events; all platforms of one event, or a page of 50 deliveries, are far below the limit
 
@@ -289,12 +291,14 @@ class EventNode(Node):
     occurred_at: DateTime = _read(SENDER, "When it happened.", lambda self: self.row.occurred_at)
     received_at: DateTime = _read(SENDER, "When TrackLayer first received it.", lambda self: self.row.received_at)
     action_source: ActionSource = _read(READ, "Where it took place.", lambda self: ActionSource(self.row.action_source))
-    event_source_url: str | None = _read(READ, "The page it happened on.", lambda self: self.row.event_source_url)
+    event_source_url: str | None = _read(
+        READ | holds(MAX_URL), "The page it happened on.", lambda self: self.row.event_source_url
+    )
     times_received: int = _read(SENDER, "1 and each repeat that was coalesced.", lambda self: self.row.times_received)
     last_received_at: DateTime = _read(SENDER, "When it was last received.", lambda self: self.row.last_received_at)
 
     @strawberry.field(
-        metadata=READ | weighs(_IDENTIFIERS),
+        metadata=READ | _IDENTIFIERS,
         description="The identifiers as persisted, snake_case: email and phone as SHA-256 by default, names and address "
         "sealed and shown as dots. A key of scope READ alone sees of browser_id a digest, the same for the same browser.",
     )
@@ -305,11 +309,11 @@ class EventNode(Node):
             found["browser_id"] = person.shown_browser(self.row.merchant_id, found["browser_id"])
         return JSON(found)
 
-    @strawberry.field(metadata=READ | weighs(_LARGE), description="The business context as persisted, snake_case.")
+    @strawberry.field(metadata=READ | _OF_EVENT, description="The business context as persisted, snake_case.")
     def custom_data(self) -> JSON:
         return JSON(loads_exactly(self.row.custom_data))
 
-    @strawberry.field(metadata=READ, description="The business context, field by field.")
+    @strawberry.field(metadata=READ | _OF_EVENT, description="The business context, field by field.")
     def custom(self) -> CustomDataNode:
         return custom_data_node(loads_exactly(self.row.custom_data))
 
@@ -327,7 +331,7 @@ class EventNode(Node):
         )
 
     @strawberry.field(
-        metadata=READ | weighs(_IDENTIFIERS),
+        metadata=READ | _IDENTIFIERS,
         description="Names of the identifiers in userData that are there, camelCase, without their values.",
     )
     def identifiers(self) -> list[str]:
@@ -553,7 +557,7 @@ class DeliveryNode(Node):
         return explanation_node(url, found)
 
     @strawberry.field(
-        metadata=READ | weighs(_LARGE),
+        metadata=READ | _OF_EVENT,
         description="The request body as mapped with today's settings, without credentials, and with dots for what is kept "
         "sealed, whatever the platform makes of it; null: refused.",
     )
@@ -673,10 +677,15 @@ class DestinationNode(Node):
     platform: Platform = _field(READ, "The platform.")
     state: DestinationState = _field(READ, "Whether it is sent to.")
     state_reason: str | None = _field(READ, "Why it is paused or held.")
-    event_names: list[str] | None = _field(READ, "Only events of these names; null: every event.")
+    event_names: list[str] | None = _field(
+        READ | holds(MAX_EVENT_NAMES * MAX_EVENT_NAME), "Only events of these names; null: every event."
+    )
     created_at: DateTime = _field(READ, "Since when.")
 
-    @strawberry.field(metadata=READ, description="Its settings; of a secret the last four characters.")
+    @strawberry.field(
+        metadata=READ | holds(_MOST_SETTINGS * MAX_SETTING),
+        description="Its settings; of a secret the last four characters.",
+    )
     def settings(self, info: Info) -> JSON:
         return JSON(shown_settings(context_of(info).runtime.sealer, self.row))
 
@@ -1008,7 +1017,7 @@ class RuleVerdictNode:
 @strawberry.type(description="What would be sent; nothing is sent or stored.")
 class DeliveryPreview:
     request: JSON | None = _field(
-        READ | weighs(_LARGE), "method, url, headers and body, without credentials; null: it would not be sent."
+        READ | _OF_EVENT, "method, url, headers and body, without credentials; null: it would not be sent."
     )
     verdicts: list[RuleVerdictNode] = _field(READ | at_most(MAX_VERDICTS), "Every rule it was held against.")
     would_send: bool = _field(READ, "Whether it would be sent.")

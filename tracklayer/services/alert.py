@@ -8,7 +8,8 @@ both. That is so whether or not this process could send them: another one may, o
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tracklayer import metrics
@@ -18,7 +19,8 @@ from tracklayer.db.alert_mails import Due
 from tracklayer.db.connection import after_commit, in_transaction
 from tracklayer.db.destinations import destination
 from tracklayer.db.models import AlertRow
-from tracklayer.db.worth import lost_since
+from tracklayer.db.monitors import Key
+from tracklayer.db.worth import Ages, Failing, Lost, Only, failing_since, lost_since
 from tracklayer.domain.alert import (
     AHEAD,
     REOPEN_WITHIN,
@@ -32,15 +34,17 @@ from tracklayer.domain.alert import (
     is_news,
     next_step,
 )
+from tracklayer.domain.alert_members import all_told, also_about, member_name, with_joined
 from tracklayer.domain.delivery import UNMAPPABLE, DropReason
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY, Cause
 from tracklayer.domain.monitors.views import AGED
-from tracklayer.domain.monitors.worth import CAME_TOO_LATE, details, was_lost, were
+from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, details, still_fails, was_lost, were
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
+from tracklayer.services.alone import alone
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,8 @@ for _kind in AlertKind:
     for _change in ("opened", "resolved"):
         metrics.ALERTS.labels(_kind, _change)  # from 0 on: else the first one would not be seen
 
+A_MINUTE = timedelta(minutes=1)  # in which it began: what failed before all of it did is of the same trouble
+LOOK_AFTER = timedelta(minutes=5)  # at what had failed when an alert is over: most is taken at the next attempt
 LONGEST_SNOOZE = timedelta(days=90)
 MAX_NOTE = 1000  # characters
 
@@ -184,6 +190,8 @@ def _take(
         alert_id = db.insert_alert(merchant_id, finding, now)
         if alert_id is not None:
             db.keep_told(merchant_id, alert_id)
+            if finding.members:
+                db.keep_members(merchant_id, alert_id, all_told(_members(finding), now))
             _note(runtime, merchant_id, alert_id, "open", now)
             _count(finding.kind, "opened")
         return alert_id
@@ -194,19 +202,24 @@ def _take(
             db.quiet_alert(merchant_id, known.alert_id, now)
         case Step.RESOLVE:
             db.resolve_alert(merchant_id, known.alert_id, now)
-            _keep_balance(merchant_id, known.alert_id)
+            _keep_balance(merchant_id, known.alert_id, now)
+            _name_all(merchant_id, known.alert_id)
             _note(runtime, merchant_id, known.alert_id, "resolved", now)
             _count(known.subject.kind, "resolved")
             return known.alert_id
         case _:
             assert finding is not None
             db.see_alert(merchant_id, known.alert_id, finding, now)
-            if not finding.details.keys().isdisjoint(db.LISTED):
+            if any(isinstance(finding.details.get(name), list | tuple) for name in db.LISTED):
                 db.keep_listed(merchant_id, known.alert_id)
             is_other = _has_another_cause(merchant_id, known.alert_id, finding)
+            if finding.members:
+                is_back = step is Step.REOPEN
+                is_other |= _has_another_member(merchant_id, known.alert_id, finding, now, is_back=is_back)
             is_graver = finding.severity is Severity.CRITICAL and known.severity is not Severity.CRITICAL
             if step is Step.REOPEN:
-                db.keep_told(merchant_id, known.alert_id)
+                is_end_told = _is_end_told(merchant_id, known.alert_id)
+                db.keep_told(merchant_id, known.alert_id, known.resolved_at if is_end_told else None)
                 _note(runtime, merchant_id, known.alert_id, "open", now)
                 _count(finding.kind, "opened")
             has_lost = "lost_deliveries" in finding.details and db.keep_loss(merchant_id, known.alert_id)
@@ -221,11 +234,50 @@ def _take(
     return None
 
 
+def _is_end_told(merchant_id: int, alert_id: int) -> bool:
+    """Whether everybody who was told of an alert by e-mail was told of its end, too; channels are in any case."""
+    if alert_mails.waiting(merchant_id, alert_id):
+        return False
+    return all(one.state == "resolved" for one in alert_mails.heard(merchant_id, alert_id).values())
+
+
 def _has_another_cause(merchant_id: int, alert_id: int, finding: Finding) -> bool:
     """Whether somebody must act on what nobody was told of yet, though the alert is open already; from now on it is told."""
     if finding.details.get("cause") in WANTS_SOMEBODY:
-        return db.keep_cause(merchant_id, alert_id, "cause")
+        return any(db.keep_cause(merchant_id, alert_id, name) for name in ("cause", "ground"))
     return "leading" in finding.details and db.keep_cause(merchant_id, alert_id, "leading")
+
+
+def _members(finding: Finding) -> dict[str, bool]:
+    return {member_name(name): costs for name, costs in finding.members.items()}
+
+
+def _has_another_member(merchant_id: int, alert_id: int, finding: Finding, now: datetime, *, is_back: bool) -> bool:
+    """Whether it is about a name now of which nobody was told, and which costs conversions; from now on it is told.
+
+    ``is_back``: it opens again, and with that tells those who have not taken note of it of what it is about now.
+    """
+    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
+    before, found = db.members_of(row.told), _members(finding)
+    if before is None:
+        after, is_news = all_told(found, now), False
+    else:
+        after, is_news = with_joined(before, found, now)
+    if is_back and row.acknowledged_at is None:
+        after = {name: one for name, one in after.items() if name in found}
+    if is_news or after != before:
+        db.keep_members(merchant_id, alert_id, after, are_told=is_news)
+    return is_news
+
+
+def _name_all(merchant_id: int, alert_id: int) -> None:
+    """Adds to what its end tells the names that it was about as well, told or not."""
+    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
+    is_of_all = row.kind == AlertKind.EVENTS_REJECTED and row.event_name is None  # its words have the commonest names
+    members = None if is_of_all else db.members_of(row.told)
+    sentence = also_about(f"{row.told['title']} {row.told['message']}", members) if members and row.told else ""
+    if sentence:
+        db.keep_also(merchant_id, alert_id, sentence)
 
 
 REFUSES = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})
@@ -238,40 +290,100 @@ def _lost_by(row: AlertRow) -> set[str]:
         return {*AGED}
     if row.kind not in REFUSES or row.told is None:
         return set()
-    causes = {row.details.get("cause"), row.told["details"].get("cause"), *row.told.get("causes", ())}
+    causes = _causes(row)
     reasons: set[str] = {*UNMAPPABLE, CAME_TOO_LATE} if Cause.UNMAPPABLE in causes else set()
     return reasons | {*AGED, DropReason.RETRIES_EXHAUSTED} if causes - {Cause.UNMAPPABLE} else reasons
 
 
-def _keep_balance(merchant_id: int, alert_id: int) -> None:
-    """Adds to what its end tells what was lost to its destinations from when it began, and that its destination was removed."""
-    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
+def _causes(row: AlertRow) -> set[str | None]:
+    """What it was put down to, when it was told and at last."""
+    told = row.told or {"details": {}}
+    return {
+        row.details.get("cause"),
+        told["details"].get("cause"),
+        *told.get("causes", ()),
+        *_named(row, "name_causes"),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What an alert that is over may have cost. ``since``: from when on what was lost was not told by an earlier end of it."""
+
+    keys: Sequence[Key]
+    ages: Mapping[Key, Ages]
+    began: datetime
+    since: datetime
+    reasons: Collection[str]
+    only: Only
+    is_removed: bool
+
+    def failing(self, until: datetime | None) -> Failing:
+        """Of what failed while it was open, which may be lost yet: what waits."""
+        if DropReason.RETRIES_EXHAUSTED not in self.reasons:
+            return Failing(0, NOTHING, None)
+        return failing_since(dict.fromkeys(self.keys, self.began - A_MINUTE), until, self.only.names)
+
+    def lost(self, now: datetime) -> Lost:
+        since = dict.fromkeys(self.keys, self.since)
+        return lost_since(since, self.reasons, self.ages, now, IN_VAIN, self.only)
+
+    def lost_later(self, over_at: datetime, now: datetime) -> Lost:
+        """Of what had failed when it was over."""
+        only = replace(self.only, failed=(self.began - A_MINUTE, over_at))
+        return lost_since(dict.fromkeys(self.keys, over_at), self.reasons, self.ages, now, IN_VAIN, only)
+
+
+def loss_of(row: AlertRow) -> Loss | None:
+    """None where it is about nothing that is lost."""
     reasons = _lost_by(row)
     if row.told is None or not (reasons or row.platform):
-        return
+        return None
     # Others may have joined those that it was told of, and left again.
     platforms = {row.platform} if row.platform else _named(row, "platforms")
     began = began_at(row.opened_at, row.details, row.told["details"])
-    keys = [(merchant_id, platform) for platform in sorted(platforms)]
+    keys = [(row.merchant_id, platform) for platform in sorted(platforms)]
     there = {key: destination(*key) for key in keys}
-    is_removed = row.platform is not None and there[merchant_id, row.platform] is None
+    is_removed = row.platform is not None and there[row.merchant_id, row.platform] is None
     ages = {
         key: mapper_for(key[1]).oldest_ages(found.settings if found is not None else {})
         for key, found in there.items()
         if key[1] in PLATFORMS
     }
     is_of_names = "event_names" in row.details and "event_names" in row.told["details"]
-    names = _named(row, "event_names") if is_of_names else None
-    lost = lost_since(dict.fromkeys(keys, began), reasons, ages, names)
-    count, worth = lost(reasons)
-    if is_removed:
-        before = f" Before that, {were(count, worth)} lost." if count else ""
-        sentence = f"The destination was removed, and what waited for it is dropped.{before}"
+    only = Only(_named(row, "event_names") if is_of_names else None, AGED if _is_of_refusals(row) else ())
+    ended_at = row.told.get("ended_at")
+    since = max(began, datetime.fromisoformat(ended_at)) if ended_at else began
+    return Loss(keys, ages, began, since, reasons, only, is_removed)
+
+
+def _is_of_refusals(row: AlertRow) -> bool:
+    """Whether nothing is its matter but what the platform, or its rules, refused: what was never sent is lost to something else."""
+    return row.kind in REFUSES and _causes(row) <= {Cause.REFUSED, Cause.UNMAPPABLE}
+
+
+def _keep_balance(merchant_id: int, alert_id: int, now: datetime) -> None:
+    """Adds to what its end tells what was lost to its destinations from when it began, what may be lost yet, and that its
+    destination was removed.
+    """
+    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
+    loss = loss_of(row)
+    if loss is None:
+        return
+    lost, failing, sentence = loss.lost(now), None, ""
+    if loss.is_removed:
+        before = f" Before that, {were(lost.count, lost.worth)} lost." if lost.count else ""
+        said = [f"The destination was removed, and what waited for it is dropped.{before}"]
     else:
-        sentence = was_lost(count, worth, *lost(reasons - IN_VAIN))
-    if sentence:
-        figures = {"lost_deliveries": count} if count else {}
-        db.keep_balance(merchant_id, alert_id, sentence, {**figures, **details(lost_worth=worth)})
+        failing = loss.failing(None)
+        sentence = still_fails(failing.count, failing.worth, failing.until)
+        said = [was_lost(lost.count, lost.worth, lost.saved, lost.worth_saved), sentence]
+    if any(said):
+        figures = {"lost_deliveries": lost.count} if lost.count else {}
+        balance = " ".join(one for one in said if one)
+        db.keep_balance(merchant_id, alert_id, balance, {**figures, **details(lost_worth=lost.worth)})
+    if failing is not None and (failing.count or not failing.worth.is_all):
+        db.keep_failing(merchant_id, alert_id, sentence, now + LOOK_AFTER)
 
 
 def _named(row: AlertRow, name: str) -> set[str]:
@@ -300,6 +412,21 @@ def tell_added(merchant_id: int, added: Collection[str], now: datetime) -> None:
     """Writes down that new addresses are told of what is open. Needs ``lock_alerts``."""
     for row in db.open_alerts(merchant_id) if added else ():
         _mail_news(row, added, max(now, row.snoozed_until or now))
+
+
+def tell_unwritten(runtime: Runtime) -> None:
+    """Writes down the e-mails about what is open that were to be written as it opened, and were not: by a version before this one,
+    which may go on for a while beside it.
+    """
+    now = runtime.clock.now()
+    with in_transaction():
+        found = alert_mails.unwritten(None, alert_mails.MOST_ALERTS)
+    for merchant_id in sorted({merchant_id for merchant_id, _, _ in found}):
+        with alone(runtime, f"telling merchant {merchant_id} of what is open"), in_transaction():
+            db.lock_alerts(merchant_id)
+            unwritten = {one[1]: one[2] for one in alert_mails.unwritten(merchant_id, alert_mails.MOST_ALERTS)}
+            for row in db.alerts_by_id(merchant_id, list(unwritten)).values():
+                _mail_news(row, unwritten[row.alert_id], max(now, row.snoozed_until or now))
 
 
 def _mail_news(row: AlertRow, recipients: Collection[str], at: datetime) -> None:

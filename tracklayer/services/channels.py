@@ -113,8 +113,8 @@ class Wish:
 def set_channel(
     runtime: Runtime, merchant_id: int, wish: Wish, resolve: Resolve = addresses_of
 ) -> ChannelSet | list[Problem]:
-    """Creates or changes a channel; what is left out stays. What waits for a channel that got another address goes there, and
-    of what is open, it is told what it wants and does not know.
+    """Creates or changes a channel; what is left out stays. What waits for a channel that got another address goes there, what it does not
+    want any more is taken back, and of what is open, it is told what it wants and does not know.
 
     A URL's name is looked up, for a few seconds at most; no transaction is open meanwhile.
     """
@@ -151,8 +151,23 @@ def set_channel(
             db.retry_now(merchant_id, channel_id, now)
         saved = db.channel(merchant_id, channel_id)
         assert saved is not None
+        if wish.channel_id is not None and not (wish.topics is KEEP and wish.min_severity is KEEP):
+            _take_back(saved, now)
         tell_channel(runtime, saved, now)
         return ChannelSet(saved, fresh)
+
+
+def _take_back(channel: ChannelRow, now: datetime) -> None:
+    """What waits for a channel that wants no such messages any more."""
+    waiting = db.openings_waiting(channel.merchant_id, channel.channel_id)
+    rows = alerts_by_id(channel.merchant_id, waiting) if waiting else {}
+    unwanted = [
+        alert_id
+        for alert_id, row in rows.items()
+        if not wants_alert(channel.topics, channel.min_severity, row.kind, row.severity)
+    ]
+    others = [topic.value for topic in EventTopic if topic not in channel.topics]
+    db.cancel_unwanted(channel.merchant_id, channel.channel_id, unwanted, others, now)
 
 
 def remove_channel(merchant_id: int, channel_id: int) -> ChannelRow | None:
@@ -339,6 +354,16 @@ def note_alert(row: AlertRow, url: str, state: str, now: datetime) -> None:
                 db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
         return
     _note_open(row, url, wanting, now)
+
+
+def note_late(row: AlertRow, url: str, now: datetime) -> None:
+    """Writes down that an alert that is over has cost more since, for those who were told of its end. Needs ``lock_alerts``."""
+    if not db.has_channels(row.merchant_id):
+        return
+    told, data = db.told_over(row.merchant_id, row.alert_id), alert_data(row, url)
+    for channel in db.lock_wanting(row.merchant_id):
+        if channel.channel_id in told:
+            db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
 
 
 def tell_channel(runtime: Runtime, channel: ChannelRow, now: datetime) -> None:

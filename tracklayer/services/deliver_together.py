@@ -28,25 +28,27 @@ from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import is_everybodys, tell_fault
 from tracklayer.services.deliver import (
+    ask_in_time,
+    batch_of,
+    begin,
+    prepare,
+    send_all,
+    stitch,
+)
+from tracklayer.services.leases import claiming
+from tracklayer.services.outage import by_platform, note_outcomes
+from tracklayer.services.platform_requests import Batch, Item, names_of
+from tracklayer.services.settle import (
     KEPT_LOCK_MS,
     WRITE_FOR,
     LeaseLostError,
     RowsHeldError,
     acknowledged_by,
-    ask_in_time,
-    batch_of,
-    begin,
     leave_out,
     patiently,
-    prepare,
-    send_all,
     settle,
-    stitch,
     tell_lost,
 )
-from tracklayer.services.leases import claiming
-from tracklayer.services.outage import by_platform, note_outcomes
-from tracklayer.services.platform_requests import Batch, Item, names_of
 from tracklayer.services.stitch import ToStitch, stitched
 
 MOST = 100  # destinations of one look, and answers of one settlement

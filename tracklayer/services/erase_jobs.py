@@ -45,6 +45,7 @@ from tracklayer.db.erasures import ErasureRow, WalkRow
 from tracklayer.db.identities import forget_browsers, hold_browsers
 from tracklayer.db.leases import wait_briefly
 from tracklayer.db.personal_data import Looked, Place
+from tracklayer.db.queues import QUEUE_MS
 from tracklayer.db.sealing_keys import sealing_keys
 from tracklayer.domain import person
 from tracklayer.runtime import Runtime
@@ -144,7 +145,7 @@ def _end_in_turn(runtime: Runtime, merchant_id: int) -> None:
     briefly, as one of them may hang.
     """
     with in_transaction(), statements_within(LONG_SECONDS):
-        wait_briefly(personal_data.QUEUE_MS)
+        wait_briefly(QUEUE_MS)
         db.queue_with_who_asks(merchant_id)
         now = runtime.clock.now()
         for row in db.take_at(merchant_id, "traces", now + IN_HANDS, 1):

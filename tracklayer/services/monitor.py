@@ -28,6 +28,7 @@ from tracklayer.domain.monitors.views import PAST
 from tracklayer.runtime import Runtime
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.alone import alone, is_everybodys, pages_of_merchants, tell_fault
+from tracklayer.services.late_losses import tell_late_losses
 from tracklayer.services.watches.destinations import Destinations
 from tracklayer.services.watches.gathering import gather
 from tracklayer.services.watches.match_quality import MatchQuality, learn_coverage
@@ -94,6 +95,7 @@ class Watch:
         changed = self._look_at(look_at_silence, page.silence_ids) if page.silence_ids else 0
         if page.merchant_ids:
             changed += sum(self._look_at(look, page.merchant_ids) for look in self._looks)
+            tell_late_losses(self._runtime, page.merchant_ids)
         return changed
 
     def _look_at(self, look: Look, merchant_ids: Sequence[int]) -> int:
@@ -121,12 +123,17 @@ def _look_at(runtime: Runtime, look: Look, merchant_ids: Sequence[int]) -> int:
             for key, (opened, until) in lately.items()
             if key[1].event_name == OTHERS and until is None
         }
+        members = db_alerts.gathered_members(sorted({merchant_id for merchant_id, _ in gathered})) if gathered else {}
         verdicts = look(Page(runtime, merchant_ids, now, by_name, gathered))
     known = Page(runtime, merchant_ids, now, lately)
     changed = 0
     for merchant_id, all_judged in verdicts.judged.items():
         open_now = known.open_subjects(merchant_id)
-        findings, judged = gather(verdicts.findings.get(merchant_id, []), all_judged, open_now)
+        parts = {
+            kind: [name for name, one in those.items() if one.is_part(now)]
+            for kind, those in members.get(merchant_id, {}).items()
+        }
+        findings, judged = gather(verdicts.findings.get(merchant_id, []), all_judged, open_now, parts)
         if findings or not judged.isdisjoint(open_now):
             # By itself: a look that has memory does not find the same again for the others of the page.
             with alone(runtime, f"settling alerts of merchant {merchant_id}"):

@@ -25,6 +25,7 @@ import httpx
 import orjson
 
 from tracklayer.domain.monitors.words import clock_time, lasting
+from tracklayer.domain.retry import doubling
 from tracklayer.runtime import trusted_certificates
 from tracklayer.services.mail import FateUnknownError, Mailer, MailError, RefusedError, SmtpServer
 from tracklayer.services.transport import USER_AGENT
@@ -37,7 +38,7 @@ SECONDS = 10.0  # for one message or ping, whatever the other side does: others 
 SENDING = timedelta(
     seconds=60
 )  # that others leave a message to whoever sends it: a mail takes two thirds of it at most
-LONGEST_PAUSE = timedelta(minutes=5)  # before one that was not taken is tried again
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)  # before one that was not taken is tried again
 STEP_SECONDS = 5  # of a session with the mail server
 ANSWER_SECONDS = 30.0  # besides, of its answer to a whole mail: a message's lease is longer than all of it
 CUT_SECONDS = 1.0  # until a session that was cut is known to be over
@@ -204,6 +205,11 @@ def compose(notice: Notice, public_url: str, sender: str, address: str) -> Email
     )
     message.set_content("\n\n".join([notice.title, said_of(notice), _span(notice), foot]) + "\n")
     return message
+
+
+def pause(number: int) -> timedelta:
+    """Until a message that was not taken so many times is tried again."""
+    return doubling(FIRST_PAUSE, LONGEST_PAUSE, number)
 
 
 def said_of(notice: Notice) -> str:

@@ -1,25 +1,18 @@
 """Looks at the installation as a whole, opens and ends the operator's alerts, and has each told once.
 
 Every process looks, one at a time while the database is there: the turn, the alerts and the messages are rows in it. While
-it is away nobody can take turns: then each process remembers for itself, and ``Alone`` tells.
+it is away nobody can take turns: then each process remembers for itself, and ``tell_alone`` tells.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import random
 import secrets
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Protocol
-
-import orjson
-from psycopg2.extensions import parse_dsn
 
 from tracklayer import metrics
 from tracklayer.clock import DatabaseClock
@@ -29,7 +22,7 @@ from tracklayer.db import destinations as db_destinations
 from tracklayer.db import heartbeats as db_beats
 from tracklayer.db import operator_alerts as db
 from tracklayer.db import outages as db_outages
-from tracklayer.db.connect_faults import DISK_FULL, is_disk_full
+from tracklayer.db.connect_faults import DISK_FULL
 from tracklayer.db.connection import (
     DatabaseAwayError,
     ReadTimeoutError,
@@ -37,20 +30,18 @@ from tracklayer.db.connection import (
     in_transaction,
     statements_within,
 )
-from tracklayer.db.sessions import READ_ONLY, code_of, forget_full_disk, forget_refusals, last_refusal
-from tracklayer.domain.alert import Severity
+from tracklayer.db.sessions import READ_ONLY, forget_read_only, last_refusal
 from tracklayer.domain.installation import OLD, ROLES, UNTOLD, Down, Facts, Queues, Untold, Waiting
-from tracklayer.domain.retry import doubling
-from tracklayer.domain.trouble import DATABASE_AWAY, DATABASE_FULL, DATABASE_READ_ONLY, KINDS, Trouble
-from tracklayer.domain.watch import MET, REFUSALS, all_is_well, database_trouble, judge, undecided
+from tracklayer.domain.trouble import KINDS, Trouble
+from tracklayer.domain.watch import MET, REFUSALS, all_is_well, judge, refused, undecided
 from tracklayer.mappers import PLATFORMS, title_of
 from tracklayer.runtime import Runtime
-from tracklayer.services.alone import is_everybodys, tell_fault
+from tracklayer.services.alone import tell_fault
 from tracklayer.services.destinations import invented_destinations
 from tracklayer.services.keys import look_at_keys
 from tracklayer.services.lead_back import EVERY, lead_watch_back
 from tracklayer.services.soundness import real_destinations
-from tracklayer.services.tell_operator import LONGEST_PAUSE, SENDING, Notice, NotToldError, Teller
+from tracklayer.services.tell_operator import SENDING, Notice, NotToldError, Teller, pause
 
 log = logging.getLogger(__name__)
 
@@ -64,21 +55,17 @@ TURN = timedelta(seconds=5)  # of the look: whoever has it may die with it
 CALM = timedelta(seconds=20)
 QUEUE_TURN = timedelta(seconds=15)  # it goes over all destinations that have something waiting
 QUEUE_SECONDS = 3.0  # for the look at what waits
-FIRST_PAUSE = timedelta(seconds=5)
 LATE = timedelta(days=1)  # what was over longer ago is no news
 MESSAGES = 20  # of one look
 PING = timedelta(seconds=60)
 PING_AGAIN = timedelta(seconds=15)  # after one that failed
 HOUR = 3600.0
 MOST_HELD = 20_000  # destinations that are counted
-CLAIM_SECONDS = 60  # that others leave it to who sends a message, which is over in two thirds of that
-TELLING_SECONDS = 12.0  # that a look waits for its messages; a mail may go on behind it
-SEEN_SECONDS = 30  # since somebody found the database away: whoever still lives asks again within ten
-KEPT_SECONDS = 7 * 24 * 3600  # that an outage stands on the board: the longest of which anybody wants to hear the end
 END_SECONDS = 1.0  # for the last word of a process that ends
 LATELY = timedelta(hours=1)  # a channel that took a message within it says that the network is there
 A_DAY = timedelta(hours=25)  # in which what fails is tried again
 SEVERAL = 3  # merchants: fewer may each have a dead address
+MET_SECONDS = MET.total_seconds()
 SLOW = 60.0  # seconds between two looks at all destinations
 
 
@@ -196,13 +183,24 @@ def open_ids() -> dict[str, str]:
 
 
 def try_to_write() -> None:
-    """Whether alerts and messages can be written again, after they could not; a full disk then has room. Raises DatabaseAwayError.
+    """Whether alerts and messages can be written again, after they could not. Raises DatabaseAwayError.
 
     Heartbeats say nothing of it: they change rows that there are, for which a full disk may still have room.
     """
     with in_transaction():
         db.try_to_write(secrets.token_hex(8))
-    forget_full_disk()
+
+
+def met_full_disk(lately_seconds: float) -> bool:
+    """Whether this process did so lately."""
+    last = last_refusal()
+    return last is not None and last[0] == DISK_FULL and last[1] <= lately_seconds
+
+
+def others_met_full_disk() -> bool:
+    """Whether any that lives said so of itself. Raises DatabaseAwayError."""
+    with in_transaction():
+        return bool(refused(db_beats.beats(), DISK_FULL))
 
 
 def tell_due(teller: Teller, channels: Sequence[str]) -> int:
@@ -229,7 +227,7 @@ def tell_due(teller: Teller, channels: Sequence[str]) -> int:
             teller.tell(message.channel, notice)
         except NotToldError as error:
             with in_transaction():
-                db.message_failed(message, _pause(message.number), error.reason)
+                db.message_failed(message, pause(message.number), error.reason)
             if message.number in (1, 5) or message.number % 50 == 0:
                 log.warning(
                     "the operator's %s takes no message (%s); it is tried again",
@@ -241,10 +239,6 @@ def tell_due(teller: Teller, channels: Sequence[str]) -> int:
                 db.message_told(message)
             told += 1
     return told
-
-
-def _pause(number: int) -> timedelta:
-    return doubling(FIRST_PAUSE, LONGEST_PAUSE, number)
 
 
 class Switch:
@@ -308,11 +302,11 @@ def forget_the_old() -> None:
 class Own:
     """What a process finds out about itself, to be said with its heartbeats. For one thread.
 
-    ``sandbox_url``: that an operator set, not the one of `up --sandbox`.
+    ``sandbox_url``: that an operator set, not the one of `up --sandbox`. ``lately_seconds``: for how long it tells what it met.
     """
 
-    def __init__(self, runtime: Runtime, sandbox_url: str | None) -> None:
-        self._runtime, self._sandbox_url = runtime, sandbox_url
+    def __init__(self, runtime: Runtime, sandbox_url: str | None, lately_seconds: float) -> None:
+        self._runtime, self._sandbox_url, self._lately_seconds = runtime, sandbox_url, lately_seconds
         self._slow: dict[str, object] = {}
         self._slow_due = 0.0
         self._writes = True  # whether the last heartbeat was written, as far as one was tried
@@ -345,15 +339,15 @@ class Own:
         A full disk refuses some and takes others. One that only reads takes none: where it took the heartbeat before
         and takes this one, it was over at once, unless that happens again and again, as with two servers behind one name.
         """
-        if not self._writes or ago > MET.total_seconds():
+        if not self._writes or ago > self._lately_seconds:
             return False
         self._met = state == READ_ONLY and ago <= time.monotonic() - self._written_at
         return state != READ_ONLY or (self._met and self._met_before)
 
     def has_written(self) -> None:
-        """A heartbeat was written: what was met while none could be is over."""
+        """A heartbeat was written: a database that only read while none could be takes writes again."""
         if not self._writes:
-            forget_refusals()
+            forget_read_only()
         self._writes, self._written_at = True, time.monotonic()
         self._met, self._met_before = False, self._met
 
@@ -396,220 +390,3 @@ def note_refusal(role: str, host: str, version: str, lacks: str) -> None:
             db_beats.note_refusal(role, host, version, lacks, REFUSALS)
     except Exception as error:  # noqa: BLE001 - the process ends with what it wanted to say in its log
         log.warning("the others could not be told of it (%s)", type(error).__name__)
-
-
-def is_busy(error: DatabaseAwayError) -> bool:
-    """Whether it was this process alone, or this statement, that could not have the database now."""
-    return not is_everybodys(error) or type(error.__cause__).__name__ == "MaxConnectionsExceeded"
-
-
-class Board(Protocol):
-    """Short notes between processes, where there is something that holds them, and while it answers."""
-
-    def claim(self, name: str, seconds: int) -> bool:
-        """Whether nobody else has claimed it for now."""
-
-    def put(self, name: str, value: str, seconds: int) -> None:
-        """Whoever reads it within so long finds this value."""
-
-    def put_first(self, name: str, value: str, seconds: int) -> str:
-        """The value that is there: this one, unless somebody put another."""
-
-    def read(self, *names: str) -> list[str | None]:
-        """The values that are there."""
-
-    def drop(self, *names: str) -> None: ...
-
-
-class NoBoard:
-    """Where there is nothing of the kind: nobody reads what is put."""
-
-    def claim(self, name: str, seconds: int) -> bool:
-        return True
-
-    def put(self, name: str, value: str, seconds: int) -> None:
-        pass
-
-    def put_first(self, name: str, value: str, seconds: int) -> str:
-        return value
-
-    def read(self, *names: str) -> list[str | None]:
-        return [None] * len(names)
-
-    def drop(self, *names: str) -> None:
-        pass
-
-
-class Alone:
-    """What one process tells by itself of a database that serves nobody. ``place``: names the database, not its secrets.
-    ``patience``: seconds until that is told. Not for two threads at once.
-
-    No row can say who tells: ``board`` may, Redis for instance. On it stand the outage, with the id under which it is
-    told, who found the database away last, and who tells by which channel. Where there is none each process tells, at
-    most once an hour. The id then is made of the last outage that all of them know to be over, so that whoever gets
-    several messages knows them for one.
-    """
-
-    def __init__(self, teller: Teller, place: str, patience: float, board: Board) -> None:
-        self._teller, self._place, self._patience, self._board = teller, place, patience, board
-        self._me = secrets.token_hex(4)
-        self._since: float | None = None
-        self._kind = ""
-        self._last_outage: str | None = None  # that is over, as this process knows; None: it never saw the database
-        self._open: dict[str, tuple[str, Trouble]] = {}  # kind -> the id of this outage, and what is wrong
-        self._ended: dict[str, Trouble] = {}  # id -> what is over, and yet to be noted
-        self._tell_at: dict[tuple[str, str], float] = {}  # id and channel -> when it is to be told next
-        self._failures: dict[tuple[str, str], int] = {}
-        self._telling: dict[str, threading.Thread] = {}  # by channel
-
-    @property
-    def seconds(self) -> float:
-        """Since when, in seconds, the database does not serve; 0 where it does."""
-        return time.monotonic() - self._since if self._since is not None else 0.0
-
-    def is_away(
-        self, state: str | None, whose: str, now: datetime, open_ids: Mapping[str, str] | None = None
-    ) -> Trouble | None:
-        """The database did not serve just now: what is wrong, once that lasts; it is told, where it was not yet.
-
-        ``state``: the SQLSTATE it refused with, if any. ``whose``: who found out. ``open_ids``: kind -> id of alerts that
-        are open in it, which are told under that id. Takes as long as one message may.
-        """
-        if self._since is None:
-            self._since = time.monotonic()
-        self._board.put(self._name(SEEN), self._me, SEEN_SECONDS)
-        if self.seconds < self._patience:
-            return None
-        found = database_trouble(state, now - timedelta(seconds=self.seconds), whose)
-        if found.kind != self._kind:
-            self._kind = found.kind
-            more = {"kind": "trouble_opened", "trouble": found.kind, "severity": found.severity.value}
-            log.error("%s. %s", found.title, found.message, extra=more)
-        message_id = self._id_of(found, open_ids or {})
-        self._open[found.kind] = message_id, found
-        self._tell_apart(message_id, found)
-        return found
-
-    def _tell_apart(self, message_id: str, found: Trouble) -> None:
-        """By a thread for each channel, so that one that hangs holds up no other, nor the next look for long."""
-        for channel in self._teller.channels:
-            at_it = self._telling.get(channel)
-            if at_it is None or not at_it.is_alive():
-                run = partial(self._tell, message_id, found, channel)
-                self._telling[channel] = threading.Thread(target=run, name="operator's messages", daemon=True)
-                self._telling[channel].start()
-        ends = time.monotonic() + TELLING_SECONDS
-        for thread in self._telling.values():
-            thread.join(max(0.0, ends - time.monotonic()))
-
-    def _id_of(self, found: Trouble, open_ids: Mapping[str, str]) -> str:
-        """The one under which this outage is told, whoever tells and whatever the hour."""
-        if found.kind in self._open:
-            own = self._open[found.kind][0]
-        elif found.kind in open_ids:
-            own = open_ids[found.kind]
-        elif self._last_outage is not None:
-            own = f"{found.kind}-{self._place}-{self._last_outage}"
-        else:
-            own = f"{found.kind}-{self._place}-{found.since:%Y%m%d%H%M}"
-        noted = _told_on(self._board.put_first(self._name(found.kind), _as_note(own, found), KEPT_SECONDS))
-        return noted[0] if noted is not None and found.kind not in self._open else own
-
-    def _name(self, what: str) -> str:
-        return f"operator:{self._place}:{what}"
-
-    def _tell(self, message_id: str, found: Trouble, channel: str) -> None:
-        of_it = message_id, channel
-        claim = f"operator:{message_id}:{channel}"
-        if self._tell_at.get(of_it, 0.0) > time.monotonic() or not self._board.claim(claim, CLAIM_SECONDS):
-            return
-        notice = Notice(
-            message_id,
-            found.kind,
-            found.severity.value,
-            "open",
-            found.title,
-            f"{found.message} {_REPEATS}",
-            found.since,
-        )
-        try:
-            self._teller.tell(channel, notice)
-        except NotToldError as error:
-            failures = self._failures[of_it] = self._failures.get(of_it, 0) + 1
-            self._tell_at[of_it] = time.monotonic() + _pause(failures).total_seconds()
-            if failures == 1:
-                log.warning("the operator's %s takes no message (%s)", channel.split(":")[0], error.reason)
-            return
-        self._board.put(claim, self._me, int(HOUR))
-        self._failures.pop(of_it, None)
-        self._tell_at[of_it] = time.monotonic() + HOUR
-
-    def is_back(self) -> None:
-        """The database serves: that it does is told once, by whoever sends next. Raises DatabaseAwayError.
-
-        Also of an outage that only the board knows, since those who told it are gone; but not while somebody else
-        finds the database away.
-        """
-        self._since, self._kind = None, ""
-        self._tell_at.clear()
-        self._failures.clear()
-        self._ended |= dict(self._open.values())
-        self._open.clear()
-        kinds = (DATABASE_AWAY, DATABASE_FULL, DATABASE_READ_ONLY)
-        seen_by, *notes = self._board.read(*(self._name(what) for what in (SEEN, *kinds)))
-        noted = {kind: told for kind, note in zip(kinds, notes, strict=True) if (told := _told_on(note)) is not None}
-        if noted and seen_by not in (None, self._me):
-            return
-        self._ended |= {message_id: trouble for message_id, trouble in noted.values() if message_id not in self._ended}
-        with in_transaction():
-            # Whether it could be told or not: that it is over is told by every channel there is.
-            new = [db.note_told(each, self._ended[each], self._teller.channels) for each in sorted(self._ended)]
-            if any(new):
-                db.note_outage()
-            self._last_outage = db.last_outage()
-        self._ended.clear()
-        if noted:
-            self._board.drop(self._name(SEEN), *(self._name(kind) for kind in noted))
-
-
-SEEN = "seen"
-
-
-def _as_note(message_id: str, found: Trouble) -> str:
-    said = {
-        "id": message_id,
-        "kind": found.kind,
-        "severity": found.severity.value,
-        "title": found.title,
-        "message": found.message,
-        "since": found.since,
-    }
-    return orjson.dumps(said).decode()
-
-
-def _told_on(note: str | None) -> tuple[str, Trouble] | None:
-    """The id and the trouble of a note; None where there is none that can be read."""
-    try:
-        said = orjson.loads(note or "")
-        since = datetime.fromisoformat(said["since"])
-        return said["id"], Trouble(said["kind"], Severity(said["severity"]), said["title"], said["message"], since)
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-_REPEATS = (
-    "While the database is away, each process that cannot ask the others tells this by itself, once an hour at most: "
-    "whatever has the same id is the same trouble."
-)
-
-
-def state_of(error: DatabaseAwayError) -> str | None:
-    return DISK_FULL if is_disk_full(error) else code_of(error)
-
-
-def place_of(database_url: str) -> str:
-    """A short name of a database that all its processes find alike, and that tells nobody where it is."""
-    given = parse_dsn(database_url)
-    return hashlib.sha256(
-        "|".join(str(given.get(name, "")) for name in ("host", "port", "dbname")).encode()
-    ).hexdigest()[:8]

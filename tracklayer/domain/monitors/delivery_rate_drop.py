@@ -28,6 +28,7 @@ CHANCE = 1e-7  # of so many failures at its usual rate
 FLOOR = 0.10  # a drop by less than ten points is not worth waking anybody
 FRESH = 8  # newest events, of which
 FRESH_GOOD = 2  # so many must be acknowledged: where none is any more, the platform is down and that is told
+A_LOOK = timedelta(seconds=10)  # less than lies between two looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,7 @@ def _dropped(view: DestinationView, expected: Expected, windows: Sequence[timede
     """The shortest window in which the drop is beyond chance."""
     told = [told.until for told in (view.outage, view.rate_drop) if told is not None and told.until is not None]
     spans = [span for span in view.spans if all(span.start >= until for until in told)]
-    if not _is_partial(spans) or _may_be_all(spans, expected):
+    if not _is_partial(spans) or _may_be_all(spans, expected, now):
         return None
     minute = now.replace(second=0, microsecond=0)
     for length in windows:
@@ -284,12 +285,15 @@ def _is_partial(spans: Sequence[Span]) -> bool:
     return good >= FRESH_GOOD and bad > 0
 
 
-def _may_be_all(spans: Sequence[Span], expected: Expected) -> bool:
-    """Whether all may be refused from a moment within the newest span on, before which all was as usual. The next look knows."""
+def _may_be_all(spans: Sequence[Span], expected: Expected, now: datetime) -> bool:
+    """Whether all may be refused from a moment within the newest span on, before which all was as usual.
+
+    The next look knows, or no event came until then: a shop that sends once an hour is not waited for.
+    """
     if expected.usual is None:
         return False
     newest_first = [span for span in reversed(spans) if span.first_acknowledged or span.first_failed]
-    if newest_first[0].first_acknowledged + newest_first[0].first_failed < FRESH:
+    if now - newest_first[0].end >= A_LOOK or newest_first[0].first_acknowledged + newest_first[0].first_failed < FRESH:
         return False
     good = bad = 0
     for span in newest_first[1:]:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
+from tracklayer.domain.event_names import is_step
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.delivery_rate_drop import CHANCE, FLOOR, LEAST_SAMPLE, WINDOWS
 from tracklayer.domain.monitors.learn import LEAST_SPREAD, WORSE, WORST_USUAL, SuccessRate, worst_of
@@ -181,7 +182,7 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
     if view.is_open:
         since = _still([minute.of(None) for minute in view.minutes], usual) or _cause_still(view)
         since = since or _key_still(view, now)
-        return {whole: _finding(view, None, since) if since else None}
+        return {whole: _only_new_of_bad(_finding(view, None, since), view, usual, now) if since else None}
     found: dict[Subject, Finding | None] = {whole: None}
     for name in view.open_names:
         still = _still([minute.of(name) for minute in view.minutes], _capped(view.usual_names.get(name)))
@@ -219,6 +220,20 @@ def judge_events_rejected(view: DoorView, now: datetime) -> dict[Subject, Findin
         **{_subject(each): found[_subject(each)] for each in view.open_names},
         whole: _finding(fresh, None, begin),
     }
+
+
+def _only_new_of_bad(finding: Finding, view: DoorView, usual: SuccessRate | None, now: datetime) -> Finding:
+    """Of the names that an open alert was not told with, only those cost conversions of which too many are refused by themselves:
+    a few of each always are.
+    """
+    by_name = _by_name(view.minutes)
+    costs = {
+        name: may_cost
+        and name in by_name
+        and _too_many(by_name[name], _capped(view.usual_names.get(name)), now, usual) is not None
+        for name, may_cost in finding.members.items()
+    }
+    return replace(finding, members=costs)
 
 
 def _with_revoked_key(view: DoorView, now: datetime) -> datetime | None:
@@ -523,6 +538,10 @@ def _finding(view: DoorView, name: str | None, lately: datetime) -> Finding:
             **details(refused_worth=worth),
         },
         event_name=name,
+        # Where all are refused, that says it of each.
+        members={each: bad_now < total_now and not is_step(each) for each in _names(inside) if _is_name(each)}
+        if name is None
+        else {},
     )
 
 

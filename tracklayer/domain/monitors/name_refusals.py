@@ -231,7 +231,6 @@ def name_finding(platform: str, title: str, found: Sequence[Refusing], why: Mapp
     money = in_sales(told.failing + told.lost)
     and_money = f"{money}," if money else ""
     more = f", and {len(rest)} more {'name' if len(rest) == 1 else 'names'}" if rest else ""
-    cause = Cause.REFUSED if told.unmappable is None else Cause.UNMAPPABLE
     if told.unmappable is None:
         what = f"refuses every {events}" if is_all else f"refuses {percent(1 - first.share)} of your {events}s"
         said = f" What {title} said last: {ended(told.error)}" if told.error else ""
@@ -271,8 +270,9 @@ def name_finding(platform: str, title: str, found: Sequence[Refusing], why: Mapp
         message,
         min(one.since for one in ordered),
         {
-            "cause": cause,
+            "cause": _cause(told),
             "event_names": [one.name for one in ordered],
+            "name_causes": sorted({_cause(why.get(one.name, Why())) for one in ordered}),
             "success_rate": round(first.share, 4),
             "usual_success_rate": round(first.usual.share, 4) if first.usual is not None else None,
             "acknowledged": first.arrived - first.refused,
@@ -284,4 +284,9 @@ def name_finding(platform: str, title: str, found: Sequence[Refusing], why: Mapp
             "example_event_id": told.example,
             **details(failing_worth=told.failing, lost_worth=told.lost),
         },
+        members={one.name: not is_step(one.name) for one in ordered},
     )
+
+
+def _cause(why: Why) -> Cause:
+    return Cause.REFUSED if why.unmappable is None else Cause.UNMAPPABLE

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tracklayer.domain.monitors.words import capitalised, counted, lasting, listed
+from tracklayer.domain.monitors.words import capitalised, clock_time, counted, lasting, listed
 
 MOST_TOLD = 3  # currencies of a sentence
 CAME_TOO_LATE = "came_too_late"  # beside the reasons of drops: too old for the platform as it arrived, as an import of old events is
@@ -87,19 +87,30 @@ def were(count: int, worth: Worth) -> str:
     return f"{lost(count, worth)}{',' if in_sales(worth) else ''} {'was' if count == 1 else 'were'}"
 
 
-def was_lost(count: int, worth: Worth, saved: int, worth_saved: Worth) -> str:
+def was_lost(count: int, worth: Worth, saved: int, worth_saved: Worth, when: str = "meanwhile") -> str:
     """What was lost while an alert was open, as its end says it, and what is to be done; empty where nothing was. ``saved``: how many of
     them a redelivery may save.
     """
     if not count:
         return "" if worth.is_all else NOT_COUNTED
-    told = f"{capitalised(were(count, worth))} lost meanwhile"
+    told = f"{capitalised(were(count, worth))} lost {when}"
     if not saved:
         return f"{told}, and no redelivery saves them."
     if saved == count:
         return f"{told}: redeliver what was dropped."
     return (
         f"{told}: redeliver what was dropped. That may save {lost(saved, worth_saved)}; no redelivery saves the others."
+    )
+
+
+def still_fails(count: int, worth: Worth, until: datetime | None) -> str:
+    """What failed while an alert was open and waits for another attempt, as its end says it; empty where nothing does."""
+    if not count or until is None:
+        return ""
+    money = in_sales(worth)
+    return (
+        f"{capitalised(lost(count, worth))}{',' if money else ''} failed meanwhile and {'waits' if count == 1 else 'wait'} for another"
+        f" attempt: what is not taken by {clock_time(until)} is dropped."
     )
 
 

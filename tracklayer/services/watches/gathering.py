@@ -6,11 +6,13 @@ filtered out by ten destinations: thirty e-mails say no more than one that lists
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
+from tracklayer.domain.alert_members import member_name
+from tracklayer.domain.event_names import is_purchase, is_sale
 from tracklayer.domain.facts import OTHERS
 from tracklayer.mappers import title_of
 
@@ -28,12 +30,17 @@ MOST_LISTED = 20
 
 
 def gather(
-    findings: Sequence[Finding], judged: Collection[Subject], open_now: Collection[Subject]
+    findings: Sequence[Finding],
+    judged: Collection[Subject],
+    open_now: Collection[Subject],
+    members: Mapping[AlertKind, Collection[str]] = {},
 ) -> tuple[list[Finding], set[Subject]]:
     """(findings, judged) of one merchant as they are told.
 
     What is open by itself stays so. Of one kind, what is new beside more than ``MOST_APART`` goes into an alert of all
-    of it, whose subject has the event name ``OTHERS``; and while that is open, everything new does.
+    of it, whose subject has the event name ``OTHERS``. While that is open it stays there, and what is new is told by itself
+    again, up to ``MOST_APART``: else a name that is never sent again, and that keeps it open, would hide every later one.
+    ``members``: what those that are open are about, as far as it is known.
     """
     told, subjects = list(findings), set(judged)
     for kind in BY_NAME:
@@ -41,10 +48,14 @@ def gather(
         own = [found for found in findings if found.kind is kind and found.event_name is not None]
         fresh = [found for found in own if found.subject not in open_now]
         is_open = all_of_it in open_now
-        if is_open or (fresh and len(own) > MOST_APART):
-            told = [found for found in told if found not in fresh]
-            if fresh:
-                told.append(_gathered(all_of_it, fresh))
+        known = members.get(kind)
+        part = [found for found in fresh if is_open and (known is None or _named(found) in known)]
+        if len(part) < len(fresh) and len(own) - len(part) > MOST_APART:
+            part = fresh
+        if is_open or part:
+            told = [found for found in told if found not in part]
+            if part:
+                told.append(_gathered(all_of_it, part))
             if any(subject.kind is kind and _says_of_names(subject) for subject in subjects):
                 subjects.add(all_of_it)
     return told, subjects
@@ -56,11 +67,12 @@ def _says_of_names(subject: Subject) -> bool:
 
 
 def _gathered(subject: Subject, alike: Sequence[Finding]) -> Finding:
-    gravest = sorted(alike, key=lambda found: (found.severity is not Severity.CRITICAL, found.since))
+    gravest = sorted(alike, key=_rank)
     first, rest = gravest[0], gravest[1:]
+    members = {_named(found): found.severity is Severity.CRITICAL for found in gravest}
     if not rest:
         own = {**first.details, "alike": [_listed(first)], "alike_count": 1}
-        return replace(first, event_name=subject.event_name, platform=None, details=own)
+        return replace(first, event_name=subject.event_name, platform=None, details=own, members=members)
     listed = ", ".join(_named(found) for found in rest[:MOST_LISTED])
     more = f" and {len(rest) - MOST_LISTED} more" if len(rest) > MOST_LISTED else ""
     details: dict[str, Any] = {
@@ -77,7 +89,15 @@ def _gathered(subject: Subject, alike: Sequence[Finding]) -> Finding:
         min(found.since for found in alike),
         details,
         event_name=subject.event_name,
+        members=members,
     )
+
+
+def _rank(found: Finding) -> tuple[bool, bool, bool, float]:
+    """Sales first; of the others, what began last: the title of one that others have joined says what is new."""
+    name = str(found.event_name)
+    is_grave = found.severity is Severity.CRITICAL
+    return not is_grave, not is_purchase(name), not is_sale(name), -found.since.timestamp()
 
 
 def _listed(found: Finding) -> dict[str, Any]:
@@ -85,6 +105,4 @@ def _listed(found: Finding) -> dict[str, Any]:
 
 
 def _named(found: Finding) -> str:
-    if found.platform is None:
-        return str(found.event_name)
-    return f"{found.event_name} ({title_of(found.platform)})"
+    return member_name(found.event_name, None if found.platform is None else title_of(found.platform))

@@ -522,23 +522,31 @@ def _spellings(shop: Shop, names: Mapping[str, Sequence[Counts]], now: datetime)
 def _may_come_back(
     page: Page, merchant_id: int, shop: Shop, told: Subject, names: Mapping[str, Sequence[Counts]]
 ) -> bool:
-    """Whether nothing has come of a name that an alert tells of, nor of the right one, for an hour: that mends nothing.
+    """Whether a name of which nothing has come for an hour, and of which an alert tells, is not mended by that.
 
-    Unless its destination takes it now, or it has not come for a week: then nobody sends it any more.
+    It is if the right name has taken over since the last wrong one, however long ago that is; if its destination takes it now;
+    or if it has not come for a week: then nobody sends it any more.
     """
     name = told.event_name or ""
     opened, _ = page.lately[merchant_id, told]
     place = next((place for place in shop.places if place.platform == told.platform), None)
     if name in names or place is None or place.platform not in PLATFORMS:
         return False
-    since = page.now - GONE_AFTER
-    if opened < since and not db.counts_by_hour(merchant_id, name, since, page.now):
-        return False
     mapper = mapper_for(place.platform)
     right = meant(name, _taken(mapper, place))
-    if right is None or right in names or _is_meant_so(shop, place, name):
+    if right is None or _is_meant_so(shop, place, name):
         return False
-    return _fate(mapper, place, name, right, page.now) is Fate.FILTERED
+    fate = _fate(mapper, place, name, right, page.now)
+    gone = page.now - GONE_AFTER
+    if opened >= gone and right not in names:
+        return fate is Fate.FILTERED
+    since = max((opened - HOUR).replace(minute=0, second=0, microsecond=0), gone)
+    wrong = db.counts_by_hour(merchant_id, name, since, page.now)
+    if not wrong:
+        return False
+    rightly = db.counts_by_hour(merchant_id, right, since, page.now) if right in names else ()
+    seen = _spelling(place, mapper, name, right, fate, wrong, rightly)
+    return judge_event_name_unknown(seen, is_open=True) is not None
 
 
 def _is_meant_so(shop: Shop, place: Place, name: str) -> bool:

@@ -1,0 +1,161 @@
+"""Answers that nobody reads are bounded, by merchant, and keep neither events nor other merchants out."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from tests.factories import INGEST, INGEST_MANY, Merchant, camel, draft, new_merchant
+from tests.live import PROTOCOL, LiveServer
+from tests.servers import wait_until
+from tracklayer.domain.personal import MAX_URL
+from tracklayer.runtime import Runtime
+
+QUERY = "{ events(first: 100) { nodes { eventSourceUrl } } }"
+LENGTH = 100 * MAX_URL  # of its answer, about
+
+
+@pytest.fixture
+def server(runtime: Runtime, merchant: Merchant) -> Iterator[LiveServer]:
+    """With a hundred events whose addresses are as long as may be."""
+    with LiveServer(runtime) as served:
+        url = "https://shop.example/" + "x" * (MAX_URL - 21)
+        events = [camel(draft(f"order_{n}")) | {"eventSourceUrl": url} for n in range(100)]
+        for start in range(0, 100, 50):
+            taken = ask(served, merchant, INGEST_MANY, inputs=events[start : start + 50])
+            assert taken.json()["data"]["ingestEvents"]["accepted"] == 50
+        yield served
+
+
+def body(query: str, **variables: Any) -> bytes:
+    return json.dumps({"query": query, "variables": variables}, default=str).encode()
+
+
+def ask(server: LiveServer, merchant: Merchant, query: str, **variables: Any) -> httpx.Response:
+    headers = {"authorization": f"Bearer {merchant.key}", "content-type": "application/json"}
+    return httpx.post(server.http, content=body(query, **variables), headers=headers, timeout=60)
+
+
+def asking(merchant: Merchant) -> bytes:
+    said = body(QUERY)
+    head = f"POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {merchant.key}\r\ncontent-type: application/json\r\n"
+    return head.encode() + b"content-length: %d\r\n\r\n%b" % (len(said), said)
+
+
+def slow(server: LiveServer, said: bytes) -> socket.socket:
+    """Sends, and does not read."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(60)
+    client.connect(("127.0.0.1", server.port))
+    wait_until(lambda: server.has(client), "the connection")
+    server.keep_little()
+    client.sendall(said)
+    return client
+
+
+def read(client: socket.socket, answers: int) -> None:
+    """So many answers of HTTP."""
+    with client.makefile("rb") as said:
+        for _ in range(answers):
+            assert b" 200 " in said.readline()
+            length = 0
+            while (line := said.readline()) != b"\r\n":
+                name, _, value = line.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            assert len(said.read(length)) == length
+
+
+def _holds(server: LiveServer, answers: float) -> bool:
+    return server.door.bodies.held > answers * LENGTH
+
+
+def test_whoever_does_not_read_is_told_so_and_keeps_no_event_out(
+    server: LiveServer, runtime: Runtime, merchant: Merchant
+) -> None:
+    bodies = server.door.bodies
+    bodies._room = 4 * LENGTH
+    with ExitStack() as stack:
+        clients = []
+        for n in range(3):  # the third is begun with less than half of the room taken
+            clients.append(stack.enter_context(slow(server, asking(merchant))))
+            wait_until(partial(_holds, server, n + 0.9), "its answer")
+        refused = ask(server, merchant, QUERY)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+        [error] = refused.json()["errors"]
+        assert error["extensions"]["code"] == "OVERLOADED"
+        assert "bytes of answers to read still" in error["message"]
+        assert (
+            ask(server, merchant, INGEST, input=camel(draft("late"))).json()["data"]["ingestEvent"]["outcome"]
+            == "ACCEPTED"
+        )
+        assert ask(server, new_merchant(runtime, name="Other"), QUERY).status_code == 200
+        read(clients.pop(), 1)
+        clients.pop().close()  # or whoever leaves
+        wait_until(lambda: bodies.held < 2 * LENGTH, "what was read to be forgotten")
+        assert ask(server, merchant, QUERY).status_code == 200
+        clients.pop().close()
+        wait_until(lambda: bodies.held == 0, "all of it to be forgotten")
+
+
+def test_requests_behind_an_answer_that_is_not_read_wait_until_it_is(server: LiveServer, merchant: Merchant) -> None:
+    bodies = server.door.bodies
+    with slow(server, asking(merchant) * 8) as client:
+        wait_until(lambda: bodies.held > 0.9 * LENGTH, "the first answer")
+        assert ask(server, merchant, "{ merchant { name } }").status_code == 200
+        assert bodies.held < 1.1 * LENGTH
+        read(client, 8)
+        client.sendall(asking(merchant))
+        read(client, 1)
+    wait_until(lambda: bodies.held == 0, "all of it to be forgotten")
+
+
+def test_operations_that_are_begun_at_once_are_read_for_no_further_than_answers_may_wait(
+    server: LiveServer, merchant: Merchant
+) -> None:
+    bodies = server.door.bodies
+    bodies._room = 4 * LENGTH
+    with connect(server.ws, subprotocols=[PROTOCOL], max_size=None, max_queue=1, close_timeout=1) as client:
+        client.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {merchant.key}"}}))
+        assert json.loads(client.recv()) == {"type": "connection_ack"}
+        server.keep_little()
+        for n in range(30):
+            client.send(json.dumps({"type": "subscribe", "id": str(n), "payload": {"query": QUERY}}))
+        wait_until(partial(_holds, server, 2), "as many answers as may wait")
+        # Three places read at once beside the one that filled the room, and what the system has taken.
+        told = [json.loads(client.recv(timeout=60)) for _ in range(60)]
+        payloads = [one["payload"] for one in told if one["type"] == "next"]
+    assert len(payloads) == 30
+    refused = [one["errors"][0]["extensions"]["code"] for one in payloads if "errors" in one]
+    assert set(refused) == {"OVERLOADED"}
+    assert len(refused) > 10
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_operations_of_a_socket_that_is_not_read_wait_until_it_is(
+    server: LiveServer, merchant: Merchant, reads: bool
+) -> None:
+    bodies = server.door.bodies
+    with connect(server.ws, subprotocols=[PROTOCOL], max_size=None, max_queue=1, close_timeout=1) as client:
+        client.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {merchant.key}"}}))
+        assert json.loads(client.recv()) == {"type": "connection_ack"}
+        server.keep_little()
+        for n in range(8):
+            client.send(json.dumps({"type": "subscribe", "id": str(n), "payload": {"query": QUERY}}))
+            if n == 1:
+                wait_until(lambda: bodies.held > 0.9 * LENGTH, "the first answer")
+        assert ask(server, merchant, "{ merchant { name } }").status_code == 200
+        assert bodies.held < 3.2 * LENGTH  # what had begun before the first was there, and what is taken up by now
+        if reads:
+            told = [json.loads(client.recv(timeout=60)) for _ in range(16)]
+            assert sorted(one["id"] for one in told if one["type"] == "next") == [str(n) for n in range(8)]
+    wait_until(lambda: bodies.held == 0, "all of it to be forgotten")
