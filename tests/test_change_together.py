@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,24 @@ from typing import Any
 import pytest
 
 import tracklayer
+from tracklayer.db import deliveries
 from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.deliveries import DeliveryRow
 from tracklayer.db.queues import REQUEUE
+from tracklayer.db.settling import SETTLE, _record
 from tracklayer.db.traces import PLACES as MENTIONS
 from tracklayer.domain.advice import AdviceCode
 from tracklayer.domain.alert import QUIET, AlertKind, Severity
 from tracklayer.domain.alert_chart import ChartUnit, SeriesRole
 from tracklayer.domain.channel import ChannelKind, EventTopic
-from tracklayer.domain.delivery import AttemptOutcome, DeliveryStatus, DestinationState, DropReason
+from tracklayer.domain.delivery import (
+    AttemptOutcome,
+    DeliveryKey,
+    DeliveryStatus,
+    DestinationState,
+    DropReason,
+    Settlement,
+)
 from tracklayer.domain.event import (
     AMOUNTS,
     CONTENT_FIELDS,
@@ -47,6 +58,7 @@ from tracklayer.services.persist import _COMPARED_BY, SEALED_FIELDS
 from tracklayer.services.watches.gathering import BY_NAME, WHOLE
 
 HOUSE = Path(tracklayer.__file__).parent
+ALERTS_GUIDE = (HOUSE / "web" / "docs" / "alerts.md").read_text("utf-8")
 # What of a person is stored, and shown to whoever may read, as it was sent. A field that is new is either here, because it
 # says nothing of who somebody is, or sealed (services/persist.py).
 MAY_BE_PLAIN = {
@@ -142,6 +154,8 @@ NAMES_NO_EVENT = {
     "rounds": {"name", "place"},  # merchants, platforms and instants
     "schema_migrations": {"name"},
 }
+# What of a delivery is asked for and written where it is judged, and shown to nobody.
+IN_STATEMENTS_ALONE = {"drop_field", "had_outcome"}
 # What a redelivery leaves as it was: what a delivery is of, when it came and waited, what the platform answered so far.
 KEPT_BY_A_REDELIVERY = set(
     "merchant_id event_id platform received_at queued_at last_attempt_at delivered_at latency_ms attempt_log".split()
@@ -201,14 +215,39 @@ def test_the_days_that_events_may_be_kept_for_are_the_same_for_services_the_api_
     assert [one.value for one in enums.RetentionDays] == list(RETENTION_DAYS)
 
 
-def test_each_kind_of_alert_has_its_patience_its_chart_its_gathering_and_its_line_in_the_guide() -> None:
+def test_each_kind_of_alert_has_its_patience_its_chart_and_its_gathering() -> None:
     kinds = set(AlertKind)
     assert set(QUIET) == kinds
     assert set(alert_chart._DRAW) == kinds
     assert sorted((*BY_NAME, *WHOLE)) == sorted(kinds)
-    guide = (HOUSE / "web" / "docs" / "alerts.md").read_text()
-    told = set(re.findall(r"^\| `([A-Z_]+)`", guide, re.MULTILINE))  # the first column of a table
-    assert [kind for kind in kinds if kind.name not in told] == []
+
+
+@pytest.mark.parametrize("heading", ["## The kinds", "## How it is judged"])
+def test_each_kind_of_alert_has_its_line_in_the_tables_of_the_guide(heading: str) -> None:
+    section = ALERTS_GUIDE.partition(f"\n{heading}\n")[2].partition("\n#")[0]
+    assert sorted(re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE)) == sorted(kind.name for kind in AlertKind)
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends"),
+    [
+        pytest.param("**Severity.**", "\n\n", id="when it is critical"),
+        pytest.param("### What your own last days would have raised\n", "\n#", id="whether a backtest replays it"),
+    ],
+)
+def test_the_guide_names_each_kind_of_alert_where_it_speaks_of_all(begins: str, ends: str) -> None:
+    told = set(re.findall(r"`([A-Z_]+)`", ALERTS_GUIDE.partition(begins)[2].partition(ends)[0]))
+    assert [kind.name for kind in AlertKind if kind.name not in told] == []
+
+
+def test_the_guide_says_of_each_kind_of_alert_how_long_nothing_must_be_found_until_it_is_over() -> None:
+    (sentence,) = re.findall(r"when nothing was found for a while: (.*?)\.\n", ALERTS_GUIDE, re.DOTALL)
+    told = {kind: timedelta(minutes=1) for kind in AlertKind}
+    for words, span in (("10 seconds", timedelta(seconds=10)), ("five minutes", timedelta(minutes=5))):
+        (names,) = re.findall(rf"{words} for\s+((?:`[A-Z_]+`(?:,\s+|\s+and\s+)?)+)", sentence)
+        told |= {AlertKind[name]: span for name in re.findall("[A-Z_]+", names)}
+    assert sentence.endswith("a minute for the others")
+    assert told == QUIET
 
 
 @pytest.mark.parametrize(
@@ -277,13 +316,39 @@ def test_each_text_that_is_stored_is_searched_for_ids_of_erased_events_or_names_
     assert sorted(texts) == sorted([*searched, *name_none])
 
 
-@pytest.mark.usefixtures("database")
-def test_a_redelivery_begins_each_column_of_a_delivery_anew_or_leaves_it_as_it_was() -> None:
-    """One that is new is set by db/queues.py, or among those here that are kept."""
+def columns_of_deliveries() -> list[str]:
     with in_transaction():
         found = rows(
             "SELECT column_name::text FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'deliveries'"
         )
+    return sorted(name for (name,) in found)
+
+
+@pytest.mark.usefixtures("database")
+def test_each_column_of_a_delivery_is_read_with_its_row_or_in_statements_alone() -> None:
+    """One that is new is a field of ``DeliveryRow``, or among those here."""
+    assert columns_of_deliveries() == sorted([*(one.name for one in fields(DeliveryRow)), *IN_STATEMENTS_ALONE])
+
+
+def test_each_field_of_a_settlement_is_written_by_the_statement_that_settles() -> None:
+    recordset = SETTLE.partition(" AS x(")[2].partition(")\nWHERE")[0]
+    typed = [column.split()[0] for column in recordset.split(",")]
+    settlement = Settlement(DeliveryKey(1, "order_1", "meta"), DeliveryStatus.QUEUED, 0)
+    assert sorted(typed) == sorted({"event_id", *(one.name for one in fields(Settlement))} - {"key"})
+    assert sorted(typed) == sorted(_record(settlement))
+    assert sorted(typed) == sorted(set(re.findall(r"\bx\.(\w+)", SETTLE)))
+
+
+def test_the_head_of_the_deliveries_file_names_each_file_that_writes_them() -> None:
+    writes = re.compile(r"\b(?:UPDATE|INSERT INTO|DELETE FROM) deliveries\b")
+    files = {path for path in (HOUSE / "db").glob("*.py") if writes.search(path.read_text("utf-8"))}
+    (said,) = re.findall(r"\nRows begin in .*", deliveries.__doc__ or "", re.DOTALL)
+    assert {f"db/{path.name}" for path in files} == set(re.findall(r"db/\w+\.py", said))
+
+
+@pytest.mark.usefixtures("database")
+def test_a_redelivery_begins_each_column_of_a_delivery_anew_or_leaves_it_as_it_was() -> None:
+    """One that is new is set by db/queues.py, or among those here that are kept."""
     begun_anew = REQUEUE.partition("\nSET ")[2].partition("\nFROM before")[0]
     written = set(re.findall(r"(?:\A|, |,\n\s+)([a-z_]+) = ", begun_anew))
-    assert sorted(name for (name,) in found) == sorted([*written, *KEPT_BY_A_REDELIVERY])
+    assert columns_of_deliveries() == sorted([*written, *KEPT_BY_A_REDELIVERY])

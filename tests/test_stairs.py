@@ -1,7 +1,6 @@
 """The stairs only go down: who may import whom, and who may know a platform by name.
 
-The table is house-style.md's, section 1, for the rooms that exist. A room that is not in it fails until it is: where
-a new one stands is decided once, here.
+This table is the rule. A room that is not in it fails until it is: where a new one stands is decided once, here.
 """
 
 from __future__ import annotations

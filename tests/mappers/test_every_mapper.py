@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta, timezone
@@ -102,6 +103,13 @@ def test_a_form_can_grow_from_the_settings(platform: str) -> None:
             assert [value for value in wrong.get(setting.kind, ()) if not setting.check(value)] == [], setting.name
         assert not (setting.choices and setting.example not in setting.choices), setting.name
         assert setting.others == ("*" in setting.help) or setting.kind is not SettingKind.MAP, setting.name
+
+
+@every_platform
+def test_a_platform_without_a_test_mode_says_how_else_to_try_a_destination(platform: str) -> None:
+    mapper = mapper_for(platform)
+
+    assert mapper.supports_test_events or re.fullmatch(r"[A-Z].{20,}\.", mapper.instead_of_test)
 
 
 @every_platform
@@ -441,7 +449,7 @@ def test_any_event_becomes_a_request_or_a_refusal_that_gives_nothing_away(platfo
     assert [s for s in secrets if s in sent.url or s in str(sent.headers) or s in repr(sent) or s in body] == []
 
 
-@pytest.mark.parametrize("platform", [name for name in PLATFORMS if name != "ga4"])  # which has refunds of its own
+@pytest.mark.parametrize("platform", [key for key in PLATFORMS if "Refund" not in mapper_for(key).event_names])
 @pytest.mark.parametrize("name", ["Refund", "refund", "order_refunded"])
 def test_a_refund_is_never_one_more_conversion(platform: str, name: str) -> None:
     settings = example_settings(mapper_for(platform))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 import pytest
 
+from tests.mappers.helpers import Asked, left_out
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -23,16 +26,16 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event
 from tracklayer.domain.normalise import sha256_hex as sha
-from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers import outgoing
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.ga4 import MAPPER
 from tracklayer.services.destinations import check_settings
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
-SETTINGS: dict[str, Any] = {"measurement_id": "G-ABC123DEF4", "api_secret": "a-secret-of-the-stream"}
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {"measurement_id": "G-ABC123DEF4", "api_secret": "a-secret-of-the-stream"}
+)
 LIVE = "https://www.google-analytics.com/mp/collect?measurement_id=G-ABC123DEF4"
 DEBUG = "https://www.google-analytics.com/debug/mp/collect?measurement_id=G-ABC123DEF4"
 CHROME = (
@@ -53,10 +56,8 @@ LEAD: dict[str, Any] = {
 }
 
 
-def read(draft: dict[str, Any], now: datetime = NOW) -> Event:
-    outcome = read_event(draft, now)
-    assert isinstance(outcome, ReadEvent), outcome
-    return outcome.event
+ASKED = Asked(MAPPER, SETTINGS, NOW)
+read, mapped, refused = ASKED.read, ASKED.mapped_with, ASKED.refused_with
 
 
 def lead(**changed: Any) -> dict[str, Any]:
@@ -64,18 +65,6 @@ def lead(**changed: Any) -> dict[str, Any]:
     person = {**LEAD["user_data"], **changed.pop("user_data", {})}
     whole = {**LEAD, **changed, "user_data": {key: value for key, value in person.items() if value is not ...}}
     return {key: value for key, value in whole.items() if value is not ...}
-
-
-def mapped(draft: dict[str, Any], **settings: Any) -> Mapped:
-    result = MAPPER.map_event(read(draft), {**SETTINGS, **settings}, NOW)
-    assert isinstance(result, Mapped), result
-    return result
-
-
-def refused(draft: dict[str, Any], **settings: Any) -> Refused:
-    result = MAPPER.map_event(read(draft), {**SETTINGS, **settings}, NOW)
-    assert isinstance(result, Refused), result
-    return result
 
 
 def presented(draft: dict[str, Any]) -> Mapped:
@@ -91,10 +80,6 @@ def params(result: Mapped) -> dict[str, Any]:
     assert given.pop("engagement_time_msec") == 1
     given.pop("session_id", None)
     return given
-
-
-def left_out(result: Mapped) -> list[tuple[str, str | None]]:
-    return [(verdict.rule, verdict.field) for verdict in result.verdicts if not verdict.ok]
 
 
 QUIZ: dict[str, Any] = {
@@ -786,8 +771,8 @@ def test_privacy_switch_keeps_a_field_here(switch: str, key: str) -> None:
     everything = {"client_id", "user_id", "user_data", "ip_override", "user_agent", "events"}
 
     assert mapped(draft).item.keys() == everything
-    assert mapped(draft, **{switch: True}).item.keys() == everything
-    assert mapped(draft, **{switch: False}).item.keys() == everything - {key}
+    for is_on, sent in ((True, everything), (False, everything - {key})):
+        assert ASKED.mapped(draft, {**SETTINGS, switch: is_on}).item.keys() == sent
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from tests.mappers.helpers import Asked, left_out
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -22,9 +25,7 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event
 from tracklayer.domain.normalise import sha256_hex as sha
-from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers import outgoing
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.google_ads import MAPPER
@@ -45,18 +46,20 @@ DOE = "799ef92a11af918e3fb741df42934f3b568ed2d93ac1df74f1b8d41a27932a6f"  # doe
 ONEIL = "eb1aed4f494ca276a88d3161252e48e0fe703f32666fe44fe4652f660b82cda4"  # o'neil
 MD5 = "5f4dcc3b5aa765d61d8327deb882cf99"
 OAUTH = {"client_id": "a-client", "client_secret": "a-client-secret", "refresh_token": "a-refresh-token"}
-SETTINGS: dict[str, Any] = {
-    "customer_id": "1234567890",
-    "login_customer_id": "9876543210",
-    "conversion_actions": {
-        "Purchase": "7000000001",
-        "Lead": "7000000002",
-        "AddToCart": "7000000003",
-        "QuizFinished": "7000000004",
-        "CompleteRegistration": "7000000005",
-    },
-    **OAUTH,
-}
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "customer_id": "1234567890",
+        "login_customer_id": "9876543210",
+        "conversion_actions": {
+            "Purchase": "7000000001",
+            "Lead": "7000000002",
+            "AddToCart": "7000000003",
+            "QuizFinished": "7000000004",
+            "CompleteRegistration": "7000000005",
+        },
+        **OAUTH,
+    }
+)
 CART: dict[str, Any] = {
     "merchant_center_id": "5551234",
     "feed_label": {"USD": "US", "GBP": "GB"},
@@ -105,31 +108,13 @@ LEAD: dict[str, Any] = {
 }
 
 
-def read(draft: dict[str, Any], now: datetime = NOW) -> Event:
-    outcome = read_event(draft, now)
-    assert isinstance(outcome, ReadEvent), outcome
-    return outcome.event
+ASKED = Asked(MAPPER, SETTINGS, NOW)
+read, mapped, refused = ASKED.read, ASKED.mapped_with, ASKED.refused_with
 
 
 def lead(**changed: Any) -> dict[str, Any]:
     """A good lead; ``...`` leaves a field out."""
     return {key: value for key, value in {**LEAD, **changed}.items() if value is not ...}
-
-
-def mapped(draft: dict[str, Any], now: datetime = NOW, **settings: Any) -> Mapped:
-    result = MAPPER.map_event(read(draft, now), {**SETTINGS, **settings}, now)
-    assert isinstance(result, Mapped), result
-    return result
-
-
-def refused(draft: dict[str, Any], now: datetime = NOW, **settings: Any) -> Refused:
-    result = MAPPER.map_event(read(draft, now), {**SETTINGS, **settings}, now)
-    assert isinstance(result, Refused), result
-    return result
-
-
-def left_out(result: Mapped) -> list[tuple[str, str | None]]:
-    return [(verdict.rule, verdict.field) for verdict in result.verdicts if not verdict.ok]
 
 
 EXAMPLES = [

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
 import pytest
 
+from tests.mappers.helpers import Asked, reply
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
     Acknowledged,
@@ -27,16 +29,15 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import ACTION_SOURCES, Event
+from tracklayer.domain.event import ACTION_SOURCES
 from tracklayer.domain.normalise import Matchable
-from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused, RuleVerdict
 from tracklayer.mappers.meta import MAPPER
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.services.destinations import check_settings
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
-SETTINGS: dict[str, Any] = {"pixel_id": "1234567890123456", "access_token": "secret-token"}
+SETTINGS: Mapping[str, Any] = MappingProxyType({"pixel_id": "1234567890123456", "access_token": "secret-token"})
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
@@ -59,16 +60,8 @@ def draft(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**good, **deepcopy(changes)}.items() if value is not ...}
 
 
-def read(event: dict[str, Any], now: datetime = NOW) -> Event:
-    found = read_event(event, now)
-    assert isinstance(found, ReadEvent), found
-    return found.event
-
-
-def mapped(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS, now: datetime = NOW) -> Mapped:
-    found = MAPPER.map_event(read(event, now), settings, now)
-    assert isinstance(found, Mapped), found
-    return found
+ASKED = Asked(MAPPER, SETTINGS, NOW)
+read, mapped = ASKED.read, ASKED.mapped
 
 
 def request(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS, now: datetime = NOW) -> PlatformRequest:
@@ -1538,10 +1531,6 @@ def test_a_value_beyond_64_bits_can_still_be_written() -> None:
 
 
 # What Meta answers --------------------------------------------------------------------------------------------------
-
-
-def reply(status: int, json: Any = None, /, **headers: str) -> PlatformReply:
-    return PlatformReply(status, json, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def error(code: Any, subcode: int | None = None, **more: Any) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from tests.mappers.helpers import Asked, left_out
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -20,14 +23,13 @@ from tracklayer.domain.delivery import (
     Rejected,
     Unreachable,
 )
-from tracklayer.domain.event import Event
-from tracklayer.domain.read_event import ReadEvent, read_event
-from tracklayer.mappers.base import Mapped, Refused
+from tracklayer.domain.read_event import read_event
+from tracklayer.mappers.base import Mapped
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.pinterest import MAPPER
 
 NOW = datetime(2026, 11, 21, 14, tzinfo=UTC)
-SETTINGS: dict[str, Any] = {"ad_account_id": "549755885175", "access_token": "secret-token"}
+SETTINGS: Mapping[str, Any] = MappingProxyType({"ad_account_id": "549755885175", "access_token": "secret-token"})
 URL = "https://api.pinterest.com/v5/ad_accounts/549755885175/events"
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
@@ -49,31 +51,13 @@ LEAD: dict[str, Any] = {
 }
 
 
-def read(draft: dict[str, Any], now: datetime = NOW) -> Event:
-    outcome = read_event(draft, now)
-    assert isinstance(outcome, ReadEvent), outcome
-    return outcome.event
+ASKED = Asked(MAPPER, SETTINGS, NOW)
+read, mapped, refused = ASKED.read, ASKED.mapped_with, ASKED.refused_with
 
 
 def lead(**changed: Any) -> dict[str, Any]:
     """A good lead; ``...`` leaves a field out."""
     return {key: value for key, value in {**LEAD, **changed}.items() if value is not ...}
-
-
-def mapped(draft: dict[str, Any], **settings: Any) -> Mapped:
-    result = MAPPER.map_event(read(draft), {**SETTINGS, **settings}, NOW)
-    assert isinstance(result, Mapped), result
-    return result
-
-
-def refused(draft: dict[str, Any]) -> Refused:
-    result = MAPPER.map_event(read(draft), SETTINGS, NOW)
-    assert isinstance(result, Refused), result
-    return result
-
-
-def left_out(result: Mapped) -> list[tuple[str, str | None]]:
-    return [(verdict.rule, verdict.field) for verdict in result.verdicts if not verdict.ok]
 
 
 @pytest.mark.parametrize(
@@ -1184,11 +1168,6 @@ def test_setting_is_checked(name: str, value: Any, complaint: str | None) -> Non
     found = setting.check(value)
 
     assert (found is None) if complaint is None else (found is not None and found.startswith(complaint))
-
-
-def test_examples_of_settings_are_well_formed() -> None:
-    for setting in MAPPER.settings:
-        assert setting.check is None or setting.check(setting.example) is None, setting.name
 
 
 def test_required_settings_are_the_ad_account_and_its_token() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from tests.mappers.helpers import Asked, reply
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -21,15 +23,13 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event
-from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.domain.sha256 import sha256_hex
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.reddit import MAPPER
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
-SETTINGS: dict[str, Any] = {"pixel_id": "a2_abcd1234", "access_token": "sandbox-access-token"}
+SETTINGS: Mapping[str, Any] = MappingProxyType({"pixel_id": "a2_abcd1234", "access_token": "sandbox-access-token"})
 USER_AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
@@ -62,20 +62,8 @@ def draft(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in {**good, **changes}.items() if value is not ...}
 
 
-def read(event: dict[str, Any]) -> Event:
-    found = read_event(event, NOW, frozenset({"US"}))
-    assert isinstance(found, ReadEvent), found
-    return found.event
-
-
-def mapped(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> Mapped:
-    found = MAPPER.map_event(read(event), settings, NOW)
-    assert isinstance(found, Mapped), found
-    return found
-
-
-def left_out(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> list[str | None]:
-    return [verdict.field for verdict in mapped(event, settings).verdicts if not verdict.ok]
+ASKED = Asked(MAPPER, SETTINGS, NOW, frozenset({"US"}))
+read, mapped, left_out = ASKED.read, ASKED.mapped, ASKED.fields_left_out
 
 
 EXAMPLES = [
@@ -813,10 +801,6 @@ def test_what_reddit_would_not_take_is_left_out_and_the_event_goes(changes: dict
 )
 def test_value_is_normalised_as_reddit_wants(field: str, value: str, expected: str | None) -> None:
     assert MAPPER.normalise[field](value, {}) == expected
-
-
-def reply(status: int, json: Any = None, text: str = "", **headers: str) -> PlatformReply:
-    return PlatformReply(status, json, {name.replace("_", "-"): value for name, value in headers.items()}, text)
 
 
 V3_ERROR: dict[str, Any] = {

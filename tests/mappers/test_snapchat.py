@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from tests.mappers.helpers import Asked, reply
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -21,20 +23,20 @@ from tracklayer.domain.delivery import (
     Unreachable,
     Verdict,
 )
-from tracklayer.domain.event import Event
 from tracklayer.domain.normalise import sha256_hex
-from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers.base import Mapped, Refused
 from tracklayer.mappers.outgoing import map_event
 from tracklayer.mappers.snapchat import MAPPER
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 PIXEL = "1ec32188-754e-4be2-8e55-c949a984a39f"
-SETTINGS: dict[str, Any] = {
-    "pixel_id": PIXEL,
-    "access_token": "sandbox-access-token",
-    "custom_event_map": {"QuoteRequested": "CUSTOM_EVENT_1"},
-}
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {
+        "pixel_id": PIXEL,
+        "access_token": "sandbox-access-token",
+        "custom_event_map": {"QuoteRequested": "CUSTOM_EVENT_1"},
+    }
+)
 APP = {**SETTINGS, "snap_app_id": "snap-app-1", "app_id": "com.example.shop"}
 USER_AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
@@ -73,16 +75,8 @@ def draft(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in {**good, **changes}.items() if value is not ...}
 
 
-def read(event: dict[str, Any]) -> Event:
-    found = read_event(event, NOW, frozenset({"US"}))
-    assert isinstance(found, ReadEvent), found
-    return found.event
-
-
-def mapped(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> Mapped:
-    found = MAPPER.map_event(read(event), settings, NOW)
-    assert isinstance(found, Mapped), found
-    return found
+ASKED = Asked(MAPPER, SETTINGS, NOW, frozenset({"US"}))
+read, mapped, left_out = ASKED.read, ASKED.mapped, ASKED.fields_left_out
 
 
 def refused(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> tuple[DropReason, str | None]:
@@ -91,10 +85,6 @@ def refused(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> tu
     assert found.verdicts[-1].ok is False
     assert found.verdicts[-1].field == found.field
     return found.reason, found.field
-
-
-def left_out(event: dict[str, Any], settings: Mapping[str, Any] = SETTINGS) -> list[str | None]:
-    return [verdict.field for verdict in mapped(event, settings).verdicts if not verdict.ok]
 
 
 EXAMPLES = [
@@ -1032,10 +1022,6 @@ PAGE_OF_A_PROXY = Unreachable(
 )
 SOMETHING_BETWEEN = "something in between answered, such as a proxy: the event has not reached the platform"
 WORDS = "MISSING_PRICE price is required for …"
-
-
-def reply(status: int, json: Any = None, **headers: str) -> PlatformReply:
-    return PlatformReply(status, json, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 @pytest.mark.parametrize(

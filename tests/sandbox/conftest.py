@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.sandbox.helpers import Clock
 from tracklayer.sandbox import SandboxServer
 
 EVENTS = "/meta/v26.0/1234567890/events"
-
-
-class Clock:
-    """Stands at the instant of Meta's worked examples until it is moved."""
-
-    def __init__(self) -> None:
-        self.start = datetime(2026, 11, 20, 15, tzinfo=UTC)
-        self.instant = self.start
-
-    def now(self) -> datetime:
-        return self.instant
-
-    def move(self, **by: float) -> None:
-        self.instant += timedelta(**by)
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +26,8 @@ def server(session_clock: Clock) -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def clock(session_clock: Clock) -> Clock:
-    session_clock.instant = session_clock.start
+def clock(session_clock: Clock, request: pytest.FixtureRequest) -> Clock:
+    session_clock.instant = getattr(request.module, "STARTS_AT", session_clock.start)
     return session_clock
 
 

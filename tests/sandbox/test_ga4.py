@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
-from tracklayer.sandbox import SandboxServer
-from tracklayer.sandbox.platforms import ga4
+from tests.sandbox.helpers import counted
 
 COLLECT = "/ga4/mp/collect"
 DEBUG = "/ga4/debug/mp/collect"
@@ -167,35 +164,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 HOUR = 3_600_000_000  # microseconds
 TIME = 1795186800_000_000 - HOUR  # an hour before the clock
-Accepted = Callable[[], tuple[int, int]]
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[httpx.Client]:
-    now = datetime(2026, 11, 20, 15, tzinfo=UTC)
-    with (
-        SandboxServer(clock=lambda: now, platforms={"ga4": ga4.PLATFORM}) as server,
-        httpx.Client(base_url=server.url) as client,
-    ):
-        yield client
-
-
-@pytest.fixture
-def http(client: httpx.Client) -> httpx.Client:
-    """A client of an empty sandbox without faults."""
-    client.post("/_reset").raise_for_status()
-    return client
-
-
-@pytest.fixture
-def accepted(http: httpx.Client) -> Accepted:
-    """(unique, received) of what was accepted."""
-
-    def accepted() -> tuple[int, int]:
-        found = http.get("/_accepted", params={"platform": "ga4"}).json()
-        return found["unique"], found["received"]
-
-    return accepted
 
 
 def event(name: str = "generate_lead", **changed: Any) -> dict[str, Any]:
@@ -328,7 +296,7 @@ BAD = [
 
 @pytest.mark.parametrize(("given", "path", "code"), BAD)
 def test_bad_event_is_lost_without_a_word_and_told_by_the_validation_server(
-    http: httpx.Client, accepted: Accepted, given: dict[str, Any], path: str, code: str
+    http: httpx.Client, given: dict[str, Any], path: str, code: str
 ) -> None:
     live = http.post(COLLECT, params=STREAM, json=given)
     messages = http.post(DEBUG, params=STREAM, json=given).json()["validationMessages"]
@@ -336,7 +304,7 @@ def test_bad_event_is_lost_without_a_word_and_told_by_the_validation_server(
     assert (live.status_code, live.content) == (204, b"")
     assert [(message["fieldPath"], message["validationCode"]) for message in messages] == [(path, code)]
     assert messages[0]["description"].endswith(".")
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -349,10 +317,10 @@ def test_bad_event_is_lost_without_a_word_and_told_by_the_validation_server(
     ],
 )
 def test_wrong_credentials_lose_events_without_a_word_and_are_no_matter_to_validation(
-    http: httpx.Client, accepted: Accepted, query: dict[str, str]
+    http: httpx.Client, query: dict[str, str]
 ) -> None:
     assert http.post(COLLECT, params=query, json=body(event())).status_code == 204
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
     assert http.post(DEBUG, params=query, json=body(event())).json() == {"validationMessages": []}
 
@@ -373,10 +341,10 @@ def test_wrong_credentials_lose_events_without_a_word_and_are_no_matter_to_valid
         pytest.param(body(event(), device={"operating_system": "iOS", "screen_resolution": "1179x2556"}), id="device"),
     ],
 )
-def test_what_google_takes_is_taken(http: httpx.Client, accepted: Accepted, given: dict[str, Any]) -> None:
+def test_what_google_takes_is_taken(http: httpx.Client, given: dict[str, Any]) -> None:
     count = len(given["events"])
     assert http.post(COLLECT, params=STREAM, json=given).status_code == 204
-    assert accepted() == (count, count)
+    assert counted(http) == (count, count)
     assert http.post(DEBUG, params=STREAM, json=given).json() == {"validationMessages": []}
 
 
@@ -384,68 +352,68 @@ APP_STREAM = {"firebase_app_id": "1:1234567890:ios:321abc456def7890", "api_secre
 INSTANCE = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 
 
-def test_stream_of_an_app_takes_its_instance_id_and_its_own_events(http: httpx.Client, accepted: Accepted) -> None:
+def test_stream_of_an_app_takes_its_instance_id_and_its_own_events(http: httpx.Client) -> None:
     for _ in range(2):
         of_app = body(purchase(), event("screen_view"), client_id=..., app_instance_id=INSTANCE)
         assert http.post(COLLECT, params=APP_STREAM, json=of_app).status_code == 204
 
-    assert accepted() == (3, 4)
+    assert counted(http) == (3, 4)
     assert http.get("/_accepted").json()["items"][0]["destination"] == APP_STREAM["firebase_app_id"]
 
 
-def test_stream_of_an_app_knows_no_client_id(http: httpx.Client, accepted: Accepted) -> None:
+def test_stream_of_an_app_knows_no_client_id(http: httpx.Client) -> None:
     http.post(COLLECT, params=APP_STREAM, json=body(event()))
     messages = http.post(DEBUG, params=APP_STREAM, json=body(event())).json()["validationMessages"]
 
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
     assert [(message["fieldPath"], message["validationCode"]) for message in messages] == [
         ("app_instance_id", "VALUE_REQUIRED")
     ]
 
 
-def test_bad_event_leaves_its_neighbours(http: httpx.Client, accepted: Accepted) -> None:
+def test_bad_event_leaves_its_neighbours(http: httpx.Client) -> None:
     http.post(COLLECT, params=STREAM, json=body(event(), event("error"), event()))
 
-    assert accepted() == (2, 2)
+    assert counted(http) == (2, 2)
 
 
-def test_only_purchases_of_one_user_are_recognised_again(http: httpx.Client, accepted: Accepted) -> None:
+def test_only_purchases_of_one_user_are_recognised_again(http: httpx.Client) -> None:
     for _ in range(2):
         http.post(COLLECT, params=STREAM, json=body(purchase(), event()))
     http.post(COLLECT, params=STREAM, json=body(purchase(), client_id="555.667"))
     http.post(COLLECT, params=STREAM, json=body(purchase("10043")))
 
-    assert accepted() == (5, 6)
+    assert counted(http) == (5, 6)
     assert http.get("/_accepted?event_id=10042").json()["unique"] == 2
 
 
-def test_event_without_a_time_counts_as_of_now(http: httpx.Client, accepted: Accepted) -> None:
+def test_event_without_a_time_counts_as_of_now(http: httpx.Client) -> None:
     http.post(COLLECT, params=STREAM, json=body(event(timestamp_micros=...)))
 
-    assert accepted() == (1, 1)
+    assert counted(http) == (1, 1)
 
 
-def test_body_that_is_no_json_is_lost(http: httpx.Client, accepted: Accepted) -> None:
+def test_body_that_is_no_json_is_lost(http: httpx.Client) -> None:
     assert http.post(COLLECT, params=STREAM, content=b"{").status_code == 204
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
     (message,) = http.post(DEBUG, params=STREAM, content=b"{").json()["validationMessages"]
     assert message["validationCode"] == "VALUE_INVALID"
 
 
-def test_body_of_130_kilobytes_is_too_large(http: httpx.Client, accepted: Accepted) -> None:
+def test_body_of_130_kilobytes_is_too_large(http: httpx.Client) -> None:
     response = http.post(COLLECT, params=STREAM, content=b" " * 130_000)
 
     assert response.status_code == 413
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
-def test_refused_transaction_is_lost_until_the_fault_ends(http: httpx.Client, accepted: Accepted) -> None:
+def test_refused_transaction_is_lost_until_the_fault_ends(http: httpx.Client) -> None:
     http.post("/_faults", json={"platform": "ga4", "kind": "refuse", "event_ids": ["10042"], "count": 1})
 
     assert http.post(COLLECT, params=STREAM, json=body(purchase())).status_code == 204
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
     http.post(COLLECT, params=STREAM, json=body(purchase()))
-    assert accepted() == (1, 1)
+    assert counted(http) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -456,16 +424,14 @@ def test_refused_transaction_is_lost_until_the_fault_ends(http: httpx.Client, ac
         ({"kind": "credentials"}, 403),
     ],
 )
-def test_fault_is_answered_as_by_a_gateway(
-    http: httpx.Client, accepted: Accepted, fault: dict[str, Any], status: int
-) -> None:
+def test_fault_is_answered_as_by_a_gateway(http: httpx.Client, fault: dict[str, Any], status: int) -> None:
     http.post("/_faults", json={"platform": "ga4", **fault}).raise_for_status()
 
     response = http.post(COLLECT, params=STREAM, json=body(event()))
 
     assert response.status_code == status
     assert response.headers.get("retry-after") == ("7" if status == 429 else None)
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
 def test_secret_is_not_shown(http: httpx.Client) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
-from tracklayer.sandbox import SandboxServer
-from tracklayer.sandbox.platforms import google_ads
+from tests.sandbox.helpers import counted
 
 INGEST = "/google_ads/v1/events:ingest"
 UPLOAD = "/google_ads/v26/customers/1234567890:uploadClickConversions"
@@ -313,35 +310,6 @@ OLD_EXAMPLES: dict[str, tuple[str, str, dict[str, Any]]] = {
         },
     ),
 }
-Accepted = Callable[[], tuple[int, int]]
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[httpx.Client]:
-    now = datetime(2026, 11, 20, 15, tzinfo=UTC)
-    with (
-        SandboxServer(clock=lambda: now, platforms={"google_ads": google_ads.PLATFORM}) as server,
-        httpx.Client(base_url=server.url) as client,
-    ):
-        yield client
-
-
-@pytest.fixture
-def http(client: httpx.Client) -> httpx.Client:
-    """A client of an empty sandbox without faults."""
-    client.post("/_reset").raise_for_status()
-    return client
-
-
-@pytest.fixture
-def accepted(http: httpx.Client) -> Accepted:
-    """(unique, received) of what was accepted."""
-
-    def accepted() -> tuple[int, int]:
-        found = http.get("/_accepted", params={"platform": "google_ads"}).json()
-        return found["unique"], found["received"]
-
-    return accepted
 
 
 def event(transaction: str = "lead-1", **changed: Any) -> dict[str, Any]:
@@ -436,13 +404,13 @@ def test_worked_example_of_the_old_upload_is_accepted(http: httpx.Client, title:
         pytest.param({"consent": {"adPersonalization": "CONSENT_DENIED"}}, id="personalised ads refused alone"),
     ],
 )
-def test_what_google_takes_is_taken(http: httpx.Client, accepted: Accepted, changed: dict[str, Any]) -> None:
+def test_what_google_takes_is_taken(http: httpx.Client, changed: dict[str, Any]) -> None:
     response = http.post(INGEST, json=request(event(**changed)), headers=GOOD)
 
-    assert (response.status_code, accepted()) == (200, (1, 1))
+    assert (response.status_code, counted(http)) == (200, (1, 1))
 
 
-def test_one_bad_event_fails_the_request_and_is_named(http: httpx.Client, accepted: Accepted) -> None:
+def test_one_bad_event_fails_the_request_and_is_named(http: httpx.Client) -> None:
     response = http.post(INGEST, json=request(event("a"), event("b", eventTimestamp=...), event("c")), headers=GOOD)
 
     assert response.json()["error"]["details"] == [
@@ -463,7 +431,7 @@ def test_one_bad_event_fails_the_request_and_is_named(http: httpx.Client, accept
             ],
         },
     ]
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -530,12 +498,12 @@ def test_one_bad_event_fails_the_request_and_is_named(http: httpx.Client, accept
     ],
 )
 def test_bad_event_is_refused_with_googles_reason(
-    http: httpx.Client, accepted: Accepted, changed: dict[str, Any], field: str, reason: str | None
+    http: httpx.Client, changed: dict[str, Any], field: str, reason: str | None
 ) -> None:
     response = http.post(INGEST, json=request(event(**changed)), headers=GOOD)
 
     assert violations(response) == [(field, reason)]
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -607,13 +575,13 @@ def test_access_is_refused(http: httpx.Client, token: str | None, account: str, 
         assert (response.status_code, response.json()["error"]["status"]) == (status, name)
 
 
-def test_event_of_the_same_transaction_and_action_changes_the_first(http: httpx.Client, accepted: Accepted) -> None:
+def test_event_of_the_same_transaction_and_action_changes_the_first(http: httpx.Client) -> None:
     http.post(INGEST, json=request(event("a", conversionValue=10, currency="USD")), headers=GOOD)
     http.post(INGEST, json=request(event("a", conversionValue=4, currency="USD")), headers=GOOD)
     http.post(INGEST, json=request(event("a"), destinations=[destination("7000000003")]), headers=GOOD)
     http.post(INGEST, json=request(event("a"), validateOnly=True), headers=GOOD)
 
-    assert accepted() == (3, 4)
+    assert counted(http) == (3, 4)
     assert http.get("/_accepted").json()["items"][0]["item"]["conversionValue"] == 4
 
 
@@ -648,7 +616,7 @@ def row(order: str = "a", **changed: Any) -> dict[str, Any]:
     return {key: value for key, value in {**good, **changed}.items() if value is not ...}
 
 
-def test_bad_row_of_the_old_upload_leaves_its_neighbours(http: httpx.Client, accepted: Accepted) -> None:
+def test_bad_row_of_the_old_upload_leaves_its_neighbours(http: httpx.Client) -> None:
     rows = [row("a"), row("b", gbraid="G", wbraid="W", gclid=...), row("c")]
 
     response = http.post(UPLOAD, json={"conversions": rows, "partialFailure": True}, headers=GOOD)
@@ -674,7 +642,7 @@ def test_bad_row_of_the_old_upload_leaves_its_neighbours(http: httpx.Client, acc
             ],
         },
     }
-    assert accepted() == (2, 2)
+    assert counted(http) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -735,9 +703,9 @@ def test_validation_of_the_old_upload_has_no_results(http: httpx.Client) -> None
         pytest.param({"conversions": [row()] * 2001, "partialFailure": True}, id="2,001 rows"),
     ],
 )
-def test_old_upload_refuses_the_whole_request(http: httpx.Client, accepted: Accepted, body: dict[str, Any]) -> None:
+def test_old_upload_refuses_the_whole_request(http: httpx.Client, body: dict[str, Any]) -> None:
     assert http.post(UPLOAD, json=body, headers=GOOD).status_code == 400
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
 REFRESH = {

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
-from tracklayer.sandbox import SandboxServer
-from tracklayer.sandbox.platforms import linkedin
+from tests.sandbox.helpers import accepted
 
-NOW = datetime(2026, 11, 21, 14, tzinfo=UTC)
+NOW = STARTS_AT = datetime(2026, 11, 21, 14, tzinfo=UTC)
 MS = 1795269600000  # NOW in Unix milliseconds
 DAY = 86_400_000
 EVENTS = "/linkedin/rest/conversionEvents"
@@ -113,36 +111,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         ]
     },
 }
-
-
-class Clock:
-    instant = NOW
-
-    def now(self) -> datetime:
-        return self.instant
-
-
-CLOCK = Clock()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxServer]:
-    with SandboxServer(clock=CLOCK.now, platforms={"linkedin": linkedin.PLATFORM}) as server:
-        yield server
-
-
-@pytest.fixture
-def http(server: SandboxServer) -> Iterator[httpx.Client]:
-    """A client of an empty sandbox without faults, at the instant of the worked examples."""
-    CLOCK.instant = NOW
-    with httpx.Client(base_url=server.url) as client:
-        client.post("/_reset").raise_for_status()
-        yield client
-
-
-def accepted(http: httpx.Client) -> dict[str, Any]:
-    found: dict[str, Any] = http.get("/_accepted").json()
-    return found
 
 
 def set_fault(http: httpx.Client, kind: str, **fields: Any) -> None:

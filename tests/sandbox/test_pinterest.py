@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from tracklayer.sandbox import SandboxServer
-from tracklayer.sandbox.platforms import pinterest
+from tests.sandbox.helpers import Clock, counted
 
 EVENTS = "/pinterest/v5/ad_accounts/549755885175/events"
 GOOD = {"Authorization": "Bearer good"}
 NOW = 1795269600  # the clock's start in Unix seconds
+STARTS_AT = datetime.fromtimestamp(NOW, UTC)
 DIGEST = "cd25a6171969f2a3c6e35c7667e3908ef1bd2424241db04411a0eec454ca6c16"
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
@@ -144,40 +144,6 @@ REFUSED = "The event is refused on request of a fault."
 UNKNOWN = "user_data needs em, hashed_maids, or client_ip_address with client_user_agent."
 
 Send = Callable[..., httpx.Response]
-Accepted = Callable[[], tuple[int, int]]
-
-
-class Clock:
-    """Stands at the instant of the worked examples until it is moved."""
-
-    def __init__(self) -> None:
-        self.instant = datetime(2026, 11, 21, 14, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.instant
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[tuple[Clock, httpx.Client]]:
-    clock = Clock()
-    with (
-        SandboxServer(clock=clock.now, platforms={"pinterest": pinterest.PLATFORM}) as server,
-        httpx.Client(base_url=server.url) as client,
-    ):
-        yield clock, client
-
-
-@pytest.fixture
-def clock(shared: tuple[Clock, httpx.Client]) -> Clock:
-    shared[0].instant = Clock().instant
-    return shared[0]
-
-
-@pytest.fixture
-def http(shared: tuple[Clock, httpx.Client], clock: Clock) -> httpx.Client:
-    """A client of an empty sandbox without faults."""
-    shared[1].post("/_reset").raise_for_status()
-    return shared[1]
 
 
 @pytest.fixture
@@ -188,15 +154,6 @@ def send(http: httpx.Client) -> Send:
         return http.post(path, json={"data": list(events), **root}, headers=GOOD)
 
     return send
-
-
-@pytest.fixture
-def accepted(http: httpx.Client) -> Accepted:
-    def accepted() -> tuple[int, int]:
-        found = http.get("/_accepted", params={"platform": "pinterest"}).json()
-        return found["unique"], found["received"]
-
-    return accepted
 
 
 def lead(event_id: str = "lead-1", **fields: Any) -> dict[str, Any]:
@@ -221,7 +178,7 @@ def failed(error: str) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_worked_example_is_accepted(http: httpx.Client, accepted: Accepted, name: str) -> None:
+def test_worked_example_is_accepted(http: httpx.Client, name: str) -> None:
     response = http.post(EVENTS, json=EXAMPLES[name], headers=GOOD)
 
     is_late = EXAMPLES[name]["data"][0]["action_source"] == "web"  # all the examples are an hour old
@@ -231,7 +188,7 @@ def test_worked_example_is_accepted(http: httpx.Client, accepted: Accepted, name
         "num_events_processed": 1,
         "events": [processed(LATE if is_late else None)],
     }
-    assert accepted() == (1, 1)
+    assert counted(http) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +234,6 @@ def test_worked_example_is_accepted(http: httpx.Client, accepted: Accepted, name
 )
 def test_access_is_refused(
     http: httpx.Client,
-    accepted: Accepted,
     path: str,
     headers: dict[str, str],
     status: int,
@@ -286,10 +242,10 @@ def test_access_is_refused(
     response = http.post(path, json={"data": [lead()]}, headers=headers)
 
     assert (response.status_code, response.json()) == (status, body)
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
-def test_bad_events_leave_their_neighbours(send: Send, accepted: Accepted) -> None:
+def test_bad_events_leave_their_neighbours(send: Send, http: httpx.Client) -> None:
     response = send(lead("a"), lead("b", user_data={"ph": [DIGEST], "click_id": "dj0y"}), lead("c"))
 
     assert response.status_code == 422
@@ -302,7 +258,7 @@ def test_bad_events_leave_their_neighbours(send: Send, accepted: Accepted) -> No
             "events": [processed(), failed(UNKNOWN), processed()],
         },
     }
-    assert accepted() == (2, 2)
+    assert counted(http) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +273,7 @@ def test_one_identifier_is_enough(send: Send, user_data: dict[str, Any]) -> None
     assert send(lead(user_data=user_data)).status_code == 200
 
 
-def test_event_of_an_app_is_accepted_with_its_device(send: Send, accepted: Accepted) -> None:
+def test_event_of_an_app_is_accepted_with_its_device(send: Send, http: httpx.Client) -> None:
     device = {
         **dict.fromkeys(("app_id", "app_name", "app_version", "device_carrier", "device_model", "os_version"), "x"),
         "language": "pt",
@@ -326,7 +282,7 @@ def test_event_of_an_app_is_accepted_with_its_device(send: Send, accepted: Accep
     response = send(lead(action_source="app_ios", user_data={"hashed_maids": [DIGEST]}, **device))
 
     assert response.status_code == 200
-    assert accepted() == (1, 1)
+    assert counted(http) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -338,12 +294,12 @@ def test_event_of_an_app_is_accepted_with_its_device(send: Send, accepted: Accep
         pytest.param({"external_id": [DIGEST], "fn": [DIGEST], "ln": [DIGEST]}, id="external id and names"),
     ],
 )
-def test_too_little_identity_is_refused(send: Send, accepted: Accepted, user_data: dict[str, Any]) -> None:
+def test_too_little_identity_is_refused(send: Send, http: httpx.Client, user_data: dict[str, Any]) -> None:
     response = send(lead(user_data=user_data))
 
     assert response.status_code == 422
     assert response.json()["details"]["events"] == [failed(UNKNOWN)]
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -426,13 +382,13 @@ def test_late_event_is_processed_with_a_warning(send: Send, event_time: int, sou
     ],
 )
 def test_breach_of_the_schema_sinks_the_request(
-    send: Send, accepted: Accepted, fields: dict[str, Any], complaint: str
+    send: Send, http: httpx.Client, fields: dict[str, Any], complaint: str
 ) -> None:
     response = send(lead("a"), lead(**{"event_id": "b", **fields}))
 
     assert response.status_code == 400
     assert response.json() == {"code": 4196, "message": f"Invalid request: body.data[1]{complaint}."}
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -459,11 +415,11 @@ def test_broken_json_is_refused(http: httpx.Client) -> None:
     assert (response.status_code, response.json()["code"]) == (400, 4196)
 
 
-def test_thousand_events_are_accepted(send: Send, accepted: Accepted) -> None:
+def test_thousand_events_are_accepted(send: Send, http: httpx.Client) -> None:
     response = send(*(lead(f"lead-{number}") for number in range(1000)))
 
     assert (response.status_code, response.json()["num_events_processed"]) == (200, 1000)
-    assert accepted() == (1000, 1000)
+    assert counted(http) == (1000, 1000)
 
 
 def test_trial_handles_twenty_events(http: httpx.Client, send: Send) -> None:
@@ -477,16 +433,16 @@ def test_trial_handles_twenty_events(http: httpx.Client, send: Send) -> None:
     assert {item["test"] for item in items} == {True}
 
 
-def test_copies_are_counted_once_for_48_hours(send: Send, accepted: Accepted, clock: Clock) -> None:
+def test_copies_are_counted_once_for_48_hours(send: Send, http: httpx.Client, clock: Clock) -> None:
     send(lead("a"), lead("b"), lead("a"))
     clock.instant += timedelta(hours=48)
     send(lead("a"))
-    assert accepted() == (2, 4)
+    assert counted(http) == (2, 4)
 
     clock.instant += timedelta(seconds=1)
     send(lead("a"))
 
-    assert accepted() == (3, 5)
+    assert counted(http) == (3, 5)
 
 
 @pytest.mark.parametrize(
@@ -500,19 +456,19 @@ def test_copies_are_counted_once_for_48_hours(send: Send, accepted: Accepted, cl
     ],
 )
 def test_copy_is_known_by_ad_account_name_and_id(
-    send: Send, accepted: Accepted, fields: dict[str, Any], path: str, unique: int
+    send: Send, http: httpx.Client, fields: dict[str, Any], path: str, unique: int
 ) -> None:
     send(lead())
     send(lead(**fields), path=path)
 
-    assert accepted() == (unique, 2)
+    assert counted(http) == (unique, 2)
 
 
-def test_every_copy_of_an_offline_event_counts(send: Send, accepted: Accepted) -> None:
+def test_every_copy_of_an_offline_event_counts(send: Send, http: httpx.Client) -> None:
     send(lead(action_source="offline"))
     send(lead(action_source="offline"))
 
-    assert accepted() == (2, 2)
+    assert counted(http) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -545,7 +501,6 @@ def test_every_copy_of_an_offline_event_counts(send: Send, accepted: Accepted) -
 def test_fault_is_worded_as_pinterest_words_it(
     http: httpx.Client,
     send: Send,
-    accepted: Accepted,
     fault: dict[str, Any],
     status: int,
     body: dict[str, Any],
@@ -555,10 +510,10 @@ def test_fault_is_worded_as_pinterest_words_it(
     response = send(lead())
 
     assert (response.status_code, response.json()) == (status, body)
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
-def test_refused_event_fails_alone(http: httpx.Client, send: Send, accepted: Accepted) -> None:
+def test_refused_event_fails_alone(http: httpx.Client, send: Send) -> None:
     fault = {"platform": "pinterest", "kind": "refuse", "event_ids": ["b"]}
     http.post("/_faults", json=fault).raise_for_status()
 
@@ -566,7 +521,7 @@ def test_refused_event_fails_alone(http: httpx.Client, send: Send, accepted: Acc
 
     assert response.status_code == 422
     assert response.json()["details"]["events"] == [processed(), failed(REFUSED)]
-    assert accepted() == (1, 1)
+    assert counted(http) == (1, 1)
 
 
 def test_too_fast_says_how_long_where_the_fault_does(http: httpx.Client, send: Send) -> None:

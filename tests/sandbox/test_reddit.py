@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from tracklayer.sandbox import SandboxServer
-from tracklayer.sandbox.platforms import reddit
+from tests.sandbox.helpers import Clock, accepted
 
-NOW = datetime(2026, 11, 21, 14, tzinfo=UTC)
+NOW = STARTS_AT = datetime(2026, 11, 21, 14, tzinfo=UTC)
 MS = 1795269600000  # NOW in Unix milliseconds
 WEEK = 7 * 86_400_000
 EVENTS = "/reddit/api/v3/pixels/a2_abcd1234/conversion_events"
@@ -123,34 +121,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.instant = NOW
-
-    def now(self) -> datetime:
-        return self.instant
-
-
-CLOCK = Clock()
-
-
-@pytest.fixture(scope="module")
-def module_client() -> Iterator[httpx.Client]:
-    with (
-        SandboxServer(clock=CLOCK.now, platforms={"reddit": reddit.PLATFORM}) as server,
-        httpx.Client(base_url=server.url) as client,
-    ):
-        yield client
-
-
-@pytest.fixture
-def http(module_client: httpx.Client) -> httpx.Client:
-    """A client of an empty sandbox without faults."""
-    CLOCK.instant = NOW
-    module_client.post("/_reset").raise_for_status()
-    return module_client
-
-
 def event(event_id: str = "evt-1", **changes: Any) -> dict[str, Any]:
     """A good event; a named field replaces its own, one that is ``...`` is left out."""
     good: dict[str, Any] = {
@@ -166,11 +136,6 @@ def event(event_id: str = "evt-1", **changes: Any) -> dict[str, Any]:
 
 def send(http: httpx.Client, *events: Any, **data: Any) -> httpx.Response:
     return http.post(EVENTS, headers=GOOD, json={"data": {"events": list(events), **data}})
-
-
-def accepted(http: httpx.Client) -> dict[str, Any]:
-    found: dict[str, Any] = http.get("/_accepted").json()
-    return found
 
 
 @pytest.mark.parametrize("data", [pytest.param(data, id=title) for title, data in EXAMPLES.items()])
@@ -387,7 +352,7 @@ def test_unknown_pixel_and_path_are_not_there(http: httpx.Client) -> None:
     )
 
 
-def test_copy_of_the_same_type_within_two_days_is_one_event(http: httpx.Client) -> None:
+def test_copy_of_the_same_type_within_two_days_is_one_event(http: httpx.Client, clock: Clock) -> None:
     quiz = event(type={"tracking_type": "CUSTOM", "custom_event_name": "Quiz"})
     poll = event(type={"tracking_type": "CUSTOM", "custom_event_name": "Poll"})
     for copy in (event(), event(), quiz, poll):
@@ -395,7 +360,7 @@ def test_copy_of_the_same_type_within_two_days_is_one_event(http: httpx.Client) 
     send(http, event(), test_id="t2_2example")
     assert (accepted(http)["unique"], accepted(http)["received"]) == (4, 5)
 
-    CLOCK.instant = NOW + timedelta(days=2, seconds=1)
+    clock.instant = NOW + timedelta(days=2, seconds=1)
     send(http, event())
 
     assert (accepted(http)["unique"], accepted(http)["received"]) == (5, 6)

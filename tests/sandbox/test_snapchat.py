@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from tracklayer.sandbox import SandboxServer
-from tracklayer.sandbox.platforms import snapchat
+from tests.sandbox.helpers import Clock, accepted
 
-NOW = datetime(2026, 11, 21, 14, tzinfo=UTC)
+NOW = STARTS_AT = datetime(2026, 11, 21, 14, tzinfo=UTC)
 SECONDS = 1795269600  # NOW in Unix seconds
 DAY = 86400
 ASSET = "/snapchat/v3/1ec32188-754e-4be2-8e55-c949a984a39f"
@@ -104,34 +102,6 @@ EXAMPLES = {
 }
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.instant = NOW
-
-    def now(self) -> datetime:
-        return self.instant
-
-
-CLOCK = Clock()
-
-
-@pytest.fixture(scope="module")
-def module_client() -> Iterator[httpx.Client]:
-    with (
-        SandboxServer(clock=CLOCK.now, platforms={"snapchat": snapchat.PLATFORM}) as server,
-        httpx.Client(base_url=server.url) as client,
-    ):
-        yield client
-
-
-@pytest.fixture
-def http(module_client: httpx.Client) -> httpx.Client:
-    """A client of an empty sandbox without faults."""
-    CLOCK.instant = NOW
-    module_client.post("/_reset").raise_for_status()
-    return module_client
-
-
 def event(event_id: Any = "evt-1", **changes: Any) -> dict[str, Any]:
     """A good event; a named field replaces its own, one that is ``...`` is left out."""
     good: dict[str, Any] = {
@@ -151,11 +121,6 @@ def app_event(**changes: Any) -> dict[str, Any]:
 
 def send(http: httpx.Client, *events: Any, path: str = EVENTS) -> httpx.Response:
     return http.post(path, params=TOKEN, json={"data": list(events)})
-
-
-def accepted(http: httpx.Client) -> dict[str, Any]:
-    found: dict[str, Any] = http.get("/_accepted").json()
-    return found
 
 
 @pytest.mark.parametrize("item", [pytest.param(item, id=title) for title, item in EXAMPLES.items()])
@@ -477,13 +442,13 @@ def test_validation_judges_and_stores_nothing(http: httpx.Client) -> None:
     assert accepted(http)["received"] == 0
 
 
-def test_copy_within_48_hours_is_one_event(http: httpx.Client) -> None:
+def test_copy_within_48_hours_is_one_event(http: httpx.Client, clock: Clock) -> None:
     send(http, event())
     send(http, event())
     send(http, event(event_name="SEARCH"))
     assert (accepted(http)["unique"], accepted(http)["received"]) == (2, 3)
 
-    CLOCK.instant = NOW + timedelta(hours=48, seconds=1)
+    clock.instant = NOW + timedelta(hours=48, seconds=1)
     send(http, event())
 
     assert (accepted(http)["unique"], accepted(http)["received"]) == (3, 4)

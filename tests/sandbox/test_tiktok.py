@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from tracklayer.sandbox import SandboxServer
-from tracklayer.sandbox.platforms import tiktok
+from tests.sandbox.helpers import Clock, counted
 
 TRACK = "/tiktok/open_api/v1.3/event/track/"
 GOOD = {"Access-Token": "good"}
@@ -193,39 +192,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 Send = Callable[..., httpx.Response]
 
 
-class Clock:
-    """Stands at the instant of the worked examples until it is moved."""
-
-    def __init__(self) -> None:
-        self.instant = datetime(2026, 11, 20, 15, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.instant
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[tuple[Clock, httpx.Client]]:
-    clock = Clock()
-    with (
-        SandboxServer(clock=clock.now, platforms={"tiktok": tiktok.PLATFORM}) as server,
-        httpx.Client(base_url=server.url) as client,
-    ):
-        yield clock, client
-
-
-@pytest.fixture
-def clock(shared: tuple[Clock, httpx.Client]) -> Clock:
-    shared[0].instant = Clock().instant
-    return shared[0]
-
-
-@pytest.fixture
-def http(shared: tuple[Clock, httpx.Client], clock: Clock) -> httpx.Client:
-    """A client of an empty sandbox without faults."""
-    shared[1].post("/_reset").raise_for_status()
-    return shared[1]
-
-
 @pytest.fixture
 def send(http: httpx.Client) -> Send:
     """Sends events of a website with a good token."""
@@ -235,18 +201,6 @@ def send(http: httpx.Client) -> Send:
         return http.post(TRACK, json={key: value for key, value in body.items() if value is not ...}, headers=GOOD)
 
     return send
-
-
-@pytest.fixture
-def accepted(http: httpx.Client) -> Callable[[], tuple[int, int]]:
-    def accepted() -> tuple[int, int]:
-        found = http.get("/_accepted", params={"platform": "tiktok"}).json()
-        return found["unique"], found["received"]
-
-    return accepted
-
-
-Accepted = Callable[[], tuple[int, int]]
 
 
 def lead(event_id: str = "lead-1", **fields: Any) -> dict[str, Any]:
@@ -268,7 +222,7 @@ def verdict(response: httpx.Response) -> tuple[int, int, str]:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_worked_example_is_accepted(http: httpx.Client, accepted: Accepted, name: str) -> None:
+def test_worked_example_is_accepted(http: httpx.Client, name: str) -> None:
     response = http.post(TRACK, json=EXAMPLES[name], headers=GOOD)
 
     assert response.status_code == 200
@@ -278,7 +232,7 @@ def test_worked_example_is_accepted(http: httpx.Client, accepted: Accepted, name
         "request_id": "20261120sandbox00000000000001",
         "data": {},
     }
-    assert accepted() == (1, 1)
+    assert counted(http) == (1, 1)
 
 
 def test_test_event_is_marked_as_one(http: httpx.Client, send: Send) -> None:
@@ -309,13 +263,11 @@ def test_test_event_is_marked_as_one(http: httpx.Client, send: Send) -> None:
         ),
     ],
 )
-def test_token_is_refused(
-    http: httpx.Client, accepted: Accepted, headers: dict[str, str], expected: tuple[int, int, str]
-) -> None:
+def test_token_is_refused(http: httpx.Client, headers: dict[str, str], expected: tuple[int, int, str]) -> None:
     body = {"event_source": "web", "event_source_id": "C4ABC", "data": [lead()]}
 
     assert verdict(http.post(TRACK, json=body, headers=headers)) == expected
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
 def test_token_is_not_shown_among_the_requests(http: httpx.Client, send: Send) -> None:
@@ -355,10 +307,10 @@ def test_token_is_not_shown_among_the_requests(http: httpx.Client, send: Send) -
     ],
 )
 def test_request_is_refused(
-    send: Send, accepted: Accepted, root: dict[str, Any], expected: tuple[int, int, str]
+    send: Send, http: httpx.Client, root: dict[str, Any], expected: tuple[int, int, str]
 ) -> None:
     assert verdict(send(lead(), **root)) == expected
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -454,9 +406,9 @@ def test_unreadable_body_is_refused(http: httpx.Client, content: bytes) -> None:
         ),
     ],
 )
-def test_event_is_refused_with_its_path(send: Send, accepted: Accepted, fields: dict[str, Any], message: str) -> None:
+def test_event_is_refused_with_its_path(send: Send, http: httpx.Client, fields: dict[str, Any], message: str) -> None:
     assert verdict(send(lead(**fields))) == (200, 40002, message)
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -484,9 +436,9 @@ def test_event_is_refused_with_its_path(send: Send, accepted: Accepted, fields: 
         ),
     ],
 )
-def test_event_is_accepted(send: Send, accepted: Accepted, fields: dict[str, Any], root: dict[str, Any]) -> None:
+def test_event_is_accepted(send: Send, http: httpx.Client, fields: dict[str, Any], root: dict[str, Any]) -> None:
     assert verdict(send(lead(**fields), **root)) == (200, 0, "OK")
-    assert accepted() == (1, 1)
+    assert counted(http) == (1, 1)
 
 
 def test_limited_data_use_is_not_for_stores(send: Send) -> None:
@@ -495,27 +447,27 @@ def test_limited_data_use_is_not_for_stores(send: Send) -> None:
     assert verdict(response) == (200, 40002, "Batch.0.limited_data_use: is for web and app")
 
 
-def test_one_bad_event_sinks_a_thousand(send: Send, accepted: Accepted) -> None:
+def test_one_bad_event_sinks_a_thousand(send: Send, http: httpx.Client) -> None:
     good = [lead(f"lead-{number}") for number in range(999)]
 
     refused = send(*good, lead(event_time=-1))
 
     assert verdict(refused) == (200, 40002, "Batch.999.event_time: must be in Unix seconds")
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
     assert verdict(send(*good)) == (200, 0, "OK")
-    assert accepted() == (999, 999)
+    assert counted(http) == (999, 999)
 
 
-def test_copies_are_counted_once_for_48_hours(send: Send, accepted: Accepted, clock: Clock) -> None:
+def test_copies_are_counted_once_for_48_hours(send: Send, http: httpx.Client, clock: Clock) -> None:
     send(lead("a"), lead("b"), lead("a"))
     clock.instant += timedelta(hours=48)
     send(lead("a"))
-    assert accepted() == (2, 4)
+    assert counted(http) == (2, 4)
 
     clock.instant += timedelta(seconds=1)
     send(lead("a"))
 
-    assert accepted() == (3, 5)
+    assert counted(http) == (3, 5)
 
 
 @pytest.mark.parametrize(
@@ -529,12 +481,12 @@ def test_copies_are_counted_once_for_48_hours(send: Send, accepted: Accepted, cl
     ],
 )
 def test_copy_is_known_by_pixel_name_and_id(
-    send: Send, accepted: Accepted, fields: dict[str, Any], root: dict[str, Any], unique: int
+    send: Send, http: httpx.Client, fields: dict[str, Any], root: dict[str, Any], unique: int
 ) -> None:
     send(lead())
     send(lead(**fields), **root)
 
-    assert accepted() == (unique, 2)
+    assert counted(http) == (unique, 2)
 
 
 @pytest.mark.parametrize(
@@ -571,14 +523,13 @@ def test_other_path_is_not_found(http: httpx.Client, method: str, path: str) -> 
 def test_fault_is_worded_as_tiktok_words_it(
     http: httpx.Client,
     send: Send,
-    accepted: Accepted,
     fault: dict[str, Any],
     expected: tuple[int, int, str],
 ) -> None:
     assert http.post("/_faults", json={"platform": "tiktok", **fault}).status_code == 201
 
     assert verdict(send(lead("lead-0"), lead("lead-1"))) == expected
-    assert accepted() == (0, 0)
+    assert counted(http) == (0, 0)
 
 
 def test_page_of_a_proxy_is_no_json(http: httpx.Client, send: Send) -> None:

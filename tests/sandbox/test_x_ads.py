@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from tracklayer.sandbox import SandboxServer
-from tracklayer.sandbox.platforms import x_ads
+from tests.sandbox.helpers import Clock, accepted
 
-NOW = datetime(2026, 11, 21, 14, tzinfo=UTC)
+NOW = STARTS_AT = datetime(2026, 11, 21, 14, tzinfo=UTC)
 SECONDS = 1795269600  # NOW in Unix seconds
 CONVERSIONS = "/x_ads/12/measurement/conversions/o8z6j"
 GOOD = {"X-Pixel-Token": "good"}
@@ -116,36 +114,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         ]
     },
 }
-
-
-class Clock:
-    instant = NOW
-
-    def now(self) -> datetime:
-        return self.instant
-
-
-CLOCK = Clock()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SandboxServer]:
-    with SandboxServer(clock=CLOCK.now, platforms={"x_ads": x_ads.PLATFORM}) as server:
-        yield server
-
-
-@pytest.fixture
-def http(server: SandboxServer) -> Iterator[httpx.Client]:
-    """A client of an empty sandbox without faults, at the instant of the worked examples."""
-    CLOCK.instant = NOW
-    with httpx.Client(base_url=server.url) as client:
-        client.post("/_reset").raise_for_status()
-        yield client
-
-
-def accepted(http: httpx.Client) -> dict[str, Any]:
-    found: dict[str, Any] = http.get("/_accepted").json()
-    return found
 
 
 def set_fault(http: httpx.Client, kind: str, **fields: Any) -> None:
@@ -414,7 +382,7 @@ def test_there_is_one_way_in(http: httpx.Client, method: str, path: str, status:
     assert (response.status_code, response.json()["errors"][0]["code"]) == (status, code)
 
 
-def test_copy_is_known_by_pixel_tag_and_id_for_48_hours(http: httpx.Client) -> None:
+def test_copy_is_known_by_pixel_tag_and_id_for_48_hours(http: httpx.Client, clock: Clock) -> None:
     for copy in (
         conversion("a"),
         conversion("a", event_id="ol289"),
@@ -429,11 +397,11 @@ def test_copy_is_known_by_pixel_tag_and_id_for_48_hours(http: httpx.Client) -> N
     )
     assert (accepted(http)["unique"], accepted(http)["received"]) == (4, 5)
 
-    CLOCK.instant = NOW + timedelta(hours=48)
+    clock.instant = NOW + timedelta(hours=48)
     send(http, conversion("a"))
     assert (accepted(http)["unique"], accepted(http)["received"]) == (4, 6)
 
-    CLOCK.instant = NOW + timedelta(hours=48, seconds=1)
+    clock.instant = NOW + timedelta(hours=48, seconds=1)
     send(http, conversion("a"))
     assert (accepted(http)["unique"], accepted(http)["received"]) == (5, 7)
 

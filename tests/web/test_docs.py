@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from html import escape
@@ -31,7 +31,15 @@ from tracklayer.domain import trouble
 from tracklayer.domain.advice import AdviceCode
 from tracklayer.domain.alert import AlertKind
 from tracklayer.domain.delivery import AttemptOutcome, DropReason
-from tracklayer.domain.event import ACTION_SOURCES, CONSENT_FIELDS, CUSTOM_FIELDS, EVENT_FIELDS, USER_FIELDS
+from tracklayer.domain.event import (
+    ACTION_SOURCES,
+    CONSENT_FIELDS,
+    CONTENT_FIELDS,
+    CUSTOM_FIELDS,
+    DEVICE_FIELDS,
+    EVENT_FIELDS,
+    USER_FIELDS,
+)
 from tracklayer.domain.event_fields import MAX_UNKNOWN
 from tracklayer.domain.problem import CODES
 from tracklayer.domain.read_event import ReadEvent, read_event
@@ -199,6 +207,23 @@ async def test_every_link_leads_to_a_page_and_to_a_place_on_it(client: httpx.Asy
             assert not target.fragment or target.fragment in pages[target.path].ids, (path, href)
             reached.add(target.path)
     assert reached == pages.keys()
+
+
+async def test_every_guide_that_the_dashboard_or_the_code_leads_to_is_there_with_its_section(
+    client: httpx.AsyncClient,
+) -> None:
+    house = Path(tracklayer.__file__).parent
+    sources = [path for ending in ("ts", "tsx", "py") for path in house.rglob(f"*.{ending}")]
+    named = {
+        href
+        for path in sources
+        for href in re.findall(r"/docs/[a-z-]+(?:#[a-z-]+)?(?=[\"'`])", path.read_text("utf-8"))
+    }
+    assert len(named) > 10
+    pages = {path: Seen((await client.get(path)).text).ids for path in TITLES}
+    targets = {href: urlsplit(href) for href in named}
+    lost = [href for href, to in targets.items() if to.path not in pages or to.fragment not in ("", *pages[to.path])]
+    assert sorted(lost) == []
 
 
 @every_page
@@ -538,15 +563,39 @@ def test_the_guide_to_errors_tells_how_many_unknown_fields_are_named() -> None:
     assert f"the first {MAX_UNKNOWN} of each object" in GUIDES["errors"]
 
 
-def test_the_data_model_names_every_field_and_every_reason() -> None:
-    text = GUIDES["data-model"]
-    names = {*EVENT_FIELDS, *USER_FIELDS, *CUSTOM_FIELDS, *CONSENT_FIELDS, *ACTION_SOURCES}
+@pytest.mark.parametrize(
+    ("heading", "fields"),
+    [
+        ("## Event", EVENT_FIELDS),
+        ("### Who: user_data", USER_FIELDS),
+        ("### What: custom_data", CUSTOM_FIELDS),
+        ("### On which device: device", DEVICE_FIELDS),
+        ("### Consent", CONSENT_FIELDS),
+        ("### Why a delivery is dropped", [reason.name for reason in DropReason]),
+    ],
+)
+def test_the_data_model_has_each_name_in_the_table_of_its_own_section(heading: str, fields: Sequence[str]) -> None:
+    section = GUIDES["data-model"].partition(f"\n{heading}\n")[2].partition("\n#")[0]
+    first_column = re.findall(r"^\| (.*?) \|", section.partition("\n| --- |")[2], re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(first_column))) == sorted(fields)
 
-    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
-    rows = re.findall(
-        r"^\| `([A-Z_]+)` \|", text[text.index("### Why a delivery is dropped") : text.index("## Alert")], re.M
-    )
-    assert rows == [reason.name for reason in DropReason]
+
+@pytest.mark.parametrize(("row", "names"), [("contents", CONTENT_FIELDS), ("action_source", ACTION_SOURCES)])
+def test_the_data_model_has_each_field_of_a_line_and_each_source_in_their_own_row(
+    row: str, names: Sequence[str]
+) -> None:
+    (said,) = re.findall(rf"^\| `{row}` \| (.*) \|$", GUIDES["data-model"], re.MULTILINE)
+    assert [name for name in names if f"`{name}`" not in said] == []
+
+
+def test_the_guide_to_changing_names_files_that_are_there_and_every_room() -> None:
+    text, house = GUIDES["changing"], Path(tracklayer.__file__).parent
+    paths = set(re.findall(r"`((?:tests|tracklayer)/[\w/.]+)`", text))
+    assert len(paths) > 40
+    assert sorted(path for path in paths if not (house.parent / path).exists()) == []
+    rooms = {path.parent.name for path in house.glob("*/__init__.py")}
+    drawn = text.partition("```text\n")[2].partition("```")[0]
+    assert set(re.findall(r"(\w+)/ ", drawn)) == rooms
 
 
 def test_every_line_of_doctor_is_in_its_table() -> None:

@@ -2,12 +2,17 @@
 
 Who has one in hand is in db/leases.py, what becomes of it in db/settling.py, what waits and begins anew in db/queues.py, and
 whatever is asked for page by page in db/delivery_search.py.
+
+Rows begin in db/storing.py (an event that is new) and db/queues.py (``INSERT_STORED``). They are changed in db/settling.py (four
+statements: acknowledged, told twice, acknowledged late, any other verdict), db/together.py (acknowledged), db/queues.py (dropped
+unsent, begun anew), db/ahead.py (led back to the clock) and db/personal_data.py (dropped as erased), and they go in
+db/personal_data.py and, with their age, in db/events.py. A column that is new has a value in each of these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -81,11 +86,7 @@ def just_queued(
     )
 
 
-COLUMNS = (
-    "merchant_id, event_id, platform, status, attempts, received_at, queued_at, window_ends_at, due_at, next_retry_at, "
-    "last_attempt_at, delivered_at, finished_at, latency_ms, drop_reason, last_error, error_code, attempt_log, "
-    "requeued_at, former_waits"
-)
+COLUMNS = ", ".join(field.name for field in fields(DeliveryRow))
 
 
 def with_delivery(merchant_id: int, platform: str, event_ids: Sequence[str]) -> set[str]:

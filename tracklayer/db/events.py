@@ -6,7 +6,7 @@ How they are stored is in db/storing.py, how they are found page by page in db/e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -57,21 +57,19 @@ class EventToMap(NamedTuple):
     device: str | None
 
 
-TO_MAP = (  # of an alias e
-    "e.merchant_id, e.event_id, e.event_name, e.occurred_at, e.action_source, e.event_source_url, e.user_data::text, "
-    "e.digests::text, e.sealed, e.custom_data::text, e.consent::text, e.device::text"
-)
-
-COLUMNS = (
-    "merchant_id, event_id, event_name, occurred_at, received_at, last_received_at, times_received, action_source, "
-    "event_source_url, user_data::text, digests::text, sealed, custom_data::text, consent::text, device::text"
-)
+_ROW = tuple(field.name for field in fields(EventRow))
+_SEALED = _ROW.index("sealed")
+_JSON = {"user_data", "digests", "custom_data", "consent", "device"}  # read as text
+TO_MAP = ", ".join(f"e.{name}::text" if name in _JSON else f"e.{name}" for name in EventToMap._fields)  # of an alias e
+MAPPED = len(EventToMap._fields)  # so many columns ``TO_MAP`` is
+COLUMNS = ", ".join(f"{name}::text" if name in _JSON else name for name in _ROW)
 
 
 def read_row(found: Sequence[Any]) -> EventRow:
-    """The first 15 columns of ``COLUMNS``."""
-    values = list(found[:15])
-    values[11] = bytes(values[11]) if values[11] is not None else None
+    """Of ``COLUMNS``, whatever stands behind them."""
+    values = list(found[: len(_ROW)])
+    if values[_SEALED] is not None:
+        values[_SEALED] = bytes(values[_SEALED])
     return EventRow(*values)
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from tracklayer.db.connection import execute, rows
-from tracklayer.db.events import TO_MAP, EventToMap
+from tracklayer.db.events import MAPPED, TO_MAP, EventToMap
 from tracklayer.db.json_literal import TextsLiteral
 from tracklayer.db.queues import TRY_QUEUE, UNCLAIMED, queue
 from tracklayer.domain.delivery import Claim, DeliveryKey
@@ -118,10 +118,10 @@ def claim_due(
     if not found:
         return None
     claimed = [
-        Claimed(Claim(DeliveryKey(merchant_id, row[1], platform), *row[12:16]), EventToMap._make(row[:12]))
+        Claimed(Claim(DeliveryKey(merchant_id, row[1], platform), *row[MAPPED:-1]), EventToMap._make(row[:MAPPED]))
         for row in found
     ]
-    return Lease(merchant_id, platform, found[0][16]), claimed
+    return Lease(merchant_id, platform, found[0][-1]), claimed
 
 
 # How long this transaction waits for each of its locks, from the lease's on: said with it, for no statement more.

@@ -318,25 +318,8 @@ def settle_deliveries(lease: Lease, settlements: Sequence[Settlement], now: date
     """
     if not settlements:
         return 0
-    records = [
-        {
-            "event_id": s.key.event_id,
-            "status": s.status,
-            "attempts": s.attempts,
-            "due_at": s.due_at,
-            "next_retry_at": s.next_retry_at,
-            "drop_reason": s.drop_reason,
-            "drop_field": s.drop_field,
-            "last_error": s.last_error,
-            "error_code": s.error_code,
-            "last_attempt_at": s.last_attempt_at,
-            "came_too_late": s.came_too_late,
-            "logged": _log_entry(s.logged) if s.logged else None,
-        }
-        for s in settlements
-    ]
     params = {
-        "settlements": JsonLiteral(records),
+        "settlements": JsonLiteral([_record(s) for s in settlements]),
         "ids": [s.key.event_id for s in settlements],
         "now": now,
         "log": LOG_LENGTH,
@@ -384,6 +367,24 @@ def _failed(outcome: str, *, is_retry: bool) -> dict[str, int]:
     """What an attempt counts as that was not acknowledged."""
     is_failure = outcome != AttemptOutcome.RATE_LIMITED
     return {COUNTED_AS[AttemptOutcome(outcome)]: 1, "retries_failed": int(is_retry and is_failure)}
+
+
+def _record(s: Settlement) -> dict[str, Any]:
+    """What ``SETTLE`` reads as ``x``."""
+    return {
+        "event_id": s.key.event_id,
+        "status": s.status,
+        "attempts": s.attempts,
+        "due_at": s.due_at,
+        "next_retry_at": s.next_retry_at,
+        "drop_reason": s.drop_reason,
+        "drop_field": s.drop_field,
+        "last_error": s.last_error,
+        "error_code": s.error_code,
+        "last_attempt_at": s.last_attempt_at,
+        "came_too_late": s.came_too_late,
+        "logged": _log_entry(s.logged) if s.logged else None,
+    }
 
 
 def _log_entry(logged: LoggedAttempt) -> dict[str, Any]:

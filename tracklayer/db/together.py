@@ -9,7 +9,7 @@ from typing import Any
 from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
 from tracklayer.db.deliveries import LOG_LENGTH
-from tracklayer.db.events import TO_MAP, EventToMap
+from tracklayer.db.events import MAPPED, TO_MAP, EventToMap
 from tracklayer.db.json_literal import JsonLiteral
 from tracklayer.db.leases import LEASE, WITHOUT_FLUSH, Claimed, Lease
 from tracklayer.db.settling import (
@@ -89,9 +89,9 @@ def claim_due(queues: Sequence[tuple[int, str]], limit: int, now: datetime, work
     }
     found: dict[Lease, list[Claimed]] = {}
     for row in rows(CLAIM, params):
-        event, platform = EventToMap._make(row[:12]), row[16]
-        claim = Claim(DeliveryKey(event.merchant_id, event.event_id, platform), *row[12:16])
-        found.setdefault(Lease(event.merchant_id, platform, row[17]), []).append(Claimed(claim, event))
+        event, (*of_claim, platform, claim_id) = EventToMap._make(row[:MAPPED]), row[MAPPED:]
+        claim = Claim(DeliveryKey(event.merchant_id, event.event_id, platform), *of_claim)
+        found.setdefault(Lease(event.merchant_id, platform, claim_id), []).append(Claimed(claim, event))
     return found
 
 

@@ -64,6 +64,7 @@ READERS: dict[str, tuple[str, ...]] = {
         "fairness",
         "guarantees",
         "measured",
+        "changing",
         "new-platform",
     ),
 }

@@ -20,7 +20,7 @@ export function kindName(kind: AlertKind): string {
   return NAMES[kind] ?? kind
 }
 
-export const GUIDE = '/docs/alerts#the-nine-kinds'
+export const GUIDE = '/docs/alerts#the-kinds'
 export const RULES = '/docs/alerts#how-it-is-judged'
 export const LIFE = '/docs/alerts#the-life-of-an-alert'
 
