@@ -605,6 +605,16 @@ def test_what_is_seldom_left_unanswered_is_a_drop_and_told_by_a_longer_window() 
     assert judged(replace(view, recent=minutes(*[some] * 15))) == [DROP]
 
 
+def test_what_is_left_unanswered_is_no_drop_at_first_whatever_the_platform_refuses_as_usual() -> None:
+    """Whether it is down is known after a minute. What it refuses is refused again, and so stands there more than once."""
+    view = replace(VIEW, success=SuccessRate(0.92, 0.005, 100_000), last_error="500 an unknown error")
+    usual = {"acknowledged": 110, "refused": 50, "retries_failed": 41}
+    half = {"acknowledged": 80, "unreachable": 40, "refused": 50, "retries_failed": 43}
+    refusing = {"acknowledged": 40, "unreachable": 3, "refused": 90, "retries_failed": 41}
+    assert judged(replace(view, recent=minutes(*[usual] * 13, half, half))) == []
+    assert judged(replace(view, recent=minutes(*[usual] * 13, refusing, refusing))) == [DROP]
+
+
 # tracking_stopped ----------------------------------------------------------------------------------------------------
 
 STEADY = Rhythm((30.0,) * WEEK_HOURS)  # every other minute

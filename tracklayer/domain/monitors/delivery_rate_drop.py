@@ -239,9 +239,12 @@ def _dropped(view: DestinationView, expected: Expected, windows: Sequence[timede
         inside = [span for span in spans if span.start >= since]
         window = _window(since, inside)
         total = window.good + window.bad
-        if total < expected.least or window.bad / total < 1 - expected.share + expected.floor:
+        notable = 1 - expected.share + expected.floor
+        if total < expected.least or window.bad / total < notable:
             continue
-        if (length <= LATELY or is_long) and window.unanswered > window.refused + window.unmappable:
+        is_new = length <= LATELY or not any(span.unanswered for span in inside if span.start < now - LATELY)
+        refused = max(0, window.bad - window.unanswered)
+        if (is_new or is_long) and window.unanswered and refused < notable * (window.good + refused):
             continue  # a platform that comes and goes is told as that; what fails seldom enough for a rate lasts longer
         if is_long:
             window = replace(window, together=_of_an_hour(inside))
