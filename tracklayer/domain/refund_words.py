@@ -136,7 +136,7 @@ _LANGUAGES = {
         keeps_before="гаранти|прав(?!ильн)|политик|страхов|услови",
         sales="купл?ен[аоы]?|оплачен[аоы]?",
     ),
-    # 可 in front is what may be had back, but for what was approved (认可, 许可). Free shipping is a free return (送料無料返品), but no free refund.
+    # 可 in front is what may be had back, but for what was approved (认可, 许可).
     "Chinese": _Words(
         back="退(?:金|款|品|货|貨)",
         orders="订单|訂單|购买|購買",
@@ -148,6 +148,7 @@ _LANGUAGES = {
         keeps_before="",
         sales="下单|下單|支付|[预預][订訂]",
     ),
+    # With free shipping (送料無料) a return is free, but no refund is.
     "Japanese": _Words(
         back="返(?:金|品)",
         orders="(?:注文|購入)[をの]?",
