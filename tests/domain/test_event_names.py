@@ -305,6 +305,46 @@ def test_a_refund_is_one_however_a_shop_writes_it(name: str) -> None:
         "주문 취소",
         "キャンセル",
         "환불 완료",
+        "免费退款成功",
+        "订单免费退款成功",
+        "免费退货完成",
+        "免費退貨成功",
+        "无忧退款成功",
+        "免费试用退款",
+        "无料返金",
+        "無料返品完了",
+        "注文 無料返品完了",
+        "返品送料無料完了",
+        "無料返金済み",
+        "送料無料返金",
+        "注文 送料無料返金",
+        "무료 환불 완료",
+        "주문 무료 환불 완료",
+        "认可退款",
+        "许可退款",
+        "返品許可",
+        "可退款已退款",
+        "退款政策变更后退款",
+        "退款不可抗力",
+        "退款完成 免费",
+        "未发货退款",
+        "不退货仅退款",
+        "未支付订单取消",
+        "订单已取消",
+        "购买取消",
+        "購入キャンセル",
+        "결제 취소",
+        "注文がキャンセルされました",
+        "주문이 취소되었습니다",
+        "Bestellung storniert Garantie",
+        "Возвращён",
+        "Заказ возвращён",
+        "Возвращение товара",
+        "Деньги возвращены",
+        "Бесплатный возврат средств",
+        "Заказ бесплатно отменён",
+        "Anulacja zamówienia",
+        "Zamówienie zwrócono",
     ],
 )
 def test_what_has_a_word_for_a_refund_may_be_one(name: str) -> None:
@@ -412,6 +452,43 @@ def test_what_has_a_word_for_a_refund_may_be_one(name: str) -> None:
         "Zwrot gratis - zakup",
         "Buchung mit kostenloser Stornierung",
         "Order Void Fill",
+        "Order Void Protection",
+        "Payment Dispute Protection Purchased",
+        "Purchase Reversal Insurance",
+        "Rückerstattungspolitik akzeptiert",
+        "Tilbagebetalingspolitik accepteret",
+        "Terugbetalingsbeleid geaccepteerd",
+        "Compra con derecho a devolución",
+        "Zamówienie z prawem zwrotu",
+        "Zamówienie bez prawa zwrotu",
+        "Zamówienie z bezpłatnym zwrotem",
+        "Zamówienie opakowania zwrotnego",
+        "Заказ без права отмены",
+        "Заказ со страховкой от отмены",
+        "Отменная покупка",
+        "Заказ отменного качества",
+        "Возвращение клиента",
+        "Клиент возвращён",
+        "Ordine annullabile",
+        "Commande annulable",
+        "Bestellung annullierbar",
+        "可退款",
+        "订单无法取消",
+        "可取消购买",
+        "预订 免费退款",
+        "商品可退款 购买",
+        "不支持退款 购买",
+        "7天无理由退货 购买",
+        "退货运费险 购买",
+        "订单取消险购买",
+        "注文（キャンセル保険付き）",
+        "注文 キャンセル料無料",
+        "注文（返品送料無料）",
+        "送料無料返品 購入",
+        "購入（返品可能）",
+        "주문 취소 보험 구매",
+        "주문 취소 수수료 무료",
+        "환불 가능 구매",
     ],
 )
 def test_what_only_speaks_of_refunds_is_none(name: str) -> None:
@@ -486,6 +563,107 @@ def test_what_is_free_is_promised_with_a_sale_and_was_done_without_one(words: st
 def test_what_is_free_without_a_sale_may_have_been_given_back(words: str) -> None:
     assert may_be_refund(words)
     assert may_be_refund(f"{words}: 12345")
+
+
+# Of each language: a sale, it taken back, what comes back for nothing in each form of the words, and what is refused in each.
+_FORMS = {
+    "English": (
+        "Order",
+        "Order returned",
+        "free {}",
+        "no {}",
+        "return|returns|refund|refunds|cancellation|cancellations",
+    ),
+    "German": (
+        "Bestellung",
+        "Bestellung storniert",
+        "{} kostenlos",
+        "ohne {}",
+        "Retoure|Retouren|Rückgabe|Erstattung|Stornierungen",
+    ),
+    "French": ("Commande", "Commande annulée", "{} gratuit", "sans {}", "remboursement|remboursements|annulation"),
+    "Spanish": (
+        "Pedido",
+        "Pedido devuelto",
+        "{} gratis",
+        "sin {}",
+        "devolución|devoluciones|reembolso|anulación|cancelación",
+    ),
+    "Italian": ("Ordine", "Ordine annullato", "{} gratuito", "senza {}", "rimborso|rimborsi|annullamento"),
+    "Dutch": ("Bestelling", "Bestelling geannuleerd", "gratis {}", "zonder {}", "terugbetaling|retouren|annulering"),
+    "Polish": (
+        "Zamówienie",
+        "Zamówienie zwrócone",
+        "darmowy {}",
+        "bez {}",
+        "zwrot|zwrotu|zwrotem|zwroty|zwrotów|anulowanie|anulowaniem",
+    ),
+    "Polish of it": ("Zamówienia", "Zwrot zamówienia", "bezpłatnego {}", "bez {}", "zwrotu|anulowania|anulacji"),
+    "Polish with it": ("Zamówieniem", "Anulowanie zamówienia", "z darmowym {}", "bez {}", "zwrotem|anulowaniem"),
+    "Polish of many": ("Zamówień zakup", "Zamówienie anulowane", "darmowych {}", "bez {}", "zwrotów|anulowań"),
+    "Russian": (
+        "Заказ",
+        "Заказ отменён",
+        "бесплатно: {}",
+        "без {}",
+        "возврат|возврата|возвраты|отмена|отмены|отмену|отменой",
+    ),
+    "Russian with it": ("Покупкой", "Отмена покупки", "с бесплатным {}", "без {}", "возвратом|отменой|возвратами"),
+    "Chinese": ("购买", "订单退款", "免费{}", "不{}", "退款|退货|退貨"),
+    "Japanese": ("購入", "注文返品", "無料{}", "{}なし", "返金|返品"),
+    "Korean": ("구매", "주문 환불", "무료 {}", "{} 없음", "환불|반품"),
+}
+
+
+@pytest.mark.parametrize(
+    ("sale", "taken_back", "free", "refused", "word"),
+    [(*said, word) for *said, words in _FORMS.values() for word in words.split("|")],
+)
+def test_what_a_sale_promises_takes_it_back_in_no_language_and_no_form(
+    sale: str, taken_back: str, free: str, refused: str, word: str
+) -> None:
+    for promise in (free.format(word), refused.format(word)):
+        assert not may_be_refund(f"{sale} - {promise}")
+        assert not may_be_refund(f"{promise} - {sale}")
+        assert may_be_refund(f"{taken_back} - {promise}")
+        assert may_be_refund(f"{promise} - {taken_back}")
+
+
+@pytest.mark.parametrize(
+    ("kept", "word"),
+    [
+        (kept, word)
+        for words, keeps in [
+            (
+                "Refund|Return|Cancellation|Reversal|Dispute|Void|Chargeback",
+                "{} Protection|{} Insurance|{} Policy|{} Guarantee",
+            ),
+            ("Rückerstattungs|Stornierungs|Retouren", "{}garantie|{}politik|{}richtlinie"),
+            ("remboursement|annulation", "garantie de {}|assurance {}|politique de {}|droit de {}"),
+            ("zwrotu|anulowania", "gwarancja {}|prawo {}|polityka {}|bez prawa {}"),
+            ("возврата|отмены", "гарантия {}|право {}|правила {}|без права {}"),
+            ("退款|退货|订单取消", "{}险|{}保险|{}保障|{}政策"),
+            ("返金|返品|注文キャンセル", "{}保証|{}保険|{}ポリシー|{}不可"),
+            ("환불|반품|주문 취소", "{}보증|{} 보험|{} 정책|{} 불가"),
+        ]
+        for word in words.split("|")
+        for kept in keeps.split("|")
+    ],
+)
+def test_what_insures_or_rules_a_return_is_none_in_any_language(kept: str, word: str) -> None:
+    for sale in ("Order", "Payment", "Заказ", "购买", "購入", "구매"):
+        assert not may_be_refund(f"{sale} - {kept.format(word)}")
+        assert not may_be_refund(f"{kept.format(word)} - {sale}")
+        assert may_be_refund(f"{kept.format(word)} - {sale} refunded")
+
+
+@pytest.mark.parametrize("word", "退款|退货|返金|返品|환불|반품".split("|"))
+@pytest.mark.parametrize("free", "免费|無料|무료 |送料無料".split("|"))
+@pytest.mark.parametrize("done", "|完成|成功|完了|済み| 완료".split("|"))
+def test_what_is_free_where_no_blank_parts_words_was_done_without_a_sale(word: str, free: str, done: str) -> None:
+    assert may_be_refund(f"{free}{word}{done}")
+    if done:
+        assert may_be_refund(f"订单{free}{word}{done}")
 
 
 @pytest.mark.parametrize("name", ["Purchase", "RefundRequested", "Prefund", "NoRefund", "Return"])
