@@ -244,6 +244,9 @@ def test_an_address_may_have_254_characters() -> None:
         pytest.param("Jos\u00e9 garcia@example.com", "jos\u00e9garcia@example.com", id="a blank inside the name, behind an accent"),
         pytest.param("o\u2019 neill@example.com", "o\u2019neill@example.com", id="a blank behind an apostrophe"),
         pytest.param("Kontakt: jane@example.com", "jane@example.com", id="a word and a colon"),
+        pytest.param("\u0418\u0432\u0430\u043d\u043e\u0432 \u0418. ivan@example.ru", "ivan@example.ru", id="a Russian name and an initial"),
+        pytest.param("J. Doe@example.com", "j.doe@example.com", id="a blank behind a dot"),
+        pytest.param("j a n e . d o e@example.com", "jane.doe@example.com", id="blanks between letters and around a dot"),
         pytest.param("JANE DOE@EXAMPLE.COM", "janedoe@example.com", id="a blank inside the name, all capitals"),
         pytest.param("j a n e@example.com", "jane@example.com", id="blanks between letters"),
         pytest.param("jane - doe@example.com", "jane-doe@example.com", id="blanks around a hyphen"),
@@ -258,7 +261,12 @@ def test_an_address_is_read_out_of_what_stands_around_it(text: str, normal: str)
     [
         "Jane Doe jane@example.com", "Anne Marie Doe@example.com", "max muster mann@example.de", "J. Doe jd@example.com",
         "jane jane.doe@example.com", "jo jo@example.com", '"Jane jane@example.com"', "Jane Doe - jd@example.com",
-        "E-Mail jane@example.com", "email marketing@example.com", "\u5f35\u5049 zhang wei@example.com",
+        "E-Mail jane@example.com", "email marketing@example.com", "\u5f35\u5049 zhang wei@example.com", "J D jane@example.com",
+        "José jose@example.com", "José jose.garcia@example.com", "Zoë zoe@example.com", "Müller mueller@example.com",
+        "Muller anna.müller@example.com", "Łukasz lukasz@example.com", "Søren soren@example.com", "Søren soeren@example.com",
+        "Åse aase@example.com", "A. B. jane@example.com", "courriel jane@example.com",
+        "Kontakt jane@example.com", "posta jane@example.com", "adresse jane@example.com", "Sähköposti jane@example.com",
+        "株式会社ABC info@example.com",
     ],
 )  # fmt: skip
 def test_words_that_may_be_a_name_or_a_part_of_the_address_make_none_and_are_found_as_they_were_sent(text: str) -> None:
@@ -268,6 +276,10 @@ def test_words_that_may_be_a_name_or_a_part_of_the_address_make_none_and_are_fou
     assert tokens_of_event(stored, {"email": {}}, frozenset()) & tokens_of_email(text.upper())
     of_last = {"email": sha256_hex(text.strip('"').split()[-1].lower())}
     assert not tokens_of_event(of_last, {"email": {"basic": of_last["email"]}}, frozenset()) & tokens_of_email(text)
+
+
+def test_a_name_with_a_sharp_s_may_stand_in_the_address_with_two() -> None:
+    assert email("Strauß strauss@example.com") is None
 
 
 @pytest.mark.parametrize(

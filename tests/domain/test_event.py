@@ -2112,6 +2112,8 @@ NO_IDS = [
     EMPTY_UUID, f"{{{EMPTY_UUID}}}", f"({EMPTY_UUID})", EMPTY_UUID.replace("-", ""), f" {EMPTY_UUID} ", "5.67891E+12", "5,67891E+12",
     "5E+12", "1.2345678901234567e+18", "#REF!", "#N/A", "#NAME?", "#DIV/0!", "#BEZUG!", "#NV", "########", "#",
     "<nil>", "<NULL>", "<no value>", "%!s(<nil>)", "%!d(MISSING)", "Optional(nil)", "Optional.empty", "[]", "Array", "$orderId", "$order_id", "$order->id", "$order.id", "%s", "%d", "%1$s",
+    "%u", "%05d", "%2$s", "%lld", "%(order_id)s", "$order->items[0]->id", "$order['line_1']", "$order?->id", "stdClass",
+    "Array,Array", "Array, Array",
 ]  # fmt: skip
 NOTHING_BEHIND_WORDS = [
     "order_undefined", "order-null", "Order #null", "wc_order_undefined", "order:NaN", "order_nan", "shop/order/None", "#undefined",
@@ -2123,6 +2125,9 @@ NOTHING_BEHIND_WORDS = [
     "order undefined", "order_5.67891E+12", "order_#REF!", "order_#NV", "order_#N/A", "acme_########", "acme-undefined",
     *"order-{{CJS-ORDER-ID2}} {{order.id}}-purchase order_{{DLV-GA4-id}}_web {{GA4-a1}}-{{b2}} order{id} order-{order-id-2} order_[[id]]".split(),
     *"order-$orderId order_$order->id order-$id-web order_%s order-%d order%s order_%1$s order_Array orderArray".split(),
+    *"order-[[id]]-web order-[[id2]]-web order_<%=id2%>_web order-__ORDER_ID__-web order-<nil>-web order-%05d order-%u-web".split(),
+    "order-[object Object]-web", "order_<%= id %>_web", "order_<?= $order->id ?>_web", "order-%(order_id)s-web",
+    "order-$order->items[0]->id", "order-stdClass", "order_Array,Array", "{ORDER-ID-2}-web", "order-{Item-Id-100}",
     "Bestellung\N{EN DASH}null", "Заказ \N{NUMERO SIGN}null", "ご注文\N{FULLWIDTH COLON}null", "注文番号\N{FULLWIDTH COLON}NaN", "commande n°null",
     "order\N{RIGHTWARDS ARROW}null", "注文\N{FULLWIDTH COLON}", "order\N{EN DASH}", "\N{EM DASH}",
 ]  # fmt: skip
@@ -2134,7 +2139,8 @@ SOMEBODYS_IDS = [
     "1001-undefined", "shop7_null", "00000000-0000-0000-0000-000000000001", "1230000", "#1001", "#A", "undefined_7", "order_undefined_7",
     "annul", "refined", "Nolan", "order_0", "0" * 31, "usernil", "enclosed-e", "order_7_", "1001-", "VyLKqPzRTabWcJdXeMhg_", "dQwXgWcQKe-", "Optional(1001)",
     "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty", "anna_", "Anna_", "MAY-", "oz-nil", "nana_", "anna_order_", "null7_web",
-    "\U0001f355_", "Mar\u00eda_",
+    "\U0001f355_", "Mar\u00eda_", "PV-Array", "Solar-Array", "Solar Array Kit", "A__B__C", "order-__ID__-2024", "order%2d", "order%05d7",
+    *"{B2B-1001} {RE-1001-DE} {DE-SHOP-1001} {EN-US-1001} {RE-DE-2024/7} order-{B2B-1001}-web [object-1] 2024-{{order.id}}".split(),
 ]  # fmt: skip
 
 
@@ -2178,6 +2184,10 @@ NAMES_OR_NOTHING = [
     "acme_none",
     "null_pointer",
     "undefined-purchase",
+    "order-null-web",
+    "order-(null)-web",
+    f"order-{EMPTY_UUID}-web",
+    "shop.stdClass.web",
     "Nan.null",
     "acme – none",
     "None Smith",

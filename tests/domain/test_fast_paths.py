@@ -22,7 +22,7 @@ from tracklayer.domain import identifiers, normalise
 from tracklayer.domain.card import find_card_data, may_hold_card_data, may_name_card_data
 from tracklayer.domain.event_fields import FieldReader
 from tracklayer.domain.personal import _clean_url, without_personal_url
-from tracklayer.domain.read_event import _BEGINS_AN_ID, _ENDS_AN_ID, _EVERYDAY_IDENTIFIERS, read_event
+from tracklayer.domain.read_event import _AROUND_AN_ID, _EVERYDAY_IDENTIFIERS, _has_digit, read_event
 from tracklayer.domain.values import read_decimal
 
 REPEATABLE = drawn(300)
@@ -70,8 +70,8 @@ NOTHINGS = st.builds(
     lambda words, sign, nothing, behind: words + sign + nothing + behind,
     st.sampled_from(["", "order", "Order ", "shop-7", "x-y", "{", "A", "注文", "Zakaz"]),
     st.sampled_from([*"-_#:/ (.|=", "_ ", "", *"\N{EN DASH}\N{FULLWIDTH COLON}\N{NUMERO SIGN}°º\N{RIGHTWARDS ARROW}"]),
-    st.sampled_from(["undefined", "NULL", "nan", "None", "nil", "5.67891E+12", "1e+99", "0" * 32, "{{id}}", "[object Object]", "#REF!", "%7Bid%7D", "n/A", "False", "<nil>", "Optional.empty", "NaN", "#NV", "#N/A", "", "{{DLV-GA4-id2}}", "${id}", "[[id]]", "{WC1001}", "{order-7}", "Array", "$orderId", "$order->id", "%s", "%1$d"]),
-    st.sampled_from(["", "", ")", "}", "'", "1", " ", "\u200b", "__", "-purchase", "\N{EN DASH}", "_web"]),
+    st.sampled_from(["undefined", "NULL", "nan", "None", "nil", "5.67891E+12", "1e+99", "0" * 32, "{{id}}", "[object Object]", "#REF!", "%7Bid%7D", "n/A", "False", "<nil>", "Optional.empty", "NaN", "#NV", "#N/A", "", "{{DLV-GA4-id2}}", "${id}", "[[id]]", "{WC1001}", "{order-7}", "Array", "$orderId", "$order->id", "%s", "%1$d", "%05d", "%(id)s", "$a->b[0]->c", "stdClass", "[]", "<%= id2 %>", "__ID__", "[[id2]]", "Optional(nil)"]),
+    st.sampled_from(["", "", ")", "}", "'", "1", " ", "\u200b", "__", "-purchase", "\N{EN DASH}", "_web", "-x-y"]),
 )  # fmt: skip
 TEXTS = st.one_of(EVERYDAY, NOTHINGS, st.lists(PIECES, max_size=6).map("".join), st.text(max_size=30))
 PARAMETERS = st.lists(
@@ -218,8 +218,8 @@ def test_an_id_that_looks_everyday_is_somebodys(text: str) -> None:
 
 
 def _passes_as_an_event_id(text: str) -> bool:
-    looked_at_quickly = text[:1] in _BEGINS_AN_ID and text[-1:] in _ENDS_AN_ID
-    return looked_at_quickly and text[-3:] not in normalise.ENDS_OF_NOTHING and not set("{$%") & set(text)
+    looked_at_quickly = text[:1] in _AROUND_AN_ID and text[-1:] in _AROUND_AN_ID and _has_digit(text) is not None
+    return looked_at_quickly and not set("{$%[<+") & set(text)
 
 
 @REPEATABLE

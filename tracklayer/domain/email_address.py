@@ -34,9 +34,19 @@ _IN_FRONT = re.compile(
     r"(?=(?:mailto:\s*)?[^@\s]+\s*@)"
 )
 _BLANKS_AROUND_AT = re.compile(r"\s*@\s*")
-# Not at a dot, an underscore or a plus, nor at a hyphen that has a blank on one side alone: ``jane . doe``.
-_BETWEEN_WORDS = re.compile(r"(?<![\s._+])(?:\s+[-\u2010-\u2015]+\s+|(?<!-)\s+(?!-))(?![\s._+])")
-_WORDS_FOR_EMAIL = frozenset("email mail emails emailaddress mailadresse correo".split())
+# Not at an underscore or a plus, nor at a dot with a blank in front (``jane . doe``) or a hyphen that has one on one side alone.
+_BETWEEN_WORDS = re.compile(r"(?<![\s_+])(?<!\s\.)(?:\s+[-\u2010-\u2015]+\s+|(?<!-)\s+(?!-))(?![\s._+])")
+# In front of an address, as ``_spellings`` has them without signs.
+_WORDS_FOR_EMAIL = frozenset(
+    "email emails mail emailaddress emailadresse emailadres emailadress mailadresse adressemail address adresse adress adres "
+    "correo courriel courrier posta epost eposta epostadress epostadresse poczta sahkoposti "
+    "contact contacto contatto contato kontakt".split()
+)
+# Letters that Unicode does not part from their accents, and those that people write as two where a keyboard has none.
+_UNACCENTED = str.maketrans(
+    {"ß": "ss", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"}
+)
+_AS_TWO = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe"})
 _OTHER_ESCAPE = re.compile(r"%[89A-F][0-9A-F]")
 _WORDS_BEHIND = re.compile(r"\.[^.\s]+\.?\s+(?![\s.])")  # a whole host: jane@example.com or so
 # What no address begins or ends with; an apostrophe may begin one, so it goes only where one stands at the end too.
@@ -137,21 +147,37 @@ def _without_name(text: str) -> str:
     words = name.split()
     if not words:
         return text
-    others = sum(map(_is_of_another_script, words)) if last.isascii() else 0
-    if others:
-        return last + at + host if others == len(words) else ""
+    are_latin = list(map(_are_latin, words))
+    if last.isascii() and not all(map(all, are_latin)):
+        return last + at + host if all(letters and not any(letters) for letters in are_latin) else ""
+    spellings, in_address = _spellings(name), _spellings(last)
     may_be_name = (
-        (len(words) > 1 and any(len(word) > 1 for word in words))
-        or _SIGNS.sub("", name) in _WORDS_FOR_EMAIL
-        or any(word in last for word in _SIGNS.split(name) if len(word) > 1)
+        (len(words) > 1 and any(len(word) > 1 for word in (*words, last)))
+        or any(_SIGNS.sub("", spelling) in _WORDS_FOR_EMAIL for spelling in spellings)
+        or any(
+            word in address
+            for spelling in spellings
+            for word in _SIGNS.split(spelling)
+            if len(word) > 1
+            for address in in_address
+        )
     )
     return "" if may_be_name else text
 
 
-def _is_of_another_script(word: str) -> bool:
-    """Whether there are letters in it, and none of them is one that ASCII has, with or without an accent."""
-    letters = [unicodedata.name(sign, "LATIN") for sign in word if sign.isalpha()]
-    return bool(letters) and not any(name.startswith("LATIN") for name in letters)
+def _are_latin(word: str) -> list[bool]:
+    """Of each letter whether ASCII has it, with or without an accent."""
+    return [unicodedata.name(sign, "LATIN").startswith("LATIN") for sign in word if sign.isalpha()]
+
+
+def _spellings(name: str) -> set[str]:
+    """A name in letters without accents, as people write it in an address: ``müller`` as ``muller`` and ``mueller``."""
+    if name.isascii():
+        return {name}
+    return {
+        "".join(sign for sign in unicodedata.normalize("NFD", with_few_marks(text)) if not unicodedata.combining(sign))
+        for text in (name.translate(_UNACCENTED), name.translate(_AS_TWO).translate(_UNACCENTED))
+    }
 
 
 def _without_quotes(text: str) -> str:

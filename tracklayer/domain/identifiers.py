@@ -163,11 +163,13 @@ _EVERYDAY_TEXT = re.compile(
     r"(?!(?:null|undefined|NaN|None|nil|false|False|0|NULL|nan|[Nn]/[Aa])\s*\Z)[^\W_][^&\n]{0,62}"
 )
 _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
-# Neither a placeholder, nor a sign that one may begin with or be hidden by, nor anything around it, nor a character that nobody sees:
-# see ``normalise.ENDS_OF_NOTHING``.
+# Neither a placeholder, nor a sign that one may begin with or be hidden by, nor anything around it, nor a character that nobody sees.
+# Where no digit tells it from others, it has no nothing between words either: see ``normalise.is_one_for_all``.
 _EVERYDAY_ID = re.compile(
-    r"(?!0\Z|[0NUnu](?=[/0AINOUainou])(?i:an|il|/a|ull|one|ndefined|0{7}(?:0{24})?)(?![A-Za-z0-9]))[A-Za-z0-9](?:[ -#&-z|}~]{0,61}[A-Za-z0-9])?"
-    r"(?<!(?i:ined|null|none|alse|ject|mpty|(?-i:rray)|[^a-z0-9](?:nan|nil|n/a|#nv)|(?-i:[A-Za-z]NaN)|#n/[a-z]|e\+[0-9][0-9]|0000))"
+    r"(?!0\Z|stdClass|Optional|[0NUnu](?=[/0AINOUainou])(?i:an|il|/a|ull|one|ndefined|0{7}(?:0{24})?)(?![A-Za-z0-9]))"
+    r"(?=[^1-9]*+[1-9]|(?:[A-Za-z0-9]++[^A-Za-z0-9](?=[A-Za-z])(?![NUnu]|stdClass|Optional))*+[A-Za-z0-9]++\Z)"
+    r"[A-Za-z0-9](?:[ -#&-;=-Z\\-z|}~]{0,61}[A-Za-z0-9])?"
+    r"(?<!(?i:ined|null|none|alse|ject|mpty|(?-i:rray)|[^a-z0-9](?:nan|nil|n/a|#nv)|(?-i:[A-Za-z]NaN)|#n/[a-z]|e\+[0-9][0-9]|0000))(?<!stdClass)"
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch

@@ -13,8 +13,6 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import cache, lru_cache
-from itertools import product
-from string import ascii_lowercase
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -76,12 +74,14 @@ _NOTHINGS = frozenset(
 _PLACEHOLDERS = frozenset("null undefined NaN None nil false False 0 - NULL nan N/A n/a N/a n/A".split())
 # In double braces, and behind a $, programs put a name: what was filled in is a number or a UUID there, and nothing else. In one
 # pair shops have ids, too. One is a number, with one word in front at most, of three digits or behind a capital and a hyphen:
-# {1001}, {WC1001}, {SO-2024-7}, {Order-7}. {0} is a place, {order-id-2} and {field1} are names, and JSON is neither.
+# {1001}, {WC1001}, {SO-2024-7}, {Order-7}; or, in capitals, among more words where it has three digits: {DE-SHOP-1001}. {0} is a
+# place, {order-id-2}, {ORDER-ID-2} and {field1} are names, and JSON is neither.
 _UUID = r"[0-9A-Fa-f]{8}(?:-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}"
 _PARTS = r"(?:[-_./#:][0-9][0-9A-Za-z]*)*"
 _NUMBERED = (
     rf"[#\u2116]?(?:[0-9][0-9A-Za-z]+(?:[-_./#:][0-9A-Za-z]+)*"
-    rf"|(?:[^\W\d_]+[-_./# ]?(?=[0-9]{{3}})|[A-Z][A-Za-z]*-)[0-9][0-9A-Za-z]*{_PARTS})"
+    rf"|(?:[^\W\d_]+[-_./# ]?(?=[0-9]{{3}})|[A-Z][A-Za-z]*-)[0-9][0-9A-Za-z]*{_PARTS}"
+    r"|(?=[^{}]*[-./#:][0-9]{3})[0-9A-Z]+(?:[-./#:][0-9A-Z]+)+)"
 )
 _IN_BRACES = (
     rf"(?:\$\{{|\{{\{{)(?!\s*(?:[0-9]{{2,}}|{_UUID})\s*\}})[^{{}}]*\}}?\}}"
@@ -91,39 +91,42 @@ _IN_BRACKETS = rf"\[\[(?!\s*(?:[\"']|(?:[0-9]{{2,}}|{_UUID})\s*\]))[^\[\]]*\]\]"
 # As Go and Objective-C print nothing, Go's templates too, and what Go's formats say of what is nil or missing.
 _PRINTED = r"<(?i:nil|null|none|no value)>|%![A-Za-z]\((?:<nil>|MISSING)\)"
 _TEMPLATE = re.compile(
-    rf"\[object [A-Za-z]+\]|{_IN_BRACES}|{_IN_BRACKETS}|%%[^%]*%%|<[%?][^<>]*[%?]>|__[A-Z_]+__|{_PRINTED}"
+    rf"\[object [A-Za-z]+\]|{_IN_BRACES}|{_IN_BRACKETS}|%%[^%]*%%|<[%?][^<>]*[%?]>"
+    rf"|(?<![^\W_])__[A-Z_]+__(?![^\W_])|{_PRINTED}"
 )
-# What nobody filled in, in an id: the name of a variable of PHP or a shell, too, and the place of a text or a number in a format.
-_VARIABLE = r"(?<![^\W_])\$[^\W\d]+[0-9]{0,2}(?:(?:->|\.)[^\W\d]+)*(?!\w)|(?<![0-9])%(?:1\$)?[sdiv@](?![A-Za-z0-9])"
-_UNFILLED = re.compile(rf"{_IN_BRACES}|%%[^%]*%%|{_VARIABLE}")
+# What nobody filled in, in an id: the name of a variable of PHP or a shell, too, and the place of a text or a number in a format, by
+# order, by name, with its width: %1$s, %(id)s, %05d. %2d is no such place but a hyphen in a URL.
+_VARIABLE = (
+    r"(?<![^\W_])\$[^\W\d]+[0-9]{0,2}(?:(?:\??->|\.)[^\W\d]+|\[(?:[0-9]{1,2}|[^\[\]0-9]*|[\"'][^\[\]]*)\])*(?!\w)"
+    r"|(?<![0-9])%(?![0-9][A-Fa-f])(?:\(\w+\)|[0-9]\$)?[-+#]?[0-9]*(?:\.[0-9]+)?(?:hh?|ll?|z)?[sdiuxXfgv@](?![A-Za-z0-9])"
+)
+_UNFILLED = re.compile(rf"{_TEMPLATE.pattern}|{_VARIABLE}")
 # The empty UUID of C#; a long number as Excel shows it, without its last digits; Excel's errors, and a cell that is too narrow;
-# nothing as Swift and Java print it, an empty list, and any list as PHP does.
+# nothing as Swift and Java print it, an empty list, an object of PHP's without a class, and any list as PHP does.
 _NO_UUID = r"[{(]?0{8}(?:-?0{4}){3}-?0{12}[)}]?"
-_NO_OPTIONAL = r"Optional(?:\(nil\)|\.empty)|\[\]|Array"
-_NO_ID = re.compile(
-    rf"{_NO_UUID}|[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{{2}}|#(?:[^\W\d_]|[¡¿/0])+[!?]|#N/[A-Z]|#NV|#+|{_NO_OPTIONAL}"
-    rf"|{_VARIABLE}"
-)
-# Behind words alone: ``order_undefined``. Of what has a digit in front, such as ``1001-null``, that tells it from others. A template
-# stands here as {}, and so does a variable: see ``_bare_id``.
-_NEVER_A_NAME = (
-    rf"(?ai:\(?(?:undefined|null)\)?|\((?:none|nan|nil|not set)\))|NaN|None|{_NO_ID.pattern}|{_TEMPLATE.pattern}"
-)
+_NO_OPTIONAL = r"Optional(?:\(nil\)|\.empty)|\[\]|stdClass"
+_NO_VALUE = rf"{_NO_UUID}|[0-9](?:[.,][0-9]+)?[eE]\+[0-9]{{2}}|#(?:[^\W\d_]|[¡¿/0])+[!?]|#N/[A-Z]|#NV|#+|{_NO_OPTIONAL}"
+_ARRAYS = r"(?:Array[, ]{0,2})+"
+_NO_ID = re.compile(rf"{_NO_VALUE}|{_ARRAYS}|{_VARIABLE}")
+# Behind words alone: ``order_undefined``. Of what has a digit in front, such as ``1001-null``, that tells it from others. A template or
+# a variable stands here as {}: see ``_bare_id``. An Array is behind some words the product: ``Solar-Array``.
+_NEVER_A_NAME = rf"(?ai:\(?(?:undefined|null)\)?|\((?:none|nan|nil|not set)\))|NaN|None|{_NO_VALUE}"
 # Names of people have blanks, dots and apostrophes in them.
 _NOTHING_BEHIND = re.compile(
     rf"\D*(?:[-_#:/]|[^\w\s\x00-\x7f\u00b7\u2019]) ?(?:{_NEVER_A_NAME})[-_#:/ ]*|\D*(?ai:undefined)|\D*\{{\}}\D*"
 )
-# Of an event or an order behind whatever is no letter and no digit, and in front of words, too: they have no names of people, who may
-# be called Nan.
+# Of an event or an order behind whatever is no letter and no digit, and in front of words or between them, too: they have no names of
+# people, who may be called Nan.
 _SIGN = r"[\W_ªº]"
 _NOTHING_BESIDE = re.compile(
-    rf"\D*{_SIGN}(?:{_NEVER_A_NAME}|(?ai:none|nan)){_SIGN}*|(?:(?ai:undefined|null)|NaN|None|{_NO_UUID}|{_TEMPLATE.pattern}){_SIGN}\D*"
+    rf"\D*{_SIGN}(?:{_NEVER_A_NAME}|(?ai:none|nan)){_SIGN}*"
+    rf"|(?:\D*{_SIGN})?(?:(?ai:undefined|null)|NaN|None|{_NO_UUID}|{_NO_OPTIONAL}){_SIGN}\D*"
 )
 # What ends the ids of people, too, as in ``oz-nil`` and ``anna_``: a nothing that may be a name, and nothing at all, as PHP and Ruby
 # print null. Behind words of ``_WORDS_OF_IDS`` alone it is none, and so is what was put right behind one. A picture is as good as a word.
 _BETWEEN = r"(?:[^\w\u2190-\u2bff\U0001f000-\U0010ffff]|[_ªº])"
 _MAYBE_NOTHING_BEHIND = re.compile(
-    rf"(\D*?)(?:{_BETWEEN}(?ai:\(?(?:none|nan|nil|n/a|false|null)\)?)?|(?ai:null)|NaN|None|Array){_BETWEEN}*"
+    rf"(\D*?)(?:{_BETWEEN}(?ai:\(?(?:none|nan|nil|n/a|false|null)\)?)?|(?ai:null)|NaN|None|{_ARRAYS}){_BETWEEN}*"
 )
 _BETWEEN_WORDS_OF_IDS = re.compile(rf"{_BETWEEN}+")
 # What shops put in front of the number of an order, an event or a person.
@@ -185,24 +188,6 @@ def _bare_id(value: str) -> str:
     """
     text = bare(value).strip("\"' ")
     return _UNFILLED.sub("{}", text) if len(text) <= _LONGEST_ID else ""
-
-
-def _in_any_case(text: str) -> list[str]:
-    return ["".join(letters) for letters in product(*({letter.lower(), letter.upper()} for letter in text))]
-
-
-# The last three characters of what ``is_one_for_all`` finds in a text without {, $ and % that ends in a letter or digit: others need no
-# closer look.
-ENDS_OF_NOTHING = frozenset(
-    end
-    for text in (
-        *[nothing[-3:] for nothing in _NOTHINGS if nothing[-1].isalpha()],
-        *[f"n/{letter}" for letter in ascii_lowercase],
-        *[f"+{power:02}" for power in range(100)],
-        *("#nv", "pty", "000", "ray"),
-    )
-    for end in _in_any_case(text)
-)
 
 
 def hashed(value: str | None, rule: Rule) -> str | None:

@@ -62,7 +62,7 @@ from tracklayer.domain.event_fields import (
 )
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.identifiers import is_plain_url
-from tracklayer.domain.normalise import ENDS_OF_NOTHING, Matchable, is_plain_digest
+from tracklayer.domain.normalise import Matchable, is_plain_digest
 from tracklayer.domain.personal import MAX_URL, without_personal_url
 from tracklayer.domain.problem import Name, Problem, shown_name
 from tracklayer.domain.values import as_list, is_nothing, read_decimal
@@ -271,12 +271,14 @@ def _read(
         and type(event_id) is str
         and event_id
         and len(event_id) <= MAX_EVENT_ID
-        and event_id[0] in _BEGINS_AN_ID
-        and event_id[-1] in _ENDS_AN_ID
-        and event_id[-3:] not in ENDS_OF_NOTHING
+        and event_id[0] in _AROUND_AN_ID
+        and ((last := event_id[-1]) in _DIGITS or (last in _AROUND_AN_ID and _has_digit(event_id)))
         and "{" not in event_id
         and "$" not in event_id
         and "%" not in event_id
+        and "[" not in event_id
+        and "<" not in event_id
+        and "+" not in event_id
     ):
         event_id = reader.named(draft, "event_id", MAX_EVENT_ID, normalise.is_one_for_all, _NO_EVENT_ID)
     occurred_at = _everyday_instant(draft.get("occurred_at"), now) if clean else None
@@ -316,8 +318,11 @@ def _read(
 
 # No placeholder, and nothing blank, begins with one of these: see ``normalise.is_nobodys``.
 _BEGINS_AN_ID = frozenset("ABCDEGHIJKLMOPQRSTVWXYZabcdeghijklmopqrstvwxyz123456789")
-# Nor does one without {, $ and % end so, and words with one behind them, but for ``ENDS_OF_NOTHING``: see ``normalise.is_one_for_all``.
-_ENDS_AN_ID = _BEGINS_AN_ID | frozenset("FNUfnu0")
+# What begins and ends so, and has a digit other than 0 but none of {, $, %, [, < and +, in which nothing may bring its own digits, is
+# an id: see ``normalise.is_one_for_all``.
+_DIGITS = frozenset("123456789")
+_AROUND_AN_ID = _BEGINS_AN_ID | frozenset("FNUfnu0")
+_has_digit = re.compile("[1-9]").search
 
 
 def _everyday_instant(value: Any, now: datetime) -> datetime | None:
