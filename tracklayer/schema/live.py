@@ -123,16 +123,24 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
         self._sending = {}
         self.websocket.before_closing = self._answer_in_hand
         try:
-            await super().handle()
-            if self.websocket.closed_for is not None:
-                self._count_unread(None, self.websocket.closed_for)
-            if self._is_closing:
-                async for message in self.websocket.left_over():
-                    self._count_behind(message)
+            try:
+                await super().handle()
+            finally:
+                await self._count_left_over()
         finally:
             holder = self.context.holder
             if holder is not None:
                 self.context.house.sockets.leave((holder.merchant_id, holder.key_id))
+
+    async def _count_left_over(self) -> None:
+        """However the closing went: it may have been cut off while it waited for the client to read."""
+        if self.websocket.closed_for is not None:
+            self._count_unread(None, self.websocket.closed_for)
+        if self._is_closing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LATE_SECONDS):
+                    async for message in self.websocket.left_over():
+                        self._count_behind(message)
 
     async def handle_message(self, message: Any) -> None:
         fault = _fault_of(message)
