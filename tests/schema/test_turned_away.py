@@ -378,6 +378,32 @@ async def test_events_around_a_frame_that_is_refused_are_answered_or_counted(
     assert found == sorted((name, "request", count) for name, count in counted.items())
 
 
+CLOSE = frame(8, struct.pack(">H", 1000))
+
+
+@pytest.mark.parametrize("leaves", ["closes", "closes its side", "breaks off"])
+async def test_events_of_a_client_that_leaves_behind_them_are_taken_in_or_counted(
+    runtime: Runtime, merchant: Merchant, leaves: str
+) -> None:
+    said = [_said(f"{n}", {"query": INGEST, "variables": {"input": _event(n)}}) for n in range(20)]
+    said[10:10] = [json.dumps({"type": "ping"}), _said("read", {"query": "{ merchant { name } }"})]
+    said.append(_said("odd", {"query": INGEST, "variables": [1]}))
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key, close_timeout=1) as client:
+            transport = client.socket.transport
+            transport.write(b"".join(frame(TEXT, text.encode()) for text in said))
+            if leaves == "closes":
+                transport.write(CLOSE)
+            elif leaves == "closes its side":
+                transport.write_eof()
+            else:
+                transport.close()
+            await client.closing_code()
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events") == [(20,)]
+    assert await anyio.to_thread.run_sync(_counted, merchant) == [("BAD_REQUEST", "request", 1)]
+
+
 async def test_an_operation_without_a_query_is_an_error_and_the_socket_stays(
     runtime: Runtime, merchant: Merchant
 ) -> None:

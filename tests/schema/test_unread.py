@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,11 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
 from tests.factories import INGEST, INGEST_MANY, Merchant, camel, draft, new_merchant
-from tests.live import PROTOCOL, LiveServer
+from tests.live import PROTOCOL, TEXT, LiveServer, frame
 from tests.servers import wait_until
+from tracklayer.db.connection import in_transaction, rows
 from tracklayer.domain.personal import MAX_URL
 from tracklayer.runtime import Runtime
 
@@ -159,3 +162,40 @@ def test_operations_of_a_socket_that_is_not_read_wait_until_it_is(
             told = [json.loads(client.recv(timeout=60)) for _ in range(16)]
             assert sorted(one["id"] for one in told if one["type"] == "next") == [str(n) for n in range(8)]
     wait_until(lambda: bodies.held == 0, "all of it to be forgotten")
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_socket_with_unread_answers_is_closed_in_order_and_what_is_behind_is_counted(
+    server: LiveServer, runtime: Runtime, merchant: Merchant, reads: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said(number: str, query: str, **variables: Any) -> bytes:
+        payload = {"query": query, "variables": variables}
+        asked = {"type": "subscribe", "id": number, "payload": payload}
+        return frame(TEXT, json.dumps(asked, default=str).encode())
+
+    bodies = server.door.bodies
+    behind = [said(f"event {n}", INGEST, input=camel(draft(f"behind_{n}"))) for n in range(3)]
+    with (
+        caplog.at_level(logging.ERROR),
+        connect(server.ws, subprotocols=[PROTOCOL], max_size=None, max_queue=1, close_timeout=1) as client,
+    ):
+        client.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {merchant.key}"}}))
+        assert json.loads(client.recv()) == {"type": "connection_ack"}
+        server.keep_little()
+        client.socket.sendall(b"".join(said(str(n), QUERY) for n in range(4)))
+        wait_until(partial(_holds, server, 3.8), "all answers")
+        client.socket.sendall(frame(TEXT, b'{"type": "nonsense"}') + b"".join(behind))
+        wait_until(lambda: runtime.counting.turned_away.has_any, "the nonsense to be taken up")
+        if reads:
+            with pytest.raises(ConnectionClosedError):
+                list(client)
+            assert client.close_code == 4400
+        else:
+            server.stop()
+            assert not server.is_serving
+    wait_until(lambda: bodies.held == 0, "all of it to be forgotten")
+    server.stop()
+    with in_transaction():
+        assert rows("SELECT sum(events) FROM rejections_counted") == [(4,)]
+        assert rows("SELECT count(*) FROM events") == [(100,)]
+    assert not caplog.records

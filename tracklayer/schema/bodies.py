@@ -80,8 +80,7 @@ class Bodies:
         if self._is_too_much(own, size):
             message = "This server has more bodies in hand than it may hold; nothing of this request was stored. Send it again."
             raise errors.refused(message, errors.OVERLOADED, retryable=True)
-        self._held[owner] = own + size
-        self.held += size
+        self._hold(owner, size)
 
     def _is_too_much(self, own: int, size: int) -> bool:
         """Of whoever holds ``own`` bytes and wants ``size`` more."""
@@ -92,8 +91,7 @@ class Bodies:
     def keep_answer(self, merchant_id: int, size: int) -> Callable[[], None]:
         """Takes room for what is made already, be there any or not; returns what gives it back."""
         owner = (ANSWERS, merchant_id)
-        self._held[owner] = self._held.get(owner, 0) + size
-        self.held += size
+        self._hold(owner, size)
         return partial(self.give_back, owner, size)
 
     def admit_answer(self, merchant_id: int) -> None:
@@ -108,12 +106,14 @@ class Bodies:
 
     def give_back(self, owner: Hashable, size: int) -> None:
         """What was taken."""
-        left = self._held[owner] - size
-        if left:
-            self._held[owner] = left
-        else:
-            del self._held[owner]
-        self.held -= size
+        self._hold(owner, -size)
+
+    def _hold(self, owner: Hashable, more: int) -> None:
+        """Whoever holds nothing has no entry, and may take nothing and give it back."""
+        held = self._held.pop(owner, 0) + more
+        if held:
+            self._held[owner] = held
+        self.held += more
 
 
 class Reader:

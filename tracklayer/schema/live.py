@@ -52,20 +52,28 @@ REASON_BYTES = 123  # what a closing frame can hold
 
 class Socket(ASGIWebSocketAdapter):
     """Text frames, as the protocol demands them; closing twice is closing once. ``room``: that the last operation wants, in
-    bytes, or why it gets none. ``unread``: a message that is no JSON, and why. ``before_closing``: what is to be done first.
-    ``closed_for``: the code of a message that the server did not take.
+    bytes, or why it gets none. ``unread``: a message that is no JSON, and why. ``before_end``: what is to be done first, whoever
+    closes it. ``closed_for``: the code of a message that the server did not take.
     """
 
     room: int | GraphQLError = 0
     unread: tuple[Sent, str] | None = None
-    before_closing: Callable[[], Awaitable[None]] | None = None
+    before_end: Callable[[], Awaitable[None]] | None = None
     closed_for: str | None = None
+    _is_closed = False  # from this side
+
+    @property
+    def is_left(self) -> bool:
+        """Whether its client hears no more."""
+        return self.ws.application_state is WebSocketState.DISCONNECTED and not self._is_closed
 
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
         try:
-            while self.ws.application_state is not WebSocketState.DISCONNECTED:
+            while not self._is_closed:  # of a client that has left, too: what it said before is behind this
                 message = await self.ws.receive()
                 if message["type"] == "websocket.disconnect":
+                    if self.before_end is not None:
+                        await self.before_end()
                     return
                 if REFUSED in message:
                     self.closed_for = _code_of(message)
@@ -101,8 +109,9 @@ class Socket(ASGIWebSocketAdapter):
             yield await self.ws.receive()
 
     async def close(self, code: int, reason: str) -> None:
-        if self.before_closing is not None:
-            await self.before_closing()
+        if self.before_end is not None:
+            await self.before_end()
+        self._is_closed = True
         if self.ws.application_state is WebSocketState.CONNECTED:
             with suppress(WebSocketDisconnect, RuntimeError):  # gone, or closed from our side
                 await self.ws.close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
@@ -121,18 +130,26 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
 
     async def handle(self) -> None:
         self._sending = {}
-        self.websocket.before_closing = self._answer_in_hand
+        self.websocket.before_end = self._answer_in_hand
         try:
-            await super().handle()
-            if self.websocket.closed_for is not None:
-                self._count_unread(None, self.websocket.closed_for)
-            if self._is_closing:
-                async for message in self.websocket.left_over():
-                    self._count_behind(message)
+            try:
+                await super().handle()
+            finally:
+                await self._count_left_over()
         finally:
             holder = self.context.holder
             if holder is not None:
                 self.context.house.sockets.leave((holder.merchant_id, holder.key_id))
+
+    async def _count_left_over(self) -> None:
+        """However the closing went: it may have been cut off while it waited for the client to read."""
+        if self.websocket.closed_for is not None:
+            self._count_unread(None, self.websocket.closed_for)
+        if self._is_closing:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LATE_SECONDS):
+                    async for message in self.websocket.left_over():
+                        self._count_behind(message)
 
     async def handle_message(self, message: Any) -> None:
         fault = _fault_of(message)
@@ -141,9 +158,15 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
             self.websocket.unread = Sent.of(given if isinstance(given, dict) else {"message": message}), fault
             await self.handle_invalid_message(fault)
             return
+        if self.websocket.is_left and not _takes_events_in(message):
+            return
         if self.context.holder is not None:
             await self.context.hub.turns.take(self.context.holder.merchant_id)
-        await super().handle_message(message)
+        try:
+            await super().handle_message(message)
+        except WebSocketDisconnected:
+            if not self.websocket.is_left:
+                raise
         message.clear()  # whoever called this holds it until the next one comes
 
     async def handle_invalid_message(self, error_message: str) -> None:
@@ -156,7 +179,7 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
         count_refused(self.context.house.runtime, self.context.holder, sent, code)
 
     async def _answer_in_hand(self) -> None:
-        """Whoever closes a socket cancels what is in hand: what takes events in is waited for, as it may be stored already."""
+        """The end of a socket cancels what is in hand: what takes events in is waited for, as it may be stored already."""
         if self.context.holder is None:
             return
         self._is_closing = True
@@ -245,6 +268,10 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
     async def handle_task_exception(self, error: Exception) -> None:
         if not isinstance(error, WebSocketDisconnected):  # the client is free to leave in the middle of a word
             await super().handle_task_exception(error)
+
+
+def _takes_events_in(message: Mapping[str, Any]) -> bool:
+    return message["type"] == "subscribe" and takes_events_in(str(message["payload"].get("query")))
 
 
 def _code_of(message: Mapping[str, Any]) -> str:
