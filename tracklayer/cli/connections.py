@@ -584,7 +584,8 @@ class Connection(_Watched, HttpToolsProtocol):
                 dict(scope["headers"]),
             )
         address = caller_at(self.client[0]) if self.client else ""
-        task = self.loop.create_task(count(method, target, headers, address, REFUSED_AS[status]))
+        is_begun = cycle is not None and all(one is not cycle for one, _ in self.pipeline)
+        task = self.loop.create_task(count(method, target, headers, address, REFUSED_AS[status], is_begun))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 

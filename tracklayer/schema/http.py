@@ -206,11 +206,11 @@ class GraphQLDoor(LiveDoor):
             count_refused(self.house.runtime, holder, sent, code)
 
     async def count_unread(
-        self, method: str, target: bytes, headers: Mapping[bytes, bytes], address: str, code: str
+        self, method: str, target: bytes, headers: Mapping[bytes, bytes], address: str, code: str, is_begun: bool
     ) -> None:
         """Counts a request that the server refused before it was whole, for whose key is among the headers that came.
 
-        By a method that takes nothing in, as far as events stand in its address: of its body nothing is known.
+        ``is_begun``: it is being answered; then what came with a revoked key is counted as its body ends. By a method that takes nothing in, as far as events stand in its address: of its body nothing is known.
         """
         query = query_to_api(target)
         sent = None if query is None or method == "POST" else _in_address(query)
@@ -222,7 +222,7 @@ class GraphQLDoor(LiveDoor):
         except DatabaseAwayError:  # nobody can tell whose
             return
         except GraphQLError as error:
-            if (error.extensions or {}).get("code") == errors.UNAUTHENTICATED:
+            if (error.extensions or {}).get("code") == errors.UNAUTHENTICATED and not is_begun:
                 self._of_revoked.count_unread(self.house.runtime, headers, sent)
             return
         count_refused(self.house.runtime, holder, sent, code)
