@@ -179,6 +179,7 @@ def test_both_are_read_by_their_keys(runtime: Runtime, merchant: Merchant, clock
         "since": [clock.now()],
         "failed_since": [clock.now()],
         "until": None,
+        "dropped_until": None,
         "now": clock.now(),
         "reasons": sorted(worth.LOST),
         "ages": ['{"website": 604800}'],

@@ -336,9 +336,10 @@ def keep_loss(merchant_id: int, alert_id: int) -> bool:
 
 
 def keep_balance(merchant_id: int, alert_id: int, sentence: str, lost: Mapping[str, Any]) -> None:
-    """What one that is over has lost until then: a sentence, and figures, as ``details`` has them."""
+    """What one that is over has lost until then: a sentence, and figures, as ``details`` has them, in place of those it was told with."""
     execute(
-        "UPDATE alerts SET told = told || jsonb_build_object('balance', %s::text, 'details', (told -> 'details') || %s::jsonb) "
+        "UPDATE alerts SET told = told || jsonb_build_object("
+        "'balance', %s::text, 'details', (told -> 'details') - '{lost_deliveries,lost_worth}'::text[] || %s::jsonb) "
         "WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
         (sentence, orjson.dumps(lost).decode(), merchant_id, alert_id),
     )

@@ -77,7 +77,7 @@ CROSS JOIN LATERAL (
         jsonb_path_exists(attempt_log, '$[*] ? (@.outcome == "{AttemptOutcome.REJECTED}")') AS was_refused FROM (
         SELECT event_id, received_at, attempt_log FROM deliveries
         WHERE merchant_id = x.merchant_id AND platform = x.platform AND drop_reason = r.reason AND finished_at >= x.since
-          AND coalesce(drop_reason, '') <> ''
+          AND finished_at <= coalesce(%(dropped_until)s::timestamptz, 'infinity') AND coalesce(drop_reason, '') <> ''
         ORDER BY finished_at DESC, event_id DESC
         LIMIT CASE r.reason WHEN '{DropReason.EVENT_TOO_OLD}' THEN {MOST_TOO_OLD} ELSE {MOST_ADDED} END) AS last) AS d {_OF_EVENTS}
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
@@ -145,12 +145,14 @@ class Lost:
 @dataclass(frozen=True, slots=True)
 class Only:
     """Which deliveries are meant. ``names``: of events of these. ``refused``: of those dropped for one of these reasons, the ones that the
-    platform refused at an attempt. ``failed``: those of which the first attempt failed from an instant until another.
+    platform refused at an attempt. ``failed``: those of which the first attempt failed from an instant until another. ``until``: those
+    that were dropped by then.
     """
 
     names: Collection[str] | None = None
     refused: Collection[str] = ()
     failed: tuple[datetime, datetime] | None = None
+    until: datetime | None = None
 
     def has(self, reason: str, name: str, *, was_refused: bool, has_failed: bool) -> bool:
         return (
@@ -231,6 +233,7 @@ def _dropped(
         "since": list(since.values()),
         "failed_since": [failed_since or at for at in since.values()],
         "until": until,
+        "dropped_until": only.until,
         "now": now,
         "ages": [orjson.dumps(ages.get(key, {})).decode() for key in since],
         "reasons": sorted(reasons),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from tracklayer.db import alert_changes, alert_mails
 from tracklayer.db import alerts as db
 from tracklayer.db.alert_mails import Due
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.monitors.worth import Worth, details, was_lost
+from tracklayer.domain.monitors.worth import was_lost
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
-from tracklayer.services.alert import LOOK_AFTER, loss_of
+from tracklayer.services.alert import LOOK_AFTER, figures_of, loss_of
 from tracklayer.services.alone import alone
 
 MOST_LOOKED_AT = 20  # alerts of one page of merchants by one look; up to 1,000 deliveries that wait are read of each
@@ -55,12 +54,13 @@ def _look(runtime: Runtime, row: AlertRow, over_at: datetime, now: datetime) -> 
     lost = loss.lost_later(over_at, now)
     if not lost.count:
         return
-    said = was_lost(lost.count, lost.worth, lost.saved, lost.worth_saved, "since it was over")
-    before = (told.get("balance") or "").replace(told.get("failing") or "", "").strip()
-    known = told["details"]
-    worth = Worth({one: Decimal(sum_) for one, sum_ in known.get("lost_worth", {}).items()}) + lost.worth
-    figures = {"lost_deliveries": known.get("lost_deliveries", 0) + lost.count, **details(lost_worth=worth)}
-    db.keep_balance(row.merchant_id, row.alert_id, f"{said} {before}".strip(), figures)
+    before = loss.lost(over_at, now)  # what was sent again since is not lost, or is lost since
+    said = [
+        was_lost(lost.count, lost.worth, lost.saved, lost.worth_saved, "since it was over"),
+        was_lost(before.count, before.worth, before.saved, before.worth_saved),
+    ]
+    figures = figures_of(lost.count + before.count, lost.worth + before.worth)
+    db.keep_balance(row.merchant_id, row.alert_id, " ".join(one for one in said if one), figures)
     _tell(runtime, row.merchant_id, row.alert_id, now)
 
 

@@ -1,0 +1,96 @@
+"""What is told of a loss when its alert is over, or was over before: to everybody, and each delivery once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+
+from tests.services.test_lost_meanwhile import Told, lose, refuse_sixty, told, tries_again
+from tests.services.test_monitor import scene
+from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.services.redeliver import redeliver_matching
+
+__all__ = ["scene", "told"]
+
+WAITS = "60 deliveries, worth 7,799.40 USD in sales, failed meanwhile and wait for another attempt"
+
+
+def figures(told: Told) -> list[tuple[str, int | None]]:
+    """Of each message to the webhook: its type, and how many it says were lost."""
+    return [(got.json["type"], got.json["data"]["alert"]["details"].get("lost_deliveries")) for got in told.hooks.got]
+
+
+def redeliver(told: Told) -> None:
+    scene = told.scene
+    what = DeliverySearch(platform="meta", status=("dropped",))
+    redeliver_matching(scene.runtime, scene.merchant.merchant_id, what)
+
+
+def test_what_is_lost_while_an_alert_is_open_again_too_shortly_to_be_told_is_told_to_whoever_knows_of_its_end(
+    told: Told,
+) -> None:
+    refuse_sixty(told)
+    scene = told.scene
+    told.passes(90, every=1)
+    scene.fault("refuse")
+    told.passes(60, every=1)
+    assert scene.alerts() == [("platform_down", True)]
+    lose("retries_exhausted", "status = 'failed' AND substr(event_id, 7)::int < 130", scene.clock)
+    scene.mend()
+    told.passes(90, every=1)
+    assert scene.alerts() == [("platform_down", False)]
+    tries_again(told)
+    assert figures(told) == [("alert.opened", None), ("alert.resolved", None), ("alert.resolved", 60)]
+    _, first, second = told.texts()
+    assert f"It is over. {WAITS}" in first
+    assert "It is over. 60 deliveries, worth 7,799.40 USD in sales, were lost meanwhile: redeliver what was" in second
+
+
+def test_what_loses_nothing_while_it_is_open_again_too_shortly_to_be_told_is_told_to_nobody(told: Told) -> None:
+    refuse_sixty(told)
+    scene = told.scene
+    told.passes(90, every=1)
+    scene.fault("refuse")
+    told.passes(60, every=1)
+    assert scene.alerts() == [("platform_down", True)]
+    scene.mend()
+    told.passes(90, every=1)
+    assert scene.alerts() == [("platform_down", False)]
+    assert figures(told) == [("alert.opened", None), ("alert.resolved", None)]
+    assert len(told.texts()) == 2
+
+
+def test_what_is_redelivered_before_the_end_and_taken_is_not_lost_in_its_figures(told: Told) -> None:
+    scene = told.scene
+    told.passes(30, every=10)
+    scene.fault("credentials")
+    told.passes(60, every=20)
+    told.hours(26)
+    redeliver(told)
+    scene.mend()
+    told.hours(1)
+    told.passes(120, every=30)
+    assert figures(told) == [("alert.opened", None), ("alert.reminder", 2), ("alert.resolved", None)]
+    assert "lost_worth" not in told.hooks.got[-1].json["data"]["alert"]["details"]
+
+
+def test_what_is_redelivered_after_the_end_and_lost_again_is_lost_once(told: Told) -> None:
+    scene = told.scene
+    told.passes(60, every=1)
+    first = scene.sent
+    refused = [f"order_{n}" for n in range(first, first + 60)]
+    fault = {"platform": "meta", "kind": "refuse", "event_ids": refused}
+    httpx.post(f"{scene.sandbox.url}/_faults", json=fault).raise_for_status()
+    told.passes(60, every=1)
+    lose("retries_exhausted", f"status = 'failed' AND substr(event_id, 7)::int < {first + 30}", scene.clock)
+    told.passes(90, every=1)
+    assert "It is over. 30 deliveries, worth 3,899.70 USD in sales, were lost meanwhile" in told.texts()[-1]
+    scene.clock.move(timedelta(minutes=1))
+    redeliver(told)
+    tries_again(told)
+    assert figures(told) == [("alert.opened", None), ("alert.resolved", 30), ("alert.resolved", 60)]
+    late = told.texts()[-1]
+    lost = "60 deliveries, worth 7,799.40 USD in sales, were lost since it was over: redeliver what was dropped."
+    assert f"It is over. {lost} It was about this: " in late
+    assert told.hooks.got[-1].json["data"]["alert"]["details"]["lost_worth"] == {"USD": "7799.40"}
