@@ -8,8 +8,11 @@ import httpx
 
 from tests.services.test_lost_meanwhile import Told, lose, refuse_sixty, told, tries_again
 from tests.services.test_monitor import scene
+from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.delivery_search import DeliverySearch
+from tracklayer.services.late_losses import tell_late_losses
 from tracklayer.services.redeliver import redeliver_matching
+from tracklayer.services.sweep import sweep
 
 __all__ = ["scene", "told"]
 
@@ -59,6 +62,20 @@ def test_what_loses_nothing_while_it_is_open_again_too_shortly_to_be_told_is_tol
     assert scene.alerts() == [("platform_down", False)]
     assert figures(told) == [("alert.opened", None), ("alert.resolved", None)]
     assert len(told.texts()) == 2
+
+
+def test_what_is_lost_after_an_end_is_told_also_where_all_stood_still_for_a_day(told: Told) -> None:
+    refuse_sixty(told)
+    told.scene.clock.move(timedelta(hours=25))
+    with in_transaction():
+        assert rows("SELECT status, count(*) FROM deliveries WHERE due_at IS NOT NULL GROUP BY 1") == [("failed", 60)]
+    tell_late_losses(told.scene.runtime, [told.scene.merchant.merchant_id])
+    assert figures(told) == [("alert.opened", None), ("alert.resolved", None)]
+    sweep(told.scene.runtime)
+    told.passes(660, every=60)
+    assert figures(told) == [("alert.opened", None), ("alert.resolved", None), ("alert.resolved", 60)]
+    late = told.texts()[-1]
+    assert "It is over. 60 deliveries, worth 7,799.40 USD in sales, were lost since it was over: redeliver what" in late
 
 
 def test_what_is_redelivered_before_the_end_and_taken_is_not_lost_in_its_figures(told: Told) -> None:

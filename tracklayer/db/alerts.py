@@ -350,7 +350,8 @@ def keep_failing(merchant_id: int, alert_id: int, sentence: str | None, look_at:
     is known.
     """
     execute(
-        "UPDATE alerts SET told = told || jsonb_build_object('failing', %s::text, 'look_at', %s::timestamptz) "
+        "UPDATE alerts SET told = (told - '{failing,look_at}'::text[]) "
+        "|| jsonb_strip_nulls(jsonb_build_object('failing', %s::text, 'look_at', %s::timestamptz)) "
         "WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
         (sentence, look_at, merchant_id, alert_id),
     )
@@ -358,16 +359,15 @@ def keep_failing(merchant_id: int, alert_id: int, sentence: str | None, look_at:
 
 TO_LOOK_AT = """
 SELECT merchant_id, alert_id FROM alerts
-WHERE merchant_id = ANY(%s) AND resolved_at > %s AND resolved_at <= %s AND (told ->> 'look_at')::timestamptz <= %s
-ORDER BY resolved_at LIMIT %s
+WHERE merchant_id = ANY(%s) AND resolved_at IS NOT NULL AND told ? 'look_at'
+  AND (told ->> 'look_at')::timestamptz <= %s
+ORDER BY (told ->> 'look_at')::timestamptz LIMIT %s
 """
 
 
-def to_look_at(
-    merchant_ids: Sequence[int], resolved_since: datetime, now: datetime, limit: int
-) -> list[tuple[int, int]]:
+def to_look_at(merchant_ids: Sequence[int], now: datetime, limit: int) -> list[tuple[int, int]]:
     """(merchant, alert) of those that are over and of which it is time to look what became of what had failed."""
-    return [(row[0], row[1]) for row in rows(TO_LOOK_AT, (list(merchant_ids), resolved_since, now + AHEAD, now, limit))]
+    return [(row[0], row[1]) for row in rows(TO_LOOK_AT, (list(merchant_ids), now, limit))]
 
 
 MOST_TOLD_AGAIN = 5  # times of one alert, for another cause

@@ -26,10 +26,10 @@ def tell_late_losses(runtime: Runtime, merchant_ids: Sequence[int]) -> None:
 
     Whoever was told of its end is told. Safe with any number of processes at once.
     """
-    now, window = runtime.clock.now(), runtime.settings.retry_window
+    now = runtime.clock.now()
     due: list[tuple[int, int]] = []
     with alone(runtime, "looking for alerts that are over"), in_transaction():
-        due = db.to_look_at(merchant_ids, now - window - 2 * SWEPT, now, MOST_LOOKED_AT)
+        due = db.to_look_at(merchant_ids, now, MOST_LOOKED_AT)
     for merchant_id, alert_id in due:
         with (
             alone(runtime, f"looking what was lost after an alert of merchant {merchant_id} was over"),
@@ -44,12 +44,18 @@ def tell_late_losses(runtime: Runtime, merchant_ids: Sequence[int]) -> None:
 def _look(runtime: Runtime, row: AlertRow, over_at: datetime, now: datetime) -> None:
     loss, told = loss_of(row), row.told or {}
     if loss is None:
+        db.keep_failing(row.merchant_id, row.alert_id, None, None)
         return
     failing = loss.failing(over_at)
-    if (failing.count or not failing.worth.is_all) and now < over_at + runtime.settings.retry_window + SWEPT:
-        look_at = now + max(LOOK_AFTER, (now - over_at) * LOOK_AGAIN)
-        db.keep_failing(row.merchant_id, row.alert_id, told.get("failing"), look_at)
-        return
+    if failing.count or not failing.worth.is_all:
+        look_at = None
+        if now < over_at + runtime.settings.retry_window + SWEPT:
+            look_at = now + max(LOOK_AFTER, (now - over_at) * LOOK_AGAIN)
+        elif now > datetime.fromisoformat(told["look_at"]) + SWEPT:
+            look_at = now + SWEPT  # nobody looked for a while: nobody may have dropped what is to be, either
+        if look_at is not None:
+            db.keep_failing(row.merchant_id, row.alert_id, told.get("failing"), look_at)
+            return
     db.keep_failing(row.merchant_id, row.alert_id, None, None)
     lost = loss.lost_later(over_at, now)
     if not lost.count:
