@@ -78,6 +78,27 @@ def test_what_is_lost_after_an_end_is_told_also_where_all_stood_still_for_a_day(
     assert "It is over. 60 deliveries, worth 7,799.40 USD in sales, were lost since it was over: redeliver what" in late
 
 
+def test_what_was_told_after_an_end_is_not_told_again_by_the_next_end_of_the_same_alert(told: Told) -> None:
+    refuse_sixty(told)
+    scene = told.scene
+    told.passes(120, every=5)
+    lose("retries_exhausted", "status = 'failed'", scene.clock)
+    scene.mend()
+    told.passes(300, every=5)
+    assert figures(told)[2:] == [("alert.resolved", 60)]
+    scene.fault("credentials")
+    told.passes(420, every=30)
+    assert scene.alerts() == [("platform_down", True)]
+    lose("window_expired", "TRUE", scene.clock)
+    scene.mend()
+    told.passes(300, every=30)
+    assert scene.alerts() == [("platform_down", False)]
+    with in_transaction():
+        lost = dict(rows("SELECT drop_reason, count(*) FROM deliveries WHERE status = 'dropped' GROUP BY 1"))
+    assert lost["retries_exhausted"] == 60
+    assert figures(told)[3:] == [("alert.opened", None), ("alert.resolved", lost["window_expired"])]
+
+
 def test_what_is_redelivered_before_the_end_and_taken_is_not_lost_in_its_figures(told: Told) -> None:
     scene = told.scene
     told.passes(30, every=10)

@@ -287,19 +287,20 @@ _ALL_LISTED = ", ".join(
 _KEEP_TOLD = (
     "UPDATE alerts SET told = jsonb_build_object('severity', severity, 'title', title, 'message', message, "
     f"'details', details, 'causes', {_TOLD_CAUSES}, 'again', {_AGAIN}, 'members', told -> 'members', "
-    f"'ended_at', told -> 'ended_at', {_ALL_LISTED})"
+    f"'ended_at', told -> 'ended_at', 'late', told -> 'late', 'late_before', told -> 'late_before', {_ALL_LISTED})"
 )
 
 
 def keep_told(merchant_id: int, alert_id: int, ended_at: datetime | None = None) -> None:
     """What is known of it now, as it opens, is what its end tells, too. ``ended_at``: of one that opens again, up to when everybody was told
-    what it had lost.
+    what it had lost; what was told since is kept beside it.
 
     One that opens again with a cause that it had before its end is told with it anew, unless somebody has taken note of it.
     """
     ended = {} if ended_at is None else {"ended_at": ended_at}
+    late = "'{}'::jsonb" if ended_at is None else "jsonb_build_object('late_before', told -> 'late')"
     execute(
-        f"{_KEEP_TOLD} || %s::jsonb || CASE WHEN acknowledged_at IS NULL THEN '{{\"causes\": [], \"again\": 0}}' ELSE '{{}}' END::jsonb "
+        f"{_KEEP_TOLD} || %s::jsonb || {late} || CASE WHEN acknowledged_at IS NULL THEN '{{\"causes\": [], \"again\": 0}}' ELSE '{{}}' END::jsonb "
         "WHERE merchant_id = %s AND alert_id = %s",
         (orjson.dumps(ended).decode(), merchant_id, alert_id),
     )
@@ -354,6 +355,14 @@ def keep_failing(merchant_id: int, alert_id: int, sentence: str | None, look_at:
         "|| jsonb_strip_nulls(jsonb_build_object('failing', %s::text, 'look_at', %s::timestamptz)) "
         "WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
         (sentence, look_at, merchant_id, alert_id),
+    )
+
+
+def keep_late(merchant_id: int, alert_id: int, late: tuple[datetime, datetime, datetime]) -> None:
+    """Of one that is over: of which deliveries it was told since that they are lost: the first failure from and until, and dropped by when."""
+    execute(
+        "UPDATE alerts SET told = told || %s::jsonb WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
+        (orjson.dumps({"late": late}).decode(), merchant_id, alert_id),
     )
 
 

@@ -325,6 +325,10 @@ class Loss:
             return Failing(0, NOTHING, None)
         return failing_since(dict.fromkeys(self.keys, self.began - A_MINUTE), until, self.only.names)
 
+    def failed(self, until: datetime) -> tuple[datetime, datetime]:
+        """From when until when what is of its trouble failed first."""
+        return self.began - A_MINUTE, until
+
     def lost(self, until: datetime, now: datetime) -> Lost:
         """Until it was over, and is lost yet."""
         since = dict.fromkeys(self.keys, self.since)
@@ -333,7 +337,7 @@ class Loss:
     def lost_later(self, over_at: datetime, now: datetime) -> Lost:
         """Since then, of what had failed by then."""
         since = dict.fromkeys(self.keys, over_at + timedelta.resolution)
-        only = replace(self.only, failed=(self.began - A_MINUTE, over_at))
+        only = replace(self.only, failed=self.failed(over_at))
         return lost_since(since, self.reasons, self.ages, now, IN_VAIN, only)
 
 
@@ -354,10 +358,20 @@ def loss_of(row: AlertRow) -> Loss | None:
         if key[1] in PLATFORMS
     }
     is_of_names = "event_names" in row.details and "event_names" in row.told["details"]
-    only = Only(_named(row, "event_names") if is_of_names else None, AGED if _is_of_refusals(row) else ())
+    late = row.told.get("late_before")
+    only = Only(
+        _named(row, "event_names") if is_of_names else None,
+        AGED if _is_of_refusals(row) else (),
+        told=_three_instants(late) if late else None,
+    )
     ended_at = row.told.get("ended_at")
     since = max(began, datetime.fromisoformat(ended_at)) if ended_at else began
     return Loss(keys, ages, began, since, reasons, only, is_removed)
+
+
+def _three_instants(noted: Sequence[str]) -> tuple[datetime, datetime, datetime]:
+    first, second, third = map(datetime.fromisoformat, noted)
+    return first, second, third
 
 
 def _is_of_refusals(row: AlertRow) -> bool:

@@ -67,6 +67,7 @@ def _look(runtime: Runtime, row: AlertRow, over_at: datetime, now: datetime) -> 
     ]
     figures = figures_of(lost.count + before.count, lost.worth + before.worth)
     db.keep_balance(row.merchant_id, row.alert_id, " ".join(one for one in said if one), figures)
+    db.keep_late(row.merchant_id, row.alert_id, (*loss.failed(over_at), now))
     _tell(runtime, row.merchant_id, row.alert_id, now)
 
 
