@@ -268,7 +268,7 @@ def test_what_was_dropped_in_a_minute_is_read_and_nothing_else(stranger: Merchan
         }  # either reads what was dropped, and nothing else
 
 
-def test_what_became_of_what_had_failed_is_looked_at_by_alerts_that_are_over_lately(stranger: Merchant) -> None:
+def test_what_became_of_what_had_failed_is_looked_at_by_the_alerts_that_wait_for_it(stranger: Merchant) -> None:
     with in_transaction():
         execute(
             "INSERT INTO alerts (merchant_id, kind, severity, title, message, details, opened_at, last_seen_at, resolved_at) "
@@ -277,10 +277,9 @@ def test_what_became_of_what_had_failed_is_looked_at_by_alerts_that_are_over_lat
             (stranger.merchant_id, NOW, NOW),
         )
         execute("ANALYZE alerts")
-    params = ([stranger.merchant_id], NOW - timedelta(days=1), NOW, NOW, 20)
-    found = scans(alerts.TO_LOOK_AT, params, ["alerts"])
-    assert found.keys() == {"alerts_resolved"}
-    assert "resolved_at" in found["alerts_resolved"]
+    found = scans(alerts.TO_LOOK_AT, ([stranger.merchant_id], NOW, 20), ["alerts"])
+    assert found.keys() == {"alerts_to_look_at"}
+    assert "merchant_id" in found["alerts_to_look_at"]
 
 
 def test_a_group_of_failed_or_dropped_ones_is_paged_alone(stranger: Merchant, clock: FrozenClock) -> None:

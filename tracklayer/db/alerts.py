@@ -287,19 +287,20 @@ _ALL_LISTED = ", ".join(
 _KEEP_TOLD = (
     "UPDATE alerts SET told = jsonb_build_object('severity', severity, 'title', title, 'message', message, "
     f"'details', details, 'causes', {_TOLD_CAUSES}, 'again', {_AGAIN}, 'members', told -> 'members', "
-    f"'ended_at', told -> 'ended_at', {_ALL_LISTED})"
+    f"'ended_at', told -> 'ended_at', 'late', told -> 'late', 'late_before', told -> 'late_before', {_ALL_LISTED})"
 )
 
 
 def keep_told(merchant_id: int, alert_id: int, ended_at: datetime | None = None) -> None:
     """What is known of it now, as it opens, is what its end tells, too. ``ended_at``: of one that opens again, up to when everybody was told
-    what it had lost.
+    what it had lost; what was told since is kept beside it.
 
     One that opens again with a cause that it had before its end is told with it anew, unless somebody has taken note of it.
     """
     ended = {} if ended_at is None else {"ended_at": ended_at}
+    late = "'{}'::jsonb" if ended_at is None else "jsonb_build_object('late_before', told -> 'late')"
     execute(
-        f"{_KEEP_TOLD} || %s::jsonb || CASE WHEN acknowledged_at IS NULL THEN '{{\"causes\": [], \"again\": 0}}' ELSE '{{}}' END::jsonb "
+        f"{_KEEP_TOLD} || %s::jsonb || {late} || CASE WHEN acknowledged_at IS NULL THEN '{{\"causes\": [], \"again\": 0}}' ELSE '{{}}' END::jsonb "
         "WHERE merchant_id = %s AND alert_id = %s",
         (orjson.dumps(ended).decode(), merchant_id, alert_id),
     )
@@ -336,9 +337,10 @@ def keep_loss(merchant_id: int, alert_id: int) -> bool:
 
 
 def keep_balance(merchant_id: int, alert_id: int, sentence: str, lost: Mapping[str, Any]) -> None:
-    """What one that is over has lost until then: a sentence, and figures, as ``details`` has them."""
+    """What one that is over has lost until then: a sentence, and figures, as ``details`` has them, in place of those it was told with."""
     execute(
-        "UPDATE alerts SET told = told || jsonb_build_object('balance', %s::text, 'details', (told -> 'details') || %s::jsonb) "
+        "UPDATE alerts SET told = told || jsonb_build_object("
+        "'balance', %s::text, 'details', (told -> 'details') - '{lost_deliveries,lost_worth}'::text[] || %s::jsonb) "
         "WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
         (sentence, orjson.dumps(lost).decode(), merchant_id, alert_id),
     )
@@ -349,24 +351,32 @@ def keep_failing(merchant_id: int, alert_id: int, sentence: str | None, look_at:
     is known.
     """
     execute(
-        "UPDATE alerts SET told = told || jsonb_build_object('failing', %s::text, 'look_at', %s::timestamptz) "
+        "UPDATE alerts SET told = (told - '{failing,look_at}'::text[]) "
+        "|| jsonb_strip_nulls(jsonb_build_object('failing', %s::text, 'look_at', %s::timestamptz)) "
         "WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
         (sentence, look_at, merchant_id, alert_id),
     )
 
 
+def keep_late(merchant_id: int, alert_id: int, late: tuple[datetime, datetime, datetime]) -> None:
+    """Of one that is over: of which deliveries it was told since that they are lost: the first failure from and until, and dropped by when."""
+    execute(
+        "UPDATE alerts SET told = told || %s::jsonb WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
+        (orjson.dumps({"late": late}).decode(), merchant_id, alert_id),
+    )
+
+
 TO_LOOK_AT = """
 SELECT merchant_id, alert_id FROM alerts
-WHERE merchant_id = ANY(%s) AND resolved_at > %s AND resolved_at <= %s AND (told ->> 'look_at')::timestamptz <= %s
-ORDER BY resolved_at LIMIT %s
+WHERE merchant_id = ANY(%s) AND resolved_at IS NOT NULL AND told ? 'look_at'
+  AND (told ->> 'look_at')::timestamptz <= %s
+ORDER BY (told ->> 'look_at')::timestamptz LIMIT %s
 """
 
 
-def to_look_at(
-    merchant_ids: Sequence[int], resolved_since: datetime, now: datetime, limit: int
-) -> list[tuple[int, int]]:
+def to_look_at(merchant_ids: Sequence[int], now: datetime, limit: int) -> list[tuple[int, int]]:
     """(merchant, alert) of those that are over and of which it is time to look what became of what had failed."""
-    return [(row[0], row[1]) for row in rows(TO_LOOK_AT, (list(merchant_ids), resolved_since, now + AHEAD, now, limit))]
+    return [(row[0], row[1]) for row in rows(TO_LOOK_AT, (list(merchant_ids), now, limit))]
 
 
 MOST_TOLD_AGAIN = 5  # times of one alert, for another cause

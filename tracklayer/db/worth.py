@@ -65,7 +65,7 @@ SELECT x.merchant_id, x.platform,
        CASE WHEN r.reason = '{DropReason.EVENT_TOO_OLD}'
                  AND d.received_at - e.occurred_at >= make_interval(secs => (x.ages ->> e.action_source)::float8)
             THEN '{CAME_TOO_LATE}' ELSE r.reason END,
-       d.is_of_since, d.was_refused,
+       d.is_of_since, d.was_refused, d.was_told,
        coalesce(%(now)s::timestamptz - e.occurred_at >= make_interval(secs => (x.ages ->> e.action_source)::float8), false),
        e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
 FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[], %(failed_since)s::timestamptz[], %(ages)s::jsonb[])
@@ -74,13 +74,15 @@ CROSS JOIN unnest(%(reasons)s::text[]) AS r(reason)
 CROSS JOIN LATERAL (
     SELECT event_id, received_at, count(*) OVER () AS read,
         coalesce({_FIRST_AT} BETWEEN x.failed_since AND {_UNTIL}, false) AS is_of_since,
-        jsonb_path_exists(attempt_log, '$[*] ? (@.outcome == "{AttemptOutcome.REJECTED}")') AS was_refused FROM (
-        SELECT event_id, received_at, attempt_log FROM deliveries
+        jsonb_path_exists(attempt_log, '$[*] ? (@.outcome == "{AttemptOutcome.REJECTED}")') AS was_refused,
+        coalesce(finished_at <= %(told_until)s::timestamptz
+                 AND {_FIRST_AT} BETWEEN %(told_since)s::timestamptz AND %(told_failed_until)s::timestamptz, false) AS was_told FROM (
+        SELECT event_id, received_at, finished_at, attempt_log FROM deliveries
         WHERE merchant_id = x.merchant_id AND platform = x.platform AND drop_reason = r.reason AND finished_at >= x.since
-          AND coalesce(drop_reason, '') <> ''
+          AND finished_at <= coalesce(%(dropped_until)s::timestamptz, 'infinity') AND coalesce(drop_reason, '') <> ''
         ORDER BY finished_at DESC, event_id DESC
         LIMIT CASE r.reason WHEN '{DropReason.EVENT_TOO_OLD}' THEN {MOST_TOO_OLD} ELSE {MOST_ADDED} END) AS last) AS d {_OF_EVENTS}
-GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 """
 
 
@@ -145,18 +147,23 @@ class Lost:
 @dataclass(frozen=True, slots=True)
 class Only:
     """Which deliveries are meant. ``names``: of events of these. ``refused``: of those dropped for one of these reasons, the ones that the
-    platform refused at an attempt. ``failed``: those of which the first attempt failed from an instant until another.
+    platform refused at an attempt. ``failed``: those of which the first attempt failed from an instant until another. ``until``: those
+    that were dropped by then. ``told``: none of those of which the first attempt failed from an instant until another and that were dropped
+    by a third.
     """
 
     names: Collection[str] | None = None
     refused: Collection[str] = ()
     failed: tuple[datetime, datetime] | None = None
+    until: datetime | None = None
+    told: tuple[datetime, datetime, datetime] | None = None
 
-    def has(self, reason: str, name: str, *, was_refused: bool, has_failed: bool) -> bool:
+    def has(self, reason: str, name: str, *, was_refused: bool, has_failed: bool, was_told: bool) -> bool:
         return (
             (self.names is None or name in self.names)
             and (was_refused or reason not in self.refused)
             and (has_failed or self.failed is None)
+            and not was_told
         )
 
 
@@ -225,12 +232,17 @@ def _dropped(
     only: Only = Only(),
 ) -> _Sums:
     failed_since, until = only.failed or (None, None)
+    told_since, told_failed_until, told_until = only.told or (None, None, None)
     params: Any = {
         "merchants": [key[0] for key in since],
         "platforms": [key[1] for key in since],
         "since": list(since.values()),
         "failed_since": [failed_since or at for at in since.values()],
         "until": until,
+        "dropped_until": only.until,
+        "told_since": told_since,
+        "told_failed_until": told_failed_until,
+        "told_until": told_until,
         "now": now,
         "ages": [orjson.dumps(ages.get(key, {})).decode() for key in since],
         "reasons": sorted(reasons),
@@ -242,6 +254,7 @@ def _dropped(
         reason,
         has_failed,
         was_refused,
+        was_told,
         is_too_old,
         name,
         currency,
@@ -250,7 +263,7 @@ def _dropped(
         count,
     ) in rows(DROPPED, params):
         key, is_all = (merchant_id, platform), read < (MOST_TOO_OLD if reason in _TOO_OLD else MOST_ADDED)
-        if only.has(reason, name, was_refused=was_refused, has_failed=has_failed):
+        if only.has(reason, name, was_refused=was_refused, has_failed=has_failed, was_told=was_told):
             found.add((*key, reason), name, currency, value, read, count, is_all=is_all)
             if not is_too_old:
                 found.add((*key, _savable(reason)), name, currency, value, 0, count, is_all=is_all)

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from tracklayer import metrics
 from tracklayer.db import alert_changes, alert_mails
@@ -38,7 +39,7 @@ from tracklayer.domain.alert_members import all_told, also_about, member_name, w
 from tracklayer.domain.delivery import UNMAPPABLE, DropReason
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY, Cause
 from tracklayer.domain.monitors.views import AGED
-from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, details, still_fails, was_lost, were
+from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, Worth, details, still_fails, was_lost, were
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS, mapper_for
@@ -324,14 +325,20 @@ class Loss:
             return Failing(0, NOTHING, None)
         return failing_since(dict.fromkeys(self.keys, self.began - A_MINUTE), until, self.only.names)
 
-    def lost(self, now: datetime) -> Lost:
+    def failed(self, until: datetime) -> tuple[datetime, datetime]:
+        """From when until when what is of its trouble failed first."""
+        return self.began - A_MINUTE, until
+
+    def lost(self, until: datetime, now: datetime) -> Lost:
+        """Until it was over, and is lost yet."""
         since = dict.fromkeys(self.keys, self.since)
-        return lost_since(since, self.reasons, self.ages, now, IN_VAIN, self.only)
+        return lost_since(since, self.reasons, self.ages, now, IN_VAIN, replace(self.only, until=until))
 
     def lost_later(self, over_at: datetime, now: datetime) -> Lost:
-        """Of what had failed when it was over."""
-        only = replace(self.only, failed=(self.began - A_MINUTE, over_at))
-        return lost_since(dict.fromkeys(self.keys, over_at), self.reasons, self.ages, now, IN_VAIN, only)
+        """Since then, of what had failed by then."""
+        since = dict.fromkeys(self.keys, over_at + timedelta.resolution)
+        only = replace(self.only, failed=self.failed(over_at))
+        return lost_since(since, self.reasons, self.ages, now, IN_VAIN, only)
 
 
 def loss_of(row: AlertRow) -> Loss | None:
@@ -351,10 +358,20 @@ def loss_of(row: AlertRow) -> Loss | None:
         if key[1] in PLATFORMS
     }
     is_of_names = "event_names" in row.details and "event_names" in row.told["details"]
-    only = Only(_named(row, "event_names") if is_of_names else None, AGED if _is_of_refusals(row) else ())
+    late = row.told.get("late_before")
+    only = Only(
+        _named(row, "event_names") if is_of_names else None,
+        AGED if _is_of_refusals(row) else (),
+        told=_three_instants(late) if late else None,
+    )
     ended_at = row.told.get("ended_at")
     since = max(began, datetime.fromisoformat(ended_at)) if ended_at else began
     return Loss(keys, ages, began, since, reasons, only, is_removed)
+
+
+def _three_instants(noted: Sequence[str]) -> tuple[datetime, datetime, datetime]:
+    first, second, third = map(datetime.fromisoformat, noted)
+    return first, second, third
 
 
 def _is_of_refusals(row: AlertRow) -> bool:
@@ -370,7 +387,7 @@ def _keep_balance(merchant_id: int, alert_id: int, now: datetime) -> None:
     loss = loss_of(row)
     if loss is None:
         return
-    lost, failing, sentence = loss.lost(now), None, ""
+    lost, failing, sentence = loss.lost(now, now), None, ""
     if loss.is_removed:
         before = f" Before that, {were(lost.count, lost.worth)} lost." if lost.count else ""
         said = [f"The destination was removed, and what waited for it is dropped.{before}"]
@@ -378,12 +395,15 @@ def _keep_balance(merchant_id: int, alert_id: int, now: datetime) -> None:
         failing = loss.failing(None)
         sentence = still_fails(failing.count, failing.worth, failing.until)
         said = [was_lost(lost.count, lost.worth, lost.saved, lost.worth_saved), sentence]
-    if any(said):
-        figures = {"lost_deliveries": lost.count} if lost.count else {}
-        balance = " ".join(one for one in said if one)
-        db.keep_balance(merchant_id, alert_id, balance, {**figures, **details(lost_worth=lost.worth)})
+    balance = " ".join(one for one in said if one)
+    db.keep_balance(merchant_id, alert_id, balance, figures_of(lost.count, lost.worth))
     if failing is not None and (failing.count or not failing.worth.is_all):
         db.keep_failing(merchant_id, alert_id, sentence, now + LOOK_AFTER)
+
+
+def figures_of(lost: int, worth: Worth) -> dict[str, Any]:
+    """What was lost, as an alert's ``details`` have it."""
+    return {"lost_deliveries": lost, **details(lost_worth=worth)} if lost else {}
 
 
 def _named(row: AlertRow, name: str) -> set[str]:
@@ -444,7 +464,8 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
     """Writes the change down, and the e-mails that it makes due.
 
     A resolving is told to those who were told, or were about to be told, of the opening: nobody learns only the half
-    of it. Whoever was told neither, nor is any more, gets nothing.
+    of it. It may have been so short that nobody was: what was lost in it is told to those who know of an earlier end.
+    Whoever was told of none of them, nor is any more, gets nothing.
     """
     change_id = alert_changes.insert_change(merchant_id, alert_id, state, now)
     row = _note_channels(runtime, merchant_id, alert_id, state, now)
@@ -462,7 +483,7 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
                 due.append(Due(recipient, max(at, asleep_until), reminds=True))
             elif is_news(known, row.severity):
                 due.append(Due(recipient, at))
-        elif (known is not None and known.state == "open") or (
+        elif (known is not None and (known.state == "open" or channels.has_lost(row))) or (
             known is None and (recipient, "open") in taken_back and asleep_until is None
         ):
             due.append(Due(recipient, now))

@@ -341,7 +341,8 @@ def note_alert(row: AlertRow, url: str, state: str, now: datetime) -> None:
     """Writes down what an alert's change has to tell. Needs its transaction, and ``lock_alerts``.
 
     ``state`` is open where it opened, opened again, or became graver: whoever does not know that is told now, as by e-mail.
-    While it is snoozed that waits until the snooze ends. A resolving goes to those who were told of the opening.
+    While it is snoozed that waits until the snooze ends. A resolving goes to those who were told of the opening, and with a loss
+    to those as well who were told of its end before.
     """
     if not db.has_channels(row.merchant_id):
         return
@@ -349,6 +350,8 @@ def note_alert(row: AlertRow, url: str, state: str, now: datetime) -> None:
     if state == "resolved":
         db.cancel_openings(row.merchant_id, row.alert_id, now, due_after=now)
         told, data = db.told_open(row.merchant_id, row.alert_id), alert_data(row, url)
+        if has_lost(row):
+            told |= db.told_over(row.merchant_id, row.alert_id)
         for channel in wanting:
             if channel.channel_id in told:
                 db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
@@ -475,6 +478,11 @@ def told_of(row: AlertRow) -> dict[str, Any]:
         balance = row.told.get("balance")
         return {**row.told, "message": f"{balance} {ABOUT}{row.told['message']}"} if balance else dict(row.told)
     return {"severity": row.severity, "title": row.title, "message": row.message, "details": row.details}
+
+
+def has_lost(row: AlertRow) -> bool:
+    """Whether what tells that an alert is over tells of a loss: one that no earlier end of it told."""
+    return row.told is not None and bool(row.told["details"].get("lost_deliveries"))
 
 
 def alert_data(row: AlertRow, url: str) -> str:

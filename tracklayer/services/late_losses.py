@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from tracklayer.db import alert_changes, alert_mails
 from tracklayer.db import alerts as db
 from tracklayer.db.alert_mails import Due
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.monitors.worth import Worth, details, was_lost
+from tracklayer.domain.monitors.worth import was_lost
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
-from tracklayer.services.alert import LOOK_AFTER, loss_of
+from tracklayer.services.alert import LOOK_AFTER, figures_of, loss_of
 from tracklayer.services.alone import alone
 
 MOST_LOOKED_AT = 20  # alerts of one page of merchants by one look; up to 1,000 deliveries that wait are read of each
@@ -27,10 +26,10 @@ def tell_late_losses(runtime: Runtime, merchant_ids: Sequence[int]) -> None:
 
     Whoever was told of its end is told. Safe with any number of processes at once.
     """
-    now, window = runtime.clock.now(), runtime.settings.retry_window
+    now = runtime.clock.now()
     due: list[tuple[int, int]] = []
     with alone(runtime, "looking for alerts that are over"), in_transaction():
-        due = db.to_look_at(merchant_ids, now - window - 2 * SWEPT, now, MOST_LOOKED_AT)
+        due = db.to_look_at(merchant_ids, now, MOST_LOOKED_AT)
     for merchant_id, alert_id in due:
         with (
             alone(runtime, f"looking what was lost after an alert of merchant {merchant_id} was over"),
@@ -45,22 +44,30 @@ def tell_late_losses(runtime: Runtime, merchant_ids: Sequence[int]) -> None:
 def _look(runtime: Runtime, row: AlertRow, over_at: datetime, now: datetime) -> None:
     loss, told = loss_of(row), row.told or {}
     if loss is None:
+        db.keep_failing(row.merchant_id, row.alert_id, None, None)
         return
     failing = loss.failing(over_at)
-    if (failing.count or not failing.worth.is_all) and now < over_at + runtime.settings.retry_window + SWEPT:
-        look_at = now + max(LOOK_AFTER, (now - over_at) * LOOK_AGAIN)
-        db.keep_failing(row.merchant_id, row.alert_id, told.get("failing"), look_at)
-        return
+    if failing.count or not failing.worth.is_all:
+        look_at = None
+        if now < over_at + runtime.settings.retry_window + SWEPT:
+            look_at = now + max(LOOK_AFTER, (now - over_at) * LOOK_AGAIN)
+        elif now > datetime.fromisoformat(told["look_at"]) + SWEPT:
+            look_at = now + SWEPT  # nobody looked for a while: nobody may have dropped what is to be, either
+        if look_at is not None:
+            db.keep_failing(row.merchant_id, row.alert_id, told.get("failing"), look_at)
+            return
     db.keep_failing(row.merchant_id, row.alert_id, None, None)
     lost = loss.lost_later(over_at, now)
     if not lost.count:
         return
-    said = was_lost(lost.count, lost.worth, lost.saved, lost.worth_saved, "since it was over")
-    before = (told.get("balance") or "").replace(told.get("failing") or "", "").strip()
-    known = told["details"]
-    worth = Worth({one: Decimal(sum_) for one, sum_ in known.get("lost_worth", {}).items()}) + lost.worth
-    figures = {"lost_deliveries": known.get("lost_deliveries", 0) + lost.count, **details(lost_worth=worth)}
-    db.keep_balance(row.merchant_id, row.alert_id, f"{said} {before}".strip(), figures)
+    before = loss.lost(over_at, now)  # what was sent again since is not lost, or is lost since
+    said = [
+        was_lost(lost.count, lost.worth, lost.saved, lost.worth_saved, "since it was over"),
+        was_lost(before.count, before.worth, before.saved, before.worth_saved),
+    ]
+    figures = figures_of(lost.count + before.count, lost.worth + before.worth)
+    db.keep_balance(row.merchant_id, row.alert_id, " ".join(one for one in said if one), figures)
+    db.keep_late(row.merchant_id, row.alert_id, (*loss.failed(over_at), now))
     _tell(runtime, row.merchant_id, row.alert_id, now)
 
 
