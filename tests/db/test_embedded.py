@@ -355,6 +355,17 @@ def test_nor_beside_one_that_answers_and_has_no_lock_as_those_of_versions_before
     assert starts(folder)
 
 
+def test_a_server_of_another_user_is_not_taken_for_that_of_this_directory(folder: Path, postgres: str) -> None:
+    if os.geteuid():
+        pytest.skip("only root may be somebody else")
+    asks = (
+        "import os, sys; from pathlib import Path; from tracklayer.db.cluster import is_postmaster; "
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); print(is_postmaster(0, Path(sys.argv[1])))"
+    )
+    said = subprocess.run([sys.executable, "-c", asks, str(folder)], capture_output=True, text=True, check=True)
+    assert said.stdout == "False\n"
+
+
 def test_a_server_is_shared_by_whatever_name_its_directory_has(folder: Path) -> None:
     (folder / "a").mkdir(mode=0o755)
     (folder / "b").mkdir(mode=0o755)

@@ -196,7 +196,10 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def is_postmaster(pid: int, folder: Path) -> bool:
-    """Whether the process may be the server of this directory; in doubt it is. ``pid`` 0: whether any process is."""
+    """Whether the process is seen to be the server of this directory. ``pid`` 0: whether any process is.
+
+    Of one that cannot be looked at, another user's say, the directory's lock tells.
+    """
     if not pid:
         named = (process.pid for process in psutil.process_iter(["name"]) if is_postgres(process.info["name"]))
         return any(is_postmaster(found, folder) for found in named)
@@ -205,10 +208,8 @@ def is_postmaster(pid: int, folder: Path) -> bool:
         if process.status() == psutil.STATUS_ZOMBIE or not is_postgres(process.name()):
             return False
         return _is_there(process, process.cwd(), folder)  # a postmaster goes into its directory
-    except psutil.NoSuchProcess:
+    except psutil.Error:  # gone, or not ours
         return False
-    except psutil.Error:
-        return True  # not ours to look at
 
 
 def is_postgres(name: str | None) -> bool:
