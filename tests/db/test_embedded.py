@@ -7,10 +7,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -66,8 +67,8 @@ with Stopper():
 """
 
 
-def start_in_a_process(folder: Path, patience: int = 30) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", STARTS, str(folder), str(patience)]
+def start_in_a_process(folder: Path, patience: int = 30, within: Sequence[str] = ()) -> subprocess.Popen[str]:
+    command = [*within, sys.executable, "-c", STARTS, str(folder), str(patience)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
@@ -286,6 +287,102 @@ def test_a_server_that_runs_is_left_alone(folder: Path) -> None:
     assert (folder / "pg" / "postmaster.pid").read_bytes() == pid
     first.stop()
     second.stop()
+
+
+def sees_no_process(*more: str) -> list[str]:
+    """Begins a command as in another container, which has no process of this one."""
+    command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *more]
+    if shutil.which("unshare") is None or subprocess.run([*command, "true"], capture_output=True).returncode:
+        pytest.skip("needs root, and unshare")
+    return command
+
+
+def files_of_its_run(folder: Path) -> dict[str, bytes]:
+    names = ("postmaster.pid", ".s.PGSQL.5432.lock", ".handle_pids.json", "global/pg_control")
+    return {name: (folder / "pg" / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize("more", [["--ipc"], []], ids=["containers", "containers that share memory"])
+def test_beside_a_server_of_another_container_none_is_started_and_nothing_of_it_is_touched(
+    folder: Path, more: list[str]
+) -> None:
+    within = sees_no_process(*more)
+    server = EmbeddedPostgres(folder)
+    with contextlib.closing(psycopg2.connect(server.start())) as connection, connection.cursor() as cursor:
+        cursor.execute("CHECKPOINT")
+        before = files_of_its_run(folder)
+        with start_in_a_process(folder, within=within) as process:
+            said = process.communicate()[1]
+        assert said == (
+            f"a PostgreSQL that cannot be seen from here has {folder}/pg, in another container perhaps: run the command there "
+            "(`docker exec`, `kubectl exec`), or stop that TrackLayer first\n"
+        )
+        assert process.returncode == 1
+        assert files_of_its_run(folder) == before
+        cursor.execute("SELECT 1")
+        assert cursor.fetchall() == [(1,)]
+    server.stop()
+    assert nothing_runs_in(folder)
+    with start_in_a_process(folder, within=within) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        process.communicate("")
+    assert starts(folder)
+
+
+def test_nor_beside_one_whose_processes_were_killed_but_for_itself(folder: Path) -> None:
+    within = sees_no_process("--ipc")
+    with start_in_a_process(folder) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "started\n"
+        first.kill()
+    before = (folder / "pg" / "postmaster.pid").read_bytes()
+    with start_in_a_process(folder, within=within) as process:
+        assert "cannot be seen from here" in process.communicate()[1]
+    assert (folder / "pg" / "postmaster.pid").read_bytes() == before
+    assert starts(folder)
+    assert nothing_runs_in(folder)
+
+
+def test_nor_beside_one_that_answers_and_has_no_lock_as_those_of_versions_before(folder: Path, pid_file: bytes) -> None:
+    (folder / "pg" / "postmaster.pid").write_bytes(pid_file)
+    with socket.socket(socket.AF_UNIX) as answers:
+        answers.bind(str(folder / "pg" / ".s.PGSQL.5432"))
+        answers.listen()
+        with pytest.raises(EmbeddedPostgresError, match="cannot be seen from here"):
+            EmbeddedPostgres(folder).start()
+    assert (folder / "pg" / "postmaster.pid").read_bytes() == pid_file
+    assert starts(folder)
+
+
+def test_a_server_of_another_user_is_not_taken_for_that_of_this_directory(folder: Path, postgres: str) -> None:
+    if os.geteuid():
+        pytest.skip("only root may be somebody else")
+    asks = (
+        "import os, sys; from pathlib import Path; from tracklayer.db.cluster import is_postmaster; "
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); print(is_postmaster(0, Path(sys.argv[1])))"
+    )
+    said = subprocess.run([sys.executable, "-c", asks, str(folder)], capture_output=True, text=True, check=True)
+    assert said.stdout == "False\n"
+
+
+def test_a_server_is_shared_by_whatever_name_its_directory_has(folder: Path) -> None:
+    (folder / "a").mkdir(mode=0o755)
+    (folder / "b").mkdir(mode=0o755)
+    server, other = EmbeddedPostgres(folder / "a"), EmbeddedPostgres(folder / "b")
+    server.start()
+    if subprocess.run(["mount", "--bind", folder / "a", folder / "b"], capture_output=True).returncode:
+        server.stop()
+        pytest.skip("only root may mount")
+    try:
+        before = files_of_its_run(folder / "a")["postmaster.pid"]
+        with contextlib.closing(psycopg2.connect(other.start())):
+            assert files_of_its_run(folder / "a")["postmaster.pid"] == before
+        server.stop()
+        other.stop()
+        assert nothing_runs_in(folder / "a")
+    finally:
+        subprocess.run(["umount", folder / "b"], check=True)
 
 
 def test_what_postgresql_says_of_its_start_is_in_the_sentence(folder: Path, pid_file: bytes) -> None:

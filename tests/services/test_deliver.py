@@ -22,7 +22,7 @@ from tracklayer.db.counters import Changes
 from tracklayer.db.deliveries import DeliveryRow, deliveries_by_key
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.destinations import destination
-from tracklayer.db.leases import GRACE, LEASE, WORKER_LOCK, Lease, claim_due, end_lease, start_sending
+from tracklayer.db.leases import GRACE, LEASE, WORKER_LOCK, Lease, claim_due, end_lease, lost_leases, start_sending
 from tracklayer.db.queues import LOCK_QUEUE, QUEUE_LOCK
 from tracklayer.db.settling import Delivered, settle_delivered, settle_deliveries
 from tracklayer.db.workers import WorkerLock
@@ -595,6 +595,7 @@ def test_an_event_too_old_for_the_platform_is_not_redelivered(
 def test_a_worker_that_is_missed_has_time_to_take_its_number_again(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, database: str
 ) -> None:
+    clock.move(datetime.now(UTC) - clock.now())  # since when a worker is missed PostgreSQL says
     ingest(runtime, merchant, draft("order_1"))
     lock = WorkerLock(database)
     number = lock.number()
@@ -602,20 +603,40 @@ def test_a_worker_that_is_missed_has_time_to_take_its_number_again(
         taken = claim_due(merchant.merchant_id, "meta", 1, clock.now(), number)
         assert taken is not None
         assert start_sending(taken[0], ["order_1"], clock.now())
-    second = timedelta(seconds=1)
     for _ in range(2):  # lost, and held again before anybody takes it for gone; each time it has its whole time
         lock.release()
         assert sweep(runtime).taken_back == 0
-        clock.move(GRACE - second)
+        missed_longer(GRACE / 2)
         assert sweep(runtime).taken_back == 0
         with other_session(database) as again, again.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s, %s)", (WORKER_LOCK, number))
-            clock.move(second)
+            missed_longer(GRACE)
             assert sweep(runtime).taken_back == 0
-        clock.move(second)
     assert sweep(runtime).taken_back == 0
-    clock.move(GRACE)
+    missed_longer(LEASE / 2)
     assert sweep(runtime).taken_back == 1
+
+
+def missed_longer(than: timedelta) -> None:
+    """As if so much time had passed since a sweep missed each worker that is missed."""
+    with in_transaction():
+        execute("UPDATE claims SET missed_at = missed_at - %s", (than,))
+
+
+def test_a_worker_has_as_long_where_the_sweep_that_misses_it_looked_at_its_clock_before(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock, database: str
+) -> None:
+    clock.move(datetime.now(UTC) - clock.now())
+    ingest(runtime, merchant, draft("order_1"))
+    lock = WorkerLock(database)
+    with in_transaction():
+        taken = claim_due(merchant.merchant_id, "meta", 1, clock.now(), lock.number())
+        assert taken is not None
+        assert start_sending(taken[0], ["order_1"], clock.now())
+    lock.release()
+    with in_transaction():
+        assert lost_leases(clock.now() - 2 * GRACE, 20) == []  # it waited for its session for so long
+    assert sweep(runtime).taken_back == 0
 
 
 def test_a_late_worker_cannot_overwrite_a_newer_verdict(

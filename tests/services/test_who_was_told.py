@@ -18,7 +18,7 @@ from tests.smtp import MailServer
 from tracklayer.actors.notify import Notify
 from tracklayer.clock import FrozenClock
 from tracklayer.db.alert_mails import overdue
-from tracklayer.db.connection import execute, in_transaction
+from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.db.merchants import merchant_by_id
 from tracklayer.domain.alert import Severity
 from tracklayer.domain.installation import ROLES, Beat, Facts
@@ -385,11 +385,14 @@ def test_mails_that_nobody_sends_are_not_told_as_refused(
         )  # nobody waits for that of the other address
 
 
-def older_version(monitor: Monitor) -> None:
-    """Finds as one did that wrote no mails without a mail server."""
-    monitor.finds()
+def older_version(monitor: Monitor, *after: int) -> None:
+    """Finds as one did that wrote no mails without a mail server, so long after each other."""
     with in_transaction():
-        execute("DELETE FROM alert_mails")
+        ((last,),) = rows("SELECT coalesce(max(mail_id), 0) FROM alert_mails")
+    for seconds in after or (0,):
+        monitor.finds(after=seconds)
+    with in_transaction():
+        execute("DELETE FROM alert_mails WHERE mail_id > %s", (last,))
 
 
 def test_what_opened_under_a_version_that_wrote_no_mails_without_a_server_is_mailed_once_there_is_one(
@@ -410,6 +413,29 @@ def test_what_opened_under_a_version_that_wrote_no_mails_without_a_server_is_mai
         monitor.looks(after=15)
     notify()
     assert len(mails.mails) == 4  # and both of the end
+
+
+def test_what_opened_again_under_such_a_version_is_mailed_again_and_once(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, clock: FrozenClock, mails: MailServer
+) -> None:
+    update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
+    posting.settings = replace(posting.settings, smtp_url=Secret(mails.url))
+    notify = Notify(posting)
+    monitor.finds()
+    notify()
+    for _ in range(3):
+        monitor.looks(after=15)
+        notify()
+    told = ["[Critical] Meta is down", "[Resolved] Meta is down"]
+    assert subjects(mails) == told
+    older_version(monitor, 20, 15, 15)
+    (step,) = steps(posting, merchant, clock)
+    assert step.startswith("Mails about it are due, and nobody has tried to send them yet")
+    notify = Notify(posting)
+    for _ in range(3):
+        notify()
+    assert subjects(mails) == [*told, "[Critical] Meta is down"]
+    assert steps(posting, merchant, clock) == []
 
 
 def test_what_was_acknowledged_or_is_snoozed_under_such_a_version_is_not_mailed(

@@ -89,20 +89,23 @@ def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime | No
 
 
 MOST_ALERTS = 1000  # of one look
-# About an alert that is open each address has a mail, from the moment on that it is to be told and whatever becomes of it. Where
-# there is none, a version opened it that wrote none as long as it had no mail server.
+# About an alert that is open each address has a mail since the last end that it was told of, from the moment on that it is to be
+# told and whatever becomes of it. Where there is none, a version opened it that wrote none as long as it had no mail server.
 UNWRITTEN = """
 SELECT a.merchant_id, a.alert_id, array_agg(DISTINCT r.recipient)
 FROM alerts a JOIN merchants o ON o.merchant_id = a.merchant_id CROSS JOIN LATERAL unnest(o.alert_emails) AS r(recipient)
 WHERE a.merchant_id = coalesce(%s, a.merchant_id) AND a.resolved_at IS NULL AND a.acknowledged_at IS NULL AND NOT EXISTS (
     SELECT FROM alert_mails e
-    WHERE e.merchant_id = a.merchant_id AND e.alert_id = a.alert_id AND e.recipient = r.recipient)
+    WHERE e.merchant_id = a.merchant_id AND e.alert_id = a.alert_id AND e.recipient = r.recipient AND NOT EXISTS (
+        SELECT FROM alert_mails l
+        WHERE l.merchant_id = e.merchant_id AND l.alert_id = e.alert_id AND l.recipient = e.recipient AND l.mail_id >= e.mail_id
+        AND l.state = 'resolved' AND l.status IN ('sending', 'sent', 'unknown')))
 GROUP BY a.merchant_id, a.alert_id LIMIT %s
 """
 
 
 def unwritten(merchant_id: int | None, limit: int) -> list[tuple[int, int, list[str]]]:
-    """(merchant, alert, addresses) of open alerts that nobody acknowledged: to these no mail about it was ever written. None: of all
+    """(merchant, alert, addresses) of open alerts that nobody acknowledged: to these no mail says, or is to say, that it is open. None: of all
     merchants.
     """
     return [(row[0], row[1], row[2]) for row in rows(UNWRITTEN, (merchant_id, limit))]

@@ -140,8 +140,19 @@ def _is_started_for(process: psutil.Process, folder: Path) -> bool:
     except psutil.Error:
         return False  # gone, or not ours
     if is_postgres(name):
-        return _follows(words, "-D", str(folder))
+        return any(option == "-D" and _is_there(process, path, folder) for option, path in pairwise(words))
     return name in ("sh", "dash", "bash") and any(f'/postgres" -D "{folder}"' in word for word in words)
+
+
+def _is_there(process: psutil.Process, path: str, folder: Path) -> bool:
+    """Whether what a process calls ``path`` is the folder: by whatever name, it is the same place on the same disk.
+
+    A process of another container may mean another place by the same name.
+    """
+    root = Path(f"/proc/{process.pid}/root")
+    with contextlib.suppress(OSError):
+        return (root / path.lstrip("/") if root.exists() else Path(path)).samefile(folder)
+    return path == str(folder)  # it is not ours to look at, or its place is gone
 
 
 def _parent_of(process: psutil.Process) -> int | None:
@@ -185,7 +196,10 @@ def _is_alive(process: psutil.Process) -> bool:
 
 
 def is_postmaster(pid: int, folder: Path) -> bool:
-    """Whether the process may be the server of this directory; in doubt it is. ``pid`` 0: whether any process is."""
+    """Whether the process is seen to be the server of this directory. ``pid`` 0: whether any process is.
+
+    Of one that cannot be looked at, another user's say, the directory's lock tells.
+    """
     if not pid:
         named = (process.pid for process in psutil.process_iter(["name"]) if is_postgres(process.info["name"]))
         return any(is_postmaster(found, folder) for found in named)
@@ -193,11 +207,9 @@ def is_postmaster(pid: int, folder: Path) -> bool:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE or not is_postgres(process.name()):
             return False
-        return Path(process.cwd()).resolve() == folder.resolve()  # a postmaster goes into its directory
-    except psutil.NoSuchProcess:
+        return _is_there(process, process.cwd(), folder)  # a postmaster goes into its directory
+    except psutil.Error:  # gone, or not ours
         return False
-    except psutil.Error:
-        return True  # not ours to look at
 
 
 def is_postgres(name: str | None) -> bool:

@@ -36,10 +36,12 @@ from tracklayer.db.cluster import (
 from tracklayer.db.connect_faults import is_disk_full
 from tracklayer.db.postmaster import (
     LINE_CHARACTERS,
+    HeldError,
     NotReadyError,
     StartError,
     forget_socket,
     initdb,
+    is_held_unseen,
     serve,
     what_to_do,
 )
@@ -48,6 +50,7 @@ from tracklayer.loading import load
 log = logging.getLogger(__name__)
 
 START_PATIENCE = 30  # seconds: after a crash PostgreSQL replays its log first
+HELD_SECONDS = 3.0  # that one which cannot be seen may take to end: what was killed in a container ends by and by
 AFTER_RECOVERY = 5.0  # seconds in which it lets somebody in
 LOOK_SECONDS = 1.0  # between two looks whether it runs
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until one that ended is started again; longer each time
@@ -161,11 +164,13 @@ class EmbeddedPostgres:
         while True:
             try:
                 return self._try_start()
-            except (subprocess.SubprocessError, psycopg2.OperationalError, NotReadyError, OSError) as error:
+            except (subprocess.SubprocessError, psycopg2.OperationalError, NotReadyError, HeldError, OSError) as error:
                 if self._is_for_good(error):
                     raise EmbeddedPostgresError(self._why(error)) from error
                 # Just after a crash the old process may still be in the table, and replaying its log takes a while.
                 now = time.monotonic()
+                if isinstance(error, HeldError):
+                    deadline = min(deadline, began + HELD_SECONDS)
                 if self._is_recovering():  # whoever ended it now would have it begin anew, each time
                     deadline = max(deadline, now + AFTER_RECOVERY)
                 if now > deadline or self._leaving.is_set():
@@ -265,6 +270,8 @@ class EmbeddedPostgres:
         except OSError:  # its file cannot be made: nothing could be started
             return
         try:
+            if is_held_unseen(self._data_dir):
+                return  # nor can those be seen who hold it
             pids = [pid for pid in self._handles() if pid != os.getpid() and psutil.pid_exists(pid)]
             self._keep_handles(pids)
             if not pids:
@@ -295,6 +302,8 @@ class EmbeddedPostgres:
 
     def _why(self, error: Exception) -> str:
         """That it does not start, with the last of what it said itself about starting, or where its log is."""
+        if isinstance(error, HeldError):
+            return str(error)
         if isinstance(error, psycopg2.Error) and is_disk_full(error) and self._runs():
             return f"PostgreSQL's disk is full, so it lets nobody in: make room there ({self._data_dir})"
         said = self._last_words()

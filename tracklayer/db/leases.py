@@ -204,11 +204,13 @@ def _key(lease: Lease) -> tuple[int, str, int]:
 # (it looks once a second, rests for one after a try in vain, and connecting takes less than one). What it is sending would reach
 # the platform twice if it were taken back before.
 GRACE = timedelta(seconds=5)
-# What lies ahead was noted by a clock that has been set back since.
+_IS_NOTED = "coalesce(missed_at <= greatest(%(now)s, clock_timestamp()), false)"
+# Noted at the later of two clocks: the sweep's may be old by the time that its words reach PostgreSQL, and a worker has its whole
+# time. What lies ahead of both was noted by a clock that has been set back since.
 NOTE_MISSED = f"""
-UPDATE claims c SET missed_at = CASE WHEN x.is_noted THEN NULL ELSE %(now)s::timestamptz END
-FROM (SELECT merchant_id, platform, claim_id, coalesce(missed_at <= %(now)s, false) AS is_noted FROM claims c
-    WHERE coalesce(missed_at <= %(now)s, false) = {is_alive("c.worker")} FOR UPDATE SKIP LOCKED) AS x
+UPDATE claims c SET missed_at = CASE WHEN x.is_noted THEN NULL ELSE greatest(%(now)s, clock_timestamp()) END
+FROM (SELECT merchant_id, platform, claim_id, {_IS_NOTED} AS is_noted FROM claims c
+    WHERE {_IS_NOTED} = {is_alive("c.worker")} FOR UPDATE SKIP LOCKED) AS x
 WHERE c.merchant_id = x.merchant_id AND c.platform = x.platform AND c.claim_id = x.claim_id
 """
 # What is taken away from others is judged by PostgreSQL's own clock as well, should this process's be ahead.

@@ -7,19 +7,23 @@ it. What it does for root, whom PostgreSQL does not serve, it does here too.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import pwd
 import re
 import shlex
+import socket
 import stat
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tracklayer.db.cluster import VERSION, is_postmaster, pid_in_file
+from tracklayer.db.cluster import VERSION, is_postmaster, pid_in_file, servers_of
 
 USER = "pgserver"  # whom PostgreSQL runs as where we are root
 CTL_SECONDS = 10
@@ -43,6 +47,16 @@ class NotReadyError(Exception):
     """It runs, and serves nobody yet."""
 
 
+class HeldError(Exception):
+    """Another server has the directory, and this process cannot see it. The message says what to do."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"a PostgreSQL that cannot be seen from here has {folder}, in another container perhaps: run the command there "
+            "(`docker exec`, `kubectl exec`), or stop that TrackLayer first"
+        )
+
+
 def what_to_do(said: str) -> str:
     """What stands behind PostgreSQL's own words where these say only what is wrong: no room, or a file that names a server."""
     if _NO_ROOM.search(said):
@@ -64,17 +78,71 @@ def initdb(library: Any, folder: Path) -> None:
 
 
 def serve(library: Any, folder: Path) -> str:
-    """Starts a server of the directory where none runs; its ``postgresql://`` URL. Whoever calls it holds the directory's lock.
+    """Starts a server of the directory where none runs; its ``postgresql://`` URL. Whoever calls it holds the lock of starts.
 
-    Raises StartError, NotReadyError, and SubprocessError where its log tells more.
+    Raises StartError, NotReadyError, HeldError, and SubprocessError where its log tells more.
     """
     if not is_postmaster(pid_in_file(folder) or 0, folder):
         _start(library, folder)
     lines = _pid_file(folder)
     if len(lines) < 8 or lines[7].strip() != "ready":
         raise NotReadyError
+    host = str(folder) if lines[4] == lines[1] else lines[4]  # beside its files: by the name that they have here
     # Each character that a URL, or libpq, could take for something else is encoded.
-    return f"postgresql://postgres:@/postgres?host={quote(os.fsencode(lines[4]))}"
+    return f"postgresql://postgres:@/postgres?host={quote(os.fsencode(host))}"
+
+
+def is_held_unseen(folder: Path) -> bool:
+    """Whether a server has the directory that is no process of this machine, or container, as far as this one can see."""
+    if servers_of(folder):
+        return False
+    try:
+        with _alone(folder, socket_folder(folder)):
+            return False
+    except HeldError:
+        return True
+    except (OSError, StartError, NotReadyError):
+        return False
+
+
+@contextmanager
+def _alone(folder: Path, sockets: Path) -> Iterator[int]:
+    """A descriptor that has the directory for itself. Who is given it keeps the directory, until the last of them has ended: a
+    server and all that it begins. Raises HeldError while one has it that cannot be seen, and NotReadyError while what is left of
+    one is ending.
+
+    Pids say nothing of servers in other containers; a lock does, in all of one machine. A server of a version before has none,
+    and answers at its socket.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if not _locked(descriptor) or _answers(sockets):
+            raise NotReadyError if is_postmaster(0, folder) else HeldError(folder)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a network disk may have no such locks
+    return True
+
+
+def _answers(sockets: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as found:
+        found.settimeout(1)
+        try:
+            found.connect(os.fsencode(sockets / _SOCKET))
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            return False
+        except OSError:
+            return True  # it has too much to do, or does not want us
+    return True
 
 
 def _start(library: Any, folder: Path) -> None:
@@ -82,7 +150,12 @@ def _start(library: Any, folder: Path) -> None:
     sockets = socket_folder(folder)
     if sockets != folder:
         _make_private(sockets, user)
-    _forget_dead_server(folder, sockets)
+    with _alone(folder, sockets) as descriptor:
+        _forget_dead_server(folder, sockets)
+        _run_server(library, folder, sockets, user, descriptor)
+
+
+def _run_server(library: Any, folder: Path, sockets: Path, user: str | None, descriptor: int) -> None:
     # Twice quoted: as one name of a list, and as one word of the shell that pg_ctl calls.
     listed = f'"{sockets}"'
     options = f'-h "" -k {shlex.quote(listed)}'
@@ -95,14 +168,14 @@ def _start(library: Any, folder: Path) -> None:
         check=True,
         timeout=CTL_SECONDS,
         user=user,
+        pass_fds=[descriptor],
     )
 
 
 def _forget_dead_server(folder: Path, sockets: Path) -> None:
     """After a power cut the files stay that name a server by its pid, cut short perhaps, and that pid may be somebody else's by now.
 
-    Whoever finds such a pid alive takes the directory, or the socket, for in use. They go only where no server of this directory
-    runs; should one do so all the same, PostgreSQL refuses to start beside its shared memory.
+    Whoever finds such a pid alive takes the directory, or the socket, for in use. Only who is ``_alone`` there may call it.
     """
     for named in (folder / _PID_FILE, sockets / f"{_SOCKET}.lock"):
         named.unlink(missing_ok=True)
