@@ -13,7 +13,7 @@ from tracklayer.db.connection import execute, rows
 from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.alert import AHEAD, AlertKind, Finding, Known, Severity, Subject, since_told, told
-from tracklayer.domain.alert_members import Member, Members
+from tracklayer.domain.alert_members import Member, Members, member_name
 from tracklayer.domain.facts import OTHERS
 
 ALERT_LOCK = 7_301_007  # first key of the advisory lock on a merchant's alerts
@@ -145,11 +145,13 @@ WHERE merchant_id = ANY(%(merchants)s) AND kind = %(kind)s AND resolved_at IS NU
 
 
 def open_names(merchant_ids: Sequence[int], kind: AlertKind) -> dict[int, set[str | None]]:
-    """Merchant -> the event names that its open alerts of a kind are about, those listed in a gathered one too; None: all."""
+    """Merchant -> the event names that its open alerts of a kind are about, as alerts call them, those listed in a gathered one too;
+    None: all.
+    """
     params: Any = {"merchants": list(merchant_ids), "kind": kind.value}
     found: dict[int, set[str | None]] = {}
     for merchant_id, name, alike in rows(OPEN_NAMES, params):
-        found.setdefault(merchant_id, set()).update([name], orjson.loads(alike))
+        found.setdefault(merchant_id, set()).update([name and member_name(name)], orjson.loads(alike))
     return found
 
 
@@ -173,13 +175,13 @@ ORDER BY opened_at DESC LIMIT 200
 
 
 def told_silences_of_names(merchant_id: int, since: datetime, told_after: timedelta) -> dict[str, list[datetime]]:
-    """Event name -> when alerts opened that it comes no more. One that is listed in a gathered alert may have joined that when
+    """Event name, as alerts call it -> when alerts opened that it comes no more. One that is listed in a gathered alert may have joined that when
     it was open already: then an instant at which its own silence was as long as any that is told (``told_after``).
     """
     found: dict[str, list[datetime]] = {}
     params = (merchant_id, AlertKind.TRACKING_STOPPED.value, since)
     for name, opened_at, told_alike, alike in rows(TOLD_NAMES, params):
-        found.setdefault(name, []).append(opened_at)
+        found.setdefault(member_name(name), []).append(opened_at)
         for one in (*orjson.loads(told_alike or "[]"), *orjson.loads(alike or "[]")):
             began = since_told(one)
             at = opened_at if began is None else max(opened_at, began + told_after)
@@ -191,7 +193,7 @@ def told_silences_of_names(merchant_id: int, since: datetime, told_after: timede
 class ToldAs:
     """What an open alert said last. ``began``: since when it says that it holds. ``reason``: the words it gave for its cause.
 
-    ``event_names``: those that an alert of a destination is about, none where it is about all.
+    ``event_names``: those that an alert of a destination is about, as it calls them, none where it is about all.
     """
 
     began: datetime | None
