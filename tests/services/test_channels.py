@@ -668,6 +668,27 @@ def test_acknowledged_it_is_not_told_that_it_is_open_but_that_it_is_over(
     assert receiver.got[1].json["data"]["alert"]["note"] == "We are on it."
 
 
+def test_what_was_acknowledged_is_told_again_when_it_is_back_after_its_end_was_told(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds()
+    post_due(posting)
+    acknowledge_alert(posting, merchant.merchant_id, 1)
+    resolve_it(monitor)
+    post_due(posting)
+    monitor.finds(after=240)
+    clock.move(timedelta(minutes=5))
+    monitor.finds()
+    post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved", "alert.opened"]
+    acknowledge_alert(posting, merchant.merchant_id, 1)
+    monitor.finds(after=15)
+    resolve_it(monitor)
+    post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved", "alert.opened", "alert.resolved"]
+
+
 def test_another_cause_that_wants_somebody_is_told_at_once_and_is_nobodys_again(
     posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
 ) -> None:

@@ -256,14 +256,20 @@ def insert_alert(merchant_id: int, finding: Finding, now: datetime) -> int | Non
     return found[0][0] if found else None
 
 
+# To channels, since somebody took note of it: no e-mail tells the end of one that somebody has taken note of.
+_END_IS_TOLD = """
+EXISTS (SELECT FROM channel_messages m WHERE m.merchant_id = alerts.merchant_id AND m.alert_id = alerts.alert_id
+    AND m.state = 'resolved' AND m.created_at >= alerts.acknowledged_at AND m.status IN ('sent', 'waiting'))"""
+
+
 def see_alert(merchant_id: int, alert_id: int, finding: Finding, now: datetime) -> None:
     """What was found again; an alert that was resolved is open again under its old id."""
     execute(
         "UPDATE alerts SET severity = %s, title = %s, message = %s, details = %s, "
         # Seen further ahead than looks pass each other: by a clock that was set back since.
         "last_seen_at = CASE WHEN last_seen_at > %s THEN %s ELSE greatest(last_seen_at, %s) END, quiet_since = NULL, resolved_at = NULL, "
-        # Taken note of when it was over already: that was another time.
-        "acknowledged_at = CASE WHEN (acknowledged_at < resolved_at) IS NOT FALSE THEN acknowledged_at END "
+        # Taken note of when it was over already, or before its end was told: that was another time.
+        f"acknowledged_at = CASE WHEN (acknowledged_at < resolved_at AND NOT {_END_IS_TOLD}) IS NOT FALSE THEN acknowledged_at END "
         "WHERE merchant_id = %s AND alert_id = %s",
         (finding.severity, *_words(finding), now + AHEAD, now, now, merchant_id, alert_id),
     )
