@@ -400,11 +400,15 @@ def test_what_the_platform_never_refused_is_not_lost_to_a_drop(told: Told) -> No
     assert "It is over. 120 deliveries, worth 15,598.80 USD in sales, were lost meanwhile: redeliver what was" in end
 
 
-def test_an_end_tells_nothing_again_that_an_earlier_end_of_the_same_alert_told(told: Told) -> None:
+@pytest.mark.parametrize("addresses", [["a@shop.example"], ["b@shop.example"]], ids=["the same", "another one"])
+def test_an_end_tells_nothing_again_that_an_earlier_end_of_the_same_alert_told(
+    told: Told, addresses: list[str]
+) -> None:
     scene = told.scene
     told.passes(30, every=10)
     scene.fault("credentials")
     told.passes(60, every=20)
+    update_merchant(scene.runtime, scene.merchant.merchant_id, {"alert_emails": addresses})
     told.hours(26)
     scene.mend()
     told.hours(1)

@@ -235,10 +235,12 @@ def _take(
 
 
 def _is_end_told(merchant_id: int, alert_id: int) -> bool:
-    """Whether everybody who was told of an alert by e-mail was told of its end, too; channels are in any case."""
-    if alert_mails.waiting(merchant_id, alert_id):
+    """Whether everybody who was told of an alert by e-mail, and is still to be told, was told of its end, too; channels are in any case."""
+    recipients = set(alert_mails.recipients(merchant_id))
+    if not recipients.isdisjoint(alert_mails.waiting(merchant_id, alert_id)):
         return False
-    return all(one.state == "resolved" for one in alert_mails.heard(merchant_id, alert_id).values())
+    heard = alert_mails.heard(merchant_id, alert_id)
+    return all(one.state == "resolved" for recipient, one in heard.items() if recipient in recipients)
 
 
 def _has_another_cause(merchant_id: int, alert_id: int, finding: Finding) -> bool:
