@@ -689,6 +689,20 @@ def test_what_was_acknowledged_is_told_again_when_it_is_back_after_its_end_was_t
     assert types(receiver) == ["alert.opened", "alert.resolved", "alert.opened", "alert.resolved"]
 
 
+def test_a_name_that_joins_as_an_alert_opens_again_is_told_with_that_and_not_once_more(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.looks(replace(down(clock.now()), members={"Purchase": True}))
+    resolve_it(monitor)
+    post_due(posting)
+    for _ in range(60):
+        now = clock.move(timedelta(seconds=15))
+        monitor.looks(replace(down(now), members={"Purchase": True, "Lead": True}))
+        post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved", "alert.opened"]
+
+
 def test_another_cause_that_wants_somebody_is_told_at_once_and_is_nobodys_again(
     posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
 ) -> None:

@@ -267,6 +267,8 @@ def _has_another_member(merchant_id: int, alert_id: int, finding: Finding, now: 
         after, is_news = with_joined(before, found, now)
     if is_back and row.acknowledged_at is None:
         after = {name: one for name, one in after.items() if name in found}
+        if _is_end_told(merchant_id, alert_id):  # all hear that it is back
+            after = all_told(found, now)
     if is_news or after != before:
         db.keep_members(merchant_id, alert_id, after, are_told=is_news)
     return is_news
