@@ -11,6 +11,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from tracklayer import metrics
 from tracklayer.db import alert_changes, alert_mails
@@ -41,7 +42,7 @@ from tracklayer.domain.monitors.views import AGED
 from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, details, still_fails, was_lost, were
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
-from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers import PLATFORMS, mapper_for, title_of
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
 from tracklayer.services.alone import alone
@@ -274,11 +275,21 @@ def _has_another_member(merchant_id: int, alert_id: int, finding: Finding, now: 
     return is_news
 
 
+def _alike(details: Mapping[str, Any]) -> list[str]:
+    """What the details of one that is gathered list, as its members are called; of others nothing."""
+    return [
+        member_name(one["event_name"], None if one["platform"] is None else title_of(one["platform"]))
+        for one in details.get("alike", ())
+    ]
+
+
 def _name_all(merchant_id: int, alert_id: int) -> None:
     """Adds to what its end tells the names that it was about as well, told or not."""
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
     is_of_all = row.kind == AlertKind.EVENTS_REJECTED and row.event_name is None  # its words have the commonest names
     members = None if is_of_all else db.members_of(row.told)
+    if members and row.told and (alike := _alike(row.told["details"])):  # the title is about the first
+        members = {name: one for name, one in members.items() if name != alike[0]}
     sentence = also_about(f"{row.told['title']} {row.told['message']}", members) if members and row.told else ""
     if sentence:
         db.keep_also(merchant_id, alert_id, sentence)
