@@ -703,6 +703,31 @@ def test_a_name_that_joins_as_an_alert_opens_again_is_told_with_that_and_not_onc
     assert types(receiver) == ["alert.opened", "alert.resolved", "alert.opened"]
 
 
+@pytest.mark.parametrize("is_gathered", [False, True])
+def test_a_name_that_joins_an_acknowledged_alert_of_an_older_version_is_told(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock, is_gathered: bool
+) -> None:
+    def looks(*names: str) -> None:
+        now = clock.move(timedelta(minutes=10))
+        alike = [{"event_name": name, "platform": None} for name in names]
+        details = {"alike": alike, "alike_count": len(names)} if is_gathered else {"event_names": names}
+        monitor.looks(replace(down(now), details=details, members=dict.fromkeys(names, True)))
+        post_due(posting)
+
+    channel_to(posting, merchant, receiver)
+    looks("Purchase")
+    with in_transaction():
+        execute("UPDATE alerts SET told = told - 'members'")
+    acknowledge_alert(posting, merchant.merchant_id, 1)
+    looks("Purchase")
+    assert types(receiver) == ["alert.opened"]
+    with in_transaction():
+        execute("UPDATE alerts SET told = told - 'members'")
+    looks("Purchase", "Lead")
+    looks("Purchase", "Lead")
+    assert types(receiver) == ["alert.opened", "alert.reminder"]
+
+
 def test_another_cause_that_wants_somebody_is_told_at_once_and_is_nobodys_again(
     posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
 ) -> None:

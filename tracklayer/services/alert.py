@@ -35,7 +35,7 @@ from tracklayer.domain.alert import (
     is_news,
     next_step,
 )
-from tracklayer.domain.alert_members import all_told, also_about, member_name, with_joined
+from tracklayer.domain.alert_members import Member, all_told, also_about, member_name, with_joined
 from tracklayer.domain.delivery import UNMAPPABLE, DropReason
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY, Cause
 from tracklayer.domain.monitors.views import AGED
@@ -261,7 +261,7 @@ def _has_another_member(merchant_id: int, alert_id: int, finding: Finding, now: 
     ``is_back``: it opens again, and with that tells those who have not taken note of it of what it is about now.
     """
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
-    before, found = db.members_of(row.told), _members(finding)
+    before, found = db.members_of(row.told) or _members_told(row), _members(finding)
     if before is None:
         after, is_news = all_told(found, now), False
     else:
@@ -273,6 +273,15 @@ def _has_another_member(merchant_id: int, alert_id: int, finding: Finding, now: 
     if is_news or after != before:
         db.keep_members(merchant_id, alert_id, after, are_told=is_news)
     return is_news
+
+
+def _members_told(row: AlertRow) -> dict[str, Member] | None:
+    """Of an alert of which a version before this one noted no members: those that it was told with; None where it did not say all."""
+    details = (row.told or {}).get("details", {})
+    names = _alike(details) or details.get("event_names")
+    if not isinstance(names, list) or details.get("alike_count", len(names)) != len(names):
+        return None
+    return all_told([member_name(name) for name in names], row.opened_at)
 
 
 def _alike(details: Mapping[str, Any]) -> list[str]:
