@@ -668,6 +668,66 @@ def test_acknowledged_it_is_not_told_that_it_is_open_but_that_it_is_over(
     assert receiver.got[1].json["data"]["alert"]["note"] == "We are on it."
 
 
+def test_what_was_acknowledged_is_told_again_when_it_is_back_after_its_end_was_told(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.finds()
+    post_due(posting)
+    acknowledge_alert(posting, merchant.merchant_id, 1)
+    resolve_it(monitor)
+    post_due(posting)
+    monitor.finds(after=240)
+    clock.move(timedelta(minutes=5))
+    monitor.finds()
+    post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved", "alert.opened"]
+    acknowledge_alert(posting, merchant.merchant_id, 1)
+    monitor.finds(after=15)
+    resolve_it(monitor)
+    post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved", "alert.opened", "alert.resolved"]
+
+
+def test_a_name_that_joins_as_an_alert_opens_again_is_told_with_that_and_not_once_more(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
+) -> None:
+    channel_to(posting, merchant, receiver)
+    monitor.looks(replace(down(clock.now()), members={"Purchase": True}))
+    resolve_it(monitor)
+    post_due(posting)
+    for _ in range(60):
+        now = clock.move(timedelta(seconds=15))
+        monitor.looks(replace(down(now), members={"Purchase": True, "Lead": True}))
+        post_due(posting)
+    assert types(receiver) == ["alert.opened", "alert.resolved", "alert.opened"]
+
+
+@pytest.mark.parametrize("is_gathered", [False, True])
+def test_a_name_that_joins_an_acknowledged_alert_of_an_older_version_is_told(
+    posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock, is_gathered: bool
+) -> None:
+    def looks(*names: str) -> None:
+        now = clock.move(timedelta(minutes=10))
+        alike = [{"event_name": name, "platform": None} for name in names]
+        details = {"alike": alike, "alike_count": len(names)} if is_gathered else {"event_names": names}
+        monitor.looks(replace(down(now), details=details, members=dict.fromkeys(names, True)))
+        post_due(posting)
+
+    channel_to(posting, merchant, receiver)
+    looks("Purchase")
+    with in_transaction():
+        execute("UPDATE alerts SET told = told - 'members'")
+    acknowledge_alert(posting, merchant.merchant_id, 1)
+    looks("Purchase")
+    assert types(receiver) == ["alert.opened"]
+    with in_transaction():
+        execute("UPDATE alerts SET told = told - 'members'")
+    looks("Purchase", "Lead")
+    looks("Purchase", "Lead")
+    assert types(receiver) == ["alert.opened", "alert.reminder"]
+
+
 def test_another_cause_that_wants_somebody_is_told_at_once_and_is_nobodys_again(
     posting: Runtime, monitor: Monitor, merchant: Merchant, receiver: Receiver, clock: FrozenClock
 ) -> None:

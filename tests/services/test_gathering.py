@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.factories import new_merchant
+from tests.factories import Merchant, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.facts import OTHERS
 from tracklayer.runtime import Runtime
 from tracklayer.services import monitor
+from tracklayer.services.alert import settle_findings
 from tracklayer.services.watches.gathering import MOST_APART, gather
 from tracklayer.services.watches.page import Page, Verdicts
 
@@ -78,6 +79,20 @@ def test_sales_come_first_and_then_what_began_last() -> None:
     ]
     [found], _ = gathered(alike)
     assert [one["event_name"] for one in found.details["alike"]] == ["Purchase", "Contact", "Lead", "Search"]
+
+
+def test_the_end_of_several_names_none_again_that_its_title_is_about(
+    runtime: Runtime, merchant: Merchant, clock: FrozenClock
+) -> None:
+    many = [stopped("a", Severity.CRITICAL, platform="meta"), *(stopped(name, platform="meta") for name in "bcd")]
+    [found], _ = gathered(many)
+    assert found.title == "No a, and 3 more like it"
+    for findings, after in (([found], 0), ([], 15), ([], 60)):
+        now = clock.move(timedelta(seconds=after))
+        settle_findings(runtime, merchant.merchant_id, findings, [ALL], now)
+    with in_transaction():
+        told = rows("SELECT resolved_at IS NOT NULL, told ->> 'message' FROM alerts")
+    assert told == [(True, "No a came. The same is seen of b (Meta), c (Meta), d (Meta).")]
 
 
 def test_a_watch_that_says_nothing_of_a_kind_leaves_what_is_gathered_as_it_is() -> None:

@@ -337,6 +337,17 @@ def test_another_name_that_a_platform_refuses_is_told_and_so_is_what_was_lost_of
     assert "Refused as well: Lead (" in told.texts()[-1]
 
 
+def test_what_was_lost_of_a_name_that_alerts_write_with_fewer_blanks_is_told(told: Told) -> None:
+    leads = Leads(told)
+    leads.pass_with(20, event_name="Lead  Form")
+    leads.pass_with(15, "lead", event_name="Lead  Form")
+    lose("retries_exhausted", "status = 'failed'", leads.beside.clock)
+    leads.pass_with(30, event_name="Lead  Form")
+    assert told.types() == ["alert.opened", "alert.resolved"]
+    assert "It is over. 45 deliveries were lost meanwhile: redeliver what was dropped." in told.texts()[-1]
+    assert told.hooks.got[-1].json["data"]["alert"]["details"]["lost_deliveries"] == 45
+
+
 def test_what_rules_refuse_of_a_name_that_joined_is_lost_to_it_too(told: Told) -> None:
     leads = Leads(told)
     leads.pass_with(20)
@@ -389,11 +400,15 @@ def test_what_the_platform_never_refused_is_not_lost_to_a_drop(told: Told) -> No
     assert "It is over. 120 deliveries, worth 15,598.80 USD in sales, were lost meanwhile: redeliver what was" in end
 
 
-def test_an_end_tells_nothing_again_that_an_earlier_end_of_the_same_alert_told(told: Told) -> None:
+@pytest.mark.parametrize("addresses", [["a@shop.example"], ["b@shop.example"]], ids=["the same", "another one"])
+def test_an_end_tells_nothing_again_that_an_earlier_end_of_the_same_alert_told(
+    told: Told, addresses: list[str]
+) -> None:
     scene = told.scene
     told.passes(30, every=10)
     scene.fault("credentials")
     told.passes(60, every=20)
+    update_merchant(scene.runtime, scene.merchant.merchant_id, {"alert_emails": addresses})
     told.hours(26)
     scene.mend()
     told.hours(1)

@@ -360,8 +360,24 @@ def test_an_alert_of_an_older_version_is_not_told_anew_for_the_names_that_it_has
     acknowledge_alert(refusals.runtime, refusals.shop.merchant_id, 1)
     with in_transaction():
         execute("UPDATE alerts SET told = told - 'members'")
-    assert refusals.looks(60, "Purchase", "Lead", "Contact") == []
+    assert refusals.looks(60, "Purchase", "Lead") == []
     assert refusals.looks(60, "Purchase", "Donate") == ["Meta refuses Purchase and Donate."]
+
+
+def test_an_alert_of_an_older_version_is_told_with_a_name_that_it_was_not_told_with(refusals: Refusals) -> None:
+    refusals.looks(0, "Purchase", "Lead")
+    acknowledge_alert(refusals.runtime, refusals.shop.merchant_id, 1)
+    with in_transaction():
+        execute("UPDATE alerts SET told = told - 'members'")
+    assert refusals.looks(60, "Purchase", "Contact") == ["Meta refuses Purchase and Contact."]
+
+
+def test_an_alert_of_an_older_version_that_does_not_say_all_its_names_is_not_told_anew(refusals: Refusals) -> None:
+    refusals.looks(0, "Purchase", "Lead")
+    acknowledge_alert(refusals.runtime, refusals.shop.merchant_id, 1)
+    with in_transaction():
+        execute("UPDATE alerts SET told = (told - 'members') #- '{details,event_names}'")
+    assert refusals.looks(60, "Purchase", "Lead", "Contact") == []
 
 
 def test_what_is_refused_at_the_door_is_written_down_once_and_not_at_each_look(

@@ -13,7 +13,7 @@ from tracklayer.db.connection import execute, rows
 from tracklayer.db.deliveries import COLUMNS, DeliveryRow
 from tracklayer.db.models import AlertRow
 from tracklayer.domain.alert import AHEAD, AlertKind, Finding, Known, Severity, Subject, since_told, told
-from tracklayer.domain.alert_members import Member, Members
+from tracklayer.domain.alert_members import Member, Members, member_name
 from tracklayer.domain.facts import OTHERS
 
 ALERT_LOCK = 7_301_007  # first key of the advisory lock on a merchant's alerts
@@ -145,11 +145,13 @@ WHERE merchant_id = ANY(%(merchants)s) AND kind = %(kind)s AND resolved_at IS NU
 
 
 def open_names(merchant_ids: Sequence[int], kind: AlertKind) -> dict[int, set[str | None]]:
-    """Merchant -> the event names that its open alerts of a kind are about, those listed in a gathered one too; None: all."""
+    """Merchant -> the event names that its open alerts of a kind are about, as alerts call them, those listed in a gathered one too;
+    None: all.
+    """
     params: Any = {"merchants": list(merchant_ids), "kind": kind.value}
     found: dict[int, set[str | None]] = {}
     for merchant_id, name, alike in rows(OPEN_NAMES, params):
-        found.setdefault(merchant_id, set()).update([name], orjson.loads(alike))
+        found.setdefault(merchant_id, set()).update([name and member_name(name)], orjson.loads(alike))
     return found
 
 
@@ -173,13 +175,13 @@ ORDER BY opened_at DESC LIMIT 200
 
 
 def told_silences_of_names(merchant_id: int, since: datetime, told_after: timedelta) -> dict[str, list[datetime]]:
-    """Event name -> when alerts opened that it comes no more. One that is listed in a gathered alert may have joined that when
+    """Event name, as alerts call it -> when alerts opened that it comes no more. One that is listed in a gathered alert may have joined that when
     it was open already: then an instant at which its own silence was as long as any that is told (``told_after``).
     """
     found: dict[str, list[datetime]] = {}
     params = (merchant_id, AlertKind.TRACKING_STOPPED.value, since)
     for name, opened_at, told_alike, alike in rows(TOLD_NAMES, params):
-        found.setdefault(name, []).append(opened_at)
+        found.setdefault(member_name(name), []).append(opened_at)
         for one in (*orjson.loads(told_alike or "[]"), *orjson.loads(alike or "[]")):
             began = since_told(one)
             at = opened_at if began is None else max(opened_at, began + told_after)
@@ -191,7 +193,7 @@ def told_silences_of_names(merchant_id: int, since: datetime, told_after: timede
 class ToldAs:
     """What an open alert said last. ``began``: since when it says that it holds. ``reason``: the words it gave for its cause.
 
-    ``event_names``: those that an alert of a destination is about, none where it is about all.
+    ``event_names``: those that an alert of a destination is about, as it calls them, none where it is about all.
     """
 
     began: datetime | None
@@ -254,14 +256,20 @@ def insert_alert(merchant_id: int, finding: Finding, now: datetime) -> int | Non
     return found[0][0] if found else None
 
 
+# To channels, since somebody took note of it: no e-mail tells the end of one that somebody has taken note of.
+_END_IS_TOLD = """
+EXISTS (SELECT FROM channel_messages m WHERE m.merchant_id = alerts.merchant_id AND m.alert_id = alerts.alert_id
+    AND m.state = 'resolved' AND m.created_at >= alerts.acknowledged_at AND m.status IN ('sent', 'waiting'))"""
+
+
 def see_alert(merchant_id: int, alert_id: int, finding: Finding, now: datetime) -> None:
     """What was found again; an alert that was resolved is open again under its old id."""
     execute(
         "UPDATE alerts SET severity = %s, title = %s, message = %s, details = %s, "
         # Seen further ahead than looks pass each other: by a clock that was set back since.
         "last_seen_at = CASE WHEN last_seen_at > %s THEN %s ELSE greatest(last_seen_at, %s) END, quiet_since = NULL, resolved_at = NULL, "
-        # Taken note of when it was over already: that was another time.
-        "acknowledged_at = CASE WHEN (acknowledged_at < resolved_at) IS NOT FALSE THEN acknowledged_at END "
+        # Taken note of when it was over already, or before its end was told: that was another time.
+        f"acknowledged_at = CASE WHEN (acknowledged_at < resolved_at AND NOT {_END_IS_TOLD}) IS NOT FALSE THEN acknowledged_at END "
         "WHERE merchant_id = %s AND alert_id = %s",
         (finding.severity, *_words(finding), now + AHEAD, now, now, merchant_id, alert_id),
     )
@@ -408,14 +416,11 @@ def keep_members(merchant_id: int, alert_id: int, members: Members, *, are_told:
     """Of which names it is and was. ``are_told``: with what is known now; whoever had taken note of it knew of others."""
     noted = {name: (one.told_at, one.left_at) for name, one in members.items()}
     keep = (
-        f"{_KEEP_TOLD} || %s::jsonb, acknowledged_at = NULL"
+        f"{_KEEP_TOLD} || %s::jsonb, acknowledged_at = NULL WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL"
         if are_told
-        else "UPDATE alerts SET told = told || %s::jsonb"
+        else "UPDATE alerts SET told = told || %s::jsonb WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL"
     )
-    execute(
-        f"{keep} WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
-        (orjson.dumps({"members": noted}).decode(), merchant_id, alert_id),
-    )
+    execute(keep, (orjson.dumps({"members": noted}).decode(), merchant_id, alert_id))
 
 
 def keep_also(merchant_id: int, alert_id: int, sentence: str) -> None:

@@ -113,6 +113,12 @@ WHERE n.event_name IS NOT NULL AND r.events IS NOT NULL
 REFUSED_NAMES = f"{_NAMES} SELECT event_name FROM names WHERE event_name IS NOT NULL"
 
 
+def names_refused(merchant_id: int, platform: str) -> list[str]:
+    """Of which anything was refused, as long as that is counted."""
+    params: Any = {"merchant": merchant_id, "platform": platform}
+    return [row[0] for row in rows(REFUSED_NAMES, params)]
+
+
 def refused_of_names(merchant_id: int, platform: str, since: datetime) -> dict[str, int]:
     """Name -> how many of those that arrived since an instant were refused; names with any."""
     return dict(rows(OF_NAMES, _params(merchant_id, platform, since)))

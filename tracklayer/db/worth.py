@@ -14,6 +14,7 @@ import orjson
 from tracklayer.db.connection import rows
 from tracklayer.db.monitors import Key
 from tracklayer.db.stored_json import OF_SALE
+from tracklayer.domain.alert_members import member_name
 from tracklayer.domain.delivery import AttemptOutcome, DeliveryStatus, DropReason
 from tracklayer.domain.event_names import is_sale
 from tracklayer.domain.monitors.refusals import REFUSED
@@ -146,10 +147,10 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """Which deliveries are meant. ``names``: of events of these. ``refused``: of those dropped for one of these reasons, the ones that the
-    platform refused at an attempt. ``failed``: those of which the first attempt failed from an instant until another. ``until``: those
-    that were dropped by then. ``told``: none of those of which the first attempt failed from an instant until another and that were dropped
-    by a third.
+    """Which deliveries are meant. ``names``: of events of these, as alerts call them. ``refused``: of those dropped for one of these
+    reasons, the ones that the platform refused at an attempt. ``failed``: those of which the first attempt failed from an instant
+    until another. ``until``: those that were dropped by then. ``told``: none of those of which the first attempt failed from an
+    instant until another and that were dropped by a third.
     """
 
     names: Collection[str] | None = None
@@ -160,7 +161,7 @@ class Only:
 
     def has(self, reason: str, name: str, *, was_refused: bool, has_failed: bool, was_told: bool) -> bool:
         return (
-            (self.names is None or name in self.names)
+            (self.names is None or member_name(name) in self.names)
             and (was_refused or reason not in self.refused)
             and (has_failed or self.failed is None)
             and not was_told
@@ -215,7 +216,7 @@ def failing_since(since: Mapping[Key, datetime], until: datetime | None, names: 
     sums, ends = _Sums(), []
     for merchant_id, platform, fails, name, currency, value, read, count, ends_at in rows(WAITING, params):
         key, is_all = (merchant_id, platform, ""), read < MOST_ADDED
-        if fails and (names is None or name in names):
+        if fails and (names is None or member_name(name) in names):
             sums.add(key, name, currency, value, read, count, is_all=is_all)
             ends.append(ends_at)
         elif not is_all:  # others may lie under these

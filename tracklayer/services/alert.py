@@ -35,14 +35,14 @@ from tracklayer.domain.alert import (
     is_news,
     next_step,
 )
-from tracklayer.domain.alert_members import all_told, also_about, member_name, with_joined
+from tracklayer.domain.alert_members import Member, all_told, also_about, member_name, with_joined
 from tracklayer.domain.delivery import UNMAPPABLE, DropReason
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY, Cause
 from tracklayer.domain.monitors.views import AGED
 from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, Worth, details, still_fails, was_lost, were
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
-from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers import PLATFORMS, mapper_for, title_of
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
 from tracklayer.services.alone import alone
@@ -236,10 +236,12 @@ def _take(
 
 
 def _is_end_told(merchant_id: int, alert_id: int) -> bool:
-    """Whether everybody who was told of an alert by e-mail was told of its end, too; channels are in any case."""
-    if alert_mails.waiting(merchant_id, alert_id):
+    """Whether everybody who was told of an alert by e-mail, and is still to be told, was told of its end, too; channels are in any case."""
+    recipients = set(alert_mails.recipients(merchant_id))
+    if not recipients.isdisjoint(alert_mails.waiting(merchant_id, alert_id)):
         return False
-    return all(one.state == "resolved" for one in alert_mails.heard(merchant_id, alert_id).values())
+    heard = alert_mails.heard(merchant_id, alert_id)
+    return all(one.state == "resolved" for recipient, one in heard.items() if recipient in recipients)
 
 
 def _has_another_cause(merchant_id: int, alert_id: int, finding: Finding) -> bool:
@@ -259,16 +261,35 @@ def _has_another_member(merchant_id: int, alert_id: int, finding: Finding, now: 
     ``is_back``: it opens again, and with that tells those who have not taken note of it of what it is about now.
     """
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
-    before, found = db.members_of(row.told), _members(finding)
+    before, found = db.members_of(row.told) or _members_told(row), _members(finding)
     if before is None:
         after, is_news = all_told(found, now), False
     else:
         after, is_news = with_joined(before, found, now)
     if is_back and row.acknowledged_at is None:
         after = {name: one for name, one in after.items() if name in found}
+        if _is_end_told(merchant_id, alert_id):  # all hear that it is back
+            after = all_told(found, now)
     if is_news or after != before:
         db.keep_members(merchant_id, alert_id, after, are_told=is_news)
     return is_news
+
+
+def _members_told(row: AlertRow) -> dict[str, Member] | None:
+    """Of an alert of which a version before this one noted no members: those that it was told with; None where it did not say all."""
+    details = (row.told or {}).get("details", {})
+    names = _alike(details) or details.get("event_names")
+    if not isinstance(names, list) or details.get("alike_count", len(names)) != len(names):
+        return None
+    return all_told([member_name(name) for name in names], row.opened_at)
+
+
+def _alike(details: Mapping[str, Any]) -> list[str]:
+    """What the details of one that is gathered list, as its members are called; of others nothing."""
+    return [
+        member_name(one["event_name"], None if one["platform"] is None else title_of(one["platform"]))
+        for one in details.get("alike", ())
+    ]
 
 
 def _name_all(merchant_id: int, alert_id: int) -> None:
@@ -276,6 +297,8 @@ def _name_all(merchant_id: int, alert_id: int) -> None:
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
     is_of_all = row.kind == AlertKind.EVENTS_REJECTED and row.event_name is None  # its words have the commonest names
     members = None if is_of_all else db.members_of(row.told)
+    if members and row.told and (alike := _alike(row.told["details"])):  # the title is about the first
+        members = {name: one for name, one in members.items() if name != alike[0]}
     sentence = also_about(f"{row.told['title']} {row.told['message']}", members) if members and row.told else ""
     if sentence:
         db.keep_also(merchant_id, alert_id, sentence)

@@ -14,6 +14,7 @@ from tracklayer.db import names as db
 from tracklayer.db.heartbeats import api_away
 from tracklayer.db.names import Learned
 from tracklayer.domain.alert import AlertKind
+from tracklayer.domain.alert_members import member_name
 from tracklayer.domain.event_names import most_wanted
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.learn import (
@@ -90,7 +91,7 @@ def _kept(merchant_id: int, hours: Mapping[str, db.Hours]) -> dict[str, dict[str
     return {
         name: rhythm
         for name, rhythm in db.rhythms_of(merchant_id).items()
-        if name in told or (name in hours and not is_newer(learned_until(hours[name]), rhythm))
+        if member_name(name) in told or (name in hours and not is_newer(learned_until(hours[name]), rhythm))
     }
 
 
@@ -115,7 +116,7 @@ def _rhythms(
     rhythms = {}
     for name in names:
         first = max(since, min(hours[name]))
-        of_name = [*told, *told_of.get(name, ())]
+        of_name = [*told, *told_of.get(member_name(name), ())]
         found = learn_arrivals(
             hours[name], gaps.get(name, []), first, until, ENOUGH_OF_A_NAME, LONGEST_OF_A_NAME, away, of_name
         )

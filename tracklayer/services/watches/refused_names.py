@@ -15,6 +15,7 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.monitors import Key
 from tracklayer.db.refused_names import Late
 from tracklayer.domain.alert import AlertKind, Finding
+from tracklayer.domain.alert_members import member_name
 from tracklayer.domain.delivery import UNMAPPABLE, DestinationState, DropReason
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.causes import Cause
@@ -58,7 +59,7 @@ class NamesRefused:
         self._failed_at: datetime | None = None
 
     def look(self, page: Page, merchant_id: int, view: DestinationView, told: Sequence[str]) -> Finding | Unread | None:
-        """``told``: the names that its open alert is about. None where nothing is refused, or nothing else is accepted."""
+        """``told``: the names that its open alert is about, as it calls them. None where nothing is refused, or nothing else is accepted."""
         key, now = (merchant_id, view.platform), page.now
         if view.state is not DestinationState.ACTIVE:
             return None
@@ -91,7 +92,9 @@ class NamesRefused:
         return known
 
 
-def _look(merchant_id: int, view: DestinationView, told: Sequence[str], now: datetime) -> Finding | None:
+def _look(merchant_id: int, view: DestinationView, told_as: Sequence[str], now: datetime) -> Finding | None:
+    names_refused = db.names_refused(merchant_id, view.platform) if told_as else ()
+    told = [name for name in names_refused if member_name(name) in told_as]
     oldest = view.oldest.due_at if view.oldest is not None else None
     until = horizon(now, oldest)
     since = max(until - RECENT, now - PAST)
@@ -116,7 +119,7 @@ def _look(merchant_id: int, view: DestinationView, told: Sequence[str], now: dat
     ]
     # Where nothing else goes through either, the destination's own alert says it.
     first = min((one.since for one in found), default=now)
-    if not found or (not told and not any(span.acknowledged for span in view.spans if span.end > first)):
+    if not found or (not told_as and not any(span.acknowledged for span in view.spans if span.end > first)):
         return None
     why: dict[str, Why] = {}
     for one in found[:MOST_NAMES]:
@@ -239,7 +242,7 @@ def _with_worth(merchant_id: int, platform: str, found: Refusing, why: Why, unti
 def _told_why(merchant_id: int, platform: str, name: str) -> Why:
     """What the open alert says, of the name that it gives the cause of: once nothing of what was refused is stored any more."""
     details = open_details(merchant_id, AlertKind.DELIVERY_RATE_DROP, platform)
-    if next(iter(details.get("event_names") or ()), None) != name:
+    if next(iter(details.get("event_names") or ()), None) != member_name(name):
         return Why()
     error, reason = details.get("last_error"), details.get("drop_reason")
     if reason is None or reason not in UNMAPPABLE:

@@ -14,6 +14,7 @@ from tracklayer.db import names as db_names
 from tracklayer.db.heartbeats import api_away
 from tracklayer.db.names import QuietName
 from tracklayer.domain.alert import AlertKind, Finding, Subject
+from tracklayer.domain.alert_members import member_name
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors import judge_merchant
 from tracklayer.domain.monitors.learn import LEARN_FROM, Away, Rhythm
@@ -240,8 +241,9 @@ def _listed_names(page: Page, merchant_ids: Sequence[int]) -> dict[tuple[int, st
     return {
         (merchant_id, name): page.gathered[merchant_id, AlertKind.TRACKING_STOPPED]
         for merchant_id in gathered
-        for name in sorted(name for name in names.get(merchant_id, ()) if name is not None and name != OTHERS)
-        if (merchant_id, _subject(name)) not in page.lately or page.lately[merchant_id, _subject(name)][1] is not None
+        for name in sorted(db_names.rhythms_of(merchant_id))
+        if member_name(name) in names.get(merchant_id, ())
+        and page.lately.get((merchant_id, _subject(name)), (None, page.now))[1] is not None
     }
 
 
