@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from operator import call
 from typing import Any, NamedTuple
 
 import orjson
@@ -401,9 +400,7 @@ def _read_user_data(
         given = {name: value for name, value in given.items() if name in everyday}
     values = dict(given)  # most of it stays as it is
     kind = str if reader.clean else None  # no text passes a quick test that has to be searched first
-    # All at once, without a step of Python's for each: of most people nothing else is sent.
-    is_everyday = kind and _ARE_TEXTS(map(type, given.values())) and all(map(call, map(_TEST, given), given.values()))
-    for name, text in () if is_everyday else given.items():
+    for name, text in given.items():
         if type(text) is kind:
             # Who sends an address or a number has mostly hashed it: nothing is left to be asked of a digest.
             if len(text) == 64 and name in _HASHED_FIELDS and is_plain_digest(text):
@@ -459,7 +456,6 @@ _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
     "zip": identifiers.is_everyday_zip,
     **dict.fromkeys(MATCHABLE_LISTS, lambda given: False),
 }
-_TEST = _EVERYDAY_IDENTIFIERS.__getitem__
 _ARE_TEXTS = frozenset({str}).issuperset
 
 

@@ -105,9 +105,10 @@ def to_record(
         user_data = {name: value for name, value in user_data.items() if value not in (None, ())}
     sealed: dict[str, str] = {}
     if hash_user_data:
-        names = [*filter(user_data.__contains__, SEALED_FIELDS)]
-        sealed = dict(zip(names, map(user_data.__getitem__, names), strict=True))
-        user_data.update(dict.fromkeys(names, HIDDEN))
+        for name in SEALED_FIELDS:
+            if name in user_data:
+                sealed[name] = user_data[name]
+                user_data[name] = HIDDEN
     url, custom_data = event.event_source_url, event.custom_data
     if hash_user_data and event.may_hold_personal:
         url, custom_data = _impersonal(url, custom_data)
@@ -219,32 +220,31 @@ def _context(merchant_id: int, event_id: str) -> str:
     return f"event/{merchant_id}/{event_id}"
 
 
-_AMOUNTS = frozenset(AMOUNTS)
 _COLLECTIONS = frozenset({"product_ids", "contents", "properties"})
 
 
 def custom_json(custom_data: CustomData) -> dict[str, Any]:
     """``custom_data`` as given: keys without a value are left out. Money stands in it as finished JSON, exact."""
-    found = dict(vars(custom_data))
-    if None in found.values():
-        found = {name: value for name, value in found.items() if value is not None}
-    for name in _AMOUNTS.intersection(found):
-        found[name] = _exact_json(found[name])
-    for name in _COLLECTIONS.intersection(found):
-        if not found[name]:
-            del found[name]
-    if "contents" in found:
-        found["contents"] = [
-            {
-                key: _exact_json(part) if type(part) is Decimal else part
-                for key, part in vars(content).items()
-                if part is not None
-            }
-            for content in found["contents"]
-        ]
-    if "properties" in found:
-        given = found["properties"].items()
-        found["properties"] = {key: _exact_json(part) if isinstance(part, Decimal) else part for key, part in given}
+    found: dict[str, Any] = {}
+    for name, value in vars(custom_data).items():
+        kind = type(value)
+        if kind is Decimal:
+            found[name] = _exact_json(value)
+        elif value is None or (not value and name in _COLLECTIONS):
+            continue
+        elif name == "contents":
+            found[name] = [
+                {
+                    key: _exact_json(part) if type(part) is Decimal else part
+                    for key, part in vars(content).items()
+                    if part is not None
+                }
+                for content in value
+            ]
+        elif name == "properties":
+            found[name] = {key: _exact_json(part) if isinstance(part, Decimal) else part for key, part in value.items()}
+        else:
+            found[name] = value
     return found
 
 

@@ -34,8 +34,8 @@ from tracklayer.schema.compiled.source import CONSTANTS, DEFINITION, MISSING, Do
 class Drafted:
     """Marks an input class whose resolvers ask for nothing but its draft: what was given, as a plain dictionary.
 
-    A plan gives them the draft itself, nested ones within it: keys are the Python names; what is None
-    or UNSET is missing, and so is what was not sent, whatever the schema's default for it: the reader of drafts has
+    A plan gives them the draft itself, nested ones within it: keys are the Python names, in the order of the fields; what
+    is None or UNSET is missing, and so is what was not sent, whatever the schema's default for it: the reader of drafts has
     the same, and its size is that of what was sent. Enums are their values. The stock executor gives the same
     (``take_drafts``). Nobody changes one.
     """
@@ -132,6 +132,7 @@ class _Drafting:
         return None if value is None else self._draft(value)
 
     def _read_fields(self) -> list[tuple[str, str, _Drafting | None]]:
+        order = [field.name for field in dataclasses.fields(self._type.extensions[DEFINITION].origin)]
         found = []
         for sent, field in self._type.fields.items():
             ours = field.extensions[DEFINITION]
@@ -140,7 +141,7 @@ class _Drafting:
                 inner = inner.of_type
             below = _Drafting(self._schema, inner) if isinstance(inner, GraphQLInputObjectType) else None
             found.append((sent, ours.python_name, below))
-        return found
+        return sorted(found, key=lambda known: order.index(known[1]))
 
 
 def draft_of(value: Any) -> Any:
@@ -205,7 +206,7 @@ class Inputs(Source):
         """
         if isinstance(type_, GraphQLList):
             return [f"{x} = {self._lend(self._list(type_, in_draft), source)}({x})"]
-        if type_ in _TEXTS:
+        if type_ in (GraphQLString, GraphQLID):
             return [f"if type({x}) is not str: raise Doubt"]
         if type_ is GraphQLInt:
             convert = source.keep("parse", _parsing(type_))  # a whole number may be written 2.0
@@ -281,77 +282,45 @@ class Inputs(Source):
     def _define_object(self, type_: GraphQLInputObjectType, cls: type, is_drafted: bool) -> str:
         order = [field.name for field in dataclasses.fields(cls)]
         fields = sorted(
-            (_Field(sent, field.type, field.extensions[DEFINITION]) for sent, field in type_.fields.items()),
-            key=lambda field: order.index(field.name),
+            ((sent, field, field.extensions[DEFINITION]) for sent, field in type_.fields.items()),
+            key=lambda found: order.index(found[2].python_name),
         )
         if len(fields) != len(order):
             raise NotCompiledError(f"{type_.name} has a field that is not published")
+        defaults: dict[str, Any] = {}
+        lines: list[str] = []
+        for sent, field, ours in fields:
+            default = _default_of(ours)
+            defaults[ours.python_name] = default
+            lines += self._field(sent, field.type, ours.python_name, default, is_drafted)
+        known = self.keep("fields", frozenset(type_.fields))
+        lines = [f"if type(sent) is not dict or not {known}.issuperset(sent): raise Doubt", "get = sent.get", *lines]
+        if is_drafted:
+            lines = ["d = {}", *lines, "return d"]
+        else:
+            template, made = self.keep("template", defaults), self.keep("cls", cls)
+            lines = [f"d = {template}.copy()", *lines, f"o = new({made})", "o.__dict__ = d", "return o"]
         name = self.fresh("input")
-        self.define(name, "sent", self._draft(fields) if is_drafted else self._instance(cls, fields))
+        self.define(name, "sent", lines)
         return name
 
-    def _draft(self, fields: Sequence[_Field]) -> list[str]:
-        """Lines that make a draft. What costs for each field that is sent, and for each that is not, is left to C."""
-        names = self.keep("name", {field.sent: field.name for field in fields}.__getitem__)
-        may_be_null = self.keep("nullable", frozenset(field.sent for field in fields if not field.is_required))
-        texts = self.keep("texts", frozenset(field.name for field in fields if field.type in _TEXTS))
-        is_text = self.keep("is_text", frozenset({str}).issuperset)
-        lines = [
-            "if type(sent) is not dict: raise Doubt",
-            "if None in sent.values():",
-            f"    if not {may_be_null}.issuperset([name for name, x in sent.items() if x is None]): raise Doubt",
-            "    sent = {name: x for name, x in sent.items() if x is not None}",
-            f"d = dict(zip(map({names}, sent), sent.values()))",
-            f"if not {is_text}(map(type, map(d.get, {texts}.intersection(d)))): raise Doubt",
-        ]
-        for field in fields:
-            if field.is_required and field.default is MISSING:
-                lines.append(f"if {field.name!r} not in d: raise Doubt")
-            if field.type not in _TEXTS:
-                given = self._coercion(field.type, "x", True, self)
-                lines += [
-                    f"if {field.name!r} in d:",
-                    *indented([f"x = d[{field.name!r}]", *given, f"d[{field.name!r}] = x"]),
-                ]
-        return [*lines, "return d"]
-
-    def _instance(self, cls: type, fields: Sequence[_Field]) -> list[str]:
-        known = self.keep("fields", frozenset(field.sent for field in fields))
-        template = self.keep("template", {field.name: field.default for field in fields})
-        lines = [f"if type(sent) is not dict or not {known}.issuperset(sent): raise Doubt", "get = sent.get"]
-        lines.append(f"d = {template}.copy()")
-        for field in fields:
-            lines += self._field(field)
-        return [*lines, f"o = new({self.keep('cls', cls)})", "o.__dict__ = d", "return o"]
-
-    def _field(self, field: _Field) -> list[str]:
-        given = [*self._coercion(field.type, "x", False, self), f"d[{field.name!r}] = x"]
-        if field.default is MISSING or (field.default is None and not field.is_required):
+    def _field(self, sent: str, type_: Any, name: str, default: Any, in_draft: bool) -> list[str]:
+        required = isinstance(type_, GraphQLNonNull)
+        inner = type_.of_type if required else type_
+        given = [*self._coercion(inner, "x", in_draft, self), f"d[{name!r}] = x"]
+        if default is MISSING or (default is None and not required):
             # Left out and null are the same: refused, or None as the template has it.
-            if field.is_required:
-                return [f"x = get({field.sent!r})", "if x is None: raise Doubt", *given]
-            return [f"x = get({field.sent!r})", "if x is not None:", *indented(given)]
+            null = ["if x is None: raise Doubt"] if required else []
+            body = [*null, *given] if required else ["if x is not None:", *indented(given)]
+            return [f"x = get({sent!r})", *body]
+        null_line = "pass" if in_draft else f"d[{name!r}] = None"
         return [
-            f"x = get({field.sent!r}, MISSING)",
+            f"x = get({sent!r}, MISSING)",
             "if x is MISSING: pass",
-            f"elif x is None: {'raise Doubt' if field.is_required else f'd[{field.name!r}] = None'}",
+            f"elif x is None: {'raise Doubt' if required else null_line}",
             "else:",
             *indented(given),
         ]
-
-
-_TEXTS = (GraphQLString, GraphQLID)  # kept as they are
-
-
-class _Field:
-    """A field of an input. ``sent``: its name in GraphQL; ``name``: in Python; ``type``: without its !."""
-
-    def __init__(self, sent: str, type_: Any, ours: Any) -> None:
-        self.sent = sent
-        self.name: str = ours.python_name
-        self.is_required = isinstance(type_, GraphQLNonNull)
-        self.type = type_.of_type if self.is_required else type_
-        self.default = _default_of(ours)
 
 
 def class_judged_alone(type_: Any) -> type[Alone] | None:
