@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx
 
 from tests.services.test_lost_meanwhile import Told, lose, refuse_sixty, told, tries_again
-from tests.services.test_monitor import scene
+from tests.services.test_monitor import Scene, scene
 from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.services.late_losses import tell_late_losses
@@ -30,15 +30,21 @@ def redeliver(told: Told) -> None:
     redeliver_matching(scene.runtime, scene.merchant.merchant_id, what)
 
 
-def test_what_is_lost_while_an_alert_is_open_again_too_shortly_to_be_told_is_told_to_whoever_knows_of_its_end(
-    told: Told,
-) -> None:
+def opens_again_briefly(told: Told) -> Scene:
+    """An outage that is over, but for what waits, and back."""
     refuse_sixty(told)
     scene = told.scene
     told.passes(90, every=1)
     scene.fault("refuse")
     told.passes(60, every=1)
     assert scene.alerts() == [("platform_down", True)]
+    return scene
+
+
+def test_what_is_lost_while_an_alert_is_open_again_too_shortly_to_be_told_is_told_to_whoever_knows_of_its_end(
+    told: Told,
+) -> None:
+    scene = opens_again_briefly(told)
     lose("retries_exhausted", "status = 'failed' AND substr(event_id, 7)::int < 130", scene.clock)
     scene.mend()
     told.passes(90, every=1)
@@ -51,12 +57,7 @@ def test_what_is_lost_while_an_alert_is_open_again_too_shortly_to_be_told_is_tol
 
 
 def test_what_loses_nothing_while_it_is_open_again_too_shortly_to_be_told_is_told_to_nobody(told: Told) -> None:
-    refuse_sixty(told)
-    scene = told.scene
-    told.passes(90, every=1)
-    scene.fault("refuse")
-    told.passes(60, every=1)
-    assert scene.alerts() == [("platform_down", True)]
+    scene = opens_again_briefly(told)
     scene.mend()
     told.passes(90, every=1)
     assert scene.alerts() == [("platform_down", False)]

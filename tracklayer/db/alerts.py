@@ -284,11 +284,8 @@ coalesce(jsonb_path_query_array({{0}}, '$.cause') || jsonb_path_query_array({{0}
 CAUSE_IN = {"cause": "details -> 'cause'", "leading": "details -> 'leading'", "ground": _GROUND.format("details")}
 _TOLD_CAUSES = "(coalesce(told -> 'causes', '[]') || " + _CAUSES.format("(told -> 'details')") + ")"
 _AGAIN = "coalesce((told ->> 'again')::int, 0)"
-LISTED = (
-    "event_names",
-    "name_causes",
-    "platforms",
-)  # what an alert of several is about, as its details have it: they come and go
+# What an alert of several is about, as its details have it: they come and go.
+LISTED = ("event_names", "name_causes", "platforms")
 _ALL_LISTED = ", ".join(
     f"'{name}', coalesce(told -> '{name}', '[]') || coalesce(details -> '{name}', '[]')" for name in LISTED
 )

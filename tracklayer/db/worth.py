@@ -112,12 +112,7 @@ def sales_at(since: Mapping[Key, datetime], ages: Mapping[Key, Ages] = {}) -> di
     """
     if not since:
         return {}
-    params: Any = {
-        "merchants": [key[0] for key in since],
-        "platforms": [key[1] for key in since],
-        "since": list(since.values()),
-        "until": None,
-    }
+    params: Any = {**_by_destination(since), "until": None}
     waiting, failing, lost = _Sums(), _Sums(), _dropped(since, LOST, ages)
     for merchant_id, platform, fails, name, currency, value, read, count, _ in rows(WAITING, params):
         for sums in (waiting, failing) if fails else (waiting,):
@@ -168,6 +163,15 @@ class Only:
         )
 
 
+def _by_destination(since: Mapping[Key, datetime]) -> dict[str, Any]:
+    """What ``WAITING`` and ``DROPPED`` take of destinations."""
+    return {
+        "merchants": [key[0] for key in since],
+        "platforms": [key[1] for key in since],
+        "since": list(since.values()),
+    }
+
+
 def lost_since(
     since: Mapping[Key, datetime],
     reasons: Collection[str],
@@ -207,12 +211,7 @@ def failing_since(since: Mapping[Key, datetime], until: datetime | None, names: 
     """Of the deliveries of destinations of which the first attempt failed from an instant until another; with the same bounds. ``names``: as
     above.
     """
-    params: Any = {
-        "merchants": [key[0] for key in since],
-        "platforms": [key[1] for key in since],
-        "since": list(since.values()),
-        "until": until,
-    }
+    params: Any = {**_by_destination(since), "until": until}
     sums, ends = _Sums(), []
     for merchant_id, platform, fails, name, currency, value, read, count, ends_at in rows(WAITING, params):
         key, is_all = (merchant_id, platform, ""), read < MOST_ADDED
@@ -235,9 +234,7 @@ def _dropped(
     failed_since, until = only.failed or (None, None)
     told_since, told_failed_until, told_until = only.told or (None, None, None)
     params: Any = {
-        "merchants": [key[0] for key in since],
-        "platforms": [key[1] for key in since],
-        "since": list(since.values()),
+        **_by_destination(since),
         "failed_since": [failed_since or at for at in since.values()],
         "until": until,
         "dropped_until": only.until,

@@ -21,6 +21,7 @@ from tracklayer.mappers.base import (
     Settings,
     Verdicts,
     number,
+    of_apps_only,
     omit_empty,
     within,
 )
@@ -173,9 +174,7 @@ def _device(event: Event, verdicts: Verdicts) -> dict[str, Any]:
 
 _NO_PLACE = NoPlace(within("user_data", "street city state"), "left out: Google Ads has no place for it")
 _NO_NAME = NoPlace(within("user_data", "zip country"), "left out: Google takes it with first and last name only")
-_NO_APP = NoPlace(
-    within("device", "advertising_id tracking_allowed"), "left out: Google Ads takes it of an app's event only"
-)
+_of_apps_only = of_apps_only("Google Ads", within("device", "advertising_id tracking_allowed"))
 
 
 def no_place_in(event: Event, mapped: Mapped) -> Sequence[NoPlace]:
@@ -183,9 +182,7 @@ def no_place_in(event: Event, mapped: Mapped) -> Sequence[NoPlace]:
     found = [_NO_PLACE]
     if event.user_data.first_name is None and event.user_data.last_name is None:
         found.append(_NO_NAME)
-    if event.action_source != "app":
-        found.append(_NO_APP)
-    return found
+    return [*found, *_of_apps_only(event, mapped)]
 
 
 def _rfc3339(instant: datetime) -> str:
