@@ -13,8 +13,7 @@ import psycopg2
 import pytest
 
 from tests.factories import META, PURCHASE, Merchant, draft, sweep_missed
-from tests.servers import wait_until
-from tests.sessions import other_session
+from tests.sessions import other_session, wait_until_free
 from tracklayer import turns
 from tracklayer.clock import FrozenClock
 from tracklayer.db import leases
@@ -606,7 +605,7 @@ def test_a_worker_that_is_missed_has_time_to_take_its_number_again(
         assert start_sending(taken[0], ["order_1"], clock.now())
     for _ in range(2):  # lost, and held again before anybody takes it for gone; each time it has its whole time
         lock.release()
-        wait_until(lambda: not is_locked(number), "PostgreSQL to let go of the number")
+        wait_until_free(number)
         assert sweep(runtime).taken_back == 0
         missed_longer(GRACE / 2)
         assert sweep(runtime).taken_back == 0
@@ -614,21 +613,10 @@ def test_a_worker_that_is_missed_has_time_to_take_its_number_again(
             cursor.execute("SELECT pg_advisory_lock(%s, %s)", (WORKER_LOCK, number))
             missed_longer(GRACE)
             assert sweep(runtime).taken_back == 0
-    wait_until(lambda: not is_locked(number), "PostgreSQL to let go of the number")
+    wait_until_free(number)
     assert sweep(runtime).taken_back == 0
     missed_longer(LEASE / 2)
     assert sweep(runtime).taken_back == 1
-
-
-def is_locked(number: int) -> bool:
-    """Whether a worker's number is held: a session that was closed holds it until its server has noticed."""
-    with in_transaction():
-        return bool(
-            rows(
-                "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s",
-                (WORKER_LOCK, number),
-            )
-        )
 
 
 def missed_longer(than: timedelta) -> None:
@@ -649,7 +637,7 @@ def test_a_worker_has_as_long_where_the_sweep_that_misses_it_looked_at_its_clock
         assert start_sending(taken[0], ["order_1"], clock.now())
         number = lock.number()
     lock.release()
-    wait_until(lambda: not is_locked(number), "PostgreSQL to let go of the number")
+    wait_until_free(number)
     with in_transaction():
         assert lost_leases(clock.now() - 2 * GRACE, 20) == []  # it waited for its session for so long
     assert sweep(runtime).taken_back == 0
