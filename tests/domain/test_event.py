@@ -903,6 +903,15 @@ def test_a_key_that_is_no_plain_word_is_not_echoed(key: str) -> None:
         pytest.param("2026-11-20T15:05:00Z", datetime(2026, 11, 20, 15, 5, tzinfo=UTC), id="5 minutes ahead"),
         pytest.param("2026-11-20T16:05:00+01:00", datetime(2026, 11, 20, 15, 5, tzinfo=UTC), id="5 minutes, offset"),
         pytest.param("2000-01-01T00:00:00Z", datetime(2000, 1, 1, tzinfo=UTC), id="long ago"),
+        pytest.param("2026-11-20T14:58.5Z", datetime(2026, 11, 20, 14, 58, 30, tzinfo=UTC), id="half a minute"),
+        pytest.param("20261120T1458,25Z", datetime(2026, 11, 20, 14, 58, 15, tzinfo=UTC), id="a quarter of a minute"),
+        pytest.param("2026-11-20T14.5Z", datetime(2026, 11, 20, 14, 30, tzinfo=UTC), id="half an hour of time"),
+        pytest.param("2026-11-20T16:58.5+02:00", datetime(2026, 11, 20, 14, 58, 30, tzinfo=UTC), id="with an offset"),
+        pytest.param(
+            f"2026-11-20T14:58.{'9' * 99}Z",
+            datetime(2026, 11, 20, 14, 58, 59, 999999, tzinfo=UTC),
+            id="a long fraction",
+        ),
     ],
 )
 def test_a_time_with_an_offset_is_read_as_utc(text: str, instant: datetime) -> None:
@@ -921,6 +930,9 @@ def test_a_time_with_an_offset_is_read_as_utc(text: str, instant: datetime) -> N
         pytest.param("2026-02-30T00:00:00Z", "INVALID_TIME", id="a day that never was"),
         pytest.param("2026-13-01T00:00:00Z", "INVALID_TIME", id="no month"),
         pytest.param("2026-11-20T25:00:00Z", "INVALID_TIME", id="no hour"),
+        pytest.param("2026-11-20T105Z", "INVALID_TIME", id="half of the minutes"),
+        pytest.param("2026-11-20T10:00:Z", "INVALID_TIME", id="no seconds behind the colon"),
+        pytest.param("2026-11-20T10:00:00:50+00:00", "INVALID_TIME", id="a colon for the point"),
         pytest.param("2026-11-20T14:59:00+25:00", "INVALID_TIME", id="no offset there is"),
         pytest.param("1794000000", "INVALID_TIME", id="unix seconds as text"),
         pytest.param(1794000000, "INVALID_TIME", id="unix seconds"),
