@@ -2152,7 +2152,8 @@ SOMEBODYS_IDS = [
     "annul", "refined", "Nolan", "order_0", "0" * 31, "usernil", "enclosed-e", "order_7_", "1001-", "VyLKqPzRTabWcJdXeMhg_", "dQwXgWcQKe-", "Optional(1001)",
     "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty", "anna_", "Anna_", "MAY-", "oz-nil", "nana_", "anna_order_", "null7_web",
     "\U0001f355_", "Mar\u00eda_", "PV-Array", "Solar-Array", "Solar Array Kit", "A__B__C", "order-__ID__-2024", "order%2d", "order%05d7",
-    *"{B2B-1001} {RE-1001-DE} {DE-SHOP-1001} {EN-US-1001} {RE-DE-2024/7} order-{B2B-1001}-web [object-1] 2024-{{order.id}}".split(),
+    *"{B2B-1001} {RE-1001-DE} {DE-SHOP-1001} {EN-US-1001} {RE-DE-2024/7} order-{B2B-1001}-web [object-1] 20241129-{{order.id}}".split(),
+    *"1001-{{customer.id}} 1001-[ORDER_NO] <1001> <4f9a.77> [A1B2] <order>1001</order> ORDER_ID_1001 my-order-id-7".split(),
 ]  # fmt: skip
 
 
@@ -2188,6 +2189,41 @@ def test_what_looks_like_no_id_and_tells_one_from_others_is_kept(
     given.setdefault("custom_data", {})["properties"] = {"note": note}
     read = taken(given)
     assert (found(read.event), read.warnings) == (text, ())
+
+
+UNFILLED = "*|ORDER_ID|* *|TXN:REF|* shop1_*|ORDER_ID|* ORDER_ID_PLACEHOLDER order-id-placeholder placeholder YOUR_ORDER_ID your-order-id INSERT_ORDER_ID_HERE REPLACE_ME"
+UNFILLED_OF_ORDERS = """2024-{{order.id}} shop1_{{order_id}} shop1_{{orderId}}_web shop1_%%ORDER_ID%% shop1_${transaction_id} shop1_<ORDER_ID> shop1_[ORDER_ID]
+    shop1-<order-id> <CONVERSION_ID> <conversion_id> [CONVERSION_ID] #CONVERSION_ID# %CONVERSION_ID% @@CONVERSION_ID@@ order_id ORDER_ID orderId orderid
+    TRANSACTION-ID @order_id :order_id"""
+
+
+@pytest.mark.parametrize("text", [*UNFILLED.split(), *UNFILLED_OF_ORDERS.split()])
+def test_the_name_of_an_orders_id_is_none(text: str) -> None:
+    assert refused(draft(event_id=text)) == [("REQUIRED", "event_id")]
+    read = taken(draft(custom_data={"order_id": text}))
+    assert (read.event.custom_data.order_id, [one.code for one in read.warnings]) == (None, ["IDENTIFIER_PLACEHOLDER"])
+
+
+def test_the_id_of_an_email_tells_one_order_from_others() -> None:
+    assert not normalise.is_one_for_all("<4f9a.77@mail.shop.example>")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*UNFILLED.split()[:2], "CUSTOMER_ID_PLACEHOLDER", "YOUR_USER_ID", "shop1_{{customer.id}}", "shop1_<CUSTOMER_ID>"],
+)
+def test_the_name_of_a_persons_id_is_none(text: str) -> None:
+    read = taken(draft(user_data={"external_id": text}))
+    assert (read.event.user_data.external_id, [one.code for one in read.warnings]) == (None, ["IDENTIFIER_PLACEHOLDER"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["user_id", "<john_smith>", "customer-7", "your_shop", "replaceme", "holder", "shop1_{{order.id}}"],
+)
+def test_what_a_person_may_be_called_is_kept(text: str) -> None:
+    read = taken(draft(user_data={"external_id": text}))
+    assert (read.event.user_data.external_id, read.warnings) == (text, ())
 
 
 NAMES_OR_NOTHING = [
