@@ -2191,7 +2191,7 @@ def test_what_looks_like_no_id_and_tells_one_from_others_is_kept(
     assert (found(read.event), read.warnings) == (text, ())
 
 
-UNFILLED = "*|ORDER_ID|* *|TXN:REF|* shop1_*|ORDER_ID|* ORDER_ID_PLACEHOLDER order-id-placeholder placeholder YOUR_ORDER_ID your-order-id INSERT_ORDER_ID_HERE REPLACE_ME"
+UNFILLED = "*|ORDER_ID|* *|TXN:REF|* shop1_*|ORDER_ID|* ORDER_ID_PLACEHOLDER order-id-placeholder order_placeholder YOUR_ORDER_ID your-order-id INSERT_ORDER_ID_HERE REPLACE_ME"
 UNFILLED_OF_ORDERS = """2024-{{order.id}} shop1_{{order_id}} shop1_{{orderId}}_web shop1_%%ORDER_ID%% shop1_${transaction_id} shop1_<ORDER_ID> shop1_[ORDER_ID]
     shop1-<order-id> <CONVERSION_ID> <conversion_id> [CONVERSION_ID] #CONVERSION_ID# %CONVERSION_ID% @@CONVERSION_ID@@ order_id ORDER_ID orderId orderid
     TRANSACTION-ID @order_id :order_id"""
@@ -2219,7 +2219,7 @@ def test_the_name_of_a_persons_id_is_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["user_id", "<john_smith>", "customer-7", "your_shop", "replaceme", "holder", "shop1_{{order.id}}"],
+    ["user_id", "<john_smith>", "customer-7", "your_shop", "replaceme", "placeholder", "shop1_{{order.id}}"],
 )
 def test_what_a_person_may_be_called_is_kept(text: str) -> None:
     read = taken(draft(user_data={"external_id": text}))

@@ -227,7 +227,7 @@ def _is_of_a_manual(text: str) -> bool:
     of_manuals = words & _WORDS_OF_MANUALS
     if not of_manuals or any(map(str.isdigit, text)) or not words - of_manuals <= _WORDS_OF_IDS:
         return False
-    return "placeholder" in words or {"replace", "me"} <= words or not words.isdisjoint(_OF_AN_ID)
+    return {"placeholder"} < words or {"replace", "me"} <= words or not words.isdisjoint(_OF_AN_ID)
 
 
 def _words_of(name: str) -> frozenset[str]:
