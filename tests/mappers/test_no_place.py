@@ -236,6 +236,62 @@ def test_every_field_is_sent_or_said_to_be_left_out(platform: str, source: str) 
     assert (silent, both) == (set(), set())
 
 
+# What came with what, so that one of them may go nowhere.
+TOGETHER: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("product_ids", {"value": 5, "currency": "EUR", "product_ids": ["p_1"], "contents": [{"id": "sku_1"}]}),
+    ("product_ids", {"product_ids": ["p_1"], "contents": [{"id": "sku_1", "quantity": 2, "item_price": 5}]}),
+    ("currency", {"currency": "EUR"}),
+    ("currency", {"currency": "EUR", "contents": [{"id": "sku_1", "quantity": 2}]}),
+    ("currency", {"currency": "EUR", "predicted_ltv": 5}),
+    ("currency", {"currency": "EUR", "value": 5}),
+)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_goes_nowhere_for_what_came_with_it_is_named_and_nothing_that_is_sent(platform: str, source: str) -> None:
+    mapper = mapper_for(platform)
+    for settings in ways_to_set(platform):
+        for name in ("Purchase", "AddToCart", "Search", "Lead", "earn_virtual_currency"):
+            for field, custom in TOGETHER:
+                given = next(drafts(source)) | {"event_name": name, "custom_data": custom}
+                event, path = read(given), f"custom_data.{field}"
+                if not isinstance(map_event(mapper, event, settings, NOW), Mapped):
+                    continue
+                other = with_another(given, path)
+                assert other is not None
+                is_sent = request_of(mapper, event, settings) != request_of(mapper, read(other), settings)
+                is_named = path in fields_left_out(mapper, event, settings)
+                assert is_sent is not is_named, (name, custom)
+
+
+@pytest.mark.parametrize(
+    ("platform", "custom", "field", "message"),
+    [
+        pytest.param(
+            "tiktok", TOGETHER[0][1], "product_ids", "left out: TikTok takes the ids of `contents`", id="the ids of two"
+        ),
+        pytest.param("meta", TOGETHER[0][1], "product_ids", None, id="both"),
+        pytest.param("tiktok", {"product_ids": ["p_1"]}, "product_ids", None, id="one"),
+        pytest.param(
+            "linkedin",
+            {"currency": "EUR"},
+            "currency",
+            "left out: it goes with an amount, and none is sent",
+            id="of none",
+        ),
+        pytest.param("meta", {"currency": "EUR"}, "currency", None, id="alone"),
+        pytest.param("linkedin", {"currency": "EUR", "value": 5}, "currency", None, id="of an amount"),
+    ],
+)
+def test_a_preview_says_for_what_a_field_goes_nowhere(
+    platform: str, custom: dict[str, Any], field: str, message: str | None
+) -> None:
+    given = next(drafts("website")) | {"event_name": "AddToCart", "custom_data": custom}
+    found = preview(given, prepare(platform, example_settings(mapper_for(platform))), NOW)
+    assert {one.field: one.message for one in found.verdicts}.get(f"custom_data.{field}") == message
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_what_is_declared_to_have_no_place_is_of_the_data_model_and_stands_on_the_page(platform: str) -> None:
     declared = mapper_for(platform).no_place_for

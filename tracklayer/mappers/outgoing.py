@@ -9,7 +9,7 @@ of its fields the platform has no place for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -84,6 +84,7 @@ def show_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) 
     if isinstance(found, Refused):
         return found
     left_out = _without_place(mapper, event, found)
+    left_out += _beside_others(mapper, event, settings, now, found, {one.field for one in left_out})
     return found._replace(verdicts=(*found.verdicts, *left_out)) if left_out else found
 
 
@@ -97,6 +98,45 @@ def _without_place(mapper: Mapper, event: Event, found: Mapped) -> list[RuleVerd
         return left_out
     told = {verdict.field for verdict in found.verdicts if not verdict.ok}
     return [verdict for verdict in left_out if verdict.field not in told]
+
+
+# Instead of what was given, to see whether it is sent: another one would be.
+_OTHER_IDS = ("another-product", "one-more-product")
+_OTHER_CURRENCIES = ("EUR", "USD")
+_NO_AMOUNT = "left out: it goes with an amount, and none is sent"
+
+
+def _beside_others(
+    mapper: Mapper, event: Event, settings: Settings, now: datetime, found: Mapped, told: set[str | None]
+) -> list[RuleVerdict]:
+    """What has a place, and goes nowhere for what came with it, or did not: ids of products beside lines, where the platform takes one
+    kind, and a currency of nothing.
+    """
+    told = told | {verdict.field for verdict in found.verdicts if not verdict.ok}
+    custom, said = event.custom_data, list[RuleVerdict]()
+
+    def is_sent(changes: Iterator[dict[str, Any]]) -> bool:
+        return any(_is_sent(mapper, event, settings, now, found, change) for change in changes)
+
+    if custom.product_ids and custom.contents and "custom_data.product_ids" not in told:
+        lines = [[made_of(Content, {**vars(line), "id": one}) for line in custom.contents] for one in _OTHER_IDS]
+        if not is_sent({"product_ids": (one,)} for one in _OTHER_IDS) and is_sent(
+            {"contents": (*one,)} for one in lines
+        ):
+            said.append(_verdict("custom_data", "product_ids", f"left out: {mapper.title} takes the ids of `contents`"))
+    with_another = ({"currency": one} for one in _OTHER_CURRENCIES if one != custom.currency)
+    if custom.currency is not None and "custom_data.currency" not in told and not is_sent(with_another):
+        said.append(_verdict("custom_data", "currency", _NO_AMOUNT))
+    return said
+
+
+def _is_sent(
+    mapper: Mapper, event: Event, settings: Settings, now: datetime, found: Mapped, change: Mapping[str, Any]
+) -> bool:
+    """Whether the platform would get something else of an event with another value."""
+    other = made_of(Event, {**vars(event), "custom_data": made_of(CustomData, {**vars(event.custom_data), **change})})
+    changed = map_event(mapper, other, settings, now)
+    return not isinstance(changed, Mapped) or (changed.item, changed.group) != (found.item, found.group)
 
 
 def _left_out(event: Event, fields: frozenset[str], why: str) -> list[RuleVerdict]:
