@@ -345,6 +345,8 @@ def test_a_refund_is_one_however_a_shop_writes_it(name: str) -> None:
         "Заказ бесплатно отменён",
         "Anulacja zamówienia",
         "Zamówienie zwrócono",
+        "Pengar tillbaka",
+        "lineitem_returned",
         "Zwrot pieniędzy",
         "Zwrot towaru",
         "Zakup anulowany",
@@ -547,6 +549,10 @@ def test_what_has_a_word_for_a_refund_may_be_one(name: str) -> None:
         "Return On Investment Lead",
         "Réservation vol retour",
         "payment_return",
+        "Tax Software Return Filed",
+        "Ecommerce Returns Management Demo",
+        "Аренда просторной квартиры",
+        "일반품 주문",
     ],
 )
 def test_what_only_speaks_of_refunds_is_none(name: str) -> None:

@@ -1,10 +1,17 @@
-"""The words by which a name of an event is told for a refund or a sale, language by language. What is made of them: ``refund_words.py``.
+"""The words that tell refunds from sales in the names of events, language by language. What is made of them: ``refund_words.py``.
 
-To add a language, give it a line with every column. Write as people write, accents and all, in lower case, with a blank between two
-words. ``order(s)`` is order and orders, ``заказ(а/ы)`` three words, ``annul-`` each word that begins so, ``-bar`` an end of words, and ``aller_retour`` two words
-beside each other. Take word for word what shops write, in each form: he was and she was cancelled, one and many, with and of it.
-A column may be empty where the language says it in another, and ``tests/domain/test_refund_words.py`` has the list of those; it
-goes through each other word of each column, and says which name is taken for what it is not.
+To add a language, copy the entry of one that is like it and fill every column. Words are written as people write them, accents and
+all, in lower case, with a blank between two:
+
+    order(s)        order and orders
+    заказ(а/ы)      заказ, заказа and заказы
+    annul-          each word that begins so
+    -bar            what ends so
+    aller_retour    two words beside each other
+
+Give each form that shops write: one and many, he and she, with and of it. A column is empty only where the language says it in
+another; ``tests/domain/test_refund_words.py`` lists those, puts each word of each column beside the others in both orders, and prints
+the names that are taken for what they are not.
 """
 
 from __future__ import annotations
@@ -51,7 +58,7 @@ LANGUAGES = {
         orders="order(s) purchase(s) sale(s)",
         bookings="booking(s) reservation(s) payment(s) transaction(s)",
         money="money",
-        goods="item(s) product(s) good(s) parcel(s) package(s) shipment(s)",
+        goods="item(s) lineitem(s) product(s) good(s) parcel(s) package(s) shipment(s)",
         refunds="refund credit(_)memo credit(_)note charge(_)back money(_)back",
         cancels="cancel cancel(l)ed cancel(l)ation(s)",
         returns="return(s) returned",
@@ -75,7 +82,7 @@ LANGUAGES = {
         money="geld betrag",
         goods="ware(n) artikel produkt(e) paket(e)",
         refunds="erstattet erstattung gutschrift retoure(n) retouren retournier rückgabe rücksendung rückzahlung rückbuchung rücklastschrift storno stornier geld(_)zurück",
-        cancels="annul- widerruf(en) kaufwiderruf",
+        cancels="annul- widerruf(en) kaufwiderruf abgesagt absage(n)",
         returns="retour zurückgegeben zurückgesendet zurückgeschickt",
         done="iert- erstattet eingegangen erhalten",
         sold="gekauft bestellt gebucht bezahlt",
@@ -143,7 +150,7 @@ LANGUAGES = {
         refunds="rimbors nota_di_credito",
         cancels="annul- cancellato cancellata cancellati cancellate cancellazione cancellazioni",
         returns="reso resi restituito restituita restituiti restituite",
-        done="ato ata ati ate ricevuto ricevuta",
+        done="ato ata ati ate ricevuto ricevuta ricevuti ricevute",
         sold="acquistato acquistata pagato pagata prenotato prenotata",
         able="-abil- -labil- possibile",
         able_before="",
@@ -184,7 +191,7 @@ LANGUAGES = {
         bookings="bokning(en) reservation(en) reservasjon(en) betalning(en) betaling(en)",
         money="pengar(na) penge(ne) penger belopp beløb",
         goods="vara varan varor vare varen varer produkt(en) paket pakke",
-        refunds="återbetal tilbagebetal tilbakebetal pengarna_tillbaka pengene_tilbage pengene_tilbake kreditnota",
+        refunds="återbetal tilbagebetal tilbakebetal pengar(na)_tillbaka penge(ne)_tilbage pengene_tilbake kreditnota",
         cancels="annul- makuler- kanseller- avbokad avbokning avbestill- avbruten avbrutet",
         returns="retur returen returnerad returnerat returneret returnert",
         done="eret ert erad mottagen modtaget mottatt",
@@ -241,7 +248,7 @@ LANGUAGES = {
         covers="гарантирован-",
         covers_before="гаранти- права праве право правом правила политик- страхов- услови- возможность",
         promises="дней_на_возврат",
-        unlike="",
+        unlike="просторн-",
         comes_with="с со",
         particles="на от в за",
     ),
@@ -308,7 +315,7 @@ LANGUAGES = {
         covers="보증 보장 정책 보험 무료 수수료(_)무료",
         covers_before="",
         promises="안심환불",
-        unlike="노이즈(_)취소",
+        unlike="노이즈(_)취소 일반품",
         comes_with="",
         particles="을 를 의 이 가 은 는",
     ),

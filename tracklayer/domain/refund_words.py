@@ -84,7 +84,7 @@ _PAID = "charge|payment|capture|transaction|sale"
 _GIVEN_BACK, _BOOKED = "orders money goods", "bookings"
 _TAKES_BACK = re.compile(
     rf"{_begin('refunds')}"
-    rf"|{_begin(_GIVEN_BACK)}_{_BETWEEN}(?:{_CANCELS}|{_RETURNS}{_ONLY_COMES_BACK})|{_begin(_BOOKED)}_{_BETWEEN}{_CANCELS}"
+    rf"|(?:{_begin('orders')}|(?<![^\W_]){_begin('money goods')})_{_BETWEEN}(?:{_CANCELS}|{_RETURNS}{_ONLY_COMES_BACK})|{_begin(_BOOKED)}_{_BETWEEN}{_CANCELS}"
     rf"|(?<![^\W_])(?:(?:{_CANCELS}|{_RETURNS}|{_REVERSED}|{_DISPUTED}|{_VOID})_{_SMALL}(?:{_whole(_GIVEN_BACK)}|(?:charge|payment)s?{_ENDS})"
     rf"|{_CANCELS}_{_SMALL}{_whole(_BOOKED)}){_ONLY_COMES_BACK}"
     # Alone such a word says so, too, or with what became of it.
