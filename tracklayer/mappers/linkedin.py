@@ -207,7 +207,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.ok(_RULE_STAR)
     else:
         message = "no conversion rule is set for this event name in conversion_rules"
-        return verdicts.refuse_name(message)
+        return verdicts.refuse_unlisted(event.event_name, "conversion_rules", message)
     if now - event.occurred_at > MAX_AGE:
         message = "older than the 90 days that LinkedIn takes"
         return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)
@@ -507,6 +507,7 @@ MAPPER = Mapper(
             "in the rule's address. Rules must be made for the Conversions API. * stands for every other event name.",
             example={"Purchase": 14488340, "Lead": 14488341, "*": 14488377},
             check=_rules,
+            counts=True,
         ),
         Setting(
             "access_token",

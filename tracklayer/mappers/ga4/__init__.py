@@ -155,7 +155,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             return verdicts.refuse(DropReason.INVALID_FIELD, "event_name", "event_name", message)
         if _is_reserved(name, is_app):
             message = "Google keeps this name for itself"
-            return verdicts.refuse_name(message)
+            return verdicts.refuse_name(event.event_name, message)
         verdicts.ok(_NAME_CUSTOM)
         if name != event.event_name:
             verdicts.left_out("event_name", "event_name", f"sent as {name}: GA4 takes A to Z, digits and _, 40 at most")
