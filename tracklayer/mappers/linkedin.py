@@ -576,7 +576,7 @@ MAPPER = Mapper(
         "device",
         "os_version app_id app_name app_version model locale time_zone carrier screen_width screen_height vendor_id",
     )
-    | {"consent.ad_personalization"},
+    | {"consent.ad_personalization", "action_source", "event_source_url"},
     no_place_in=_no_place_in,
     deduplication="LinkedIn does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,

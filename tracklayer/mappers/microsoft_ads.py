@@ -596,7 +596,7 @@ MAPPER = Mapper(
         "device",
         "os_version app_id app_name app_version model locale time_zone carrier screen_width screen_height vendor_id",
     )
-    | {"consent.ad_personalization"},
+    | {"consent.ad_personalization", "action_source"},
     deduplication="Microsoft does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     instead_of_test="Make a separate UET tag, set it on the destination for a while, and look at that tag's diagnostics.",

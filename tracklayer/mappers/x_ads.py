@@ -513,7 +513,7 @@ MAPPER = Mapper(
     )
     | within("custom_data", "order_id content_name content_category content_type search_string status predicted_ltv")
     | within("custom_data.contents", "brand variant coupon discount")
-    | {"device", "consent.ad_personalization"},
+    | {"device", "consent.ad_personalization", "action_source", "event_source_url"},
     deduplication="X does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     age_limit=_age_limit,

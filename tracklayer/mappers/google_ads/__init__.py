@@ -475,7 +475,8 @@ MAPPER = Mapper(
         "product_ids num_items content_name content_category content_type search_string status predicted_ltv",
     )
     | within("custom_data.contents", "title brand category variant")
-    | within("device", "app_id app_name app_version time_zone carrier vendor_id"),
+    | within("device", "app_id app_name app_version time_zone carrier vendor_id")
+    | {"event_source_url"},
     no_place_in=_no_place_in,
     deduplication="Google Ads recognises a copy by its transaction id and conversion action, however late it arrives.",
     copy_memory=lambda event_name, action_source: timedelta.max,
