@@ -73,6 +73,7 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
 
 NO_PLACE = "no_place"  # the rule of what only ``show_event`` says
 _LINES = "custom_data.contents"
+_PAGE = "event_source_url"
 
 
 def show_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
@@ -96,7 +97,8 @@ def _without_place(mapper: Mapper, event: Event, found: Mapped) -> list[RuleVerd
             left_out += _left_out(event, fields, why)
     if not left_out:
         return left_out
-    told = {verdict.field for verdict in found.verdicts if not verdict.ok}
+    # What was taken out of a page's URL says nothing of the rest of it.
+    told = {one.field for one in found.verdicts if not one.ok and (one.field != _PAGE or one.rule != "personal_data")}
     return [verdict for verdict in left_out if verdict.field not in told]
 
 
@@ -171,6 +173,8 @@ def _by_object(paths: frozenset[str]) -> tuple[tuple[str, str, frozenset[str]], 
 
 def _says_something(name: str, value: Any) -> bool:
     """Whether a field is more than its default: that nobody limits the use of data says nothing, that tracking is not allowed does."""
+    if name == "action_source":
+        return bool(value != "website")
     if value is False:
         return name == "tracking_allowed"
     return value is not None and value != () and value != "unspecified" and value is not NO_DEVICE
@@ -185,7 +189,7 @@ _OTHER_PAGE = RuleVerdict(
 _WITH_SCHEME = RuleVerdict(
     "event_source_url",
     True,
-    "sent as an absolute URL: with https:// in front, without blanks around, and blanks inside percent-encoded",
+    "read as an absolute URL: with https:// in front, without blanks around, and blanks inside percent-encoded",
     "event_source_url",
 )
 
@@ -209,7 +213,8 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
     """The event as it may leave; the same one where nothing has to be changed."""
     changes: dict[str, Any] = {}
     url = event.event_source_url
-    shown = _url(url, settings, event, said)
+    # Where no page goes out, there is nothing to say of how it does; its click id may still be read.
+    shown = _url(url, settings, event, said) if _PAGE not in mapper.no_place_for else _url(url, {}, event, [])
     if shown is not url:
         changes |= {"event_source_url": shown, "has_plain_url": False}
         if url is not None and said and said[-1] is _OTHER_PAGE:
