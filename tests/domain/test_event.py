@@ -2124,7 +2124,7 @@ NO_IDS = [
     EMPTY_UUID, f"{{{EMPTY_UUID}}}", f"({EMPTY_UUID})", EMPTY_UUID.replace("-", ""), f" {EMPTY_UUID} ", "5.67891E+12", "5,67891E+12",
     "5E+12", "1.2345678901234567e+18", "#REF!", "#N/A", "#NAME?", "#DIV/0!", "#BEZUG!", "#NV", "########", "#",
     "<nil>", "<NULL>", "<no value>", "%!s(<nil>)", "%!d(MISSING)", "Optional(nil)", "Optional.empty", "[]", "Array", "$orderId", "$order_id", "$order->id", "$order.id", "%s", "%d", "%1$s",
-    "%u", "%05d", "%2$s", "%lld", "%(order_id)s", "$order->items[0]->id", "$order['line_1']", "$order?->id", "stdClass",
+    "%u", "%05d", "%20d", "%25s", "%2$s", "%lld", "%(order_id)s", "$order->items[0]->id", "$order['line_1']", "$order?->id", "stdClass",
     "Array,Array", "Array, Array",
 ]  # fmt: skip
 NOTHING_BEHIND_WORDS = [
@@ -2138,6 +2138,7 @@ NOTHING_BEHIND_WORDS = [
     *"order-{{CJS-ORDER-ID2}} {{order.id}}-purchase order_{{DLV-GA4-id}}_web {{GA4-a1}}-{{b2}} order{id} order-{order-id-2} order_[[id]]".split(),
     *"order-$orderId order_$order->id order-$id-web order_%s order-%d order%s order_%1$s order_Array orderArray".split(),
     *"order-[[id]]-web order-[[id2]]-web order_<%=id2%>_web order-__ORDER_ID__-web order-<nil>-web order-%05d order-%u-web".split(),
+    *"order-%10d order-%32x order-%-20s order-%25s order-%25d-web".split(),
     "order-[object Object]-web", "order_<%= id %>_web", "order_<?= $order->id ?>_web", "order-%(order_id)s-web",
     "order-$order->items[0]->id", "order-stdClass", "order_Array,Array", "{ORDER-ID-2}-web", "order-{Item-Id-100}",
     "Bestellung\N{EN DASH}null", "Заказ \N{NUMERO SIGN}null", "ご注文\N{FULLWIDTH COLON}null", "注文番号\N{FULLWIDTH COLON}NaN", "commande n°null",
@@ -2153,6 +2154,7 @@ SOMEBODYS_IDS = [
     "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty", "anna_", "Anna_", "MAY-", "oz-nil", "nana_", "anna_order_", "null7_web",
     "\U0001f355_", "Mar\u00eda_", "PV-Array", "Solar-Array", "Solar Array Kit", "A__B__C", "order-__ID__-2024", "order%2d", "order%05d7",
     *"{B2B-1001} {RE-1001-DE} {DE-SHOP-1001} {EN-US-1001} {RE-DE-2024/7} order-{B2B-1001}-web [object-1] 20241129-{{order.id}}".split(),
+    *"Summer%20dress id%20d order%20d-web Anna%20D%20s Red%20X A%26s %CE%91s Men%E2%80%99s%20x T%C3%A9s%29s handle%40x".split(),
     *"1001-{{customer.id}} 1001-[ORDER_NO] <1001> <4f9a.77> [A1B2] <order>1001</order> ORDER_ID_1001 my-order-id-7".split(),
 ]  # fmt: skip
 

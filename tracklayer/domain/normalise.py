@@ -95,12 +95,15 @@ _TEMPLATE = re.compile(
     rf"|(?<![^\W_])__[A-Z_]+__(?![^\W_])|{_PRINTED}"
 )
 # What nobody filled in, in an id: the name of a variable of PHP or a shell, too, and the place of a text or a number in a format, by
-# order, by name, with its width: %1$s, %(id)s, %05d. %2d is no such place but a hyphen in a URL.
-_VARIABLE = (
+# order, by name, with its width: %1$s, %(id)s, %05d. %2d is no such place but a hyphen in a URL. Behind words neither is %20d: a
+# blank and a letter. %32x is one, as nobody escapes a digit, and so is %25s: a %s that was escaped.
+_NAMED_PLACE = (
     r"(?<![^\W_])\$[^\W\d]+[0-9]{0,2}(?:(?:\??->|\.)[^\W\d]+|\[(?:[0-9]{1,2}|[^\[\]0-9]*|[\"'][^\[\]]*)\])*(?!\w)"
-    r"|(?<![0-9])%(?![0-9][A-Fa-f])(?:\(\w+\)|[0-9]\$)?[-+#]?[0-9]*(?:\.[0-9]+)?(?:hh?|ll?|z)?[sdiuxXfgv@](?![A-Za-z0-9])"
 )
-_UNFILLED = re.compile(rf"{_TEMPLATE.pattern}|{_VARIABLE}")
+_OF_A_FORMAT = r"(?:\(\w+\)|[0-9]\$)?[-+#]?[0-9]*(?:\.[0-9]+)?(?:hh?|ll?|z)?[sdiuxXfgv@](?![A-Za-z0-9])"
+_VARIABLE = rf"{_NAMED_PLACE}|(?<![0-9])%(?![0-9][A-Fa-f]){_OF_A_FORMAT}"
+_ESCAPED = r"2[0-46-9]|40|60|[89][0-9]"  # of two digits, as URLs have other signs than letters and digits
+_UNFILLED = re.compile(rf"{_TEMPLATE.pattern}|{_NAMED_PLACE}|(?<![0-9])%(?![0-9][A-Fa-f]|{_ESCAPED}){_OF_A_FORMAT}")
 # The empty UUID of C#; a long number as Excel shows it, without its last digits; Excel's errors, and a cell that is too narrow;
 # nothing as Swift and Java print it, an empty list, an object of PHP's without a class, and any list as PHP does.
 _NO_UUID = r"[{(]?0{8}(?:-?0{4}){3}-?0{12}[)}]?"
