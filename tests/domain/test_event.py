@@ -2031,7 +2031,9 @@ def test_a_number_is_read_as_its_digits(name: str, value: Any, text: str, warns:
     )
 
 
-@pytest.mark.parametrize("country", ["Atlantis", "A", "\u0420\u043e\u0441\u0441\u0438\u044f", sha256_hex("Atlantis")])
+@pytest.mark.parametrize(
+    "country", ["Atlantis", "A", "\u0410\u0442\u043b\u0430\u043d\u0442\u0438\u0434\u0430", sha256_hex("Atlantis")]
+)
 def test_a_national_phone_beside_a_country_that_cannot_be_read_is_left_out_and_told(country: str) -> None:
     read = taken(draft(user_data={"phone": "0664 1234567", "phones": ["030 1234567"], "country": country}), DE)
     for phone in read.event.user_data.all_phones:
@@ -2046,7 +2048,8 @@ def test_a_national_phone_beside_a_country_that_cannot_be_read_is_left_out_and_t
 
 
 @pytest.mark.parametrize(
-    "country", ["\u00d6sterreich", "\u200bAT", "\uff21\uff34", "AUT", "Autriche", sha256_hex("at")]
+    "country",
+    ["\u00d6sterreich", "Osterreich", "Austria (AT)", "\u200bAT", "\uff21\uff34", "AUT", "Autriche", sha256_hex("at")],
 )
 def test_a_national_phone_is_read_in_a_country_in_whatever_spelling(country: str) -> None:
     read = taken(draft(user_data={"phone": "0664 1234567", "country": country}), DE)
