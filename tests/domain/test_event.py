@@ -2047,6 +2047,21 @@ def test_a_national_phone_beside_a_country_that_cannot_be_read_is_left_out_and_t
     )
 
 
+@pytest.mark.parametrize("country", ["XX", " T1", "zz", "Unknown", "null"])
+def test_a_country_that_nobody_knew_is_none_and_the_phone_is_read_in_the_default_country(country: str) -> None:
+    read = taken(draft(user_data={"phone": "0664 1234567", "country": country}), frozenset({"AT"}))
+    assert read.event.user_data.country is None
+    assert read.event.user_data.phone == Matchable("0664 1234567")
+    assert [(one.code, one.field) for one in read.warnings] == [("IDENTIFIER_PLACEHOLDER", ("user_data", "country"))]
+
+
+@pytest.mark.parametrize("country", ["Other", "EU", "Earth"])
+def test_a_country_that_is_another_one_is_not_taken_for_the_default_country(country: str) -> None:
+    read = taken(draft(user_data={"phone": "0664 1234567", "country": country}), frozenset({"AT"}))
+    assert read.event.user_data.phone == Matchable("0664 1234567", country=normalise.UNREADABLE)
+    assert [one.field[1] for one in read.warnings] == ["phone", "country"]
+
+
 @pytest.mark.parametrize(
     "country",
     ["\u00d6sterreich", "Osterreich", "Austria (AT)", "\u200bAT", "\uff21\uff34", "AUT", "Autriche", sha256_hex("at")],

@@ -512,13 +512,17 @@ def zip_of_table(text: str) -> str | None:
     return found[1] if found else None
 
 
+# As Cloudflare names the country of who is on Tor, or of whom it knows none, and Unicode any that is not known.
+_NO_COUNTRY = frozenset({"unknown", "xx", "t1", "zz"})
+
+
 def stands_for_none(name: str, text: str) -> bool:
     """Whether a text in this field of ``user_data`` is what somebody writes who has no value."""
     if name in WORDS:
         return normalise.is_placeholder(text)
     if name == "external_id":
         return text.strip() == "0" or normalise.is_of_many(text)
-    if normalise.is_nobodys(text):
+    if normalise.is_nobodys(text) or (name == "country" and text.strip().lower() in _NO_COUNTRY):
         return True
     if name == "ga_client_id":  # GA1.1.1.null is one
         return any(normalise.is_nobodys(part) and not part.isdigit() for part in text.split("."))
