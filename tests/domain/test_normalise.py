@@ -229,7 +229,28 @@ def test_a_country_is_absent_known_or_given_and_unreadable(given: str | None, ow
 
 @pytest.mark.parametrize(
     ("raw", "normal"),
-    [("F", "f"), (" m ", "m"), ("Male", "m"), ("Mrs.", "f"), ("x", None), ("diverse", None), ("", None)],
+    [
+        *[
+            ("F", "f"),
+            (" m ", "m"),
+            ("Male", "m"),
+            ("Mrs.", "f"),
+            ("x", None),
+            ("diverse", None),
+            ("", None),
+            ("1", None),
+        ],
+        *[
+            ("w", "f"),
+            ("Frau", "f"),
+            ("M\u00c4NNLICH", "m"),
+            ("ma\u0308nnlich", "m"),
+            ("homme", "m"),
+            ("Mujer", "f"),
+            ("h", None),
+            ("Fran", None),
+        ],
+    ],
 )
 def test_gender_is_read_where_it_can_mean_only_one(raw: str, normal: str | None) -> None:
     assert normalise.gender(raw) == normal

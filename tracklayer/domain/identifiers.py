@@ -337,6 +337,10 @@ def _birth(value: str) -> bool:
     return normalise.is_sha256(value) or normalise.date_of_birth(value) is not None
 
 
+def _gender(value: str) -> bool:
+    return normalise.is_sha256(value) or normalise.gender_or_neither(value) is not None
+
+
 def _country(value: str) -> bool:
     return normalise.is_sha256(value) or normalise.country(value) is not None
 
@@ -355,6 +359,11 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "email": Format(_EVERYDAY_EMAIL.fullmatch, _email, _EMAIL),
         "date_of_birth": Format(lambda value: len(value) < 64 and _birth(value), _birth, "must be written YYYY-MM-DD"),
+        "gender": Format(
+            lambda value: len(value) < 64 and _gender(value),
+            _gender,
+            "must be f or m, or a word such as female or male; platforms that know a third one take non-binary",
+        ),
         "country": Format(
             lambda value: len(value) == 2 and _country(value),
             _country,

@@ -473,13 +473,24 @@ def _zip_code_abroad(value: str) -> str | None:
 
 def gender(value: str) -> str | None:
     """``f`` or ``m``, also of a word that can only mean one of them; anything else is None."""
-    return _GENDERS.get(value.strip().lower())
+    return _GENDERS.get(composed(value.strip().lower()))
 
 
-_GENDERS = {
-    **dict.fromkeys(("f", "female", "woman", "girl", "mrs", "mrs.", "ms", "ms.", "miss", "she", "her"), "f"),
-    **dict.fromkeys(("m", "male", "man", "boy", "mr", "mr.", "he", "him"), "m"),
-}
+def gender_or_neither(value: str) -> str | None:
+    """As ``gender``, and ``n`` of a word for neither."""
+    return "n" if value.strip().lower() in _NEITHER else gender(value)
+
+
+_FEMALE = (
+    "f|female|woman|girl|mrs|mrs.|ms|ms.|miss|she|her|w|weiblich|frau|femme|féminin|madame|mme|mujer|femenino|señora|donna|femmina|"
+    "signora|vrouw|mulher|feminino|kvinna|kvinde|kvinne|kobieta"
+)
+_MALE = (
+    "m|male|man|boy|mr|mr.|he|him|männlich|maennlich|mann|herr|homme|masculin|monsieur|hombre|masculino|señor|uomo|maschio|signore|homem|"
+    "mężczyzna"
+)
+_GENDERS = {**dict.fromkeys(_FEMALE.split("|"), "f"), **dict.fromkeys(_MALE.split("|"), "m")}
+_NEITHER = frozenset({"n", "x", "non-binary", "nonbinary", "non binary"})
 
 
 def date_of_birth(value: str) -> date | None:
