@@ -339,6 +339,10 @@ def _birth(value: str) -> bool:
     return normalise.is_sha256(value) or normalise.date_of_birth(value) is not None
 
 
+def _gender(value: str) -> bool:
+    return normalise.is_sha256(value) or normalise.gender_or_neither(value) is not None
+
+
 def _country(value: str) -> bool:
     return normalise.is_sha256(value) or normalise.country(value) is not None
 
@@ -357,6 +361,11 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "email": Format(_EVERYDAY_EMAIL.fullmatch, _email, _EMAIL),
         "date_of_birth": Format(lambda value: len(value) < 64 and _birth(value), _birth, "must be written YYYY-MM-DD"),
+        "gender": Format(
+            lambda value: len(value) < 64 and _gender(value),
+            _gender,
+            "must be f or m, or a word such as female or male; platforms that know a third one take non-binary",
+        ),
         "country": Format(
             lambda value: len(value) == 2 and _country(value),
             _country,
@@ -514,13 +523,17 @@ def zip_of_table(text: str) -> str | None:
     return found[1] if found else None
 
 
+# As Cloudflare names the country of who is on Tor, or of whom it knows none, and Unicode any that is not known.
+_NO_COUNTRY = frozenset({"unknown", "xx", "t1", "zz"})
+
+
 def stands_for_none(name: str, text: str) -> bool:
     """Whether a text in this field of ``user_data`` is what somebody writes who has no value."""
     if name in WORDS:
         return normalise.is_placeholder(text)
     if name == "external_id":
         return text.strip() == "0" or normalise.is_of_many(text)
-    if normalise.is_nobodys(text):
+    if normalise.is_nobodys(text) or (name == "country" and text.strip().lower() in _NO_COUNTRY):
         return True
     if name == "ga_client_id":  # GA1.1.1.null is one
         return any(normalise.is_nobodys(part) and not part.isdigit() for part in text.split("."))
