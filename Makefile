@@ -15,15 +15,16 @@ up: $(VENV)/.installed
 
 # Four at once, so that two processors have work until the end: lint first, which soon tells, then the longest, and always some
 # that mostly work beside some that mostly wait, as crashes, hosts and the dashboard in a browser do; each group with a PostgreSQL
-# and a Redis of its own.
-GROUPS   := services commands hosts crashes browser rest doors
-services := tests/services
+# and a Redis of its own. A group has one processor at work at a time: all services in one would go on when the others have ended.
+GROUPS   := services later commands hosts crashes browser rest doors
+later    := $(wildcard tests/services/test_[n-z]*.py)
+services := tests/services $(addprefix --ignore=,$(later))
 crashes  := $(addprefix tests/faults/test_,$(addsuffix .py,chaos ending erasure outage processes redelivery watch))
 hosts    := tests/faults $(addprefix --ignore=,$(crashes))
 browser  := tests/browser
 commands := tests/cli tests/db tests/actors
 doors    := tests/schema tests/web
-rest     := tests $(addprefix --ignore=,tests/faults $(foreach group,services browser commands doors,$($(group))))
+rest     := tests $(addprefix --ignore=,tests/faults tests/services $(foreach group,browser commands doors,$($(group))))
 # Where it is set that Python keeps nothing of what it compiles, each group would compile all of it again.
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST   := $(BIN)/python -m pytest -p no:cacheprovider

@@ -37,6 +37,10 @@ from tracklayer.sandbox.server import SandboxServer
 from tracklayer.sealing import Sealer
 from tracklayer.settings import load_settings
 
+# All tests that there are stay to the end, and so does what they import: until all of it is there nobody looks for what is no
+# longer needed, and then never through that.
+gc.disable()
+
 RAM = Path("/dev/shm")  # where Linux keeps files in memory: what is synced there is so at once
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 # What somebody wrote to, or had the planner look at, and whether there is much in it. To truncate one table takes as long as
@@ -92,9 +96,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """All tests that there are stay to the end, and so does what they import: nobody need look through it again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

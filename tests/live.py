@@ -122,6 +122,16 @@ class LiveServer:
             one.flow.write_paused if isinstance(one, Connection) else not one.writable.is_set() for one in connections
         )
 
+    def body_bytes(self) -> int:
+        """How much came of bodies that have not all come."""
+        found = [one for one in self._server.server_state.connections if isinstance(one, Connection)]
+        return sum(one.came for one in found if not one.in_head and one.cycle is not None and one.cycle.more_body)
+
+    def is_read_on(self) -> bool:
+        """Whether the client of any connection that is held up was seen to read."""
+        found = [one for one in self._server.server_state.connections if isinstance(one, Connection)]
+        return any(one.unread_since is not None and one.read_at for one in found)
+
     def waiting_behind(self) -> int:
         """How many requests wait behind others of their connection."""
         connections: list[Any] = list(self._server.server_state.connections)

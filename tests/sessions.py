@@ -8,6 +8,10 @@ from collections.abc import Iterator
 import psycopg2
 from psycopg2.extensions import connection
 
+from tests.servers import wait_until
+from tracklayer.db.connection import in_transaction, rows
+from tracklayer.db.leases import WORKER_LOCK
+
 
 @contextlib.contextmanager
 def other_session(url: str) -> Iterator[connection]:
@@ -29,3 +33,14 @@ def is_waited_for(session: connection) -> bool:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
         found = cursor.fetchone()
     return found is not None and found[0] > 0
+
+
+def wait_until_free(worker: int) -> None:
+    """Until nobody holds a worker's number: a session that was closed does until its server has noticed."""
+    held = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s"
+
+    def is_free() -> bool:
+        with in_transaction():
+            return not rows(held, (WORKER_LOCK, worker))
+
+    wait_until(is_free, "PostgreSQL to let go of the worker's number")

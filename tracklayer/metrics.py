@@ -158,6 +158,12 @@ CONNECTIONS_REFUSED = _counter(
     "Connections closed for being slow, too large, too many or unreadable, by HTTP status.",
     "status",
 )
+CONNECTIONS_CLOSED = _counter(
+    "tracklayer_connections_closed_total",
+    "Connections closed for new ones, as there were as many as a process may hold, by what they were in the midst of: nothing, body, "
+    "answer.",
+    "kind",
+)
 GRAPHQL_ERRORS = _counter(
     "tracklayer_graphql_errors_total", "Errors in answers by code: OVERLOADED, DATABASE_AWAY, RATE_LIMITED ...", "code"
 )

@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import NOW
 from tests.factories import Merchant
+from tests.sessions import wait_until_free
 from tracklayer.actors.broker import build_broker
 from tracklayer.actors.crew import HOUSEKEEPING, assemble
 from tracklayer.actors.jobs import RENEW_SECONDS, Jobs
@@ -114,7 +115,9 @@ def test_a_run_whose_worker_is_gone_is_taken_over_at_once(
     ran: list[int] = []
     new_jobs().run("sweep", lambda: ran.append(1))
     assert ran == []
+    number = dead.number()
     dead.release()
+    wait_until_free(number)
     new_jobs().run("sweep", lambda: ran.append(2))
     assert ran == [2]
 

@@ -498,7 +498,7 @@ def test_a_destination_is_checked_against_the_last_events(
     assert main([*command, "--json"]) == 0
     group = {"reason": "INVALID_FIELD", "count": 2, "field": "event_source_url", "example_event_id": "page_1"}
     found = orjson.loads(capsys.readouterr().out)["check"]
-    assert found == {"events": 3, "would_send": 1, "refused": [group], "no_place": {}}
+    assert found == {"events": 3, "would_send": 1, "refused": [group], "no_place": {}, "warnings": []}
 
 
 def test_invented_settings_are_told_at_once(environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -231,8 +231,65 @@ def test_whoever_begins_bodies_and_goes_on_with_none_keeps_nobody_out(runtime: R
             for _ in range(3):
                 found = client.post(server.http, json={"query": "{ merchant { name } }"}, headers=key(merchant))
                 assert found.status_code == 200
-        assert not any(_is_open(client) for client in held[:20])
-        assert sum(_is_open(client) for client in held) == 19  # besides the one that was answered
+        wait_until(lambda: server.connections() == 19, "the one that was answered to leave")
+        closed = [client for client in held if not server.has(client)]
+        assert len(closed) == 61
+        assert set(held[:20]) <= set(closed)
+        for one in closed[-10:]:  # of those before, some were not waited for that read nothing
+            one.settimeout(PATIENCE)
+            assert b"send the same request again" in answer(one)
+
+
+class Patient(Connection):
+    """Where nothing but their number ends a connection."""
+
+    head_seconds = body_seconds = first_seconds = 3600
+
+
+def _closed_for_others() -> dict[str, float]:
+    return {name: metrics.CONNECTIONS_CLOSED.labels(name)._value.get() for name in ("nothing", "body", "answer")}
+
+
+def test_a_body_that_goes_on_is_taken_though_strangers_come_who_say_nothing(
+    runtime: Runtime, merchant: Merchant, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Few(Patient):
+        pass
+
+    body = json.dumps({"query": "{ merchant { name } }", "operationName": None}).encode() + b" " * 800_000
+    before = _closed_for_others()
+    with LiveServer(runtime, connection=Few) as server, ExitStack() as stack, caplog.at_level(logging.WARNING):
+        Few.most = 3
+        client = stack.enter_context(opened(server, head(server, merchant, len(body)) + body[:700_000]))
+        wait_until(lambda: server.body_bytes() == 700_000, "what was sent to come")
+        strangers = [stack.enter_context(opened(server, b"")) for _ in range(12)]
+        wait_until(lambda: sum(server.has(one) for one in strangers) == 2, "the last ones to have the room")
+        client.sendall(body[700_000:])
+        assert client.recv(12) == b"HTTP/1.1 200"
+    closed = {name: count - before[name] for name, count in _closed_for_others().items()}
+    assert closed == {"nothing": 10, "body": 0, "answer": 0}
+    assert {getattr(record, "kind", None) for record in caplog.records} == {"door_crowded"}
+    assert caplog.records[0].message == (
+        "for new connections others were closed, as this process holds as many as it may: 1, between two requests, or before one"
+    )
+
+
+def test_where_all_that_there_are_go_on_a_stranger_is_told_so_and_cuts_none(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    class Few(Patient):
+        pass
+
+    body = json.dumps({"query": "{ merchant { name } }"}).encode() + b" " * 800_000
+    with LiveServer(runtime, connection=Few) as server, ExitStack() as stack:
+        Few.most = 2
+        begun = head(server, merchant, len(body)) + body[:700_000]
+        clients = [stack.enter_context(opened(server, begun)) for _ in range(2)]
+        wait_until(lambda: server.body_bytes() == 1_400_000, "what was sent to come")
+        assert answer(opened(server, b"")).startswith(b"HTTP/1.1 503 ")
+        for client in clients:
+            client.sendall(body[700_000:])
+            assert client.recv(12) == b"HTTP/1.1 200"
 
 
 def test_where_all_connections_are_busy_a_further_one_is_told_so(runtime: Runtime, merchant: Merchant) -> None:

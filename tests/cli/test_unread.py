@@ -99,6 +99,31 @@ def test_strangers_who_read_nothing_keep_nobody_out(runtime: Runtime, merchant: 
         assert _is_open(held[19])
 
 
+def test_an_answer_that_is_read_on_is_read_to_its_end_though_strangers_come(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    class Few(Connection):
+        first_seconds = 3600
+
+    with LiveServer(runtime, connection=Few) as server, ExitStack() as stack:
+        Few.most = 1
+        client = stack.enter_context(_unread(server, SCHEMA * 120))
+        wait_until(lambda: server.held_up() == 1, "it to be held up")
+        read = bytearray()
+
+        def reads_on() -> bool:
+            read.extend(client.recv(65536))
+            return server.is_read_on()
+
+        wait_until(reads_on, "it to be seen to read")
+        assert server.held_up() == 1
+        assert answer(opened(server, b"")).startswith(b"HTTP/1.1 503 ")
+        while read.count(b"HTTP/1.1 200 OK") < 120:
+            more = client.recv(65536)
+            assert more
+            read.extend(more)
+
+
 def test_sockets_whose_clients_read_nothing_keep_nobody_out(runtime: Runtime, merchant: Merchant) -> None:
     class Few(Connection):
         pass
@@ -129,8 +154,8 @@ def test_whoever_finds_no_room_reads_so_however_much_he_sends_and_the_log_tells_
         assert server.connections() == 5
     assert len(caplog.records) == 3
     assert caplog.records[0].message == (
-        "a connection was refused with 503: each of the 5 that this process may hold waits for an answer of ours, or follows a "
-        "stream"
+        "a connection was refused with 503: each of the 5 that this process may hold waits for an answer of ours, follows a "
+        "stream, or is in the midst of a body or an answer that goes on"
     )
 
 

@@ -57,7 +57,7 @@ from tracklayer.cli.serve import Stopped, Stopper
 from tracklayer.db.embedded import EmbeddedPostgres, EmbeddedPostgresError
 with Stopper():
     try:
-        EmbeddedPostgres(Path(sys.argv[1]), patience=float(sys.argv[2])).start()
+        EmbeddedPostgres(Path(sys.argv[1]), patience=float(sys.argv[2])).start(*map(float, sys.argv[3:]))
         print("started", flush=True)
         sys.stdin.read()
     except Stopped:
@@ -67,8 +67,11 @@ with Stopper():
 """
 
 
-def start_in_a_process(folder: Path, patience: int = 30, within: Sequence[str] = ()) -> subprocess.Popen[str]:
-    command = [*within, sys.executable, "-c", STARTS, str(folder), str(patience)]
+def start_in_a_process(
+    folder: Path, patience: int = 30, within: Sequence[str] = (), held_seconds: float | None = None
+) -> subprocess.Popen[str]:
+    more = [] if held_seconds is None else [str(held_seconds)]
+    command = [*within, sys.executable, "-c", STARTS, str(folder), str(patience), *more]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
@@ -327,6 +330,24 @@ def test_beside_a_server_of_another_container_none_is_started_and_nothing_of_it_
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
         process.communicate("")
+    assert starts(folder)
+
+
+def test_whoever_has_time_waits_for_a_command_in_another_container_to_end_and_says_so(folder: Path) -> None:
+    within = sees_no_process("--ipc")
+    server = EmbeddedPostgres(folder)
+    server.start()
+    with start_in_a_process(folder, within=within, held_seconds=60) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert said == (
+            f"a PostgreSQL that cannot be seen from here has {folder}/pg: this waits up to 60 s for it to end, as a command in another "
+            "container will\n"
+        )
+        server.stop()
+        assert process.stdout.readline() == "started\n"
+        assert process.communicate("")[1] == ""
     assert starts(folder)
 
 

@@ -903,6 +903,15 @@ def test_a_key_that_is_no_plain_word_is_not_echoed(key: str) -> None:
         pytest.param("2026-11-20T15:05:00Z", datetime(2026, 11, 20, 15, 5, tzinfo=UTC), id="5 minutes ahead"),
         pytest.param("2026-11-20T16:05:00+01:00", datetime(2026, 11, 20, 15, 5, tzinfo=UTC), id="5 minutes, offset"),
         pytest.param("2000-01-01T00:00:00Z", datetime(2000, 1, 1, tzinfo=UTC), id="long ago"),
+        pytest.param("2026-11-20T14:58.5Z", datetime(2026, 11, 20, 14, 58, 30, tzinfo=UTC), id="half a minute"),
+        pytest.param("20261120T1458,25Z", datetime(2026, 11, 20, 14, 58, 15, tzinfo=UTC), id="a quarter of a minute"),
+        pytest.param("2026-11-20T14.5Z", datetime(2026, 11, 20, 14, 30, tzinfo=UTC), id="half an hour of time"),
+        pytest.param("2026-11-20T16:58.5+02:00", datetime(2026, 11, 20, 14, 58, 30, tzinfo=UTC), id="with an offset"),
+        pytest.param(
+            f"2026-11-20T14:58.{'9' * 99}Z",
+            datetime(2026, 11, 20, 14, 58, 59, 999999, tzinfo=UTC),
+            id="a long fraction",
+        ),
     ],
 )
 def test_a_time_with_an_offset_is_read_as_utc(text: str, instant: datetime) -> None:
@@ -921,6 +930,9 @@ def test_a_time_with_an_offset_is_read_as_utc(text: str, instant: datetime) -> N
         pytest.param("2026-02-30T00:00:00Z", "INVALID_TIME", id="a day that never was"),
         pytest.param("2026-13-01T00:00:00Z", "INVALID_TIME", id="no month"),
         pytest.param("2026-11-20T25:00:00Z", "INVALID_TIME", id="no hour"),
+        pytest.param("2026-11-20T105Z", "INVALID_TIME", id="half of the minutes"),
+        pytest.param("2026-11-20T10:00:Z", "INVALID_TIME", id="no seconds behind the colon"),
+        pytest.param("2026-11-20T10:00:00:50+00:00", "INVALID_TIME", id="a colon for the point"),
         pytest.param("2026-11-20T14:59:00+25:00", "INVALID_TIME", id="no offset there is"),
         pytest.param("1794000000", "INVALID_TIME", id="unix seconds as text"),
         pytest.param(1794000000, "INVALID_TIME", id="unix seconds"),
@@ -2140,7 +2152,8 @@ SOMEBODYS_IDS = [
     "annul", "refined", "Nolan", "order_0", "0" * 31, "usernil", "enclosed-e", "order_7_", "1001-", "VyLKqPzRTabWcJdXeMhg_", "dQwXgWcQKe-", "Optional(1001)",
     "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty", "anna_", "Anna_", "MAY-", "oz-nil", "nana_", "anna_order_", "null7_web",
     "\U0001f355_", "Mar\u00eda_", "PV-Array", "Solar-Array", "Solar Array Kit", "A__B__C", "order-__ID__-2024", "order%2d", "order%05d7",
-    *"{B2B-1001} {RE-1001-DE} {DE-SHOP-1001} {EN-US-1001} {RE-DE-2024/7} order-{B2B-1001}-web [object-1] 2024-{{order.id}}".split(),
+    *"{B2B-1001} {RE-1001-DE} {DE-SHOP-1001} {EN-US-1001} {RE-DE-2024/7} order-{B2B-1001}-web [object-1] 20241129-{{order.id}}".split(),
+    *"1001-{{customer.id}} 1001-[ORDER_NO] <1001> <4f9a.77> [A1B2] <order>1001</order> ORDER_ID_1001 my-order-id-7".split(),
 ]  # fmt: skip
 
 
@@ -2176,6 +2189,41 @@ def test_what_looks_like_no_id_and_tells_one_from_others_is_kept(
     given.setdefault("custom_data", {})["properties"] = {"note": note}
     read = taken(given)
     assert (found(read.event), read.warnings) == (text, ())
+
+
+UNFILLED = "*|ORDER_ID|* *|TXN:REF|* shop1_*|ORDER_ID|* ORDER_ID_PLACEHOLDER order-id-placeholder order_placeholder YOUR_ORDER_ID your-order-id INSERT_ORDER_ID_HERE REPLACE_ME"
+UNFILLED_OF_ORDERS = """2024-{{order.id}} shop1_{{order_id}} shop1_{{orderId}}_web shop1_%%ORDER_ID%% shop1_${transaction_id} shop1_<ORDER_ID> shop1_[ORDER_ID]
+    shop1-<order-id> <CONVERSION_ID> <conversion_id> [CONVERSION_ID] #CONVERSION_ID# %CONVERSION_ID% @@CONVERSION_ID@@ order_id ORDER_ID orderId orderid
+    TRANSACTION-ID @order_id :order_id"""
+
+
+@pytest.mark.parametrize("text", [*UNFILLED.split(), *UNFILLED_OF_ORDERS.split()])
+def test_the_name_of_an_orders_id_is_none(text: str) -> None:
+    assert refused(draft(event_id=text)) == [("REQUIRED", "event_id")]
+    read = taken(draft(custom_data={"order_id": text}))
+    assert (read.event.custom_data.order_id, [one.code for one in read.warnings]) == (None, ["IDENTIFIER_PLACEHOLDER"])
+
+
+def test_the_id_of_an_email_tells_one_order_from_others() -> None:
+    assert not normalise.is_one_for_all("<4f9a.77@mail.shop.example>")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*UNFILLED.split()[:2], "CUSTOMER_ID_PLACEHOLDER", "YOUR_USER_ID", "shop1_{{customer.id}}", "shop1_<CUSTOMER_ID>"],
+)
+def test_the_name_of_a_persons_id_is_none(text: str) -> None:
+    read = taken(draft(user_data={"external_id": text}))
+    assert (read.event.user_data.external_id, [one.code for one in read.warnings]) == (None, ["IDENTIFIER_PLACEHOLDER"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["user_id", "<john_smith>", "customer-7", "your_shop", "replaceme", "placeholder", "shop1_{{order.id}}"],
+)
+def test_what_a_person_may_be_called_is_kept(text: str) -> None:
+    read = taken(draft(user_data={"external_id": text}))
+    assert (read.event.user_data.external_id, read.warnings) == (text, ())
 
 
 NAMES_OR_NOTHING = [

@@ -89,6 +89,13 @@ def test_of_what_holds_no_one_click_id_none_is_kept(raw: str) -> None:
     assert seen_in({"gclid": raw}, {}, NOW) == []
 
 
+@pytest.mark.parametrize("name", ["twclid", "rdt_cid", "epik", "ScCid", "gclid"])
+@pytest.mark.parametrize("raw", ["+4917612345678", "%2B49%20176%2012345678", "jane%40example.com", "null"])
+def test_a_phone_or_an_email_in_the_place_of_a_click_id_is_none(name: str, raw: str) -> None:
+    assert seen_in({name: raw}, {}, NOW) == []
+    assert [one.value for one in seen_in({name: raw}, {"_gcl_aw": f"GCL.{int(NOW.timestamp())}.abc"}, NOW)] == ["abc"]
+
+
 def test_the_address_goes_before_a_cookie() -> None:
     found = seen_in({"gclid": "New-1", "ScCid": "AbC"}, {"_gcl_aw": f"GCL.{S}.Old-1", "_scclid": "old"}, NOW)
     assert found == [Seen("gclid", "New-1", NOW), Seen("sc_click_id", "AbC", NOW)]

@@ -53,6 +53,7 @@ def given(found: tuple[object, ...]) -> dict[str, object]:
     return {one.field: one.value for one in found}  # type: ignore[attr-defined]
 
 
+CLICK = "0123456789abcdef0123456789abcdef"  # every platform takes it for a click id of its own
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CLICKS = [
     (kind, rule.window) for kind, rule in KINDS.items() if rule.window is not None and kind not in ("fbc", "fbclid")
@@ -62,11 +63,11 @@ CLICKS = [
 @pytest.mark.parametrize(("kind", "window"), CLICKS)
 def test_a_click_counts_within_its_platforms_window_to_the_second(kind: str, window: timedelta) -> None:
     for before, expected in (
-        (window, {kind: "x"}),
+        (window, {kind: CLICK}),
         (window + timedelta(seconds=1), {}),
-        (timedelta(minutes=-5), {kind: "x"}),
+        (timedelta(minutes=-5), {kind: CLICK}),
     ):
-        browser = Browser(BROWSER, [signal(kind, "x", before)])
+        browser = Browser(BROWSER, [signal(kind, CLICK, before)])
         assert given(stitch(event(browser_id=BROWSER), Known(browser))) == expected
     late = Browser(BROWSER, [signal(kind, "x", timedelta(minutes=-5, seconds=-1))])
     assert stitch(event(browser_id=BROWSER), Known(late)) == ()
@@ -240,10 +241,19 @@ def test_an_events_own_click_goes_out_with_the_time_that_is_known_of_it_however_
         assert stitch(own, Known(Browser(BROWSER, [later]))) == ()
 
 
+@pytest.mark.parametrize("value", ["+4917612345678", "jane@example.com", "undefined"])
+def test_what_no_platform_may_get_keeps_no_click_out_though_it_was_stored_as_the_newest(value: str) -> None:
+    real = signal("twclid", "2-realclick-1", DAY)
+    browser = Browser(BROWSER, [real, signal("twclid", value, HOUR)])
+    assert given(stitch(event(browser_id=BROWSER), Known(browser))) == {"twclid": "2-realclick-1"}
+    alone = judge_event(event(browser_id=BROWSER), Known(Browser(BROWSER, [signal("twclid", value, HOUR)])))
+    assert alone == Stitched(note=Note.NO_BROWSER_KNOWN)
+
+
 def test_a_visit_that_is_over_gives_no_session_and_no_address() -> None:
-    kinds = ("ga_session_id", "client_ip", "client_user_agent")
-    within = Browser(BROWSER, [signal(kind, "1", DAY, timedelta(minutes=30)) for kind in kinds])
-    over = Browser(BROWSER, [signal(kind, "1", DAY, timedelta(minutes=30, seconds=1)) for kind in kinds])
+    kinds = {"ga_session_id": "1747123456", "client_ip": "203.0.113.9", "client_user_agent": "Shop/1.0"}
+    within = Browser(BROWSER, [signal(*one, DAY, timedelta(minutes=30)) for one in kinds.items()])
+    over = Browser(BROWSER, [signal(*one, DAY, timedelta(minutes=30, seconds=1)) for one in kinds.items()])
     assert set(given(stitch(event(browser_id=BROWSER), Known(within)))) == set(kinds)
     assert stitch(event(browser_id=BROWSER), Known(over)) == ()
     assert set(given(stitch(event(browser_id=BROWSER, client_ip="203.0.113.1"), Known(within)))) == {"ga_session_id"}
@@ -438,7 +448,7 @@ def test_a_browser_of_many_gives_nobody_anything(kind: str) -> None:
     buyer = event(email=Matchable.read("x@example.com"))
     for count, is_of_many in ((MOST_IN_A_BROWSER, False), (MOST_IN_A_BROWSER + 1, True)):
         people = [person(f"{n:064}", kind, timedelta(days=n)) for n in range(count)]
-        till = Browser(BROWSER, [signal("gclid", "the first one's", HOUR), signal("fbp", "f", HOUR)], people)
+        till = Browser(BROWSER, [signal("gclid", "the-first-ones", HOUR), signal("fbp", "f", HOUR)], people)
         for one in (event(browser_id=BROWSER), replace(buyer, user_data=UserData(email=None, browser_id=BROWSER))):
             found = judge_event(one, Known(till))
             assert bool(found.fields) is not is_of_many

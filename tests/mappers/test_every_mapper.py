@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 from tests.drawing import drawn
 from tracklayer import mappers
-from tracklayer.domain.delivery import BatchRejected, DropReason, Outcome, PlatformReply
+from tracklayer.domain.delivery import MAYBE_REFUND, NO_REFUND, BatchRejected, DropReason, Outcome, PlatformReply
 from tracklayer.domain.event import ACTION_SOURCES, CONSENT_STATES, MATCHABLE_LISTS, USER_FIELDS, Event
 from tracklayer.domain.normalise import is_one_for_all
 from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, Refused, Setting, SettingKind
 from tracklayer.services.destinations import check_settings, example_settings
+from tracklayer.services.explain import explain
 from tracklayer.services.preview import normalise_value, prepare, preview
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
@@ -622,6 +623,35 @@ def test_what_may_be_a_refund_goes_to_no_place_that_was_made_for_all_other_event
     certain = found("order_refunded", "*")
     assert isinstance(certain, Refused)
     assert "may be a refund" not in certain.message
+
+
+@every_platform
+@pytest.mark.parametrize("name", ["Refund", "order_refunded", "charge.refunded", "Partial Refund", "orders/cancelled"])
+def test_nobody_is_told_to_give_a_refund_a_place_where_it_would_count(platform: str, name: str) -> None:
+    mapper = mapper_for(platform)
+    maps = [s.name for s in mapper.settings if s.kind is SettingKind.MAP and s.keys == "Event name"]
+    places: tuple[dict[str, str], ...] = ({}, {"Lead": "7000000001"}, {"*": "7000000001"})
+    for settings in ({**example_settings(mapper), **dict.fromkeys(maps, place)} for place in places):
+        found = mapper.map_event(read({**PURCHASE, "event_name": name}, settings), settings, NOW)
+        if isinstance(found, Mapped) or found.reason is not DropReason.UNSUPPORTED_EVENT:
+            continue
+        is_certain = name in ("Refund", "order_refunded", "charge.refunded")
+        assert found.code == (NO_REFUND if is_certain else MAYBE_REFUND)
+        assert ": map it" not in found.message
+        told = explain(platform, found.as_refusal().code, found.reason)
+        assert told is not None
+        assert "eave the name out with the destination's event names" in told.next_step
+        assert "one more sale" in told.next_step or "only where it is none" in told.next_step
+
+
+def test_what_is_no_refund_and_has_no_place_keeps_its_plain_reason() -> None:
+    settings = {**example_settings(mapper_for("linkedin")), "conversion_rules": {"Purchase": 1}}
+    found = mapper_for("linkedin").map_event(read({**PURCHASE, "event_name": "Lead"}, settings), settings, NOW)
+    assert isinstance(found, Refused)
+    assert (found.reason, found.code) == (DropReason.UNSUPPORTED_EVENT, None)
+    told = explain("linkedin", None, found.reason)
+    assert told is not None
+    assert "a refund never" in told.next_step  # of what was dropped before there were codes of its own
 
 
 @every_platform

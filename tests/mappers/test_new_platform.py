@@ -32,6 +32,7 @@ PAGE = """# Acme Ads
   `search_string`, `status`, `predicted_ltv`
 - `device`: all of it
 - `consent`: `ad_personalization`, `limited_data_use`
+- of the event itself: `action_source`, `event_source_url`
 
 ## Deduplication
 

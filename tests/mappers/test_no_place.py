@@ -13,7 +13,15 @@ import orjson
 import pytest
 
 from tracklayer import mappers
-from tracklayer.domain.event import CONTENT_FIELDS, CUSTOM_FIELDS, DEVICE_FIELDS, GIVEN_IDS, USER_FIELDS, Event
+from tracklayer.domain.event import (
+    CONTENT_FIELDS,
+    CUSTOM_FIELDS,
+    DEVICE_FIELDS,
+    EVENT_FIELDS,
+    GIVEN_IDS,
+    USER_FIELDS,
+    Event,
+)
 from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.mappers.base import Mapped, Mapper, RuleVerdict
@@ -23,7 +31,14 @@ from tracklayer.services.preview import prepare, preview
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 SOURCES = ("website", "app", "physical_store")
-# Of each field two values that make a difference where they are sent.
+# Of each field two values that make a difference where they are sent. Not of the event's id, by which TrackLayer itself knows it:
+# of a platform that knows an event by its order, its page says so.
+ACTION: Mapping[str, tuple[Any, Any]] = {
+    "event_name": ("Purchase", "Search"),
+    "occurred_at": ("2026-11-20T14:59:00Z", "2026-11-20T14:58:00Z"),
+    "action_source": ("website", "app"),
+    "event_source_url": ("https://shop.example.com/thanks", "https://shop.example.com/done"),
+}
 PERSON: Mapping[str, tuple[Any, Any]] = {
     "email": ("jane@example.com", "joan@example.com"),
     "phone": ("+16505550177", "+16505550178"),
@@ -91,6 +106,7 @@ CONSENT: Mapping[str, tuple[Any, Any]] = {
     "limited_data_use": (False, True),
 }
 VALUES: Mapping[str, Mapping[str, tuple[Any, Any]]] = {
+    "": ACTION,
     "user_data": PERSON,
     "custom_data": CUSTOM,
     "custom_data.contents": LINE,
@@ -110,10 +126,11 @@ KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Purchase", "iOS", ("custom_data.content_category", "custom_data.product_ids")),
     ("Purchase", "iOS", ("user_data.email", "user_data.phone")),
 )
-ALL_PATHS = [f"{whole}.{name}" for whole, names in VALUES.items() for name in names]
+ALL_PATHS = [f"{whole}.{name}".lstrip(".") for whole, names in VALUES.items() for name in names]
 
 
 def test_there_are_two_values_of_every_field_of_the_data_model() -> None:
+    assert {*ACTION, "event_id", "user_data", "custom_data", "device", "consent"} == set(EVENT_FIELDS)
     assert set(PERSON) | GIVEN_IDS == set(USER_FIELDS)
     assert not set(PERSON) & GIVEN_IDS
     assert {*CUSTOM, "contents", "properties"} == set(CUSTOM_FIELDS)
@@ -121,23 +138,21 @@ def test_there_are_two_values_of_every_field_of_the_data_model() -> None:
 
 
 def part_of(event: dict[str, Any], whole: str) -> dict[str, Any]:
+    if not whole:
+        return event
     found: dict[str, Any] = event["custom_data"]["contents"][0] if whole == "custom_data.contents" else event[whole]
     return found
 
 
 def drafts(source: str) -> Iterator[dict[str, Any]]:
     for name, os, missing in KINDS:
-        draft: dict[str, Any] = {
-            "event_name": name,
-            "event_id": "event_1",
-            "occurred_at": "2026-11-20T14:59:00Z",
-            "action_source": source,
-            "event_source_url": "https://shop.example.com/thanks",
-        }
+        draft: dict[str, Any] = {}
         for whole, values in VALUES.items():
             given = {field: value for field, (value, _) in values.items()}
             if whole == "custom_data.contents":
                 draft["custom_data"]["contents"] = [given]
+            elif not whole:
+                draft |= {**given, "event_id": "event_1", "event_name": name, "action_source": source}
             else:
                 draft[whole] = given
         draft["user_data"] |= IDS
@@ -236,14 +251,72 @@ def test_every_field_is_sent_or_said_to_be_left_out(platform: str, source: str) 
     assert (silent, both) == (set(), set())
 
 
+# What came with what, so that one of them may go nowhere.
+TOGETHER: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("product_ids", {"value": 5, "currency": "EUR", "product_ids": ["p_1"], "contents": [{"id": "sku_1"}]}),
+    ("product_ids", {"product_ids": ["p_1"], "contents": [{"id": "sku_1", "quantity": 2, "item_price": 5}]}),
+    ("currency", {"currency": "EUR"}),
+    ("currency", {"currency": "EUR", "contents": [{"id": "sku_1", "quantity": 2}]}),
+    ("currency", {"currency": "EUR", "predicted_ltv": 5}),
+    ("currency", {"currency": "EUR", "value": 5}),
+)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_goes_nowhere_for_what_came_with_it_is_named_and_nothing_that_is_sent(platform: str, source: str) -> None:
+    mapper = mapper_for(platform)
+    for settings in ways_to_set(platform):
+        for name in ("Purchase", "AddToCart", "Search", "Lead", "earn_virtual_currency"):
+            for field, custom in TOGETHER:
+                given = next(drafts(source)) | {"event_name": name, "custom_data": custom}
+                event, path = read(given), f"custom_data.{field}"
+                if not isinstance(map_event(mapper, event, settings, NOW), Mapped):
+                    continue
+                other = with_another(given, path)
+                assert other is not None
+                is_sent = request_of(mapper, event, settings) != request_of(mapper, read(other), settings)
+                is_named = path in fields_left_out(mapper, event, settings)
+                assert is_sent is not is_named, (name, custom)
+
+
+@pytest.mark.parametrize(
+    ("platform", "custom", "field", "message"),
+    [
+        pytest.param(
+            "tiktok", TOGETHER[0][1], "product_ids", "left out: TikTok takes the ids of `contents`", id="the ids of two"
+        ),
+        pytest.param("meta", TOGETHER[0][1], "product_ids", None, id="both"),
+        pytest.param("tiktok", {"product_ids": ["p_1"]}, "product_ids", None, id="one"),
+        pytest.param(
+            "linkedin",
+            {"currency": "EUR"},
+            "currency",
+            "left out: it goes with an amount, and none is sent",
+            id="of none",
+        ),
+        pytest.param("meta", {"currency": "EUR"}, "currency", None, id="alone"),
+        pytest.param("linkedin", {"currency": "EUR", "value": 5}, "currency", None, id="of an amount"),
+    ],
+)
+def test_a_preview_says_for_what_a_field_goes_nowhere(
+    platform: str, custom: dict[str, Any], field: str, message: str | None
+) -> None:
+    given = next(drafts("website")) | {"event_name": "AddToCart", "custom_data": custom}
+    found = preview(given, prepare(platform, example_settings(mapper_for(platform))), NOW)
+    assert {one.field: one.message for one in found.verdicts}.get(f"custom_data.{field}") == message
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_what_is_declared_to_have_no_place_is_of_the_data_model_and_stands_on_the_page(platform: str) -> None:
     declared = mapper_for(platform).no_place_for
     page = (Path(mappers.__file__).parent / f"{platform}.md").read_text("utf-8")
     _, _, section = page.partition("\n## What has no place\n")
-    rows = re.findall(r"^- `([a-z_.]+)`: (.*(?:\n  .*)*)$", section.partition("\n## ")[0], re.MULTILINE)
+    rows = re.findall(
+        r"^- (?:`([a-z_.]+)`|of the event itself): (.*(?:\n  .*)*)$", section.partition("\n## ")[0], re.MULTILINE
+    )
     listed = {
-        whole if rest == "all of it" else f"{whole}.{name}"
+        whole if rest == "all of it" else f"{whole}.{name}".lstrip(".")
         for whole, rest in rows
         for name in re.findall(r"`(\w+)`", rest) or [""]
     }
@@ -267,7 +340,7 @@ def test_a_delivery_pays_nothing_for_what_only_a_preview_says(platform: str) -> 
 def test_nothing_is_said_of_what_is_not_there(platform: str) -> None:
     mapper = mapper_for(platform)
     draft = next(drafts("website"))
-    draft |= {"user_data": {name: draft["user_data"][name] for name in ("email", *IDS)}, "custom_data": {}}
+    draft |= {"user_data": {name: draft["user_data"][name] for name in ("email", *IDS)}, "event_source_url": None}
     draft |= {"device": {"os": " "}, "consent": {"limited_data_use": False}}
     draft["custom_data"] = {"value": 5, "currency": "EUR"}
 
@@ -290,7 +363,7 @@ def test_nothing_is_said_of_what_is_not_there(platform: str) -> None:
 def test_a_preview_names_what_stays_here(platform: str, said: list[str]) -> None:
     five = ("content_name", "content_category", "search_string", "status", "predicted_ltv")
     draft = next(drafts("website"))
-    draft |= {"user_data": {"email": "jane@example.com"}, "device": {}, "consent": {}}
+    draft |= {"user_data": {"email": "jane@example.com"}, "device": {}, "consent": {}, "event_source_url": None}
     draft["custom_data"] = {name: draft["custom_data"][name] for name in (*five, "value", "currency")}
 
     found = preview(draft, prepare(platform, example_settings(mapper_for(platform))), NOW)
@@ -320,6 +393,67 @@ def test_what_goes_with_an_apps_event_only_is_named_in_others(source: str, messa
     found = preview(draft, prepare("meta", example_settings(mapper_for("meta"))), NOW)
 
     assert {verdict.field: verdict.message for verdict in found.verdicts}.get("device.carrier") == message
+
+
+PAGE = "shop.example.com/thanks?email=jane@example.com&li_fat_id=8dc2b4ee-6c43-4bc8-9d3f-0f8a2c5d7e10&twclid=26l6412g5p4iyj65a2oi"
+
+
+@pytest.mark.parametrize(
+    ("platform", "source", "why"),
+    [
+        pytest.param("linkedin", "website", "left out: LinkedIn has no place for it", id="nowhere at LinkedIn"),
+        pytest.param("x_ads", "app", "left out: X Ads has no place for it", id="nor at X"),
+        pytest.param("google_ads", "website", "left out: Google Ads has no place for it", id="nor at Google"),
+        pytest.param("pinterest", "app", "left out: Pinterest takes it of a website's event only", id="of no app"),
+        pytest.param(
+            "reddit", "physical_store", "left out: Reddit takes it of a website's event only", id="of no shop"
+        ),
+        pytest.param("pinterest", "website", None, id="of a website"),
+        pytest.param("meta", "app", None, id="of an app, too"),
+    ],
+)
+def test_a_page_that_stays_here_is_named_whatever_is_wrong_with_it(platform: str, source: str, why: str | None) -> None:
+    draft = next(drafts(source)) | {"event_source_url": PAGE}
+
+    found = show_event(mapper_for(platform), read(draft), example_settings(mapper_for(platform)), NOW)
+
+    said = {one.message for one in found.verdicts if one.rule == "no_place" and one.field == "event_source_url"}
+    assert said == ({why} if why else set())
+    assert isinstance(found, Mapped)
+    assert ("shop.example.com/thanks" in str(found.item)) == (why is None)
+
+
+@pytest.mark.parametrize(("platform", "click"), [("linkedin", "8dc2b4ee-6c43"), ("x_ads", "26l6412g5p4iyj65a2oi")])
+def test_the_click_in_a_page_that_stays_here_is_sent(platform: str, click: str) -> None:
+    draft = next(drafts("website")) | {"event_source_url": PAGE}
+    del draft["user_data"]["twclid"]
+    settings = {**example_settings(mapper_for(platform)), "default_page_url": "https://shop.example.com/"}
+
+    found = show_event(mapper_for(platform), read(draft), settings, NOW)
+
+    assert isinstance(found, Mapped)
+    assert click in str(found.item)
+    told = [one for one in found.verdicts if one.field == "event_source_url"]
+    assert [one.rule for one in told] == ["no_place"]
+
+
+@pytest.mark.parametrize(
+    ("platform", "source", "is_named"),
+    [
+        pytest.param("linkedin", "physical_store", True, id="a shop's at LinkedIn"),
+        pytest.param("linkedin", "website", False, id="what counts where none is given"),
+        pytest.param("ga4", "physical_store", True, id="a shop's at Google Analytics"),
+        pytest.param("ga4", "app", False, id="an app's, whose device goes out"),
+        pytest.param("meta", "physical_store", False, id="where it is sent"),
+    ],
+)
+def test_a_source_that_stays_here_is_named(platform: str, source: str, is_named: bool) -> None:
+    mapper = mapper_for(platform)
+
+    found = show_event(mapper, read(next(drafts(source))), example_settings(mapper), NOW)
+
+    named = [one.field for one in found.verdicts if one.rule == "no_place" and one.field == "action_source"]
+    assert named == ["action_source"] * is_named
 
 
 def test_what_a_refund_names_its_purchase_by_is_all_of_it_that_the_old_upload_takes() -> None:

@@ -81,7 +81,7 @@ async def test_what_befell_deliveries_is_told_the_worst_first(api: Api, troubled
         ("META", "FAILED", False, None, "2804019", 2),
         ("META", "FAILED", False, None, None, 1),
         ("META", "FAILED", False, None, "190", 1),
-        ("META", "DROPPED", False, "UNSUPPORTED_EVENT", "UNSUPPORTED_EVENT", 1),
+        ("META", "DROPPED", False, "UNSUPPORTED_EVENT", "NO_REFUND", 1),
         ("META", "DROPPED", False, "CONSENT_DENIED", "CONSENT_DENIED", 1),
         ("META", "QUEUED", False, None, None, 2),
     ]
@@ -99,6 +99,42 @@ async def test_what_befell_deliveries_is_told_the_worst_first(api: Api, troubled
     assert found[3]["explanation"] is None
 
 
+async def test_a_refund_that_was_dropped_is_to_be_left_out_and_not_to_be_mapped(
+    api: Api, runtime: Runtime, merchant: Merchant, worker: int
+) -> None:
+    settings = {**example_settings(mapper_for("linkedin")), "conversion_rules": {"Purchase": 14488340}}
+    set_destination(runtime, merchant.merchant_id, "linkedin", settings, None)
+    names = ("Refund", "order_refunded", "Partial Refund", "Lead")
+    ingest_events(runtime, merchant.holder, [draft(f"id_{n}", event_name=name) for n, name in enumerate(names)])
+    while deliver_due(runtime, worker, merchant.merchant_id, "linkedin"):
+        pass
+    found = {group["code"]: group for group in await groups(api, platform="LINKEDIN")}
+    told = {code: (one["count"], one["dropReason"], one["whatToDo"]) for code, one in found.items()}
+    assert told == {
+        "NO_REFUND": (
+            2,
+            "UNSUPPORTED_EVENT",
+            "Leave the name out of the destination's event names, and map it nowhere: each refund would count as one more sale.",
+        ),
+        "MAYBE_REFUND": (
+            1,
+            "UNSUPPORTED_EVENT",
+            "Where these are refunds, leave the name out of the destination's event names; only where they are none, map it in the "
+            "settings and redeliver them.",
+        ),
+        "UNSUPPORTED_EVENT": (
+            1,
+            "UNSUPPORTED_EVENT",
+            "Leave the name out of the destination's event names; or, where it is no refund's, map it in the settings and redeliver "
+            "them.",
+        ),
+    }
+    assert found["NO_REFUND"]["explanation"]["nextStep"] == (
+        "Leave the name out with the destination's event names. Do not map it in the settings: each refund would count as one more "
+        "sale."
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -112,7 +148,7 @@ async def test_what_befell_deliveries_is_told_the_worst_first(api: Api, troubled
         pytest.param({"errorCode": "2804019"}, [("META", "2804019"), ("META", "2804019")], id="a code"),
         pytest.param({"errorCode": "", "platform": "META"}, [("META", None)], id="no code"),
         pytest.param({"errorContains": "ODD"}, [("META", "190")], id="words"),
-        pytest.param({"queuedUntil": "2026-11-20T16:00:00Z"}, [("META", "UNSUPPORTED_EVENT")], id="until when"),
+        pytest.param({"queuedUntil": "2026-11-20T16:00:00Z"}, [("META", "NO_REFUND")], id="until when"),
         pytest.param({"queuedSince": "2026-11-20T23:00:00Z"}, [("PINTEREST", None), ("META", None)], id="since when"),
         pytest.param({"held": True}, [("PINTEREST", None)], id="what is held"),
         pytest.param({"held": False, "status": ["QUEUED"]}, [("META", None)], id="what is not"),

@@ -562,12 +562,16 @@ async def test_a_destination_is_checked_against_the_last_events_when_it_is_set(
     api: Api, runtime: Runtime, merchant: Merchant, clock: FrozenClock
 ) -> None:
     query = """mutation($input: SetDestinationInput!) { setDestination(input: $input) {
-      check { events wouldSend refused { reason count field exampleEventId } noPlace { field count } }
+      check { events wouldSend refused { reason count field exampleEventId } noPlace { field count }
+        warnings { field code } }
       userErrors { code } } }"""
     settings = example_settings(mapper_for("microsoft_ads"))
     new = {"platform": "MICROSOFT_ADS", "settings": settings}
     first = (await api(query, input=new))["setDestination"]
-    assert first == {"check": {"events": 0, "wouldSend": 0, "refused": [], "noPlace": []}, "userErrors": []}
+    assert first == {
+        "check": {"events": 0, "wouldSend": 0, "refused": [], "noPlace": [], "warnings": []},
+        "userErrors": [],
+    }
     for n in range(3):
         await api.ingest(draft(f"page_{n}", event_name="PageView", event_source_url=None))
     await api.ingest(draft("order", custom_data={"value": 1, "status": "paid"}))
@@ -581,10 +585,15 @@ async def test_a_destination_is_checked_against_the_last_events_when_it_is_set(
         "wouldSend": 1,
         "refused": [{**page, "exampleEventId": "page_2"}, {**lead, "exampleEventId": "lead"}],
         "noPlace": [{"field": "customData.status", "count": 1}],
+        "warnings": [],
     }
     mended = {**settings, "default_page_url": "https://shop.example.com/"}
     found = (await api(query, input={"platform": "MICROSOFT_ADS", "settings": mended}))["setDestination"]["check"]
     assert (found["events"], found["wouldSend"]) == (5, 4)
+    counted = {**mended, "event_names": {"order_refunded": "purchase"}}
+    warned = (await api(query, input={**new, "settings": counted, "eventNames": None}))["setDestination"]
+    assert warned["check"]["warnings"] == [{"field": ["settings", "event_names"], "code": "REFUND_COUNTED"}]
+    assert warned["userErrors"] == []
     wrong = (await api(query, input={"platform": "MICROSOFT_ADS", "settings": {"nonsense": 1}}))["setDestination"]
     assert wrong == {"check": None, "userErrors": [{"code": "UNKNOWN_FIELD"}]}
     paused = await api("mutation { pauseDestination(platform: META) { check { events } destination { state } } }")

@@ -165,7 +165,7 @@ async def test_a_dropped_delivery_is_explained(api: Api, runtime: Runtime, merch
         "dropReason": "UNSUPPORTED_EVENT",
         "lastError": "Meta has no refund: as a custom event it would take nothing off the Purchase",
         "payload": None,
-        "explanation": {"code": "UNSUPPORTED_EVENT", "docsUrl": "http://127.0.0.1:8000/docs/platforms-meta"},
+        "explanation": {"code": "NO_REFUND", "docsUrl": "http://127.0.0.1:8000/docs/platforms-meta"},
     }
 
 

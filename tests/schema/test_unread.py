@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosedError
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from tests.factories import INGEST, INGEST_MANY, Merchant, camel, draft, new_merchant
 from tests.live import PROTOCOL, TEXT, LiveServer, frame
@@ -78,6 +78,11 @@ def read(client: socket.socket, answers: int) -> None:
             assert len(said.read(length)) == length
 
 
+def _unreading(server: LiveServer) -> ClientConnection:
+    """A socket that reads as little as may be. It would not see its own pings answered, and would leave by itself after them."""
+    return connect(server.ws, subprotocols=[PROTOCOL], max_size=None, max_queue=1, close_timeout=1, ping_interval=None)
+
+
 def _holds(server: LiveServer, answers: float) -> bool:
     return server.door.bodies.held > answers * LENGTH
 
@@ -127,7 +132,7 @@ def test_operations_that_are_begun_at_once_are_read_for_no_further_than_answers_
 ) -> None:
     bodies = server.door.bodies
     bodies._room = 4 * LENGTH
-    with connect(server.ws, subprotocols=[PROTOCOL], max_size=None, max_queue=1, close_timeout=1) as client:
+    with _unreading(server) as client:
         client.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {merchant.key}"}}))
         assert json.loads(client.recv()) == {"type": "connection_ack"}
         server.keep_little()
@@ -152,7 +157,7 @@ def test_operations_of_a_socket_that_is_not_read_wait_until_it_is(
     server: LiveServer, merchant: Merchant, reads: bool
 ) -> None:
     bodies = server.door.bodies
-    with connect(server.ws, subprotocols=[PROTOCOL], max_size=None, max_queue=1, close_timeout=1) as client:
+    with _unreading(server) as client:
         client.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {merchant.key}"}}))
         assert json.loads(client.recv()) == {"type": "connection_ack"}
         server.keep_little()
@@ -181,7 +186,7 @@ def test_a_socket_with_unread_answers_is_closed_in_order_and_what_is_behind_is_c
     behind = [said(f"event {n}", INGEST, input=camel(draft(f"behind_{n}"))) for n in range(3)]
     with (
         caplog.at_level(logging.ERROR),
-        connect(server.ws, subprotocols=[PROTOCOL], max_size=None, max_queue=1, close_timeout=1) as client,
+        _unreading(server) as client,
     ):
         client.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {merchant.key}"}}))
         assert json.loads(client.recv()) == {"type": "connection_ack"}

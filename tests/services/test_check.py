@@ -5,16 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from tests.factories import API_KEY_SECRET, META, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import database, execute, in_transaction, rows
 from tracklayer.db.delivery_search import DeliverySearch
 from tracklayer.db.models import DestinationRow
+from tracklayer.mappers import mapper_for
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import Sealer
 from tracklayer.services.check import MOST, Checked, check_destination, check_redelivery, in_words
 from tracklayer.services.deliver import deliver_due
-from tracklayer.services.destinations import Changed, set_destination
+from tracklayer.services.destinations import Changed, example_settings, set_destination
 from tracklayer.services.ingest import ingest_events
 from tracklayer.services.pacing import PAGE, Again, Redelivered
 from tracklayer.services.redeliver import count_ids, count_matching, redeliver_matching
@@ -63,6 +66,64 @@ def test_fields_that_the_platform_has_none_for_are_counted(runtime: Runtime, mer
     assert in_words(found) == (
         "Of the last 3 events it would get 3. The platform has no place for user_data.street of 2."
     )
+
+
+SALE = {"linkedin": 14488340, "x_ads": "tw-o8z6j-ol288", "google_ads": "7000000001"}
+
+
+@pytest.mark.parametrize(
+    ("platform", "setting", "given", "warned"),
+    [
+        pytest.param("linkedin", "conversion_rules", {"order_refunded": 14488340}, True, id="the rule of purchases"),
+        pytest.param(
+            "linkedin", "conversion_rules", {"Order Cancelled": 14488399}, True, id="a rule of its own counts"
+        ),
+        pytest.param("linkedin", "conversion_rules", {"Refund": 14488340}, False, id="Refund is refused all the same"),
+        pytest.param("linkedin", "conversion_rules", {"refund_policy_read": 14488399}, False, id="no refund"),
+        pytest.param("linkedin", "conversion_rules", {"*": 14488399}, False, id="* takes no refund"),
+        pytest.param("x_ads", "event_ids", {"charge.refunded": "tw-o8z6j-ol288"}, True, id="a tag of X"),
+        pytest.param("google_ads", "conversion_actions", {"Refund": "7000000001"}, False, id="Google restates"),
+        pytest.param("google_ads", "conversion_actions", {"refunded": "7000000001"}, True, id="which it would not"),
+        pytest.param("tiktok", "event_names", {"refunded": "CompletePayment"}, True, id="the old name of a purchase"),
+        pytest.param("tiktok", "event_names", {"refunded": "Goodbye"}, False, id="a name that is no sale's"),
+        pytest.param("tiktok", "event_names", {"Purchase": "Paid", "refunded": "Paid"}, True, id="a shop's own"),
+        pytest.param("pinterest", "custom_event_names", {"refunded": "checkout"}, True, id="the platform's own"),
+        pytest.param("snapchat", "custom_event_map", {"Refunded": "PURCHASE"}, True, id="in capitals"),
+        pytest.param("snapchat", "custom_event_map", {"Refunded": "CUSTOM_EVENT_1"}, False, id="a custom event"),
+        pytest.param("microsoft_ads", "event_names", {"refunded": "purchase"}, True, id="the action of a goal"),
+        pytest.param("reddit", "custom_event_names", {"refunded": "Went back"}, False, id="another custom event"),
+    ],
+)
+def test_a_refund_that_the_settings_would_have_counted_as_a_sale_is_warned_of(
+    runtime: Runtime, merchant: Merchant, platform: str, setting: str, given: dict[str, Any], warned: bool
+) -> None:
+    names = {"Purchase": SALE[platform], **given} if platform in SALE else given
+    settings = {**example_settings(mapper_for(platform)), setting: names}
+    changed = set_destination(runtime, merchant.merchant_id, platform, settings, None)
+    assert isinstance(changed, Changed)
+    found = done(check_destination(runtime, changed.row))
+    assert [(one.field, one.code) for one in found.warnings] == [(("settings", setting), "REFUND_COUNTED")] * warned
+    label = next(one.label for one in mapper_for(platform).settings if one.name == setting)
+    told = (
+        f"{next(reversed(names))} tells of a refund, and {label} ({setting}) would have each count as one more sale: "
+        "take it out there, unless it is none."
+    )
+    assert (told in in_words(found)) == warned
+
+
+def test_a_name_that_the_destination_leaves_out_is_warned_of_no_more(runtime: Runtime, merchant: Merchant) -> None:
+    settings = {**example_settings(mapper_for("linkedin")), "conversion_rules": {"Purchase": 1, "order_refunded": 1}}
+    changed = set_destination(runtime, merchant.merchant_id, "linkedin", settings, ["Purchase"])
+    assert isinstance(changed, Changed)
+    assert done(check_destination(runtime, changed.row)).warnings == []
+
+
+def test_a_name_with_an_address_in_it_is_warned_of_without_it(runtime: Runtime, merchant: Merchant) -> None:
+    settings = {**example_settings(mapper_for("linkedin")), "conversion_rules": {"refund jane@example.com": 1}}
+    changed = set_destination(runtime, merchant.merchant_id, "linkedin", settings, None)
+    assert isinstance(changed, Changed)
+    (warning,) = done(check_destination(runtime, changed.row)).warnings
+    assert warning.message.startswith("A name tells of a refund")
 
 
 def test_a_merchants_defaults_count_as_they_do_when_it_is_sent(runtime: Runtime, merchant: Merchant) -> None:

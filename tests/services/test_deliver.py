@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from tests.factories import META, PURCHASE, Merchant, draft, sweep_missed
-from tests.sessions import other_session
+from tests.sessions import other_session, wait_until_free
 from tracklayer import turns
 from tracklayer.clock import FrozenClock
 from tracklayer.db import leases
@@ -605,6 +605,7 @@ def test_a_worker_that_is_missed_has_time_to_take_its_number_again(
         assert start_sending(taken[0], ["order_1"], clock.now())
     for _ in range(2):  # lost, and held again before anybody takes it for gone; each time it has its whole time
         lock.release()
+        wait_until_free(number)
         assert sweep(runtime).taken_back == 0
         missed_longer(GRACE / 2)
         assert sweep(runtime).taken_back == 0
@@ -612,6 +613,7 @@ def test_a_worker_that_is_missed_has_time_to_take_its_number_again(
             cursor.execute("SELECT pg_advisory_lock(%s, %s)", (WORKER_LOCK, number))
             missed_longer(GRACE)
             assert sweep(runtime).taken_back == 0
+    wait_until_free(number)
     assert sweep(runtime).taken_back == 0
     missed_longer(LEASE / 2)
     assert sweep(runtime).taken_back == 1
@@ -633,7 +635,9 @@ def test_a_worker_has_as_long_where_the_sweep_that_misses_it_looked_at_its_clock
         taken = claim_due(merchant.merchant_id, "meta", 1, clock.now(), lock.number())
         assert taken is not None
         assert start_sending(taken[0], ["order_1"], clock.now())
+        number = lock.number()
     lock.release()
+    wait_until_free(number)
     with in_transaction():
         assert lost_leases(clock.now() - 2 * GRACE, 20) == []  # it waited for its session for so long
     assert sweep(runtime).taken_back == 0

@@ -45,7 +45,9 @@ from tracklayer.domain.wire import (
 )
 
 if sys.platform != "win32":
+    import fcntl
     import resource
+    import termios
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +72,15 @@ NEW_SECONDS = 0.5  # that a connection has for its first request when the proces
 _LOOK_SECONDS = 1.0
 MOST_STALLED = 1_000  # bodies that are remembered as having stalled
 _PIECE = 4 * 1024  # bytes that are taken before it is looked at what they were: 600 frames, or 230 requests, at most
+_FULL = "This server has more connections than it may hold."
 _PHRASES = {  # of the statuses in ``REFUSED_AS``
     400: b"Bad Request",
     408: b"Request Timeout",
     431: b"Request Header Fields Too Large",
     503: b"Service Unavailable",
 }
+for _in_hand in ("nothing", "body", "answer"):
+    metrics.CONNECTIONS_CLOSED.labels(_in_hand)
 for _status in _PHRASES:
     metrics.CONNECTIONS_REFUSED.labels(_status)  # from 0 on: else the first one would not be seen
 
@@ -107,12 +112,16 @@ class _Watched:
     loop: asyncio.AbstractEventLoop
     transport: Any
     server_state: Any
+    first_seconds: float = FIRST_SECONDS
     since: float  # when it began to wait for what it waits for
     unread_since: float | None = None  # when more was written than its buffer takes
+    left: tuple[float, int] | None = None  # at the last look: when that was, and how much was not read then,
+    read_at = 0.0  # and the last one before which as much was read as must be
 
     def pause_writing(self) -> None:
         super().pause_writing()  # type: ignore[misc]
         self.unread_since = self.loop.time()
+        self.left = None
         if getattr(self.server_state, "cut", False):  # nobody waits for it any more
             self.loop.call_soon(self.transport.abort)
 
@@ -125,8 +134,41 @@ class _Watched:
         return self.unread_since is not None or self.transport.is_closing()
 
     @property
-    def waits_since(self) -> float:
-        return self.since if self.unread_since is None else self.unread_since
+    def has_in_hand(self) -> str:
+        """What it is in the midst of, though it is its client whom all waits for."""
+        return "answer" if self.waits_to_be_read else ""
+
+    def moved_at(self, now: float) -> float:
+        """When something of it was last read, by either side."""
+        return self.since if self.unread_since is None else max(self.unread_since, self.read_at)
+
+    def moves(self, now: float) -> bool:
+        """Whether that goes as fast as it must."""
+        return self.unread_since is not None and now - self.read_at < self.first_seconds
+
+    def make_room(self) -> None:
+        """Ends it, without what its client did not read."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def look_what_is_read(self, now: float) -> None:
+        if self.unread_since is None:
+            return
+        size = self.transport.get_write_buffer_size() + _unread_of(self.transport)
+        before, self.left = self.left, (now, size)
+        if before is not None and before[1] - size >= (now - before[0]) * SLOWEST:
+            self.read_at = now
+
+
+def _unread_of(transport: asyncio.Transport) -> int:
+    """Bytes that the system keeps of what was written, as far as it says."""
+    if sys.platform == "win32":
+        return 0
+    try:
+        descriptor = transport.get_extra_info("socket").fileno()
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (AttributeError, OSError):
+        return 0
 
 
 _KEY = re.compile(rb"\nauthorization:[ \t]*([^\r\n]+)", re.IGNORECASE)
@@ -166,7 +208,7 @@ class Connection(_Watched, HttpToolsProtocol):
 
     most = MAX_CONNECTIONS
     answers: _Answers | None = None
-    head_seconds, body_seconds, first_seconds = HEAD_SECONDS, BODY_SECONDS, FIRST_SECONDS
+    head_seconds, body_seconds = HEAD_SECONDS, BODY_SECONDS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override,unused-ignore]
         self.url, self.headers = b"", []
@@ -185,16 +227,24 @@ class Connection(_Watched, HttpToolsProtocol):
         self.last_one: RequestResponseCycle | None = None  # whose answer says that this connection is closed behind it
         self.unread: memoryview | None = None  # what came behind more requests than may wait
         self.has_asked_all = False  # its client sends nothing more, and waits for the answers
-        has_room = len(self.connections) < self.most or _made_room(self.connections)
+        has_room = len(self.connections) < self.most or _made_room(self.connections, self.since)
         super().connection_made(transport)
         if not has_room:
             log.warning(
-                "a connection was refused with 503: each of the %d that this process may hold waits for an answer of ours, or "
-                "follows a stream",
+                "a connection was refused with 503: each of the %d that this process may hold waits for an answer of ours, follows a "
+                "stream, or is in the midst of a body or an answer that goes on",
                 self.most,
                 extra={"kind": "door_full"},
             )
-            self.refuse(503, "This server has more connections than it may hold.")
+            self.refuse(503, _FULL)
+
+    def make_room(self) -> None:
+        """A body of which nothing was done yet is refused, so that its sender knows."""
+        cycle = self.cycle
+        if self._takes_a_body and cycle is not None and not cycle.response_started and self.unread_since is None:
+            self.refuse(503, _FULL)
+        else:
+            super().make_room()
 
     def data_received(self, data: bytes | memoryview) -> None:
         self.chunk = size = len(data)
@@ -405,6 +455,27 @@ class Connection(_Watched, HttpToolsProtocol):
         if cycle is None or not cycle.more_body or cycle.response_started or self.flow.read_paused:
             return self.is_idle
         return all(request.response_complete or request is cycle for request in self.requests)
+
+    @property
+    def _takes_a_body(self) -> bool:
+        cycle = self.cycle
+        return not self.in_head and cycle is not None and cycle.more_body and not cycle.response_complete
+
+    @property
+    def has_in_hand(self) -> str:
+        return super().has_in_hand or ("body" if self._takes_a_body else "")
+
+    def moved_at(self, now: float) -> float:
+        if self.unread_since is not None or not self._takes_a_body:
+            return super().moved_at(now)
+        if self.came and (self.cycle, self.came) != self.seen:  # more has come since the last look
+            return now
+        return max(self.since, self.quiet_since)
+
+    def moves(self, now: float) -> bool:
+        if self.unread_since is not None or not self._takes_a_body:
+            return super().moves(now)
+        return self.came > (now - self.since) * SLOWEST and now - self.moved_at(now) < self.first_seconds / 2
 
     @property
     def is_ending(self) -> bool:
@@ -966,21 +1037,34 @@ async def watch(connections: Iterable[Any]) -> None:
         for connection in list(connections):
             if isinstance(connection, Connection | Socket):
                 try:
+                    connection.look_what_is_read(now)
                     connection.look(now)
                 except Exception:
                     log.exception("a connection could not be looked at")
 
 
-def _made_room(connections: set[Any]) -> bool:
-    """Closes those whose clients were waited for longest, without what they did not read; whoever waits for us goes on.
+def _made_room(connections: set[Any], now: float) -> bool:
+    """Closes those whose clients were waited for longest since something moved, and those that are in the midst of nothing before the
+    others; whoever waits for us goes on, and so does a body, or an answer, that moves.
 
-    A body that is awaited counts as the time between two requests does: else a stranger who begins bodies, and goes on with
-    none, has them all for half a minute, and each that is new is closed for the next one's sake.
+    A body that was begun and does not go on is closed, too: else a stranger who begins bodies has all for half a minute.
     """
-    waiting = [found for found in connections if isinstance(found, Connection | Socket) and found.is_waiting]
-    waiting.sort(key=lambda found: found.waits_since)
-    for found in waiting[: max(1, len(waiting) // 16)]:
-        if found.transport is not None:
-            found.transport.abort()
+    waiting = [
+        found
+        for found in connections
+        if isinstance(found, Connection | Socket) and found.is_waiting and not found.moves(now)
+    ]
+    idle = [found for found in waiting if not found.has_in_hand]
+    closed = sorted(idle or waiting, key=lambda found: (found.moved_at(now), found.since))[: max(1, len(waiting) // 16)]
+    for found in closed:
+        metrics.CONNECTIONS_CLOSED.labels(found.has_in_hand or "nothing").inc()
+        found.make_room()
         connections.discard(found)  # at once: others that come in this turn have that room, and need not look for more
-    return bool(waiting)
+    if closed:
+        log.warning(
+            "for new connections others were closed, as this process holds as many as it may: %d, %s",
+            len(closed),
+            "between two requests, or before one" if idle else "in the midst of a body or an answer that did not go on",
+            extra={"kind": "door_crowded"},
+        )
+    return bool(closed)

@@ -20,7 +20,7 @@ import orjson
 from tracklayer import logs
 from tracklayer.db import connection
 from tracklayer.db.connect_faults import fault_of, sentence_of
-from tracklayer.db.embedded import EmbeddedPostgres, cannot
+from tracklayer.db.embedded import COMMAND_SECONDS, EmbeddedPostgres, cannot
 from tracklayer.db.migrate import migrate, pending, unknown
 from tracklayer.db.sessions import DatabaseAwayError, place_of
 from tracklayer.domain import ids, json_text
@@ -109,7 +109,7 @@ def runtime_of(
 
     try:
         if embedded is not None:
-            url = embedded.start() if apply_migrations else embedded.find()
+            url = embedded.start(COMMAND_SECONDS) if apply_migrations else embedded.find()
             if wait:
                 embedded.keep_running()
         runtime = _patiently(begin, url, waits_for) if wait else begin()

@@ -186,4 +186,7 @@ def check_json(checked: Checked, what: str = "events") -> dict[str, Any]:
     """A check of ``what``: of a destination against the last events, or of deliveries that are queued again."""
     refused = refused_json(checked.refused, checked.examples)
     found = {what: checked.events, "would_send": checked.would_send, "refused": refused}
-    return found | ({"no_place": dict(sorted(checked.no_place.items()))} if what == "events" else {})
+    if what != "events":
+        return found
+    warnings = [{"field": list(one.field), "code": one.code, "message": one.message} for one in checked.warnings]
+    return found | {"no_place": dict(sorted(checked.no_place.items())), "warnings": warnings}

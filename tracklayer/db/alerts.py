@@ -113,6 +113,19 @@ def _ends(alert: Known) -> tuple[bool, float]:
     return alert.resolved_at is None, alert.resolved_at.timestamp() if alert.resolved_at else 0.0
 
 
+ALERTS_BESIDE = """
+SELECT * FROM alerts WHERE merchant_id = %s AND resolved_at IS NULL AND kind = ANY(%s) AND acknowledged_at IS NULL AND alert_id <> %s
+UNION ALL
+SELECT * FROM alerts WHERE merchant_id = %s AND resolved_at >= %s AND kind = ANY(%s) AND acknowledged_at IS NULL AND alert_id <> %s
+"""
+
+
+def alerts_beside(merchant_id: int, alert_id: int, kinds: Collection[AlertKind], since: datetime) -> list[AlertRow]:
+    """The other alerts of these kinds that were open since an instant. What somebody has taken note of tells nobody its end by e-mail."""
+    names = sorted(kinds)
+    return list(AlertRow.raw(ALERTS_BESIDE, merchant_id, names, alert_id, merchant_id, since, names, alert_id))
+
+
 OPEN_LATELY = """
 SELECT merchant_id, kind, platform, event_name, opened_at, resolved_at FROM alerts
 WHERE merchant_id = ANY(%(merchants)s) AND resolved_at > %(since)s AND resolved_at <= %(until)s

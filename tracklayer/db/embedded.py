@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 
 START_PATIENCE = 30  # seconds: after a crash PostgreSQL replays its log first
 HELD_SECONDS = 3.0  # that one which cannot be seen may take to end: what was killed in a container ends by and by
+COMMAND_SECONDS = 60.0  # that a command in another container may take to end
 AFTER_RECOVERY = 5.0  # seconds in which it lets somebody in
 LOOK_SECONDS = 1.0  # between two looks whether it runs
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until one that ended is started again; longer each time
@@ -136,10 +137,10 @@ class EmbeddedPostgres:
             )
         return self.start()
 
-    def start(self) -> str:
+    def start(self, held_seconds: float = HELD_SECONDS) -> str:
         """A ``postgresql://`` URL; makes what is not there. Raises EmbeddedPostgresError.
 
-        Where it fails, or a signal interrupts it, nothing of it is left running, unless somebody else holds the same.
+        ``held_seconds``: how long it waits for one to end that cannot be seen from here. Where it fails, or a signal interrupts it, nothing of it is left running, unless somebody else holds the same.
         """
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
@@ -152,15 +153,16 @@ class EmbeddedPostgres:
         atexit.unregister(self._leave)
         atexit.register(self._leave)
         try:
-            return self._start_patiently()
+            return self._start_patiently(held_seconds)
         except BaseException:
             if not self._is_started:
                 self._let_go()
             raise
 
-    def _start_patiently(self) -> str:
+    def _start_patiently(self, held_seconds: float) -> str:
         began = time.monotonic()
         deadline = says_at = began + self._patience
+        is_held = False  # by one that cannot be seen
         while True:
             try:
                 return self._try_start()
@@ -170,10 +172,19 @@ class EmbeddedPostgres:
                 # Just after a crash the old process may still be in the table, and replaying its log takes a while.
                 now = time.monotonic()
                 if isinstance(error, HeldError):
-                    deadline = min(deadline, began + HELD_SECONDS)
+                    if not is_held and held_seconds > HELD_SECONDS:
+                        log.warning(
+                            "a PostgreSQL that cannot be seen from here has %s: this waits up to %.0f s for it to end, as a command in "
+                            "another container will",
+                            self._data_dir,
+                            held_seconds,
+                        )
+                    is_held, deadline, says_at = True, began + held_seconds, now + self._patience
+                elif is_held:
+                    is_held, deadline = False, now + self._patience
                 if self._is_recovering():  # whoever ended it now would have it begin anew, each time
                     deadline = max(deadline, now + AFTER_RECOVERY)
-                if now > deadline or self._leaving.is_set():
+                if now >= deadline or self._leaving.is_set():
                     raise EmbeddedPostgresError(self._why(error)) from error
                 if now > says_at:
                     says_at = now + self._patience

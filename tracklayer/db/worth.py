@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -33,7 +33,7 @@ LOST = frozenset(
     }
 )
 _TOO_OLD = {DropReason.EVENT_TOO_OLD, CAME_TOO_LATE}
-_TOLD = {*LOST, CAME_TOO_LATE}
+_TOLD = LOST | {CAME_TOO_LATE}
 _REFUSED = "refused"  # beside the reasons
 # How many seconds old an event may be for a platform, by its action source, where that has an end.
 Ages = Mapping[str, float]
@@ -60,13 +60,14 @@ CROSS JOIN LATERAL (
 GROUP BY 1, 2, 3, 4, 5
 """
 # Of what was dropped since an instant, that which was last; whether it failed first since another one and up to a third, whether the
-# platform refused it at any attempt, and whether it is too old for the platform by now. ``read``: of how many that is, here and above.
+# platform refused it at any attempt, which of what tells losses was about it, and whether it is too old for the platform by now.
+# ``read``: of how many that is, here and above.
 DROPPED = f"""
 SELECT x.merchant_id, x.platform,
        CASE WHEN r.reason = '{DropReason.EVENT_TOO_OLD}'
                  AND d.received_at - e.occurred_at >= make_interval(secs => (x.ages ->> e.action_source)::float8)
             THEN '{CAME_TOO_LATE}' ELSE r.reason END,
-       d.is_of_since, d.was_refused, d.was_told,
+       d.is_of_since, d.was_refused, d.told_by,
        coalesce(%(now)s::timestamptz - e.occurred_at >= make_interval(secs => (x.ages ->> e.action_source)::float8), false),
        e.event_name, e.currency, sum(e.value) FILTER (WHERE e.value > 0), max(d.read), count(*)
 FROM unnest(%(merchants)s::bigint[], %(platforms)s::text[], %(since)s::timestamptz[], %(failed_since)s::timestamptz[], %(ages)s::jsonb[])
@@ -76,8 +77,11 @@ CROSS JOIN LATERAL (
     SELECT event_id, received_at, count(*) OVER () AS read,
         coalesce({_FIRST_AT} BETWEEN x.failed_since AND {_UNTIL}, false) AS is_of_since,
         jsonb_path_exists(attempt_log, '$[*] ? (@.outcome == "{AttemptOutcome.REJECTED}")') AS was_refused,
-        coalesce(finished_at <= %(told_until)s::timestamptz
-                 AND {_FIRST_AT} BETWEEN %(told_since)s::timestamptz AND %(told_failed_until)s::timestamptz, false) AS was_told FROM (
+        ARRAY(SELECT t.place FROM unnest(%(told_platforms)s::text[], %(told_since)s::timestamptz[], %(told_until)s::timestamptz[],
+                                         %(told_failed_since)s::timestamptz[], %(told_failed_until)s::timestamptz[])
+                  WITH ORDINALITY AS t(platform, since, until, failed_since, failed_until, place)
+              WHERE t.platform = x.platform AND finished_at BETWEEN coalesce(t.since, '-infinity') AND coalesce(t.until, 'infinity')
+                AND (t.failed_since IS NULL OR {_FIRST_AT} BETWEEN t.failed_since AND t.failed_until)) AS told_by FROM (
         SELECT event_id, received_at, finished_at, attempt_log FROM deliveries
         WHERE merchant_id = x.merchant_id AND platform = x.platform AND drop_reason = r.reason AND finished_at >= x.since
           AND finished_at <= coalesce(%(dropped_until)s::timestamptz, 'infinity') AND coalesce(drop_reason, '') <> ''
@@ -141,25 +145,47 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Teller:
+    """What tells of deliveries of a destination that they are lost: of those dropped from ``since`` until an instant, None where there is no
+    such end. ``reasons``: for one of these. ``names``, ``refused``, ``failed``: as below.
+    """
+
+    platform: str
+    since: datetime | None
+    until: datetime | None
+    reasons: Collection[str] = _TOLD
+    names: Collection[str] | None = None
+    refused: Collection[str] = ()
+    failed: tuple[datetime, datetime] | None = None
+
+    def tells(self, reason: str, name: str, *, was_refused: bool) -> bool:
+        return (
+            reason in self.reasons
+            and (self.names is None or member_name(name) in self.names)
+            and (was_refused or reason not in self.refused)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Only:
     """Which deliveries are meant. ``names``: of events of these, as alerts call them. ``refused``: of those dropped for one of these
     reasons, the ones that the platform refused at an attempt. ``failed``: those of which the first attempt failed from an instant
-    until another. ``until``: those that were dropped by then. ``told``: none of those of which the first attempt failed from an
-    instant until another and that were dropped by a third.
+    until another. ``until``: those that were dropped by then. ``told``: none of those that one of these tells.
     """
 
     names: Collection[str] | None = None
     refused: Collection[str] = ()
     failed: tuple[datetime, datetime] | None = None
     until: datetime | None = None
-    told: tuple[datetime, datetime, datetime] | None = None
+    told: Sequence[Teller] = ()
 
-    def has(self, reason: str, name: str, *, was_refused: bool, has_failed: bool, was_told: bool) -> bool:
+    def has(self, reason: str, name: str, *, was_refused: bool, has_failed: bool, told_by: Sequence[int]) -> bool:
+        """``told_by``: the places, from 1 on, of those in ``told`` whose times it is within."""
         return (
             (self.names is None or member_name(name) in self.names)
             and (was_refused or reason not in self.refused)
             and (has_failed or self.failed is None)
-            and not was_told
+            and not any(self.told[place - 1].tells(reason, name, was_refused=was_refused) for place in told_by)
         )
 
 
@@ -232,15 +258,17 @@ def _dropped(
     only: Only = Only(),
 ) -> _Sums:
     failed_since, until = only.failed or (None, None)
-    told_since, told_failed_until, told_until = only.told or (None, None, None)
+    told_failed = [teller.failed or (None, None) for teller in only.told]
     params: Any = {
         **_by_destination(since),
         "failed_since": [failed_since or at for at in since.values()],
         "until": until,
         "dropped_until": only.until,
-        "told_since": told_since,
-        "told_failed_until": told_failed_until,
-        "told_until": told_until,
+        "told_platforms": [teller.platform for teller in only.told],
+        "told_since": [teller.since for teller in only.told],
+        "told_until": [teller.until for teller in only.told],
+        "told_failed_since": [first for first, _ in told_failed],
+        "told_failed_until": [last for _, last in told_failed],
         "now": now,
         "ages": [orjson.dumps(ages.get(key, {})).decode() for key in since],
         "reasons": sorted(reasons),
@@ -252,7 +280,7 @@ def _dropped(
         reason,
         has_failed,
         was_refused,
-        was_told,
+        told_by,
         is_too_old,
         name,
         currency,
@@ -261,7 +289,7 @@ def _dropped(
         count,
     ) in rows(DROPPED, params):
         key, is_all = (merchant_id, platform), read < (MOST_TOO_OLD if reason in _TOO_OLD else MOST_ADDED)
-        if only.has(reason, name, was_refused=was_refused, has_failed=has_failed, was_told=was_told):
+        if only.has(reason, name, was_refused=was_refused, has_failed=has_failed, told_by=told_by):
             found.add((*key, reason), name, currency, value, read, count, is_all=is_all)
             if not is_too_old:
                 found.add((*key, _savable(reason)), name, currency, value, 0, count, is_all=is_all)

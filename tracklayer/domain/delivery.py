@@ -37,6 +37,10 @@ UNMAPPABLE = frozenset({DropReason.MISSING_IDENTIFIERS, DropReason.INVALID_FIELD
 # The code of an INVALID_FIELD: consent is required and the event says nothing of it. Nobody refused, and something is to be
 # done. It is a code and no reason of its own, as processes of the version before read no reason that they do not know.
 CONSENT_MISSING = "CONSENT_MISSING"
+# Codes of an UNSUPPORTED_EVENT, for the same reason: its name is a refund's, or may be. Whoever gave such a name a place in the
+# destination's settings would have it counted as one more sale.
+NO_REFUND = "NO_REFUND"
+MAYBE_REFUND = "MAYBE_REFUND"
 # What cannot come right by being sent again.
 IN_VAIN = frozenset({DropReason.EVENT_TOO_OLD, DropReason.CONSENT_DENIED, DropReason.ERASED, DropReason.SUPPRESSED})
 # Whose person was erased, before or since: neither a success nor a failure of a destination.

@@ -169,7 +169,8 @@ _EVERYDAY_ID = re.compile(
     r"(?!0\Z|stdClass|Optional|[0NUnu](?=[/0AINOUainou])(?i:an|il|/a|ull|one|ndefined|0{7}(?:0{24})?)(?![A-Za-z0-9]))"
     r"(?=[^1-9]*+[1-9]|(?:[A-Za-z0-9]++[^A-Za-z0-9](?=[A-Za-z])(?![NUnu]|stdClass|Optional))*+[A-Za-z0-9]++\Z)"
     r"[A-Za-z0-9](?:[ -#&-;=-Z\\-z|}~]{0,61}[A-Za-z0-9])?"
-    r"(?<!(?i:ined|null|none|alse|ject|mpty|(?-i:rray)|[^a-z0-9](?:nan|nil|n/a|#nv)|(?-i:[A-Za-z]NaN)|#n/[a-z]|e\+[0-9][0-9]|0000))(?<!stdClass)"
+    r"(?<!(?i:ined|null|none|alse|ject|mpty|(?-i:rray)|[^a-z0-9](?:nan|nil|n/a|#nv)|(?-i:[A-Za-z]NaN)|#n/[a-z]|e\+[0-9][0-9]|0000))"
+    r"(?<!stdClass)(?<!(?i:lder|here|e.me|mber|..id|..n[or]|.ref))"  # as the name of an id ends, and what manuals write there
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch

@@ -91,7 +91,7 @@ _IN_BRACKETS = rf"\[\[(?!\s*(?:[\"']|(?:[0-9]{{2,}}|{_UUID})\s*\]))[^\[\]]*\]\]"
 # As Go and Objective-C print nothing, Go's templates too, and what Go's formats say of what is nil or missing.
 _PRINTED = r"<(?i:nil|null|none|no value)>|%![A-Za-z]\((?:<nil>|MISSING)\)"
 _TEMPLATE = re.compile(
-    rf"\[object [A-Za-z]+\]|{_IN_BRACES}|{_IN_BRACKETS}|%%[^%]*%%|<[%?][^<>]*[%?]>"
+    rf"\[object [A-Za-z]+\]|{_IN_BRACES}|{_IN_BRACKETS}|%%[^%]*%%|\*\|[^|]*\|\*|<[%?][^<>]*[%?]>"
     rf"|(?<![^\W_])__[A-Z_]+__(?![^\W_])|{_PRINTED}"
 )
 # What nobody filled in, in an id: the name of a variable of PHP or a shell, too, and the place of a text or a number in a format, by
@@ -139,6 +139,25 @@ _WORDS_OF_IDS = {""} | frozenset(
     "client cliente klant user users userid account member mitglied contact visitor profile id uid uuid nr no number nummer ref wc woo "
     "woocommerce web shop store shopify gid".split()
 )
+# The name of an id where the id should be, as manuals print it: ORDER_ID_PLACEHOLDER, your-order-id, INSERT_ORDER_ID_HERE.
+_WORDS_OF_MANUALS = frozenset("placeholder your the insert enter replace with me here".split())
+_OF_AN_ID = frozenset(
+    "id uid uuid no nr number nummer ref orderid orderno ordernr ordernumber transactionid leadid customerid userid".split()
+)
+_WORD_IN_A_NAME = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])")  # orderId, ORDER_ID
+# A name between signs that an id is not put between: <ORDER_ID>, [ORDER_ID], #ORDER_ID#. A Message-ID has an @ and digits.
+_NAME_BETWEEN_SIGNS = re.compile(
+    r"[<\[(#%@~|!*$]{1,2}(?:[A-Z]+(?:[_.-][A-Z]+)+|(?<=<)[a-z]+(?:[_.-][a-z]+)+)[>\])#%@~|!*$]{1,2}"
+)
+# Of what a template is to be filled with: where it is the id itself, a shop's number or a year beside it tells no two apart.
+_OF_ORDERS = frozenset(
+    "order orders orderid orderno ordernr ordernumber orderref bestellung bestellnr bestellnummer auftrag auftragsnr auftragsnummer invoice "
+    "commande pedido purchase checkout transaction transactionid txid txn event eventid lead leadid booking".split()
+)
+_OF_PEOPLE = frozenset(
+    "customer customers customerid cust kunde kundennr kundennummer client cliente klant user userid member account contact".split()
+)
+_NO_NUMBER_OF_ITS_OWN = re.compile(r"\D*(?:[0-9]\D*){1,3}|\D*20[0-9]{2}\D*")
 _LONGEST_ID = 255  # characters: a longer one was not made of a word and nothing
 
 
@@ -167,19 +186,52 @@ def is_no_id(value: str) -> bool:
 
 
 def is_one_for_all(value: str) -> bool:
-    """As ``is_of_many``, of the ids of events and orders."""
-    return is_of_many(value) or _NOTHING_BESIDE.fullmatch(_bare_id(value)) is not None
+    """As ``is_of_many``, of the ids of events and orders: the name of one is none, either."""
+    if _is_of_many(value, _OF_ORDERS) or _NOTHING_BESIDE.fullmatch(text := _bare_id(value)):
+        return True
+    if any(sign in "123456789" for sign in text):
+        return False
+    words = _words_of(text)
+    return _NAME_BETWEEN_SIGNS.fullmatch(text) is not None or (
+        not words.isdisjoint(_OF_AN_ID) and not words.isdisjoint(_OF_ORDERS) and words <= _WORDS_OF_IDS
+    )
 
 
 def is_of_many(value: str) -> bool:
     """As ``is_no_id``, of the ids of people: words with nothing behind them tell no two apart. A name does, with whatever sign behind
     it.
     """
+    return _is_of_many(value, _OF_PEOPLE)
+
+
+def _is_of_many(value: str, own: frozenset[str]) -> bool:
+    """``own``: words for whatever the id is one of."""
     text = _bare_id(value)
-    if is_no_id(value) or _NOTHING_BEHIND.fullmatch(text):
+    if is_no_id(value) or _NOTHING_BEHIND.fullmatch(text) or _is_of_a_manual(text):
         return True
     maybe = _MAYBE_NOTHING_BEHIND.fullmatch(text)
-    return maybe is not None and _WORDS_OF_IDS.issuperset(_BETWEEN_WORDS_OF_IDS.split(maybe[1].lower()))
+    if maybe is not None and _WORDS_OF_IDS.issuperset(_BETWEEN_WORDS_OF_IDS.split(maybe[1].lower())):
+        return True
+    given = bare(value)
+    if len(given) > _LONGEST_ID:
+        return False
+    for found in (*_UNFILLED.finditer(given), *_NAME_BETWEEN_SIGNS.finditer(given)):
+        words = _words_of(found[0])
+        if words <= _WORDS_OF_IDS and not words.isdisjoint(own):
+            return _NO_NUMBER_OF_ITS_OWN.fullmatch(given[: found.start()] + given[found.end() :]) is not None
+    return False
+
+
+def _is_of_a_manual(text: str) -> bool:
+    words = _words_of(text)
+    of_manuals = words & _WORDS_OF_MANUALS
+    if not of_manuals or any(map(str.isdigit, text)) or not words - of_manuals <= _WORDS_OF_IDS:
+        return False
+    return {"placeholder"} < words or {"replace", "me"} <= words or not words.isdisjoint(_OF_AN_ID)
+
+
+def _words_of(name: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _WORD_IN_A_NAME.findall(name))
 
 
 def _bare_id(value: str) -> str:

@@ -190,6 +190,11 @@ CODES: dict[str, Meaning] = {
         "Correct how it is read on your side.",
         is_warning=True,
     ),
+    "REFUND_COUNTED": Meaning(
+        "The settings of a destination give a name that tells of a refund what counts as a sale. They are set all the same.",
+        "Take the name out there, unless it is no refund's.",
+        is_warning=True,
+    ),
     "EVENT_ERASED": Meaning(
         "The event was erased with its person. Its repeat is counted, and nothing of it is stored. A key that may only send is not told.",
         "Nothing; whatever sends it again may stop.",

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from tracklayer.domain import normalise
 from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.identifiers import usable, without_name
 
@@ -142,13 +141,15 @@ def clicks_in(url: str | None) -> dict[str, str]:
     }
 
 
-def _sendable(kind: str, value: str) -> str | None:
-    """As it goes out; None of what holds an e-mail address or a phone number, too: it is taken out of the URL before."""
+def sendable(kind: str, value: str) -> str | None:
+    """An identifier as it goes out, wherever it is found; None of what no platform takes for one, or may get: it holds an e-mail
+    address or a phone number.
+    """
     found = usable(kind, value)
     return None if found is None or holds_contact(found) else found
 
 
-_RULES = {kind: partial(_sendable, kind) for kind, _ in PARAMETERS.values()}
+_RULES = {kind: partial(sendable, kind) for kind, _ in PARAMETERS.values()}
 
 
 def _read(form: _Form, raw: Any, now: datetime) -> Seen | None:
@@ -162,7 +163,7 @@ def _read(form: _Form, raw: Any, now: datetime) -> Seen | None:
         return None
     parts = match.groupdict()
     value = parts.get("value") or match[0]
-    if normalise.is_nobodys(value):
+    if sendable(form.kind, value) is None:
         return None
     since = now
     if stamp := parts.get("ms") or parts.get("s"):

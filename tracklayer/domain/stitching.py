@@ -26,12 +26,12 @@ from hashlib import sha256
 from itertools import combinations
 from typing import NamedTuple
 
-from tracklayer.domain.contact import holds_contact, may_hold_contact
+from tracklayer.domain.contact import may_hold_contact
 from tracklayer.domain.event import Event, UserData, made_of
 from tracklayer.domain.identifiers import FORMATS, usable, web_url
 from tracklayer.domain.normalise import Matchable, is_somebodys_number, phone_at_home, phone_e164
 from tracklayer.domain.normalise import email as usual_email
-from tracklayer.domain.shown import clicks_in
+from tracklayer.domain.shown import clicks_in, sendable
 
 COOKIE, EMAIL = "cookie", "email"
 
@@ -313,7 +313,17 @@ def _why_nothing(event: Event, shown: Sequence[Showing], source: str) -> Note | 
 
 
 def _is_given(signal: Signal, source: str) -> bool:
-    return signal.kind in KINDS and (source == COOKIE or KINDS[signal.kind].travels)
+    """Whether it may be added to events at all."""
+    kind = KINDS.get(signal.kind)
+    return kind is not None and (source == COOKIE or kind.travels) and _is_sendable(signal)
+
+
+def _is_sendable(signal: Signal) -> bool:
+    """Of what was stored before it was known that no platform may get it: it keeps nothing out that one may.
+
+    What a browser calls itself goes out without the contact that it names.
+    """
+    return signal.kind == "client_user_agent" or sendable(signal.kind, signal.value) is not None
 
 
 def _is_of_many(event: Event, browser: Browser) -> bool:
@@ -392,7 +402,7 @@ def _signals(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enric
         if kind is None or (is_by_person and not kind.travels) or not _is_in_time(occurred_at, signal, kind):
             continue
         best = newest.get(name)
-        if best is None or _age(signal) > _age(best):
+        if (best is None or _age(signal) > _age(best)) and _is_sendable(signal):
             newest[name] = signal
             where[name] = browser.browser_id
     clicks = [newest.pop(name) for name in GOOGLE_CLICKS if name in newest]
@@ -404,7 +414,7 @@ def _signals(event: Event, shown: Sequence[Showing], source: str) -> tuple[Enric
     found = []
     for name in sorted(newest, key=_PLACES.__getitem__):
         for other in _GROUP_OF.get(name) or (name,):
-            if other in of_page or ((given := getattr(own, other)) and _is_usable(other, given)):
+            if other in of_page or ((given := getattr(own, other)) and sendable(other, given)):
                 break
         else:
             signal = newest[name]
@@ -421,11 +431,6 @@ def _clicks_of_page(event: Event) -> dict[str, str]:
     if isinstance(referrer, str) and "fbclid" not in found and (click := clicks_in(web_url(referrer)).get("fbclid")):
         found["fbclid"] = click
     return found
-
-
-def _is_usable(name: str, value: str) -> bool:
-    """Whether a platform may get what an event brings as one of these: else it is as good as missing."""
-    return usable(name, value) is not None and not holds_contact(value)
 
 
 def _age(signal: Signal) -> tuple[datetime, str]:
@@ -468,7 +473,7 @@ def _own_click(event: Event, click: str | None, shown: Sequence[Showing], source
     long ago: the click is the event's own and goes out, and another time would be made up.
     """
     own = event.user_data.fbc
-    if click is None or (own is not None and _is_usable("fbc", own)):
+    if click is None or (own is not None and sendable("fbc", own)):
         return ()
     for kind in ("fbc", "fbclid"):
         for signal, browser in shown:
@@ -568,7 +573,7 @@ def enriched(event: Event, fields: Iterable[Enriched]) -> Event:
     for one in fields:
         value = one.value
         own = getattr(event.user_data, one.field, None)
-        if own and (not isinstance(own, str) or _is_usable(one.field, own)):
+        if own and (not isinstance(own, str) or sendable(one.field, own)):
             continue
         added[one.field] = value if isinstance(value, str) else Matchable(None, value)
     if not added:

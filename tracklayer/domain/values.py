@@ -47,7 +47,7 @@ def write_instant(value: Any) -> str:
 # As RFC 3339, and also without its separators, without what is zero, or with a blank in front of the offset or UTC, as Ruby, PHP and
 # databases print it. Python takes more: any character between date and time, and weeks, of which it takes the Monday.
 _DATE_AND_TIME = re.compile(
-    r"[0-9]{4}(-?)[0-9]{2}\1[0-9]{2}[T ][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?)?(?: ?(?:Z|UTC|[+-][0-9:]+))?"
+    r"([0-9]{4}(-?)[0-9]{2}\2[0-9]{2}[T ][0-9]{2}(:?[0-9]{2}(:?[0-9]{2})?)?)([.,][0-9]+)?(?: ?(?:Z|UTC|[+-][0-9:]+))?"
 )
 
 
@@ -58,11 +58,8 @@ def read_instant(value: Any) -> datetime | str:
         text = value if value.isascii() else without_invisible(value)
         text = text.strip().upper()  # RFC 3339 allows t and z in lower case
         try:
-            value = (
-                _from_text(text[:11] + text[11:].replace(" ", "").replace("UTC", "Z"))
-                if _DATE_AND_TIME.fullmatch(text)
-                else None
-            )
+            found = _DATE_AND_TIME.fullmatch(text)
+            value = _from_text(found) if found else None
         except (ValueError, OverflowError):
             return f"must be a date and time of RFC 3339 or ISO 8601 {how}"
     if not isinstance(value, datetime):
@@ -77,8 +74,16 @@ def read_instant(value: Any) -> datetime | str:
         return f"must be a date and time of RFC 3339 or ISO 8601 {how}"
 
 
-def _from_text(text: str) -> datetime | None:
-    """A leap second, which is the last of a day in UTC, is the first of the next one."""
+def _from_text(found: re.Match[str]) -> datetime | None:
+    """A leap second, which is the last of a day in UTC, is the first of the next one. A fraction is one of whatever comes last, be it
+    the minute or the hour: Python takes it for one of a second.
+    """
+    whole, _, minutes, seconds, fraction = found.groups()
+    rest = found[0][len(whole) :].replace(" ", "").replace("UTC", "Z")
+    if fraction and not seconds:
+        part = Decimal(f"0.{fraction[1:20]}") * (60 if minutes else 3600)
+        return datetime.fromisoformat(whole + rest[len(fraction) :]) + timedelta(microseconds=int(part * 1_000_000))
+    text = whole + rest
     if text[16:19] != ":60":
         return datetime.fromisoformat(text)
     last = datetime.fromisoformat(f"{text[:16]}:59{text[19:]}")

@@ -16,6 +16,8 @@ from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.delivery import (
     INTERCEPTED,
     INTERFACE_VERSION,
+    MAYBE_REFUND,
+    NO_REFUND,
     NOTED,
     Acknowledged,
     CredentialsRefused,
@@ -30,7 +32,7 @@ from tracklayer.domain.delivery import (
     Verdict,
 )
 from tracklayer.domain.event import ACTION_SOURCES, Content, CustomData, Device, Event, UserData
-from tracklayer.domain.event_names import is_refund, is_refund_among_others
+from tracklayer.domain.event_names import is_refund, is_refund_among_others, may_be_refund
 from tracklayer.domain.identifiers import is_web_url
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.shown import click_in
@@ -90,8 +92,8 @@ class Setting:
 
     ``example`` is well-formed and invented: the sandbox and the docs use it, and it shows what kind of value this is.
     ``choices``: all values there are. ``unset``: what counts where an optional one is not set, as the end of a sentence; of a
-    flag it is its example. Of a map, ``keys``: what its left side names, and ``others``: whether ``*`` stands there for all
-    the rest.
+    flag it is its example. Of a map, ``keys``: what its left side names, ``others``: whether ``*`` stands there for all
+    the rest, and ``counts``: whether each thing on its right side is a conversion that is counted.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     keys: str = "Event name"
     others: bool = True
+    counts: bool = False
     unset: str | None = None
 
     def __post_init__(self) -> None:
@@ -349,9 +352,19 @@ class Verdicts(list[RuleVerdict]):
         self.append(RuleVerdict(rule, False, message, field))
         return Refused(reason, message, field, tuple(self))
 
-    def refuse_name(self, message: str) -> Refused:
-        """Of an event that the platform, or this destination, has no name for."""
-        return self.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+    def refuse_name(self, name: str, message: str) -> Refused:
+        """Of an event that the platform, or this destination, has no name for. Its code says where that is a refund, or may be one:
+        the next step is another one then.
+        """
+        refused = self.refuse(DropReason.UNSUPPORTED_EVENT, "event_name", "event_name", message)
+        code = NO_REFUND if is_refund(name) else MAYBE_REFUND if may_be_refund(name) else None
+        return replace(refused, code=code) if code else refused
+
+    def refuse_unlisted(self, name: str, setting: str, message: str) -> Refused:
+        """Of an event whose name a setting gives no place; of what may be a refund nobody is told to give it one."""
+        if may_be_refund(name) and not is_refund(name):
+            message = f"its name may be a refund's: send Refund, or name it in {setting} where it is none"
+        return self.refuse_name(name, message)
 
     def own_left_out(self, given: Mapping[str, Any], title: str, taken: Container[str] = ()) -> None:
         """Says that a platform (``title``) gets none of the merchant's own properties but those that it has fields for."""
@@ -364,13 +377,14 @@ class Verdicts(list[RuleVerdict]):
         """
         own = settings.get(setting) or {}
         if is_refund(name, own):
-            return self.refuse_name(message)
-        return self.refuse_among_others(setting) if is_refund_among_others(name, own) else None
+            return self.refuse_name(name, message)
+        return self.refuse_among_others(name, setting) if is_refund_among_others(name, own) else None
 
-    def refuse_among_others(self, setting: str) -> Refused:
+    def refuse_among_others(self, name: str, setting: str) -> Refused:
         """Of what may be a refund, which ``*`` of a setting does not take."""
         return self.refuse_name(
-            f"its name may be a refund's, which * does not take: send Refund, or name it in {setting} where it is none"
+            name,
+            f"its name may be a refund's, which * does not take: send Refund, or name it in {setting} where it is none",
         )
 
     def page_of(self, event: Event, rule: str = "event_source_url") -> str | None:

@@ -207,7 +207,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.ok(_RULE_STAR)
     else:
         message = "no conversion rule is set for this event name in conversion_rules"
-        return verdicts.refuse_name(message)
+        return verdicts.refuse_unlisted(event.event_name, "conversion_rules", message)
     if now - event.occurred_at > MAX_AGE:
         message = "older than the 90 days that LinkedIn takes"
         return verdicts.refuse(DropReason.EVENT_TOO_OLD, "event_age", "occurred_at", message)
@@ -507,6 +507,7 @@ MAPPER = Mapper(
             "in the rule's address. Rules must be made for the Conversions API. * stands for every other event name.",
             example={"Purchase": 14488340, "Lead": 14488341, "*": 14488377},
             check=_rules,
+            counts=True,
         ),
         Setting(
             "access_token",
@@ -575,7 +576,7 @@ MAPPER = Mapper(
         "device",
         "os_version app_id app_name app_version model locale time_zone carrier screen_width screen_height vendor_id",
     )
-    | {"consent.ad_personalization"},
+    | {"consent.ad_personalization", "action_source", "event_source_url"},
     no_place_in=_no_place_in,
     deduplication="LinkedIn does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,

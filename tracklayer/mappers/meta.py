@@ -161,7 +161,8 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         return verdicts.refuse_denied()
     verdicts.ok(CONSENT_OK)
     if is_refund(event.event_name):
-        return verdicts.refuse_name("Meta has no refund: as a custom event it would take nothing off the Purchase")
+        message = "Meta has no refund: as a custom event it would take nothing off the Purchase"
+        return verdicts.refuse_name(event.event_name, message)
     verdicts.ok(_NAME_OK if event.event_name in EVENT_NAMES else _NAME_CUSTOM)
     age = now - event.occurred_at
     if age > MAX_AGE and age > (limit := _age_limit(event.action_source, settings)):

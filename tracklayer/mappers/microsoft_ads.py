@@ -14,6 +14,7 @@ from typing import Any
 
 from tracklayer.domain import normalise
 from tracklayer.domain.delivery import (
+    NO_REFUND,
     Acknowledged,
     BatchRejected,
     BearerToken,
@@ -143,6 +144,12 @@ _WRONG_TAG = Explanation(
 )
 _TEMPORARY = Explanation("A temporary fault at Microsoft.", "Nothing to do: it is tried again with the same event id.")
 EXPLANATIONS: Mapping[str, Explanation] = {
+    NO_REFUND: Explanation(
+        "The Conversions API has nothing that takes a purchase back.",
+        "Leave the name out with the destination's event names. Do not map it in the settings: each refund would count as one more"
+        " sale. Microsoft takes refunds as adjustments of offline conversions, which TrackLayer does not send.",
+        "event_name",
+    ),
     "ValidationError": _WRONG_EVENT,
     "400": _WRONG_EVENT,
     "422": _WRONG_EVENT,
@@ -589,7 +596,7 @@ MAPPER = Mapper(
         "device",
         "os_version app_id app_name app_version model locale time_zone carrier screen_width screen_height vendor_id",
     )
-    | {"consent.ad_personalization"},
+    | {"consent.ad_personalization", "action_source"},
     deduplication="Microsoft does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     instead_of_test="Make a separate UET tag, set it on the destination for a while, and look at that tag's diagnostics.",

@@ -9,7 +9,7 @@ of its fields the platform has no place for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -73,6 +73,7 @@ def map_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -
 
 NO_PLACE = "no_place"  # the rule of what only ``show_event`` says
 _LINES = "custom_data.contents"
+_PAGE = "event_source_url"
 
 
 def show_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) -> Mapped | Refused:
@@ -84,6 +85,7 @@ def show_event(mapper: Mapper, event: Event, settings: Settings, now: datetime) 
     if isinstance(found, Refused):
         return found
     left_out = _without_place(mapper, event, found)
+    left_out += _beside_others(mapper, event, settings, now, found, {one.field for one in left_out})
     return found._replace(verdicts=(*found.verdicts, *left_out)) if left_out else found
 
 
@@ -95,8 +97,48 @@ def _without_place(mapper: Mapper, event: Event, found: Mapped) -> list[RuleVerd
             left_out += _left_out(event, fields, why)
     if not left_out:
         return left_out
-    told = {verdict.field for verdict in found.verdicts if not verdict.ok}
+    # What was taken out of a page's URL says nothing of the rest of it.
+    told = {one.field for one in found.verdicts if not one.ok and (one.field != _PAGE or one.rule != "personal_data")}
     return [verdict for verdict in left_out if verdict.field not in told]
+
+
+# Instead of what was given, to see whether it is sent: another one would be.
+_OTHER_IDS = ("another-product", "one-more-product")
+_OTHER_CURRENCIES = ("EUR", "USD")
+_NO_AMOUNT = "left out: it goes with an amount, and none is sent"
+
+
+def _beside_others(
+    mapper: Mapper, event: Event, settings: Settings, now: datetime, found: Mapped, told: set[str | None]
+) -> list[RuleVerdict]:
+    """What has a place, and goes nowhere for what came with it, or did not: ids of products beside lines, where the platform takes one
+    kind, and a currency of nothing.
+    """
+    told = told | {verdict.field for verdict in found.verdicts if not verdict.ok}
+    custom, said = event.custom_data, list[RuleVerdict]()
+
+    def is_sent(changes: Iterator[dict[str, Any]]) -> bool:
+        return any(_is_sent(mapper, event, settings, now, found, change) for change in changes)
+
+    if custom.product_ids and custom.contents and "custom_data.product_ids" not in told:
+        lines = [[made_of(Content, {**vars(line), "id": one}) for line in custom.contents] for one in _OTHER_IDS]
+        if not is_sent({"product_ids": (one,)} for one in _OTHER_IDS) and is_sent(
+            {"contents": (*one,)} for one in lines
+        ):
+            said.append(_verdict("custom_data", "product_ids", f"left out: {mapper.title} takes the ids of `contents`"))
+    with_another = ({"currency": one} for one in _OTHER_CURRENCIES if one != custom.currency)
+    if custom.currency is not None and "custom_data.currency" not in told and not is_sent(with_another):
+        said.append(_verdict("custom_data", "currency", _NO_AMOUNT))
+    return said
+
+
+def _is_sent(
+    mapper: Mapper, event: Event, settings: Settings, now: datetime, found: Mapped, change: Mapping[str, Any]
+) -> bool:
+    """Whether the platform would get something else of an event with another value."""
+    other = made_of(Event, {**vars(event), "custom_data": made_of(CustomData, {**vars(event.custom_data), **change})})
+    changed = map_event(mapper, other, settings, now)
+    return not isinstance(changed, Mapped) or (changed.item, changed.group) != (found.item, found.group)
 
 
 def _left_out(event: Event, fields: frozenset[str], why: str) -> list[RuleVerdict]:
@@ -131,6 +173,8 @@ def _by_object(paths: frozenset[str]) -> tuple[tuple[str, str, frozenset[str]], 
 
 def _says_something(name: str, value: Any) -> bool:
     """Whether a field is more than its default: that nobody limits the use of data says nothing, that tracking is not allowed does."""
+    if name == "action_source":
+        return bool(value != "website")
     if value is False:
         return name == "tracking_allowed"
     return value is not None and value != () and value != "unspecified" and value is not NO_DEVICE
@@ -145,7 +189,7 @@ _OTHER_PAGE = RuleVerdict(
 _WITH_SCHEME = RuleVerdict(
     "event_source_url",
     True,
-    "sent as an absolute URL: with https:// in front, without blanks around, and blanks inside percent-encoded",
+    "read as an absolute URL: with https:// in front, without blanks around, and blanks inside percent-encoded",
     "event_source_url",
 )
 
@@ -169,7 +213,8 @@ def _presentable(mapper: Mapper, event: Event, settings: Settings, said: list[Ru
     """The event as it may leave; the same one where nothing has to be changed."""
     changes: dict[str, Any] = {}
     url = event.event_source_url
-    shown = _url(url, settings, event, said)
+    # Where no page goes out, there is nothing to say of how it does; its click id may still be read.
+    shown = _url(url, settings, event, said) if _PAGE not in mapper.no_place_for else _url(url, {}, event, [])
     if shown is not url:
         changes |= {"event_source_url": shown, "has_plain_url": False}
         if url is not None and said and said[-1] is _OTHER_PAGE:

@@ -23,6 +23,7 @@ from tracklayer.mappers.base import (
     CONSENT_OK,
     Mapped,
     Mapper,
+    NoPlace,
     Refused,
     RuleVerdict,
     Setting,
@@ -460,6 +461,17 @@ def _partner(value: Any) -> str | None:
     return None if is_good else "must be the name Pinterest gave you as a partner, such as ss-company"
 
 
+_of_apps_only = of_apps_only(
+    "Pinterest", within("device", "os os_version app_id app_name app_version model locale carrier")
+)
+_NO_PAGE = NoPlace(frozenset({"event_source_url"}), "left out: Pinterest takes it of a website's event only")
+
+
+def _no_place_in(event: Event, mapped: Mapped) -> Sequence[NoPlace]:
+    found = _of_apps_only(event, mapped)
+    return found if mapped.item["action_source"] == "web" else (*found, _NO_PAGE)
+
+
 MAPPER = Mapper(
     title="Pinterest",
     settings=(
@@ -533,9 +545,7 @@ MAPPER = Mapper(
     | within("custom_data", "content_type status")
     | within("custom_data.contents", "variant coupon discount")
     | within("device", "time_zone screen_width screen_height vendor_id"),
-    no_place_in=of_apps_only(
-        "Pinterest", within("device", "os os_version app_id app_name app_version model locale carrier")
-    ),
+    no_place_in=_no_place_in,
     deduplication="Pinterest recognises a copy of a web or app event for 48 hours; a copy of an offline event counts twice.",
     copy_memory=_copy_memory,
     max_ahead=MAX_AHEAD,

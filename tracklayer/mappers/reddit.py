@@ -461,9 +461,11 @@ def _event_names(value: Any) -> str | None:
 
 
 def _no_place_in(event: Event, mapped: Mapped) -> Sequence[NoPlace]:
-    return () if event.consent.limited_data_use else _NO_LIMITED_USE
+    found = () if event.consent.limited_data_use else _NO_LIMITED_USE
+    return found if mapped.item["action_source"] == "WEBSITE" else (*found, _NO_PAGE)
 
 
+_NO_PAGE = NoPlace(frozenset({"event_source_url"}), "left out: Reddit takes it of a website's event only")
 _NO_LIMITED_USE = (
     NoPlace(within("user_data", "state country"), "left out: Reddit takes it with limited data use only"),
 )

@@ -308,9 +308,8 @@ def _taken_as(
         return refused
     name = _event_name(event.event_name, settings.get("custom_event_map") or {}, verdicts)
     if name is None:
-        return verdicts.refuse_name(
-            "no event of Snapchat: map it in custom_event_map to CUSTOM_EVENT_1 to CUSTOM_EVENT_5"
-        )
+        message = "no event of Snapchat: map it in custom_event_map to CUSTOM_EVENT_1 to CUSTOM_EVENT_5"
+        return verdicts.refuse_unlisted(event.event_name, "custom_event_map", message)
     if not settings.get(asset):
         return verdicts.refuse(
             DropReason.UNSUPPORTED_EVENT,

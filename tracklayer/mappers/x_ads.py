@@ -193,7 +193,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
         verdicts.ok(_TAG_STAR)
     else:
         message = "no event tag is set for this event name in event_ids"
-        return verdicts.refuse_name(message)
+        return verdicts.refuse_unlisted(event.event_name, "event_ids", message)
     limit = _age_limit(event.action_source, settings)
     if now - event.occurred_at > limit:
         message = f"older than the {limit.days} days that are set for X"
@@ -448,6 +448,7 @@ MAPPER = Mapper(
             "uses already, or copies are not recognised. * stands for every other event name.",
             example={"Purchase": "tw-o8z6j-ol288", "Lead": "tw-o8z6j-ol289", "*": "tw-o8z6j-ol291"},
             check=_tags,
+            counts=True,
         ),
         Setting(
             "pixel_token",
@@ -512,7 +513,7 @@ MAPPER = Mapper(
     )
     | within("custom_data", "order_id content_name content_category content_type search_string status predicted_ltv")
     | within("custom_data.contents", "brand variant coupon discount")
-    | {"device", "consent.ad_personalization"},
+    | {"device", "consent.ad_personalization", "action_source", "event_source_url"},
     deduplication="X does not promise to recognise two copies that both came over the API: a repeat may count twice.",
     copy_memory=lambda event_name, action_source: None,
     age_limit=_age_limit,

@@ -187,6 +187,10 @@ class DestinationCheck:
         metadata=ADMIN | at_most(MAX_VERDICTS),
         description="Fields of those that would be sent that stay here, since the platform has none for them.",
     )
+    warnings: list[UserError] = strawberry.field(
+        metadata=ADMIN | at_most(MAX_USER_ERRORS),
+        description="On the settings, which are set all the same, such as a refund's name that would count as one more sale.",
+    )
 
 
 @strawberry.type(description="The destination after the change.")
@@ -219,6 +223,7 @@ class DestinationPayload:
                 FieldWithoutPlace(field=dotted_path(path.split(".")), count=count)
                 for path, count in sorted(found.no_place.items())
             ],
+            warnings=user_errors(found.warnings),
         )
 
     user_errors: list[UserError] = strawberry.field(metadata=ADMIN | at_most(MAX_USER_ERRORS), description=_ERRORS)

@@ -21,7 +21,7 @@ from tracklayer.db.connection import after_commit, in_transaction
 from tracklayer.db.destinations import destination
 from tracklayer.db.models import AlertRow
 from tracklayer.db.monitors import Key
-from tracklayer.db.worth import Ages, Failing, Lost, Only, failing_since, lost_since
+from tracklayer.db.worth import Ages, Failing, Lost, Only, Teller, failing_since, lost_since
 from tracklayer.domain.alert import (
     AHEAD,
     REOPEN_WITHIN,
@@ -203,8 +203,9 @@ def _take(
             db.quiet_alert(merchant_id, known.alert_id, now)
         case Step.RESOLVE:
             db.resolve_alert(merchant_id, known.alert_id, now)
-            _keep_balance(merchant_id, known.alert_id, now)
-            _name_all(merchant_id, known.alert_id)
+            row = db.alerts_by_id(merchant_id, [known.alert_id])[known.alert_id]
+            _keep_balance(row, now)
+            _name_all(row)
             _note(runtime, merchant_id, known.alert_id, "resolved", now)
             _count(known.subject.kind, "resolved")
             return known.alert_id
@@ -292,19 +293,19 @@ def _alike(details: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _name_all(merchant_id: int, alert_id: int) -> None:
+def _name_all(row: AlertRow) -> None:
     """Adds to what its end tells the names that it was about as well, told or not."""
-    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
     is_of_all = row.kind == AlertKind.EVENTS_REJECTED and row.event_name is None  # its words have the commonest names
     members = None if is_of_all else db.members_of(row.told)
     if members and row.told and (alike := _alike(row.told["details"])):  # the title is about the first
         members = {name: one for name, one in members.items() if name != alike[0]}
     sentence = also_about(f"{row.told['title']} {row.told['message']}", members) if members and row.told else ""
     if sentence:
-        db.keep_also(merchant_id, alert_id, sentence)
+        db.keep_also(row.merchant_id, row.alert_id, sentence)
 
 
 REFUSES = frozenset({AlertKind.PLATFORM_DOWN, AlertKind.DELIVERY_RATE_DROP})
+OF_LOSSES = REFUSES | {AlertKind.QUEUE_BACKLOG}
 IN_VAIN = {DropReason.EVENT_TOO_OLD, DropReason.MISSING_IDENTIFIERS, CAME_TOO_LATE}  # no redelivery saves these
 
 
@@ -322,17 +323,17 @@ def _lost_by(row: AlertRow) -> set[str]:
 def _causes(row: AlertRow) -> set[str | None]:
     """What it was put down to, when it was told and at last."""
     told = row.told or {"details": {}}
-    return {
-        row.details.get("cause"),
-        told["details"].get("cause"),
-        *told.get("causes", ()),
-        *_named(row, "name_causes"),
-    }
+    last = (
+        {row.details.get("cause")} if row.resolved_at is not None else set()
+    )  # of one that is open another one may be last
+    return {told["details"].get("cause"), *told.get("causes", ()), *_named(row, "name_causes")} | last
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What an alert that is over may have cost. ``since``: from when on what was lost was not told by an earlier end of it."""
+    """What an alert may have cost. ``since``: from when on what was lost was not told by an earlier end of it. ``others``: what tells
+    what was lost, in place of it, while it is open; ``others_later``: and what failed then, when it is over.
+    """
 
     keys: Sequence[Key]
     ages: Mapping[Key, Ages]
@@ -341,6 +342,8 @@ class Loss:
     reasons: Collection[str]
     only: Only
     is_removed: bool
+    others: Sequence[Teller] = ()
+    others_later: Sequence[Teller] = ()
 
     def failing(self, until: datetime | None) -> Failing:
         """Of what failed while it was open, which may be lost yet: what waits."""
@@ -355,17 +358,48 @@ class Loss:
     def lost(self, until: datetime, now: datetime) -> Lost:
         """Until it was over, and is lost yet."""
         since = dict.fromkeys(self.keys, self.since)
-        return lost_since(since, self.reasons, self.ages, now, IN_VAIN, replace(self.only, until=until))
+        only = replace(self.only, until=until, told=(*self.only.told, *self.others))
+        return lost_since(since, self.reasons, self.ages, now, IN_VAIN, only)
 
     def lost_later(self, over_at: datetime, now: datetime) -> Lost:
         """Since then, of what had failed by then."""
         since = dict.fromkeys(self.keys, over_at + timedelta.resolution)
-        only = replace(self.only, failed=self.failed(over_at))
+        only = replace(self.only, failed=self.failed(over_at), told=(*self.only.told, *self.others_later))
         return lost_since(since, self.reasons, self.ages, now, IN_VAIN, only)
+
+    def tellers(self, over_at: datetime | None) -> list[Teller]:
+        """It itself, of what is lost until it is over."""
+        return [
+            Teller(key[1], self.began, over_at, self.reasons, self.only.names, self.only.refused) for key in self.keys
+        ]
 
 
 def loss_of(row: AlertRow) -> Loss | None:
-    """None where it is about nothing that is lost."""
+    """None where it is about nothing that is lost.
+
+    What was lost is told by the alert that was open then, of several by the one that opened first; what was lost when none was open, by
+    the first of those that were open when it failed.
+    """
+    loss = _own_loss(row)
+    if loss is None or not loss.reasons:
+        return loss
+    others, later = list[Teller](), list[Teller]()
+    for other in db.alerts_beside(row.merchant_id, row.alert_id, OF_LOSSES, loss.began - A_MINUTE):
+        its = _own_loss(other)
+        if its is None or not its.reasons:
+            continue
+        tellers = its.tellers(other.resolved_at)
+        later += tellers
+        if (other.opened_at, other.alert_id) < (row.opened_at, row.alert_id):
+            others += tellers
+            if other.resolved_at is not None:
+                failed = its.failed(other.resolved_at)
+                later += [replace(one, since=one.until, until=None, failed=failed) for one in tellers]
+    return replace(loss, others=others, others_later=later)
+
+
+def _own_loss(row: AlertRow) -> Loss | None:
+    """The same, but that others may tell it, too."""
     reasons = _lost_by(row)
     if row.told is None or not (reasons or row.platform):
         return None
@@ -385,16 +419,16 @@ def loss_of(row: AlertRow) -> Loss | None:
     only = Only(
         _named(row, "event_names") if is_of_names else None,
         AGED if _is_of_refusals(row) else (),
-        told=_three_instants(late) if late else None,
+        told=[_told_late(platform, late) for platform in platforms] if late else (),
     )
     ended_at = row.told.get("ended_at")
     since = max(began, datetime.fromisoformat(ended_at)) if ended_at else began
     return Loss(keys, ages, began, since, reasons, only, is_removed)
 
 
-def _three_instants(noted: Sequence[str]) -> tuple[datetime, datetime, datetime]:
+def _told_late(platform: str, noted: Sequence[str]) -> Teller:
     first, second, third = map(datetime.fromisoformat, noted)
-    return first, second, third
+    return Teller(platform, None, third, failed=(first, second))
 
 
 def _is_of_refusals(row: AlertRow) -> bool:
@@ -402,11 +436,10 @@ def _is_of_refusals(row: AlertRow) -> bool:
     return row.kind in REFUSES and _causes(row) <= {Cause.REFUSED, Cause.UNMAPPABLE}
 
 
-def _keep_balance(merchant_id: int, alert_id: int, now: datetime) -> None:
+def _keep_balance(row: AlertRow, now: datetime) -> None:
     """Adds to what its end tells what was lost to its destinations from when it began, what may be lost yet, and that its
     destination was removed.
     """
-    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
     loss = loss_of(row)
     if loss is None:
         return
@@ -419,9 +452,9 @@ def _keep_balance(merchant_id: int, alert_id: int, now: datetime) -> None:
         sentence = still_fails(failing.count, failing.worth, failing.until)
         said = [was_lost(lost.count, lost.worth, lost.saved, lost.worth_saved), sentence]
     balance = " ".join(one for one in said if one)
-    db.keep_balance(merchant_id, alert_id, balance, figures_of(lost.count, lost.worth))
+    db.keep_balance(row.merchant_id, row.alert_id, balance, figures_of(lost.count, lost.worth))
     if failing is not None and (failing.count or not failing.worth.is_all):
-        db.keep_failing(merchant_id, alert_id, sentence, now + LOOK_AFTER)
+        db.keep_failing(row.merchant_id, row.alert_id, sentence, now + LOOK_AFTER)
 
 
 def figures_of(lost: int, worth: Worth) -> dict[str, Any]:

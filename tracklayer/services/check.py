@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from tracklayer.db import destinations as db_destinations
 from tracklayer.db import events as db
@@ -19,8 +20,12 @@ from tracklayer.db.events import EventRow
 from tracklayer.db.merchants import merchant_holder
 from tracklayer.db.models import DestinationRow
 from tracklayer.db.redeliveries import Key
+from tracklayer.domain.contact import holds_contact
 from tracklayer.domain.delivery import DropReason
+from tracklayer.domain.event_names import canonical, is_sale, may_be_purchase, may_be_refund
+from tracklayer.domain.problem import Problem
 from tracklayer.mappers import PLATFORMS, mapper_for
+from tracklayer.mappers.base import Mapper, Setting, SettingKind, Settings
 from tracklayer.runtime import Runtime
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.credentials import settings_to_map
@@ -40,7 +45,7 @@ class Checked:
     """``events``: or deliveries, that were looked at. ``refused``: reason, and field where there is one, -> how many; ``examples``: the event id of one of those.
 
     ``no_place``: path of a field -> of how many that would be sent it stays here, since the platform has none for it; not asked of
-    a redelivery.
+    a redelivery. ``warnings``: on its settings, whatever the events are.
     """
 
     events: int = 0
@@ -48,6 +53,7 @@ class Checked:
     refused: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     no_place: Counter[str] = field(default_factory=Counter)
+    warnings: list[Problem] = field(default_factory=list)
 
     def count(self, event_id: str, why: Why) -> None:
         """One more, which is sent unless ``why`` says why not."""
@@ -75,7 +81,7 @@ def check_destination(runtime: Runtime, row: DestinationRow, seconds: float = CH
         tell_fault(runtime, "checking a destination", error, (row.merchant_id, row.platform))
         return None
     mapper = mapper_for(row.platform)
-    found = Checked()
+    found = Checked(warnings=refunds_counted(mapper, settings, row.event_names))
     for number, event in enumerate(events):
         if number % STEP == 0:
             time.sleep(0)  # whoever else has something to do in this process goes first
@@ -128,6 +134,39 @@ def check_redelivery(
     return found
 
 
+def refunds_counted(mapper: Mapper, settings: Settings, event_names: list[str] | None) -> list[Problem]:
+    """A warning on each name that tells of a refund, and that the settings would have counted as one more sale. Of ``Refund`` itself
+    the mappers know what it is, whatever the settings say.
+    """
+    found = []
+    for setting in mapper.settings:
+        if setting.kind is SettingKind.MAP and setting.keys == "Event name":
+            for name in _refunds_among_sales(mapper, setting, settings.get(setting.name) or {}):
+                if is_taken(event_names, name):
+                    # Names of events are shown wherever there are events; one that holds an address or a number is not.
+                    shown = "A name" if holds_contact(name) else name
+                    message = (
+                        f"{shown} tells of a refund, and {setting.label} ({setting.name}) would have each count as one more sale: take it "
+                        "out there, unless it is none."
+                    )
+                    found.append(Problem(("settings", setting.name), "REFUND_COUNTED", message))
+    return found
+
+
+def _refunds_among_sales(mapper: Mapper, setting: Setting, given: Mapping[str, Any]) -> Iterator[str]:
+    """Names of refunds that a setting maps to what counts: all that it maps to, or what is the platform's name of a sale, or goes
+    there for one of the merchant's own.
+    """
+    sales = {word for name, word in mapper.event_names.items() if is_sale(name)}
+    sales |= {str(place) for name, place in given.items() if is_sale(name) or may_be_purchase(name)}
+    counted = {canonical(word) for word in sales}
+    for name, place in given.items():
+        if place and name != "Refund" and may_be_refund(name):
+            word = str(place)
+            if setting.counts or is_sale(word) or canonical(word) in counted:
+                yield name
+
+
 def _left_alone(merchant_id: int, events: Sequence[EventRow]) -> set[str]:
     """Those of people who were erased before, as their deliveries say."""
     holder = merchant_holder(merchant_id)
@@ -140,6 +179,10 @@ def _left_alone(merchant_id: int, events: Sequence[EventRow]) -> set[str]:
 
 def in_words(found: Checked) -> str:
     """A check in a sentence or two, for people."""
+    return " ".join([_of_events(found), *(warning.message for warning in found.warnings)])
+
+
+def _of_events(found: Checked) -> str:
     if not found.events:
         return "There are no events of the last 7 days to check it against."
     words = f"Of the last {found.events} events it would get {found.would_send}."

@@ -10,6 +10,8 @@ from tracklayer.domain.delivery import (
     CONSENT_MISSING,
     INTERCEPTED,
     INTERFACE_VERSION,
+    MAYBE_REFUND,
+    NO_REFUND,
     NOTED,
     AttemptOutcome,
     DeliveryStatus,
@@ -24,7 +26,20 @@ _FIX = "Mend it at the source for the next events; this one cannot be mended."
 OWN: dict[str, Explanation] = {
     DropReason.UNSUPPORTED_EVENT.name: Explanation(
         "The platform has no event for this name.",
-        "Leave it out with the destination's event names, or map it in the destination's settings.",
+        "Leave it out with the destination's event names, or map it in the destination's settings where the platform's page offers"
+        " that; a refund never, which would count as one more sale.",
+        "event_name",
+    ),
+    NO_REFUND: Explanation(
+        "The platform has nothing that takes a purchase back.",
+        "Leave the name out with the destination's event names. Do not map it in the settings: each refund would count as one more"
+        " sale.",
+        "event_name",
+    ),
+    MAYBE_REFUND: Explanation(
+        "The name may be a refund's, which would count as one more sale.",
+        "Where it is one, leave the name out with the destination's event names, or have the shop send Refund. Map it in the"
+        " destination's settings only where it is none.",
         "event_name",
     ),
     DropReason.MISSING_IDENTIFIERS.name: Explanation(

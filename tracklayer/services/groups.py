@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from tracklayer.db.delivery_groups import GroupRow
 from tracklayer.db.models import DestinationRow
-from tracklayer.domain.delivery import CONSENT_MISSING, DeliveryStatus, DestinationState, DropReason, may_redeliver
+from tracklayer.domain.delivery import (
+    CONSENT_MISSING,
+    MAYBE_REFUND,
+    NO_REFUND,
+    DeliveryStatus,
+    DestinationState,
+    DropReason,
+    may_redeliver,
+)
 from tracklayer.domain.health import CREDENTIALS_REFUSED
 from tracklayer.services.explain import Explained, explain
 
@@ -34,7 +42,8 @@ _DO = {
     "was at fault.",
     DropReason.MISSING_IDENTIFIERS: "Send more identifiers with the next events: without them nobody can be matched.",
     DropReason.EVENT_TOO_OLD: "Send events sooner: the platform takes these no more, and no redelivery helps.",
-    DropReason.UNSUPPORTED_EVENT: "Map the name in the destination's settings and redeliver them, or leave the name out there.",
+    DropReason.UNSUPPORTED_EVENT: "Leave the name out of the destination's event names; or, where it is no refund's, map it in the "
+    "settings and redeliver them.",
     DropReason.CONSENT_DENIED: "Nothing to do: these people refused the use of their data for ads.",
     DropReason.ERASED: "Nothing to do: these people were erased, and these go with them.",
     DropReason.SUPPRESSED: "Nothing to do: these people were erased before, and are to be left alone.",
@@ -47,10 +56,13 @@ _DO_RENEW = (
 _DO_PAUSED = "They go out once you resume the destination; what has waited for 24 hours is dropped."
 _DO_OURS = "TrackLayer itself failed: it tries again, and the operator finds the trace in the log."
 _DO_WAITING = "Nothing to do: they are on their way."
-_DO_CONSENT = (
-    "Send consent.adUserData with the next events, GRANTED or DENIED as the person chose; redeliver these only where you need not"
-    " ask, once the consent rule says so."
-)
+_DO_BY_CODE = {
+    CONSENT_MISSING: "Send consent.adUserData with the next events, GRANTED or DENIED as the person chose; redeliver these only where"
+    " you need not ask, once the consent rule says so.",
+    NO_REFUND: "Leave the name out of the destination's event names, and map it nowhere: each refund would count as one more sale.",
+    MAYBE_REFUND: "Where these are refunds, leave the name out of the destination's event names; only where they are none, map it in "
+    "the settings and redeliver them.",
+}
 _OURS = "TRACKLAYER_ERROR"
 
 
@@ -87,9 +99,7 @@ def _group(row: GroupRow, destination: DestinationRow | None) -> Group:
 def _what_to_do(row: GroupRow, holder: DestinationRow | None) -> str:
     """``holder``: the destination that keeps them back."""
     if row.drop_reason is not None:
-        if row.code == CONSENT_MISSING:
-            return _DO_CONSENT
-        return _DO[DropReason(row.drop_reason)]
+        return _DO_BY_CODE.get(row.code or "") or _DO[DropReason(row.drop_reason)]
     if holder is not None:
         if holder.state == DestinationState.PAUSED:
             return _DO_PAUSED

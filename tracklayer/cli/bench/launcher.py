@@ -8,6 +8,7 @@ a file of FILE's name that ends in ``.map_event``.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -20,10 +21,12 @@ from typing import Any
 
 import orjson
 
-from tracklayer import clock, mappers
-from tracklayer.cli import main
-from tracklayer.cli.bench.roles import BUGS
-from tracklayer.domain import retry
+gc.disable()  # see ``tracklayer.__main__``
+
+from tracklayer import clock, mappers  # noqa: E402
+from tracklayer.cli import main  # noqa: E402
+from tracklayer.cli.bench.roles import BUGS  # noqa: E402
+from tracklayer.domain import retry  # noqa: E402
 
 LOOK_SECONDS = 0.1  # between two looks at the file
 PUT_OFF = timedelta(seconds=4)  # as all waits of a storm: what could not be sent waits for seconds, not for ten minutes

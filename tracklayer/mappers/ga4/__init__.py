@@ -155,7 +155,7 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             return verdicts.refuse(DropReason.INVALID_FIELD, "event_name", "event_name", message)
         if _is_reserved(name, is_app):
             message = "Google keeps this name for itself"
-            return verdicts.refuse_name(message)
+            return verdicts.refuse_name(event.event_name, message)
         verdicts.ok(_NAME_CUSTOM)
         if name != event.event_name:
             verdicts.left_out("event_name", "event_name", f"sent as {name}: GA4 takes A to Z, digits and _, 40 at most")
@@ -338,9 +338,13 @@ def check_settings(settings: Settings) -> list[Problem]:
 
 
 def _no_place_in(event: Event, mapped: Mapped) -> Sequence[NoPlace]:
-    return () if "device" in mapped.item else _NO_DEVICE
+    """Of the source of an event only that it is an app's makes a difference: to the stream that it goes to, or to its device."""
+    found = () if "device" in mapped.item else _NO_DEVICE
+    is_said = event.action_source == "app" and not mapped.item.keys().isdisjoint(("app_instance_id", "device"))
+    return found if is_said else (*found, _NO_SOURCE)
 
 
+_NO_SOURCE = NoPlace(frozenset({"action_source"}), "left out: Google Analytics 4 has no place for it")
 _NO_DEVICE = (
     NoPlace(
         within("device", "os os_version model locale screen_width screen_height"),

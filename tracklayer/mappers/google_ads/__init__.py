@@ -92,12 +92,16 @@ def map_event(event: Event, settings: Settings, now: datetime) -> Mapped | Refus
             return verdicts.refuse(DropReason.INVALID_FIELD, "event_name", "event_name", _SEVERAL_ACTIONS)
         action = next(iter(found), None)
     elif is_refund_among_others(event.event_name, actions):
-        return verdicts.refuse_among_others("conversion_actions")
+        return verdicts.refuse_among_others(event.event_name, "conversion_actions")
     else:
         action, verdict = _conversion_action(event.event_name, actions)
     if action is None:
         message = "no conversion action is set for this event name in conversion_actions"
-        return verdicts.refuse_name(message)
+        if is_restatement:
+            message = (
+                "no conversion action of purchases is set in conversion_actions, whose value a refund would restate"
+            )
+        return verdicts.refuse_unlisted(event.event_name, "conversion_actions", message)
     verdicts.ok(verdict)
     is_tagged = action in [str(tagged) for tagged in settings.get("tag_conversion_actions") or ()]
     if is_tagged and event.action_source != "website":
@@ -338,6 +342,7 @@ MAPPER = Mapper(
             "name (orders/paid) goes where the listed one does.",
             example={"Purchase": "7000000001", "*": "7000000002"},
             check=_check_actions,
+            counts=True,
         ),
         Setting(
             "tag_conversion_actions",
@@ -470,7 +475,8 @@ MAPPER = Mapper(
         "product_ids num_items content_name content_category content_type search_string status predicted_ltv",
     )
     | within("custom_data.contents", "title brand category variant")
-    | within("device", "app_id app_name app_version time_zone carrier vendor_id"),
+    | within("device", "app_id app_name app_version time_zone carrier vendor_id")
+    | {"event_source_url"},
     no_place_in=_no_place_in,
     deduplication="Google Ads recognises a copy by its transaction id and conversion action, however late it arrives.",
     copy_memory=lambda event_name, action_source: timedelta.max,

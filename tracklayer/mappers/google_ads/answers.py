@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tracklayer.domain.delivery import (
+    NO_REFUND,
     Acknowledged,
     BatchRejected,
     CredentialsRefused,
@@ -221,6 +222,13 @@ _EXPLAINED: tuple[tuple[str, str, str, str | None], ...] = (
         None,
     ),
     ("partial_failure", "Google refused this conversion without naming why.", _COMPARE, None),
+    (
+        NO_REFUND,
+        "No purchases go to Google Ads, so that a refund has no value to restate there.",
+        "Leave the name out with the destination's event names. Where you map Purchase in conversion_actions, refunds of later"
+        " purchases restate their value; the refund's own name, mapped to an action, would count as one more sale.",
+        "event_name",
+    ),
     ("unconfirmed", "The answer does not confirm the events.", _AGAIN, None),
 )
 EXPLANATIONS: Mapping[str, Explanation] = {

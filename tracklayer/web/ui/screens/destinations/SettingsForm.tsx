@@ -186,14 +186,15 @@ function CheckResult({ check, title }: { check: Check; title: string }) {
   const refused = check.events - check.wouldSend
   if (check.events === 0) {
     return (
-      <Notice>
+      <Notice tone={check.warnings.length > 0 ? 'warn' : 'off'}>
         <p>Saved. There is no event of the last 7 days to check it against.</p>
+        <Warnings of={check} />
       </Notice>
     )
   }
   return (
     <div role="status">
-      <Notice tone={refused === 0 ? 'good' : check.wouldSend === 0 ? 'bad' : 'warn'}>
+      <Notice tone={check.wouldSend === 0 ? 'bad' : refused + check.warnings.length > 0 ? 'warn' : 'good'}>
         <p>
           Saved. Of your newest {counted(check.events, 'event')}, {title} would be sent {count(check.wouldSend)}
           {refused > 0 ? `; ${count(refused)} would be refused:` : '.'}
@@ -218,6 +219,7 @@ function CheckResult({ check, title }: { check: Check; title: string }) {
             ))}
           </ul>
         )}
+        <Warnings of={check} />
         {check.noPlace.length > 0 && (
           <details>
             <summary>
@@ -235,6 +237,10 @@ function CheckResult({ check, title }: { check: Check; title: string }) {
       </Notice>
     </div>
   )
+}
+
+function Warnings({ of: check }: { of: Check }) {
+  return check.warnings.map((one) => <p key={one.message}>{one.message}</p>)
 }
 
 function reasonWords(reason: string): string {
