@@ -30,7 +30,7 @@ from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import ENDS_EARLY, read_json, write_json
-from tracklayer.domain.wire import HOLDER, RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY, query_to_api
+from tracklayer.domain.wire import COUNTED, HOLDER, RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY, query_to_api
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors, ids, schema
 from tracklayer.schema.bodies import (
@@ -161,12 +161,14 @@ class GraphQLDoor(LiveDoor):
         except ClientGoneError:
             pass
         except (DamagedBodyError, UnknownEncodingError) as error:
+            scope[COUNTED] = True
             count_refused(self.house.runtime, holder, None, errors.BAD_REQUEST)
             await _of_encoding(error)(scope, receive, send)
         except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
             if sent is None and scope["method"] != "POST":
                 sent = _in_address(scope["query_string"])
-            if sent is not None or _has_body(scope["method"], headers):
+            if COUNTED not in scope and (sent is not None or _has_body(scope["method"], headers)):
+                scope[COUNTED] = True
                 await self._count_refused(holder, sent, headers, receive, error)
             await self._refuse(error, headers)(scope, receive, send)
 
@@ -199,11 +201,11 @@ class GraphQLDoor(LiveDoor):
             count_refused(self.house.runtime, holder, sent, code)
 
     async def count_unread(
-        self, method: str, target: bytes, headers: Mapping[bytes, bytes], address: str, code: str, is_begun: bool
+        self, method: str, target: bytes, headers: Mapping[bytes, bytes], address: str, code: str
     ) -> None:
         """Counts a request that the server refused before it was whole, for whose key is among the headers that came.
 
-        ``is_begun``: it is being answered; then what came with a revoked key is counted as its body ends. By a method that takes nothing in, as far as events stand in its address: of its body nothing is known.
+        By a method that takes nothing in, as far as events stand in its address: of its body nothing is known.
         """
         query = query_to_api(target)
         sent = None if query is None or method == "POST" else _in_address(query)
@@ -215,7 +217,7 @@ class GraphQLDoor(LiveDoor):
         except DatabaseAwayError:  # nobody can tell whose
             return
         except GraphQLError as error:
-            if (error.extensions or {}).get("code") == errors.UNAUTHENTICATED and not is_begun:
+            if (error.extensions or {}).get("code") == errors.UNAUTHENTICATED:
                 self._of_revoked.count_unread(self.house.runtime, headers, sent)
             return
         count_refused(self.house.runtime, holder, sent, code)
