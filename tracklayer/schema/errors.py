@@ -159,7 +159,7 @@ def _which_has(enum: str) -> str:
 _UNKNOWN = re.compile(r"(.*unknown field )'(.*?)'(\.?(?: Did you mean [\w', ]+\?)?\.?)", re.DOTALL)
 _QUOTED_NAME = re.compile(r"'([^']*)'")
 # Of GraphQL, as its messages write them: of an argument `Mutation.ingestEvents(inputs:)`.
-_A_NAME = re.compile(r"[@$]?[\w!\[\]., ]{1,64}|\w{1,64}\.\w{1,64}\(\w{1,64}:\)", re.ASCII)
+_A_NAME = re.compile(r"[@$]?[\w!\[\]., ]{1,64}|\w{1,64}\.\w{1,64}\(\w{1,64}:\)|[$@&():={|}]", re.ASCII)  # or a sign
 
 
 def refused(message: str, code: str, **more: Any) -> GraphQLError:

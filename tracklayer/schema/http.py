@@ -386,14 +386,23 @@ class GraphQLDoor(LiveDoor):
             raise HTTPException(400, "operationName must be text.")
         return data
 
+    def parse_query_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        found = dict(params)
+        for name in ("variables", "extensions"):
+            if text := found.get(name):
+                try:
+                    found[name] = read_json(text)
+                except ValueError as error:
+                    raise HTTPException(400, f"`{name}` in the address is not JSON: {error}.") from error
+        return found
+
     def decode_json(self, data: str | bytes | Sent) -> object:
-        """``data``: a body; as text, a parameter of an address."""
         try:
             found = data.read() if isinstance(data, Sent) else read_json(data)
         except ValueError as error:
             hint = f" {CUT}" if str(error).endswith(ENDS_EARLY) else ""
             raise HTTPException(400, f"The body is not JSON: {error}.{hint}") from error
-        if not isinstance(data, str) and not isinstance(found, dict):
+        if not isinstance(found, dict):
             raise HTTPException(400, NO_LIST if isinstance(found, list) else NO_REQUEST)
         return found
 
