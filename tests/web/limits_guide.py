@@ -133,7 +133,7 @@ def tables() -> list[str]:
                 (
                     "subscriptions of one key in one process, and as many WebSockets",
                     f"{context.MAX_OF_A_KEY:,}",
-                    "429 `RATE_LIMITED`",
+                    "429 `RATE_LIMITED`; a WebSocket is closed with 1013",
                 ),
                 ("messages and pings that a WebSocket sends in a second", f"{MAX_FRAMES:,}", "closed with 1008"),
             ],

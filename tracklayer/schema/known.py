@@ -1,7 +1,7 @@
 """Whether the text of an operation is known, whatever it came over, and the answer of one that is, by its plan.
 
 What is known is neither read again nor paid for. All else is the stock executor's, which reads it and has it paid for
-(``schema._Gate``).
+(the gate of ``schema``).
 """
 
 from __future__ import annotations
