@@ -865,6 +865,20 @@ def test_what_cannot_be_read_counts_for_whose_key_was_revoked(
     assert _counted(runtime, merchant) == [("UNAUTHENTICATED", f"key {key_id}", 1)]
 
 
+def test_what_cannot_be_read_counts_once_whose_key_is_revoked_while_it_comes(
+    server: LiveServer, runtime: Runtime, merchant: Merchant
+) -> None:
+    with in_transaction():
+        [[key_id]] = rows("SELECT key_id FROM api_keys WHERE merchant_id = %s", (merchant.merchant_id,))
+    client = opened(server, _name(merchant, CHUNKED, b"5\r\n" + NAME[:5] + b"\r\n"))
+    wait_until(lambda: server.door.bodies.held == 5, "the body to be read")
+    revoke_api_key(runtime, merchant.merchant_id, key_id)
+    client.sendall(b"no chunk\r\n")
+    assert b" 400 " in answer(client)
+    wait_until(lambda: bool(_counted(runtime, merchant)), "it to be counted")
+    assert _counted(runtime, merchant) == [("UNAUTHENTICATED", f"key {key_id}", 1)]
+
+
 ASKED = urlencode({"query": INGEST_MANY, "variables": json.dumps({"inputs": [{}, {}]})}).encode()
 
 

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from functools import partial
 from types import FrameType
@@ -29,6 +29,8 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import ALWAYS, Bodies
 from tracklayer.schema.fair import IN_HAND_OF_ONE, LONG_BODY, ON_LOOP, LongRequests, is_long
 from tracklayer.services.ingest import judge_some
+from tracklayer.services.intake import Intake
+from tracklayer.services.merchants import authenticate
 
 CALLERS = 100
 
@@ -153,6 +155,52 @@ async def test_one_that_fails_or_is_cancelled_keeps_no_place(long: LongRequests)
     door.open()
     await clients[3].task
     assert clients[3].sent != []
+
+
+def test_one_that_is_given_up_while_its_events_are_judged_leaves_nothing_to_a_loop_that_has_ended(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    """As where a process is ended in the midst of it: nothing of it was acknowledged."""
+    begun, is_over = threading.Event(), threading.Event()
+    holder = authenticate(runtime, merchant.key)
+    assert holder is not None
+    there: list[threading.Thread] = []
+
+    class Slow(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            begun.set()
+            is_over.wait(60)
+            yield from super().__iter__()
+
+    async def answer(receive: Receive, send: Send) -> None:
+        there.append(threading.current_thread())
+        await intake.ingest(holder, Slow([draft()]))
+
+    async def nothing(*given: Any) -> Any:
+        raise AssertionError
+
+    async def renew() -> None:
+        pass
+
+    async def end_in_the_midst_of_it() -> None:
+        intake.home = asyncio.get_running_loop()
+        long = LongRequests()
+        request = asyncio.create_task(long.answer(merchant.merchant_id, answer, renew, nothing, nothing))
+        await until(begun.is_set)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        long.close()
+        await intake.close()
+
+    intake = Intake(runtime, lambda wake: None)
+    asyncio.run(end_in_the_midst_of_it())
+    is_over.set()
+    there[0].join(60)
+    gc.collect()  # what nobody awaited, or nobody looked at, is told now, as an error
+    assert intake.events == 0
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events") == [(0,)]
 
 
 async def test_a_long_request_is_answered_as_a_short_one(api: Api) -> None:

@@ -94,6 +94,23 @@ async def test_of_a_body_that_is_no_json_it_is_told_where_and_why(api: Api, body
     assert "jane" not in error["message"]
 
 
+@pytest.mark.parametrize("name", ["variables", "extensions"])
+async def test_a_parameter_of_an_address_that_is_no_json_is_named(api: Api, name: str) -> None:
+    asked = {"query": "{ merchant { name } }", name: "{jane"}
+    answer = await api.client.get("/graphql", params=asked, headers={"authorization": f"Bearer {api.key}"})
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["extensions"]) == (400, {"code": "BAD_REQUEST"})
+    assert error["message"].startswith(f"`{name}` in the address is not JSON: line 1, column 2")
+    assert "jane" not in error["message"]
+
+
+@pytest.mark.parametrize("sign", "{}()[]:=|&!@")
+async def test_a_sign_that_stands_in_the_wrong_place_is_named(api: Api, sign: str) -> None:
+    (error,) = (await api.post(f"{{ merchant {{ {sign} }} }}")).json()["errors"]
+    assert f"'{sign}'" in error["message"]
+    assert "(a name)" not in error["message"]
+
+
 async def test_a_list_of_requests_is_told_what_to_do_instead(api: Api) -> None:
     headers = {"authorization": f"Bearer {api.key}", "content-type": "application/json"}
     answer = await api.client.post("/graphql", content=b'[{"query": "{ __typename }"}]', headers=headers)

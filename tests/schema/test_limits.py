@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,15 +15,16 @@ from graphql import get_introspection_query
 from starlette.requests import Request
 
 from tests.factories import INGEST, Api, Merchant, camel, draft, new_merchant
+from tests.live import LiveServer, sse_events, ws_client
 from tests.sessions import other_session
 from tracklayer.app import build_app
 from tracklayer.buckets import BURST, Buckets
 from tracklayer.clock import FrozenClock
-from tracklayer.db.connection import PLACES_OF_ONE, rows, run_for_merchant, run_in_db_thread
+from tracklayer.db.connection import PLACES_OF_ONE, in_transaction, rows, run_for_merchant, run_in_db_thread
 from tracklayer.keyring import LIFETIME
 from tracklayer.runtime import Runtime
-from tracklayer.schema import MAX_TEXT
 from tracklayer.schema.http import COLLECT_BYTES
+from tracklayer.schema.known import MAX_TEXT
 from tracklayer.schema.limits import STRANGERS_AT_ONCE, UNKNOWN_KEYS, Limits
 
 
@@ -147,6 +150,47 @@ async def test_a_text_is_paid_for_until_it_has_a_plan(runtime: Runtime, merchant
             before = left(api, merchant)
 
 
+async def over_a_socket(server: LiveServer, key: str, query: str, given: list[Any]) -> None:
+    async with ws_client(server, key) as client:
+        for number, variables in enumerate(given):
+            await client.subscribe(query, f"{number}", **variables)
+            await client.data()
+            assert (await client.next())["type"] == "complete"
+
+
+async def over_event_streams(server: LiveServer, key: str, query: str, given: list[Any]) -> None:
+    for variables in given:
+        async with sse_events(server, key, query, **variables) as events:
+            (event, told), *_ = [found async for found in events]
+            assert (event, told.keys()) == ("next", {"data"})
+
+
+async def in_addresses(server: LiveServer, key: str, query: str, given: list[Any]) -> None:
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {key}"}) as client:
+        for variables in given:
+            answer = await client.get(server.http, params={"query": query, "variables": json.dumps(variables)})
+            assert answer.json().keys() == {"data"}
+
+
+@pytest.mark.parametrize("way", [over_a_socket, over_event_streams, in_addresses])
+async def test_a_text_that_is_known_is_paid_for_by_no_way_that_it_comes(
+    runtime: Runtime, merchant: Merchant, way: Callable[..., Awaitable[None]]
+) -> None:
+    runtime.settings = replace(runtime.settings, read_cost_per_second=300)
+    query, given = INGEST, [{"input": camel(draft(f"order_{n}"))} for n in range(20)]
+    if way is in_addresses:
+        query, given = "query($n: Int) { deliveries(first: $n) { edges { cursor } } }", [{"n": 1}] * 20
+    with LiveServer(runtime) as server:
+        limits = server.door.house.limits
+        limits.now = lambda: 0.0
+        before = limits.reads.left(merchant.merchant_id, 0.0)
+        await way(server, merchant.key, query, given)
+        read = 20 * 2 if way is in_addresses else 0
+        assert before - limits.reads.left(merchant.merchant_id, 0.0) == read + 2 * (600 + 2 * len(query))
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events") == [(0 if way is in_addresses else 20,)]
+
+
 async def test_fields_that_are_compared_with_each_other_are_paid_for(runtime: Runtime, merchant: Merchant) -> None:
     api = api_with(runtime, merchant)
     before = left(api, merchant)
@@ -183,9 +227,9 @@ async def test_whoever_sends_ever_new_texts_has_to_wait_and_nobody_else_does(
     assert 0 < answers.count(False) < 15
     assert answers[-1]
     door = api.client._transport.app.door  # type: ignore[attr-defined]
-    plans = len(door._plans)
+    plans = len(door.house.plans)
     assert [is_limited(await api.post("{ merchant { name } }")) for _ in range(3)] == [True] * 3
-    assert len(door._plans) == plans  # nor is anything compiled
+    assert len(door.house.plans) == plans  # nor is anything compiled
     assert (await api.ingest(draft("order_9")))["outcome"] == "ACCEPTED"
     assert not is_limited(await other.post("{ merchant { name } }"))
     door.house.limits.now = lambda: 11.0

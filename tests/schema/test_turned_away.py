@@ -8,16 +8,21 @@ import json
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
 import httpx
+import psycopg2
 import pytest
 from starlette.types import Message
 
 from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, new_merchant
 from tests.live import TEXT, LiveServer, frame, sse_events, ws_client
+from tests.servers import wait_until
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
@@ -404,6 +409,71 @@ async def test_events_of_a_client_that_leaves_behind_them_are_taken_in_or_counte
     assert await anyio.to_thread.run_sync(_counted, merchant) == [("BAD_REQUEST", "request", 1)]
 
 
+async def _leave_behind(server: LiveServer, merchant: Merchant, said: list[str]) -> int:
+    """Says all of it and leaves; how many times the client heard that it is to send again."""
+    async with ws_client(server, merchant.key, close_timeout=1) as client:
+        client.socket.transport.write(b"".join(frame(TEXT, text.encode()) for text in said) + CLOSE)
+        return sum([json.loads(text)["type"] == "error" async for text in client.socket])
+
+
+async def test_events_whose_sender_has_left_before_it_is_told_to_send_them_again_count(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    runtime.settings = replace(runtime.settings, read_cost_per_second=300)
+    said = [_said(f"{n}", {"query": f"{INGEST} #{n}", "variables": {"input": _event(n)}}) for n in range(20)]
+    with LiveServer(runtime) as server:
+        server.door.house.limits.now = lambda: 0.0
+        heard = await _leave_behind(server, merchant, said)
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events") == [(4,)]  # that the budget pays for
+    assert await anyio.to_thread.run_sync(_counted, merchant) == [("RATE_LIMITED", "request", 16 - heard)]
+
+
+async def test_events_beyond_those_that_may_be_open_count_where_their_sender_has_left(
+    runtime: Runtime, database: str, merchant: Merchant
+) -> None:
+    said = [_said(f"{n}", {"query": INGEST, "variables": {"input": _event(n)}}) for n in range(104)]
+    counted = runtime.counting.turned_away
+    with LiveServer(runtime) as server, closing(psycopg2.connect(database)) as held:
+        held.cursor().execute("LOCK TABLE events")
+        heard = await _leave_behind(server, merchant, said)
+        await anyio.to_thread.run_sync(partial(wait_until, lambda: counted.has_any, "what has no room to count"))
+        held.rollback()
+    with in_transaction():
+        [(stored,)] = rows("SELECT count(*) FROM events")
+    found = await anyio.to_thread.run_sync(_counted, merchant)
+    assert [code for code, _, _ in found] == ["RATE_LIMITED"]
+    assert stored + heard + sum(count for _, _, count in found) == 104
+
+
+async def test_events_whose_operation_is_ended_by_their_client_are_taken_in_or_counted(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    end = json.dumps({"id": "same", "type": "complete"})
+    said = [_said("same", {"query": INGEST, "variables": {"input": _event(n)}}) for n in range(20)]
+    said.insert(10, _said("same", {"query": INGEST, "variables": {}}))
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key) as client:
+            client.socket.transport.write(b"".join(frame(TEXT, text.encode()) for one in said for text in (one, end)))
+            await client.in_step()
+    with in_transaction():
+        assert rows("SELECT count(*) FROM events") == [(20,)]
+    assert await anyio.to_thread.run_sync(_counted, merchant) == [("BAD_USER_INPUT", "request", 1)]
+
+
+async def test_a_subscription_beside_what_takes_events_in_ends_with_its_operation(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    document = f"{INGEST.replace('mutation', 'mutation Send')} subscription Follow {{ alerts {{ change }} }}"
+    with LiveServer(runtime) as server:
+        async with ws_client(server, merchant.key) as client:
+            await client.say("subscribe", id="1", payload={"query": document, "operationName": "Follow"})
+            await anyio.to_thread.run_sync(server.wait_for_followers, 1)
+            await client.say("complete", id="1")
+            await anyio.to_thread.run_sync(server.wait_for_followers, 0)
+    assert await anyio.to_thread.run_sync(_counted, merchant) == []
+
+
 async def test_an_operation_without_a_query_is_an_error_and_the_socket_stays(
     runtime: Runtime, merchant: Merchant
 ) -> None:
@@ -523,6 +593,19 @@ async def test_with_a_revoked_key_the_events_count_that_are_sent_and_no_reading(
     await anyio.to_thread.run_sync(write_turned_away, runtime)
     assert _counted(merchant) == [("UNAUTHENTICATED", f"key {key_id}", 7 + 7 + 1 + 7)]
     assert _refused(merchant) == 7 + 7 + 7 + 1 + 7
+
+
+async def test_events_over_a_socket_whose_key_was_revoked_count_under_the_key(
+    runtime: Runtime, merchant: Merchant
+) -> None:
+    key_id, key = await anyio.to_thread.run_sync(_key, runtime, merchant, "ingest")
+    with LiveServer(runtime) as server:
+        async with ws_client(server, key) as client:
+            await anyio.to_thread.run_sync(revoke_api_key, runtime, merchant.merchant_id, key_id)
+            await client.subscribe(INGEST_MANY, inputs=[_event(number) for number in range(7)])
+            refused = await client.next()
+            assert refused["payload"]["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    assert await anyio.to_thread.run_sync(_counted, merchant) == [("UNAUTHENTICATED", f"key {key_id}", 7)]
 
 
 @pytest.mark.parametrize("is_long", [False, True])
@@ -708,6 +791,19 @@ async def test_what_is_nobodys_loss_counts_for_nobody(api: Api, runtime: Runtime
         await _raw(Api(api.client, reader), f'{{"query": "mutation {{ ingestEvents }}", {number}', "application/json")
     assert await anyio.to_thread.run_sync(write_turned_away, runtime) == 0
     assert _counted(merchant) == _counted(other) == []
+
+
+async def test_what_wants_the_same_request_again_and_is_heard_counts_for_nobody(
+    api: Api, runtime: Runtime, merchant: Merchant
+) -> None:
+    bodies = api.client._transport.app.door.bodies  # type: ignore[attr-defined]
+    is_taken = bodies._room
+    bodies.take(merchant.merchant_id, is_taken // 2)
+    answer = await api.post(INGEST_MANY, {"inputs": [_event(n) for n in range(500)]})
+    assert answer.json()["errors"][0]["extensions"]["code"] == "OVERLOADED"
+    bodies.give_back(merchant.merchant_id, is_taken // 2)
+    assert await anyio.to_thread.run_sync(write_turned_away, runtime) == 0
+    assert _counted(merchant) == []
 
 
 async def test_the_same_request_again_counts_as_a_cause_once_an_hour(

@@ -14,8 +14,9 @@ from tracklayer.db.connection import READ_TIMEOUT_MS
 from tracklayer.domain import collector as collected
 from tracklayer.domain import event, event_fields, identifiers, personal, retry, wire
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS
-from tracklayer.schema import MAX_TEXT, MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
+from tracklayer.schema import MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
 from tracklayer.schema.fair import LONG_BODY
+from tracklayer.schema.known import MAX_TEXT
 from tracklayer.schema.sent import (
     EVERYDAY_FIELDS,
     EVERYDAY_PART,
@@ -132,7 +133,7 @@ def tables() -> list[str]:
                 (
                     "subscriptions of one key in one process, and as many WebSockets",
                     f"{context.MAX_OF_A_KEY:,}",
-                    "429 `RATE_LIMITED`",
+                    "429 `RATE_LIMITED`; a WebSocket is closed with 1013",
                 ),
                 ("messages and pings that a WebSocket sends in a second", f"{MAX_FRAMES:,}", "closed with 1008"),
             ],

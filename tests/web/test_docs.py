@@ -45,11 +45,12 @@ from tracklayer.domain.problem import CODES
 from tracklayer.domain.read_event import ReadEvent, read_event
 from tracklayer.mappers import PLATFORMS, mapper_for
 from tracklayer.runtime import Runtime
-from tracklayer.schema import MAX_TEXT, MAX_TOKENS, errors, schema
+from tracklayer.schema import MAX_TOKENS, errors, schema
 from tracklayer.schema.bodies import MAX_ADMIN_BODY, MAX_BODY
 from tracklayer.schema.connections import DEFAULT_FIRST, MAX_FIRST
 from tracklayer.schema.cost import MAX_ALIASES, MAX_COST, MAX_DEPTH
 from tracklayer.schema.http import TELL_COST
+from tracklayer.schema.known import MAX_TEXT
 from tracklayer.services import soundness
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.explain import OWN

@@ -36,6 +36,7 @@ from tracklayer.domain.wire import (
     ADMITTED,
     BEHIND,
     COME_AGAIN,
+    COUNTED,
     HOLDER,
     REFUSED,
     REFUSED_AS,
@@ -648,15 +649,17 @@ class Connection(_Watched, HttpToolsProtocol):
         if cycle is None:
             method, target, headers = self.parser.get_method().decode("latin-1"), self.url, dict(self.headers)
         else:
-            scope = cycle.scope
+            scope: Any = cycle.scope
+            if COUNTED in scope:
+                return
+            scope[COUNTED] = True
             method, target, headers = (
                 scope["method"],
                 scope["raw_path"] + b"?" + scope["query_string"],
                 dict(scope["headers"]),
             )
         address = caller_at(self.client[0]) if self.client else ""
-        is_begun = cycle is not None and all(one is not cycle for one, _ in self.pipeline)
-        task = self.loop.create_task(count(method, target, headers, address, REFUSED_AS[status], is_begun))
+        task = self.loop.create_task(count(method, target, headers, address, REFUSED_AS[status]))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 

@@ -18,6 +18,9 @@ BEHIND = (
     "tracklayer.behind"  # in a socket's scope: takes whom the server tells each message that comes behind the closing
 )
 ADMITTED = "tracklayer.admitted"  # in a socket's scope: what the server is told once it is known who speaks, with their merchant
+COUNTED = (
+    "tracklayer.counted"  # in a request's scope: it is refused, and whoever came first counts what it was to bring
+)
 HOLDER = "tracklayer.holder"  # in a request's scope: whose key came with it
 TAKEN = "tracklayer.taken"  # in a socket's scope: what is waited for until its client has read all but the last that it was told
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 import strawberry
 from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, OperationType, parse, specified_rules, validate
+from graphql import ExecutionResult as CompiledResult
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
@@ -29,6 +31,7 @@ from tracklayer.schema.compiled.plans import Checked
 from tracklayer.schema.context import Context
 from tracklayer.schema.cost import Measured, measure
 from tracklayer.schema.errors import masked
+from tracklayer.schema.known import answer_known, refuse_long
 from tracklayer.schema.mutations import Mutation
 from tracklayer.schema.queries import Query
 from tracklayer.schema.scalars import CONFIG
@@ -38,11 +41,10 @@ from tracklayer.tracing import OPERATION
 
 log = logging.getLogger(__name__)
 
-MAX_TEXT = 64 * 1024  # characters of a document: what is no token (commas, comments) is read all the same
 MAX_TOKENS = 5000
 STRANGER_TOKENS = 600  # twice what asks for the whole schema
 MAX_ERRORS = 20  # of one document: whoever has more has the wrong one
-MAX_KNOWN = 1_000  # documents that were found good and need not be validated again; thirty-two bytes of each are kept
+MAX_GOOD = 1_000  # documents that were found good and need not be validated again; thirty-two bytes of each are kept
 MAX_VARIABLE_ERRORS = 5  # each quotes the whole value, before it is masked
 _RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)  # as Strawberry has them
 WHERE_TO_SUBSCRIBE = (
@@ -65,8 +67,10 @@ class Schema(strawberry.Schema):
         query: str | None,
         variable_values: dict[str, Any] | None = None,
         context_value: Any = None,
-        *args: Any,
-        **kwargs: Any,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+        allowed_operation_types: Iterable[Kind] | None = None,
     ) -> Any:
         """One operation over a WebSocket or an event stream: with a context of its own, its errors worded for callers."""
         context = context_value
@@ -77,7 +81,37 @@ class Schema(strawberry.Schema):
                 return _only(ExecutionResult(data=None, errors=[masked(_located(error))]))
             if context.holder is not None:
                 await context.hub.turns.take(context.holder.merchant_id)
-        return _masked_results(await super().stream(query, variable_values, context, *args, **kwargs))
+        stock = partial(
+            super().stream,
+            query,
+            variable_values,
+            context,
+            root_value,
+            operation_name,
+            operation_extensions,
+            allowed_operation_types,
+        )
+        if query is None or operation_extensions is not None or not isinstance(context, Context):
+            return _masked_results(await stock())
+        only_reads = allowed_operation_types is not None and Kind.MUTATION not in allowed_operation_types
+        known = partial(answer_known, context, query, variable_values or {}, operation_name, only_reads=only_reads)
+        return _masked_results(_known_or(known, stock))
+
+
+async def _known_or(
+    known: Callable[[], Awaitable[dict[str, Any] | CompiledResult | None]],
+    stock: Callable[[], Awaitable[AsyncGenerator[Any, None]]],
+) -> AsyncGenerator[Any, None]:
+    """The one answer of an operation that is known; what the stock executor tells of any other."""
+    found = await known()
+    if found is None:
+        async with aclosing(await stock()) as results:
+            async for result in results:
+                yield result
+    elif isinstance(found, dict):
+        yield ExecutionResult(data=found, errors=None)
+    else:
+        yield ExecutionResult(data=found.data, errors=found.errors)
 
 
 def _is_closing(cause: BaseException) -> bool:
@@ -115,7 +149,7 @@ def _located(error: Exception) -> GraphQLError:
 
 class _Gate(SchemaExtension):
     """Before an operation is executed: it is parsed, its cost is held against what may be asked for, and then it is
-    validated. Nothing of it is kept but that it is good; what comes again and again has a plan.
+    validated. Nothing of it is kept but that it is good; what is known does not come here.
     """
 
     def on_parse(self) -> Iterator[None]:
@@ -157,12 +191,12 @@ class _Gate(SchemaExtension):
         assert operation.graphql_document is not None
         digest = sha256((operation.query or "").encode("utf-8", "surrogatepass")).digest()
         operation.pre_execution_errors = []  # where it has none yet, Strawberry would look for some
-        if not _known.has(digest):
+        if not _good.has(digest):
             operation.pre_execution_errors = _wrong_with(operation.graphql_document)
             if operation.pre_execution_errors:
                 _count_mistake(operation)
             else:
-                _known.add(digest)
+                _good.add(digest)
         yield
 
     def on_execute(self) -> Iterator[None]:
@@ -173,7 +207,7 @@ class _Gate(SchemaExtension):
             yield
 
 
-class _Known:
+class _Good:
     """The documents that were found good, the last ones: to validate one takes several times as long as all else that comes
     before its execution, and of a stream's there is no plan. Any thread may ask.
     """
@@ -192,18 +226,11 @@ class _Known:
     def add(self, digest: bytes) -> None:
         with self._lock:
             self._digests[digest] = None
-            if len(self._digests) > MAX_KNOWN:
+            if len(self._digests) > MAX_GOOD:
                 self._digests.popitem(last=False)
 
 
-_known = _Known()
-
-
-def refuse_long(text: str) -> None:
-    """Before a document is read. Raises GraphQLError where it is longer than any may be."""
-    if len(text) > MAX_TEXT:
-        message = f"A document may have {MAX_TEXT:,} characters: send what varies in `variables`, which may be as long as the body."
-        raise errors.refused(message, errors.TOO_LARGE)
+_good = _Good()
 
 
 def _count_mistake(operation: ExecutionContext) -> None:

@@ -25,6 +25,7 @@ from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
 from tracklayer.schema.access import Scopes
 from tracklayer.schema.bodies import Bodies
+from tracklayer.schema.compiled.plans import Plans
 from tracklayer.schema.cost import MAX_COST, Measured
 from tracklayer.schema.keys import NO_KEY, Keys
 from tracklayer.schema.limits import Limits
@@ -61,9 +62,21 @@ class Present:
 
 
 class House:
-    """What all operations of a process share."""
+    """What all operations of a process share. ``plans`` of None: nothing is compiled."""
 
-    __slots__ = ("bodies", "hub", "intake", "keys", "limits", "runtime", "sockets", "standby", "subscriptions", "wake")
+    __slots__ = (
+        "bodies",
+        "hub",
+        "intake",
+        "keys",
+        "limits",
+        "plans",
+        "runtime",
+        "sockets",
+        "standby",
+        "subscriptions",
+        "wake",
+    )
 
     def __init__(
         self,
@@ -74,6 +87,7 @@ class House:
         keys: Keys,
         limits: Limits,
         bodies: Bodies,
+        plans: Plans | None,
     ) -> None:
         self.runtime = runtime
         self.intake = intake
@@ -82,6 +96,7 @@ class House:
         self.keys = keys
         self.limits = limits
         self.bodies = bodies
+        self.plans = plans
         url = runtime.settings.read_database_url
         self.standby = Standby(str(url), runtime.settings.read_lag) if url is not None else None
         self.sockets = Present()

@@ -106,7 +106,11 @@ UNAUTHENTICATED = _code(
 )
 FORBIDDEN = _code("FORBIDDEN", "The API key lacks the scope that this field asks for.", "Take another key.")
 RATE_LIMITED = _code(
-    "RATE_LIMITED", "More was asked for than may be asked for in a time.", "Send it again after `Retry-After`.", 429
+    "RATE_LIMITED",
+    "More was asked for than may be asked for in a time, or be open at once.",
+    "Send it again after `Retry-After`; over a WebSocket or an event stream after the `retryAfterSeconds` of its `extensions`, or as "
+    "its message says.",
+    429,
 )
 DATABASE_AWAY = _code(
     "DATABASE_AWAY", "The database is away; nothing was acknowledged.", "Send the same request again.", 503
@@ -159,7 +163,7 @@ def _which_has(enum: str) -> str:
 _UNKNOWN = re.compile(r"(.*unknown field )'(.*?)'(\.?(?: Did you mean [\w', ]+\?)?\.?)", re.DOTALL)
 _QUOTED_NAME = re.compile(r"'([^']*)'")
 # Of GraphQL, as its messages write them: of an argument `Mutation.ingestEvents(inputs:)`.
-_A_NAME = re.compile(r"[@$]?[\w!\[\]., ]{1,64}|\w{1,64}\.\w{1,64}\(\w{1,64}:\)", re.ASCII)
+_A_NAME = re.compile(r"[@$]?[\w!\[\]., ]{1,64}|\w{1,64}\.\w{1,64}\(\w{1,64}:\)|[$@&():={|}]", re.ASCII)  # or a sign
 
 
 def refused(message: str, code: str, **more: Any) -> GraphQLError:

@@ -23,16 +23,16 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
-from strawberry.http import GraphQLHTTPResponse
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.types import ExecutionResult
 
 from tracklayer.actors import Wake
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.db.merchants import KeyHolder
 from tracklayer.domain.json_text import ENDS_EARLY, read_json, write_json
-from tracklayer.domain.wire import HOLDER, RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY, query_to_api
+from tracklayer.domain.wire import COUNTED, HOLDER, RETRY_AFTER_SECONDS, STRANGER_BODY, STREAM_BODY, query_to_api
 from tracklayer.runtime import Runtime
-from tracklayer.schema import errors, ids, refuse_long, schema
+from tracklayer.schema import errors, ids, schema
 from tracklayer.schema.bodies import (
     MAX_ADMIN_BODY,
     MAX_BODY,
@@ -42,19 +42,17 @@ from tracklayer.schema.bodies import (
     why_coded,
 )
 from tracklayer.schema.compiled.plans import Plans
-from tracklayer.schema.compiled.source import Doubt
-from tracklayer.schema.context import Context, House, address_of, is_free, may, told_cost
-from tracklayer.schema.cost import MAX_COST
+from tracklayer.schema.context import Context, House, address_of, told_cost
 from tracklayer.schema.errors import masked
 from tracklayer.schema.fair import LONG_BODY, LongRequests, Renew, is_long
 from tracklayer.schema.keys import Keys
+from tracklayer.schema.known import ReadsError, answer_known
 from tracklayer.schema.limits import build_limits
 from tracklayer.schema.live import NO_QUERY, LiveDoor
 from tracklayer.schema.sent import Sent, only_takes_in, refuse_many, room_of_open, takes_events_in
 from tracklayer.schema.turned_away import RevokedBodies, count_answer, count_refused
 from tracklayer.services.follow import AlertHub
 from tracklayer.services.intake import Intake
-from tracklayer.tracing import OPERATION
 
 BEING_ENDED = "This server is being ended; nothing of this request was acknowledged. Send it again."
 NO_REQUEST = 'The body is no GraphQL request: send an object, {"query": ..., "variables": {...}}.'
@@ -82,10 +80,6 @@ OF_MERCHANT = b"tracklayer-merchant"  # the header by which a page says whose da
 ANOTHER = "Another merchant has signed in in this browser: load the page again."
 
 
-class _ReadsError(Exception):
-    """A long request that reads: it is answered on the event loop, where it takes no place of those that take in."""
-
-
 class _SlowError(Exception):
     """A long body that takes long to read: nobody is to wait for it on the event loop."""
 
@@ -111,8 +105,7 @@ class GraphQLDoor(LiveDoor):
         settings = runtime.settings
         super().__init__(schema, settings.public_url, settings.allowed_origins, closing)
         limits = build_limits(settings.read_cost_per_second, settings.requests_per_second)
-        self.house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits, self.bodies)
-        self._plans = plans
+        self.house = House(runtime, Intake(runtime, wake), wake, hub, Keys(runtime, limits), limits, self.bodies, plans)
         self._of_revoked = RevokedBodies(self.bodies)
         self._long = LongRequests()
         self._left_behind = 0  # bytes of bodies, since the last time that it was cleared away
@@ -168,12 +161,14 @@ class GraphQLDoor(LiveDoor):
         except ClientGoneError:
             pass
         except (DamagedBodyError, UnknownEncodingError) as error:
+            scope[COUNTED] = True
             count_refused(self.house.runtime, holder, None, errors.BAD_REQUEST)
             await _of_encoding(error)(scope, receive, send)
         except (GraphQLError, DatabaseAwayError) as error:  # before anything was executed
             if sent is None and scope["method"] != "POST":
                 sent = _in_address(scope["query_string"])
-            if sent is not None or _has_body(scope["method"], headers):
+            if COUNTED not in scope and (sent is not None or _has_body(scope["method"], headers)):
+                scope[COUNTED] = True
                 await self._count_refused(holder, sent, headers, receive, error)
             await self._refuse(error, headers)(scope, receive, send)
 
@@ -206,11 +201,11 @@ class GraphQLDoor(LiveDoor):
             count_refused(self.house.runtime, holder, sent, code)
 
     async def count_unread(
-        self, method: str, target: bytes, headers: Mapping[bytes, bytes], address: str, code: str, is_begun: bool
+        self, method: str, target: bytes, headers: Mapping[bytes, bytes], address: str, code: str
     ) -> None:
         """Counts a request that the server refused before it was whole, for whose key is among the headers that came.
 
-        ``is_begun``: it is being answered; then what came with a revoked key is counted as its body ends. By a method that takes nothing in, as far as events stand in its address: of its body nothing is known.
+        By a method that takes nothing in, as far as events stand in its address: of its body nothing is known.
         """
         query = query_to_api(target)
         sent = None if query is None or method == "POST" else _in_address(query)
@@ -222,7 +217,7 @@ class GraphQLDoor(LiveDoor):
         except DatabaseAwayError:  # nobody can tell whose
             return
         except GraphQLError as error:
-            if (error.extensions or {}).get("code") == errors.UNAUTHENTICATED and not is_begun:
+            if (error.extensions or {}).get("code") == errors.UNAUTHENTICATED:
                 self._of_revoked.count_unread(self.house.runtime, headers, sent)
             return
         count_refused(self.house.runtime, holder, sent, code)
@@ -254,11 +249,10 @@ class GraphQLDoor(LiveDoor):
         if holder is None:
             await self._view(scope, receive, send, sent)
             return
-        plans = self._plans if _is_json(headers.get(b"content-type", b"")) else None
         if not self._may_wait(holder, sent):
-            await self._answer(plans, scope, headers, sent, receive, send)
+            await self._answer(scope, headers, sent, receive, send)
             return
-        answer = partial(self._answer, plans, scope, headers, sent)
+        answer = partial(self._answer, scope, headers, sent)
         renew = partial(self._holder, scope, headers)
         if len(sent.body) <= LONG_BODY:
             await self._in_turn(holder, answer, renew, receive, send)
@@ -294,13 +288,14 @@ class GraphQLDoor(LiveDoor):
         try:
             await self._long.answer(merchant_id, partial(answer, takes_in=True), renew, receive, send)
             return
-        except _ReadsError:  # it waits for the database, not for the interpreter
+        except (
+            ReadsError
+        ):  # it waits for the database, not for the interpreter: it takes no place of those that take in
             pass
         await answer(receive, send)
 
     async def _answer(
         self,
-        plans: Plans | None,
         scope: Scope,
         headers: Mapping[bytes, bytes],
         sent: Sent,
@@ -310,24 +305,35 @@ class GraphQLDoor(LiveDoor):
         takes_in: bool = False,
         is_here: bool = False,
     ) -> None:
-        """By the operation's plan, else by the view. ``takes_in``: raises _ReadsError for a plan that does not. ``is_here``:
+        """By the operation's plan, else by the view. ``takes_in``: raises ReadsError for a plan that does not. ``is_here``:
         raises _SlowError for a body that takes long to read.
         """
         if is_here and not sent.is_easy(LONG_BODY):
             raise _SlowError
-        holder: KeyHolder = scope[HOLDER]
+        asked = _asked_in(sent) if _is_json(headers.get(b"content-type", b"")) else None
+        if asked is None:
+            await self._view(scope, receive, send, sent)
+            return
+        context = Context(self.house, HTTPConnection(scope), None, scope[HOLDER])
+        tells_cost = TELL_COST in headers
+        try:
+            found = await answer_known(context, *asked, takes_in=takes_in)
+        except GraphQLError as error:
+            found = CompiledResult(errors=[error])
+            tells_cost = False
         strict = GRAPHQL_JSON.encode() in headers.get(b"accept", b"")
-        answer = None
-        if plans is not None:
-            answer = await self._compiled(plans, holder, scope, headers, sent, takes_in=takes_in)
-        if isinstance(answer, bytes):
-            await _send_data(send, answer, strict=strict)
-        elif answer is not None:
-            count_answer(self.house.runtime, holder, sent, answer)
+        if found is None:
+            await self._view(scope, receive, send, sent)
+        elif isinstance(found, dict):
+            answer: dict[str, Any] = {"data": found}
+            if tells_cost:
+                answer["extensions"] = {"cost": told_cost(context)}
+            await _send_data(send, write_json(answer), strict=strict)
+        else:
+            answer = _worded(found, context if tells_cost else None)
+            count_answer(self.house.runtime, context.holder, sent, answer)
             media_type = GRAPHQL_JSON if strict else "application/json"
             await self._response(answer, media_type, strict=strict)(scope, receive, send)
-        else:
-            await self._view(scope, receive, send, sent)
 
     async def _view(self, scope: Scope, receive: Receive, send: Send, sent: Sent | None = None) -> None:
         """What Strawberry's view answers; an error of the request is JSON with a code, as any other is. ``sent``: its body."""
@@ -356,72 +362,12 @@ class GraphQLDoor(LiveDoor):
             self._left_behind = 0
             gc.collect()  # of all ages: what was in hand the last time has grown old by it
 
-    async def _compiled(
-        self,
-        plans: Plans,
-        holder: KeyHolder,
-        scope: Scope,
-        headers: Mapping[bytes, bytes],
-        sent: Sent,
-        *,
-        takes_in: bool,
-    ) -> bytes | dict[str, Any] | None:
-        """The answer of an operation that has a plan: its body, or an answer with errors. None: the view decides."""
-        try:
-            request = sent.read()
-        except ValueError:
-            return None
-        if type(request) is not dict or request.get("extensions") is not None:
-            return None
-        query, variables, name = request.get("query"), request.get("variables"), request.get("operationName")
-        if type(query) is not str or not isinstance(variables, dict | None) or not isinstance(name, str | None):
-            return None
-        limits = self.house.limits
-        try:
-            refuse_long(query)
-            plan = plans.find(holder.merchant_id, query, name, partial(limits.admit_compilation, holder))
-        except GraphQLError as error:
-            return {"errors": [masked(error).formatted]}
-        if plan is None or not may(holder, plan.scopes):
-            return None
-        if takes_in and not is_free(plan.scopes):
-            raise _ReadsError
-        cost = plan.cost.of(variables or {})
-        if cost > MAX_COST:
-            return None
-        if not is_free(plan.scopes):
-            self.house.admit(holder, cost)
-        if self.house.runtime.tracer is not None:
-            scope[OPERATION] = plan.operation
-        context = self._context(HTTPConnection(scope), None, holder)
-        context.cost = cost
-        try:
-            with context.reading(only_reads=plan.only_reads):
-                try:
-                    found = await plan.run(variables or {}, context)
-                except Doubt:
-                    limits.admit_text(holder)
-                    limits.count_text(holder, query, 0)
-                    found = await plan.run_stock(variables or {}, context)
-        except GraphQLError as error:
-            return {"errors": [masked(error).formatted]}
-        tells_cost = TELL_COST in headers
-        if not isinstance(found, dict):
-            return _worded(found, context if tells_cost else None)
-        answer = {"data": found}
-        if tells_cost:
-            answer["extensions"] = {"cost": told_cost(context)}
-        return write_json(answer)
-
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:
         holder = request.scope.get(HOLDER)  # of a WebSocket it comes later, with its parameters
-        context = self._context(request, response if isinstance(response, Response) else None, holder)
+        context = Context(self.house, request, response if isinstance(response, Response) else None, holder)
         if TELL_COST.decode() in request.headers:
             request.scope[CONTEXT] = context
         return context
-
-    def _context(self, request: HTTPConnection, response: Response | None, holder: KeyHolder | None) -> Context:
-        return Context(self.house, request, response, holder)
 
     def should_render_graphql_ide(self, request: object) -> bool:
         """Never: GraphiQL has a route of its own, and whoever else brings no query is told so."""
@@ -440,16 +386,44 @@ class GraphQLDoor(LiveDoor):
             raise HTTPException(400, "operationName must be text.")
         return data
 
+    def parse_query_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        found = dict(params)
+        for name in ("variables", "extensions"):
+            if text := found.get(name):
+                try:
+                    found[name] = read_json(text)
+                except ValueError as error:
+                    raise HTTPException(400, f"`{name}` in the address is not JSON: {error}.") from error
+        return found
+
     def decode_json(self, data: str | bytes | Sent) -> object:
-        """``data``: a body; as text, a parameter of an address."""
         try:
             found = data.read() if isinstance(data, Sent) else read_json(data)
         except ValueError as error:
             hint = f" {CUT}" if str(error).endswith(ENDS_EARLY) else ""
             raise HTTPException(400, f"The body is not JSON: {error}.{hint}") from error
-        if not isinstance(data, str) and not isinstance(found, dict):
+        if not isinstance(found, dict):
             raise HTTPException(400, NO_LIST if isinstance(found, list) else NO_REQUEST)
         return found
+
+    async def execute_single(
+        self,
+        request: Request,
+        request_adapter: AsyncHTTPRequestAdapter,
+        sub_response: Response,
+        context: Context,
+        root_value: None,
+        request_data: GraphQLRequestData,
+    ) -> Any:
+        """Of a body it was asked already whether it is known."""
+        asked = request_data
+        if request_adapter.method == "GET" and asked.query and asked.extensions is None:
+            found = await answer_known(
+                context, asked.query, asked.variables or {}, asked.operation_name, only_reads=True
+            )
+            if found is not None:
+                return CompiledResult(data=found) if isinstance(found, dict) else found
+        return await super().execute_single(request, request_adapter, sub_response, context, root_value, request_data)
 
     def encode_json(self, data: object) -> bytes:
         return write_json(data)
@@ -540,6 +514,20 @@ def _has_body(method: str, headers: Mapping[bytes, bytes]) -> bool:
         or headers.get(b"content-length", b"0") != b"0"
         or headers.get(b"transfer-encoding") is not None
     )
+
+
+def _asked_in(sent: Sent) -> tuple[str, Mapping[str, Any], str | None] | None:
+    """A document, its variables and the name of the operation that is meant; None: the view says what is wrong with them."""
+    try:
+        request = sent.read()
+    except ValueError:
+        return None
+    if type(request) is not dict or request.get("extensions") is not None:
+        return None
+    query, variables, name = request.get("query"), request.get("variables"), request.get("operationName")
+    if type(query) is not str or not isinstance(variables, dict | None) or not isinstance(name, str | None):
+        return None
+    return query, variables or {}, name
 
 
 def _in_address(query_string: bytes) -> Sent | None:

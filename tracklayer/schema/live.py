@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +31,7 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from tracklayer.db.connection import DatabaseAwayError
 from tracklayer.domain.json_text import read_json, write_json
+from tracklayer.domain.monitors.refused_requests import UNHEARD
 from tracklayer.domain.wire import ADMITTED, BEHIND, REFUSED, TAKEN
 from tracklayer.schema import errors
 from tracklayer.schema.bodies import Bodies
@@ -46,6 +49,7 @@ TOO_BIG = 1009  # that of a message that is too long
 _ANSWERS = frozenset({"next", "error", "complete"})  # of an operation that is no subscription there is one
 NOTHING_TO_SAY: UnsetType = UNSET  # beside the acknowledgement of a connection
 _KINDS = ("connection_init", "ping", "pong", "subscribe", "complete")  # of messages that a client sends
+_SUBSCRIPTION = re.compile(r"\bsubscription\b\s*(\w*)")  # of a document, and its name
 NO_QUERY = "No GraphQL query found in the request"
 REASON_BYTES = 123  # what a closing frame can hold
 
@@ -117,9 +121,17 @@ class Socket(ASGIWebSocketAdapter):
                 await self.ws.close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
 
 
+class _Ended(str):
+    """The id of an operation whose client has ended it: equal to no other, so that the client may give it to another operation."""
+
+    __slots__ = ()
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
+
 class Handler(BaseGraphQLTransportWSHandler[Context, None]):
     """Strawberry's, with messages of a wrong shape answered by 4400 instead of a trace. Events that are refused with the whole of
-    their operation, or of their message, count for their merchant, as over HTTP. So do those behind a message that closes the
+    their operation, or of their message, count for their merchant, as over HTTP; where the client does not hear the answer, because
+    it has left or ended the operation, also with one that asks for them again. So do those behind a message that closes the
     socket; those before it are answered first.
     """
 
@@ -210,12 +222,6 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
         await super().handle_connection_init(message)
 
     async def handle_subscribe(self, message: Any) -> None:
-        most = self.max_subscriptions_per_connection
-        if most is not None and len(self.operations) >= most and self.connection_acknowledged:
-            told = f"This socket has {most} operations open; end some first."
-            error = errors.refused(told, errors.RATE_LIMITED)
-            await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
-            return
         number = message["id"]
         holder = self.context.holder
         if holder is None or not self.connection_acknowledged or number in self.operations:
@@ -229,8 +235,14 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
             error = errors.refused(fault, errors.BAD_REQUEST)
             await self.send_message({"id": number, "type": "error", "payload": [masked(error).formatted]})
             return
-        if takes_events_in(message["payload"]["query"]):
+        if takes_events_in(message["payload"]["query"]) and not _is_subscription(message["payload"]):
             self._sending[number] = message["payload"]
+        most = self.max_subscriptions_per_connection
+        if most is not None and len(self.operations) >= most:
+            told = f"This socket has {most} operations open: wait for an answer, or end a subscription, first."
+            error = errors.refused(told, errors.RATE_LIMITED)
+            await self.send_message({"id": number, "type": "error", "payload": [error.formatted]})
+            return
         room = self.websocket.room
         taken = self.websocket.ws.scope.get(TAKEN)
         if taken is not None:
@@ -252,18 +264,34 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
                 operation.task.add_done_callback(lambda _: self.view.bodies.give_back(holder.merchant_id, room))
 
     async def handle_complete(self, message: Any) -> None:
-        self._sending.pop(message["id"], None)
-        await super().handle_complete(message)
+        """What takes events in runs to its end all the same, as they may be stored already; its answer is not sent."""
+        operation = self.operations.get(message["id"])
+        if operation is None or operation.id not in self._sending:
+            await super().handle_complete(message)
+            return
+        ended = _Ended(message["id"])
+        self._sending[ended] = self._sending.pop(operation.id)
+        self.operations[ended] = self.operations.pop(operation.id)
+        operation.id = ended
 
     async def send_message(self, message: Any) -> None:
-        kind = message["type"]
-        if self._sending and kind in _ANSWERS:
-            sent = self._sending.pop(message["id"], None)
-            answer = {"errors": message["payload"]} if kind == "error" else message.get("payload", {})
-            if sent is not None and "errors" in answer:
-                context = self.context
-                count_answer(context.house.runtime, context.holder, Sent.of(sent), answer)
-        await super().send_message(message)
+        kind, number = message["type"], message.get("id")
+        given = self._sending.pop(number, None) if self._sending and kind in _ANSWERS else None
+        answer = {"errors": message["payload"]} if kind == "error" else message.get("payload", {})
+        if given is None or "errors" not in answer:
+            if not isinstance(number, _Ended):
+                await super().send_message(message)
+            return
+        count = partial(count_answer, self.context.house.runtime, self.context.holder, Sent.of(given), answer)
+        count()
+        if isinstance(number, _Ended):
+            count(UNHEARD)
+            return
+        try:
+            await super().send_message(message)
+        except (WebSocketDisconnected, asyncio.CancelledError):
+            count(UNHEARD)
+            raise
 
     async def handle_task_exception(self, error: Exception) -> None:
         if not isinstance(error, WebSocketDisconnected):  # the client is free to leave in the middle of a word
@@ -272,6 +300,12 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
 
 def _takes_events_in(message: Mapping[str, Any]) -> bool:
     return message["type"] == "subscribe" and takes_events_in(str(message["payload"].get("query")))
+
+
+def _is_subscription(request: Mapping[str, Any]) -> bool:
+    """Whether it follows alerts, though its document has operations that take events in; as far as that is seen at a glance."""
+    query, name = request["query"], request.get("operationName")
+    return any(found == name or (name is None and "mutation" not in query) for found in _SUBSCRIPTION.findall(query))
 
 
 def _code_of(message: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Counts events that are refused with the whole of their request, for their merchant's alerts: beside the answer.
 
 Only of who sends with a key, also a revoked one: a stranger's requests count for nobody. What wants the same request again
-(``DATABASE_AWAY``, ``OVERLOADED``, ``RATE_LIMITED``) is no refusal.
+(``DATABASE_AWAY``, ``OVERLOADED``, ``RATE_LIMITED``) is no refusal, as long as its client can hear so.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import re
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import Enum
 from hashlib import sha256
 from typing import Any
@@ -47,24 +47,30 @@ READ_WITHIN = 5  # seconds: whoever sends slowly is answered all the same
 MOST_KEYS = 1_000
 
 
-def count_answer(runtime: Runtime, holder: KeyHolder | None, sent: Sent, answer: Mapping[str, Any]) -> None:
-    """An answer in objects: counted where the request, or what was to take its events in, was refused. Raises nothing."""
+def count_answer(
+    runtime: Runtime, holder: KeyHolder | None, sent: Sent, answer: Mapping[str, Any], codes: Container[str] = CODES
+) -> None:
+    """An answer in objects: counted where the request, or what was to take its events in, was refused with one of ``codes``. Raises
+    nothing.
+    """
     if answer.get("data") is not None:
         return
     for error in answer.get("errors", ()):
         code, path = error.get("extensions", {}).get("code"), error.get("path")
-        if code in CODES and (
+        if code in codes and (
             path is None or len(path) == 1
         ):  # deeper: it was taken in, and its answer could not be told
-            count_refused(runtime, holder, sent, code)
+            count_refused(runtime, holder, sent, code, codes)
             return
 
 
-def count_refused(runtime: Runtime, holder: KeyHolder | None, sent: Sent | None, code: str) -> None:
-    """A request that was refused with a code. ``sent`` of None: its body was not read. Raises nothing: a fault in counting never
-    keeps the answer from being sent.
+def count_refused(
+    runtime: Runtime, holder: KeyHolder | None, sent: Sent | None, code: str, codes: Container[str] = CODES
+) -> None:
+    """A request that was refused, where it was with one of ``codes``. ``sent`` of None: its body was not read. Raises nothing: a
+    fault in counting never keeps the answer from being sent.
     """
-    if holder is None or holder.session is not None or code not in CODES:
+    if holder is None or holder.session is not None or code not in codes:
         return
     try:
         _count_refused(runtime, holder, sent, code)
@@ -81,7 +87,14 @@ def _count_refused(runtime: Runtime, holder: KeyHolder, sent: Sent | None, code:
     if sent is not None and sent.body and _has_come(runtime, holder.merchant_id, sent.body, minute):
         counting.turned_away.add((holder.merchant_id, minute, None, None), count)
         return
-    counting.turned_away.add((holder.merchant_id, minute, code, WHOLE), count)
+    is_revoked = code == errors.UNAUTHENTICATED
+    where = _of_revoked(runtime, holder.merchant_id, minute, holder.key_id) if is_revoked else WHOLE
+    counting.turned_away.add((holder.merchant_id, minute, code, where), count)
+
+
+def _of_revoked(runtime: Runtime, merchant_id: int, minute: int, key_id: int) -> str:
+    """What stands in a field's place of a request whose key was revoked."""
+    return of_key(key_id) if runtime.counting.turned_away.is_named(merchant_id, minute, key_id) else WHOLE
 
 
 def _sender(runtime: Runtime, headers: Mapping[bytes, bytes]) -> tuple[int, int] | None:
@@ -156,7 +169,7 @@ class RevokedBodies:
         if isinstance(body, bytes) and _has_come(runtime, merchant_id, body, minute):
             runtime.counting.turned_away.add((merchant_id, minute, None, None), count)
         else:
-            where = of_key(key_id) if runtime.counting.turned_away.is_named(merchant_id, minute, key_id) else WHOLE
+            where = _of_revoked(runtime, merchant_id, minute, key_id)
             runtime.counting.turned_away.add((merchant_id, minute, errors.UNAUTHENTICATED, where), count)
 
     def _has_room(self, merchant_id: int) -> bool:

@@ -305,6 +305,7 @@ class Intake:
             if self.has_short_about:
                 time.sleep(STEP_ASIDE_SECONDS)  # noqa: ASYNC251 - all long calls step aside, not this one for another
             judge_some(self._runtime, call, drafts[place : place + STEP_EVENTS])
+        await asyncio.sleep(0)  # it ends here where it was given up meanwhile: that loop may have ended
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store_judged(call), home))
         outcomes = outcomes_of(self._runtime, call)
         self._trace(call, outcomes)

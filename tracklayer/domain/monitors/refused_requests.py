@@ -46,6 +46,13 @@ CODES: dict[str, Meaning] = {
     "TOO_COSTLY": Meaning("The operation asks for too much in its answer.", "Ask for less in the answer."),
 }
 
+_GONE = Meaning(
+    "The events were not taken in at that moment, or it is not known whether they were, and their sender had left its WebSocket, or ended the operation, before it could be told to send them again.",
+    "Send them again; have the shop wait for the answers to its events before it closes a WebSocket or ends an operation.",
+)
+# What wants the same request again is a refusal all the same where nobody could hear so.
+UNHEARD: dict[str, Meaning] = dict.fromkeys(("RATE_LIMITED", "OVERLOADED", "DATABASE_AWAY", "KEY_AWAY"), _GONE)
+
 
 def of_key(key_id: int) -> str:
     """What stands in a field's place where a key is the cause."""
@@ -60,4 +67,4 @@ def key_of(where: str) -> int | None:
 
 def meaning_of(code: str, where: str) -> Meaning | None:
     """None where ``where`` is a field of an event."""
-    return CODES.get(code) if where == WHOLE or key_of(where) is not None else None
+    return (CODES.get(code) or UNHEARD.get(code)) if where == WHOLE or key_of(where) is not None else None
