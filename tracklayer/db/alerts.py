@@ -444,14 +444,22 @@ def keep_also(merchant_id: int, alert_id: int, sentence: str) -> None:
 
 GATHERED_MEMBERS = """
 SELECT merchant_id, kind, told::text FROM alerts
-WHERE merchant_id = ANY(%s) AND event_name = %s AND resolved_at IS NULL
+WHERE merchant_id = ANY(%(merchants)s) AND event_name = %(name)s AND resolved_at > %(since)s
+UNION ALL
+SELECT merchant_id, kind, told::text FROM alerts
+WHERE merchant_id = ANY(%(merchants)s) AND event_name = %(name)s AND resolved_at IS NULL
 """
 
 
-def gathered_members(merchant_ids: Sequence[int]) -> dict[int, dict[AlertKind, dict[str, Member]]]:
-    """Merchant -> kind -> what its open alert about several names is about, where that was noted."""
+def gathered_members(
+    merchant_ids: Sequence[int], resolved_since: datetime
+) -> dict[int, dict[AlertKind, dict[str, Member]]]:
+    """Merchant -> kind -> what its alert about several names is about that is open, or was resolved since an instant, where that was
+    noted.
+    """
+    params: Any = {"merchants": list(merchant_ids), "name": OTHERS, "since": resolved_since}
     found: dict[int, dict[AlertKind, dict[str, Member]]] = {}
-    for merchant_id, kind, noted in rows(GATHERED_MEMBERS, (list(merchant_ids), OTHERS)):
+    for merchant_id, kind, noted in rows(GATHERED_MEMBERS, params):
         members = members_of(orjson.loads(noted)) if noted else None
         if kind in KINDS and members is not None:
             found.setdefault(merchant_id, {})[AlertKind(kind)] = members

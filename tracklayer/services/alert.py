@@ -268,9 +268,10 @@ def _has_another_member(merchant_id: int, alert_id: int, finding: Finding, now: 
     else:
         after, is_news = with_joined(before, found, now)
     if is_back and row.acknowledged_at is None:
-        after = {name: one for name, one in after.items() if name in found}
+        # Of the others it tells nothing: they are told when they are back, too.
+        after = {name: one if name in found else replace(one, told_at=None) for name, one in after.items()}
         if _is_end_told(merchant_id, alert_id):  # all hear that it is back
-            after = all_told(found, now)
+            after |= all_told(found, now)
     if is_news or after != before:
         db.keep_members(merchant_id, alert_id, after, are_told=is_news)
     return is_news
