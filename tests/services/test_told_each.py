@@ -13,12 +13,15 @@ from starlette.datastructures import Secret
 from tests.factories import Merchant
 from tests.posting import post_due
 from tests.receiver import Receiver
-from tests.services.test_alert import Monitor
+from tests.services.test_alert import DOWN, Monitor
 from tests.services.test_channels import channel_to, types
 from tests.services.test_late_losses import figures
 from tests.services.test_lost_meanwhile import Told, lose, refuse_sixty, told, tries_again
 from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
+from tracklayer.db.alerts import MOST_TOLD_AGAIN
+from tracklayer.domain.alert import Finding, Severity
+from tracklayer.domain.monitors.causes import Cause
 from tracklayer.runtime import Runtime
 from tracklayer.services import notify
 from tracklayer.services.alert import acknowledge_alert, snooze_alert
@@ -202,3 +205,31 @@ def test_a_channel_that_certainly_took_no_opening_gets_no_end(
         clock.move(HOUR)
         post_due(posting)
         assert types(receiver) == ["alert.opened", *end]
+
+
+def test_another_cause_is_told_five_times_at_most_and_anew_when_it_opens_again(
+    monitor: Monitor, posting: Runtime, clock: FrozenClock, mails: MailServer
+) -> None:
+    def refuses(code: int) -> int:
+        now = clock.move(MINUTE)
+        found = Finding(
+            DOWN.kind,
+            DOWN.platform,
+            Severity.CRITICAL,
+            "Meta refuses every event",
+            f"It refuses them with {code}.",
+            now,
+            {"cause": Cause.REFUSED, "error_code": str(code)},
+        )
+        monitor.looks(found)
+        email_alerts(posting)
+        return len(mails.mails)
+
+    codes = range(MOST_TOLD_AGAIN + 3)
+    assert [refuses(code) for code in codes] == [*range(1, MOST_TOLD_AGAIN + 2), *[MOST_TOLD_AGAIN + 1] * 2]
+    ends(monitor)
+    email_alerts(posting)
+    told = len(mails.mails)
+    back = [refuses(0) for _ in range(6)]  # five minutes of it are worth an e-mail
+    assert (back[0], back[-1]) == (told, told + 1)
+    assert [refuses(code) for code in (1, 2, 1)] == [told + 2, told + 3, told + 3]
