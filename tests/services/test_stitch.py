@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -431,6 +431,24 @@ def test_an_event_of_before_is_not_stitched_nor_one_that_a_platform_may_have_got
     deliver(runtime, merchant, worker)
     (body,) = sent(sandbox)
     assert [item["user_data"].get("fbp") for item in body["data"]] == [None, None]
+
+
+@pytest.mark.parametrize("linked_by", ["identify", "an event"])
+async def test_a_link_asks_for_stitching_also_right_after_the_collector_was_switched_on(
+    runtime: Runtime, api: Api, merchant: Merchant, worker: int, clock: FrozenClock, linked_by: str
+) -> None:
+    clock.instant = datetime.now(UTC)
+    collector = {"enabled": True, "origins": ["https://www.shop.example.com"]}
+    assert not isinstance(update_merchant(runtime, merchant.merchant_id, {"collector": collector}), list)
+    show(merchant, clock.now(), gclid="g")
+    if linked_by == "identify":
+        said = await api(IDENTIFY, input={"browserId": BROWSER, "userData": {"email": "jane@example.com"}})
+        assert said["identify"]["ok"]
+    else:
+        ingest(runtime, merchant, "linking", browser_id=BROWSER, email="jane@example.com")
+    ingest(runtime, merchant, "order", email="jane@example.com")
+    deliver(runtime, merchant, worker)
+    assert added("order") == ({"gclid": "g"}, None)
 
 
 def test_retried_and_redelivered_it_is_one_body(

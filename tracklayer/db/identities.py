@@ -76,14 +76,16 @@ LINKING = f"""links AS MATERIALIZED (
             digests = {_MORE_PAIRS}
 )"""
 CROWDED = f"known_at IS NULL AND (people >= {MOST_PEOPLE} OR browsers > {MOST_BROWSERS})"
-# With the first of a merchant's: whoever sends it has asked that events be stitched, from that one on. Apart: for once in a merchant's
-# life it would take a fifteenth of what storing a link takes.
+# With the first of a merchant's: whoever sends it has asked that events be stitched, from that one on, also where they would be a few
+# seconds later, since the merchant's collector has just been switched on. Apart: for once in a merchant's life it would take a
+# fifteenth of what storing a link takes.
 ASKING = """asked AS (
     UPDATE merchants m SET stitched_since = (SELECT min(received_at) FROM news n WHERE n.merchant_id = m.merchant_id)
-    WHERE stitched_since IS NULL AND merchant_id = ANY(ARRAY(
-        SELECT x.merchant_id FROM (SELECT DISTINCT merchant_id FROM news) n
+    WHERE merchant_id = ANY(ARRAY(
+        SELECT x.merchant_id FROM (SELECT merchant_id, min(received_at) AS since FROM news GROUP BY merchant_id) n
         CROSS JOIN LATERAL (SELECT merchant_id FROM merchants
-            WHERE merchant_id = n.merchant_id AND stitched_since IS NULL LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) x))
+            WHERE merchant_id = n.merchant_id AND (stitched_since IS NULL OR stitched_since > n.since)
+            LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) x))
 )"""
 LINK = (
     f"WITH {LINKING.format(source=f'json_to_recordset(%s) AS l({_LINK_COLUMNS})')}, {ASKING} "

@@ -185,7 +185,7 @@ class KeyHolder:
 
     ``asked_at``: when the rows were asked, or a moment before, by ``clock.elapsed``. ``session``: the hash of the one that a
     person signed in to; None where the key itself came. ``is_marked``: people of this merchant were erased, so ingest looks
-    whether an event is one of theirs. ``is_stitched``: it was asked that its events be stitched.
+    whether an event is one of theirs. ``is_stitched``: its events are stitched from an instant on that has passed.
     """
 
     merchant_id: int
@@ -213,7 +213,7 @@ HOLDER = (
     "k.merchant_id, k.key_id, k.scopes, m.hash_user_data, "
     "ARRAY(SELECT DISTINCT default_country FROM destinations d WHERE d.merchant_id = k.merchant_id "
     "      AND d.default_country IS NOT NULL AND d.removed_at IS NULL), m.marked, "
-    "m.stitched_since IS NOT NULL"
+    "coalesce(m.stitched_since <= now(), false)"
 )
 
 
@@ -284,7 +284,7 @@ def merchant_holder(merchant_id: int) -> KeyHolder | None:
     found = rows(
         "SELECT hash_user_data, ARRAY(SELECT DISTINCT default_country FROM destinations d "
         "WHERE d.merchant_id = m.merchant_id AND d.default_country IS NOT NULL AND d.removed_at IS NULL), m.marked, "
-        "m.stitched_since IS NOT NULL FROM merchants m WHERE merchant_id = %s",
+        "coalesce(m.stitched_since <= now(), false) FROM merchants m WHERE merchant_id = %s",
         (merchant_id,),
     )
     if not found:
