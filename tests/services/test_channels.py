@@ -183,7 +183,7 @@ def test_slack_gets_its_own_form(posting: Runtime, monitor: Monitor, merchant: M
     header, message, figures, _, actions = attachment["blocks"]
     assert header["text"]["text"] == "Meta is down"
     assert message["text"]["text"] == "Nothing &lt;arrives&gt; &amp; &lt;\u200b!channel&gt; waits."
-    assert {"type": "mrkdwn", "text": "*failures*\n20"} in figures["fields"]
+    assert {"type": "mrkdwn", "text": "*failures*\n20", "verbatim": True} in figures["fields"]
     assert actions["elements"][0]["url"] == "https://tracklayer.example/notifications/WyJBbGVydCIsMSwxXQ"
     assert resolved["attachments"][0]["color"] == GREEN
     assert resolved["text"] == "Resolved: Meta is down - Shop"

@@ -119,6 +119,33 @@ def test_what_escaping_makes_longer_is_cut_afterwards() -> None:
 
 
 @pytest.mark.parametrize("blocks", [True, False])
+def test_no_text_makes_a_link(blocks: bool) -> None:
+    """Names are what came with events, and platforms' words are theirs: the one link leads to the alert."""
+    link = (
+        "https://evil.example/a?b=1&c=2|d> [sign in](https://evil.example) [it]: http://evil.example WWW.evil.example"
+    )
+    alert = {**ALERT, "title": link, "message": link, "details": {link: link}}
+    body = slack_body("alert.opened", link, {"alert": alert}, "", blocks=blocks)
+    taken_as_it_stands, others, links = list[str](), list[str](), list[str]()
+
+    def sort(value: Any, name: str = "") -> None:
+        if isinstance(value, dict) and value.get("verbatim"):
+            taken_as_it_stands.append(value["text"])
+        elif isinstance(value, dict | list):
+            for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+                sort(one, str(key))
+        elif isinstance(value, str):
+            (links if name in ("url", "title_link") else others).append(value)
+
+    sort(body)
+    assert links == [ALERT["url"]]
+    assert re.findall(r"://|\]\(|\]:|www\.", "\n".join(others), re.IGNORECASE) == []
+    assert len(taken_as_it_stands) == (3 if blocks else 0)
+    if blocks:  # where Slack makes links of nothing but what stands between these
+        assert taken_as_it_stands[0] == link.replace("&", "&amp;").replace(">", "&gt;")
+
+
+@pytest.mark.parametrize("blocks", [True, False])
 def test_no_text_calls_everybody(blocks: bool) -> None:
     """Discord, Mattermost and Rocket.Chat know @everyone, @channel, @all and @here; Slack and Discord <!everyone>, too."""
     calls = "@everyone @here @channel @all <!everyone> <!here|here> <@U123> <@&9>"

@@ -39,19 +39,22 @@ def test_what_is_taken_arrived_as_it_was_sent(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error"),
+    ("status", "error", "may_have_it"),
     [
-        (204, None),
-        (302, "It answered 302, a redirect, which is not followed: give the address it leads to."),
-        (410, "It answered 410: there is nothing at this address any more."),
-        (500, "It answered 500."),
-        (401, "It answered 401."),
+        (204, None, False),
+        (302, "It answered 302, a redirect, which is not followed: give the address it leads to.", False),
+        (410, "It answered 410: there is nothing at this address any more.", False),
+        (500, "It answered 500.", True),
+        (503, "It answered 503.", False),
+        (401, "It answered 401.", False),
     ],
 )
-def test_only_a_2xx_means_that_it_was_taken(receiver: Receiver, status: int, error: str | None) -> None:
+def test_only_a_2xx_means_that_it_was_taken(
+    receiver: Receiver, status: int, error: str | None, may_have_it: bool
+) -> None:
     receiver.answer_headers = {"location": f"{receiver.url}/elsewhere"}
     receiver.plan = [status]
-    assert send(f"{receiver.url}/hook") == Answer(status, error)
+    assert send(f"{receiver.url}/hook") == Answer(status, error, may_have_it=may_have_it)
     assert [got.path for got in receiver.got] == ["/hook"]  # a redirect leads nowhere
 
 
@@ -80,7 +83,7 @@ def test_a_wish_to_be_left_alone_is_read_within_bounds(receiver: Receiver) -> No
 def test_a_receiver_that_does_not_answer_ends_in_time(receiver: Receiver, deed: str, error: str) -> None:
     receiver.plan = [deed]
     # One that hangs would hang up after half a minute, one that trickles never.
-    assert send(receiver.url, seconds=0.5) == Answer(None, error)
+    assert send(receiver.url, seconds=0.5) == Answer(None, error, may_have_it=True)
 
 
 def test_an_answer_without_end_is_not_read_to_its_end(receiver: Receiver) -> None:

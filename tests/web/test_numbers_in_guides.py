@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import tracklayer
+from tracklayer.db.alerts import MOST_TOLD_AGAIN
 from tracklayer.domain.alert import AlertKind
 from tracklayer.domain.event import MAX_AHEAD, MAX_MORE
 from tracklayer.domain.event_fields import FIRST_YEAR
@@ -84,6 +85,11 @@ TOLD = [
         f"after {seconds(notify.FIRST_PAUSE)} seconds at first and every {minutes(notify.LONGEST_PAUSE)} minutes in the end: "
         f"that an alert is open for as long as it is, its end for {hours(notify.GIVE_UP_AFTER)} hours",
     ),
+    (
+        "alerts",
+        f"once a cause, that of the opening too, and {WORDS[MOST_TOLD_AGAIN]} times at most of one alert, acknowledged or not",
+    ),
+    ("alerts", f"{WORDS[MOST_TOLD_AGAIN]} times at most; of `EVENTS_REJECTED`"),
     ("alerts", f"it is left after {mail.WHOLE_SECONDS:.0f} seconds"),
     ("alerts", f"and for {hours(channels.OVERLAP)} hours both sign"),
     (

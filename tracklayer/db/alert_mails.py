@@ -35,12 +35,14 @@ class Mail:
     reminds: bool = False
 
 
-def cancel_waiting(merchant_id: int, alert_id: int, now: datetime) -> set[tuple[str, str]]:
+def cancel_waiting(
+    merchant_id: int, alert_id: int, now: datetime, states: Sequence[str] = ("open", "resolved")
+) -> set[tuple[str, str]]:
     """Takes back what has not gone out yet; (recipient, state) of each."""
     found = rows(
         "UPDATE alert_mails SET status = 'cancelled', finished_at = %s "
-        "WHERE merchant_id = %s AND alert_id = %s AND status = 'waiting' RETURNING recipient, state",
-        (now, merchant_id, alert_id),
+        "WHERE merchant_id = %s AND alert_id = %s AND status = 'waiting' AND state = ANY(%s) RETURNING recipient, state",
+        (now, merchant_id, alert_id, list(states)),
     )
     return {(row[0], row[1]) for row in found}
 
@@ -52,6 +54,25 @@ def waiting(merchant_id: int, alert_id: int) -> set[str]:
         (merchant_id, alert_id),
     )
     return {row[0] for row in found}
+
+
+def undecided(merchant_id: int, alert_id: int) -> set[str]:
+    """Who is about to be told, or is being told."""
+    found = rows(
+        "SELECT recipient FROM alert_mails WHERE merchant_id = %s AND alert_id = %s AND status IN ('waiting', 'sending')",
+        (merchant_id, alert_id),
+    )
+    return {row[0] for row in found}
+
+
+def told_over(merchant_id: int, alert_id: int, before: datetime) -> dict[str, datetime]:
+    """As of when each recipient was told last, or is being told, or may have been, that an alert is over; ``before``: of its earlier ends."""
+    found = rows(
+        "SELECT recipient, max(due_at) FROM alert_mails WHERE merchant_id = %s AND alert_id = %s AND state = 'resolved' "
+        "AND status IN ('sending', 'sent', 'unknown') AND due_at < %s GROUP BY recipient",
+        (merchant_id, alert_id, before),
+    )
+    return {row[0]: row[1] for row in found}
 
 
 def heard(merchant_id: int, alert_id: int) -> dict[str, Heard]:

@@ -275,17 +275,29 @@ EXISTS (SELECT FROM channel_messages m WHERE m.merchant_id = alerts.merchant_id 
     AND m.state = 'resolved' AND m.created_at >= alerts.acknowledged_at AND m.status IN ('sent', 'waiting'))"""
 
 
-def see_alert(merchant_id: int, alert_id: int, finding: Finding, now: datetime) -> None:
-    """What was found again; an alert that was resolved is open again under its old id."""
-    execute(
+def see_alert(merchant_id: int, alert_id: int, finding: Finding, now: datetime) -> bool:
+    """What was found again; an alert that was resolved is open again under its old id. Whether somebody had taken note of it, which does
+    not hold any more.
+    """
+    found = rows(
         "UPDATE alerts SET severity = %s, title = %s, message = %s, details = %s, "
         # Seen further ahead than looks pass each other: by a clock that was set back since.
         "last_seen_at = CASE WHEN last_seen_at > %s THEN %s ELSE greatest(last_seen_at, %s) END, quiet_since = NULL, resolved_at = NULL, "
         # Taken note of when it was over already, or before its end was told: that was another time.
-        f"acknowledged_at = CASE WHEN (acknowledged_at < resolved_at AND NOT {_END_IS_TOLD}) IS NOT FALSE THEN acknowledged_at END "
-        "WHERE merchant_id = %s AND alert_id = %s",
-        (finding.severity, *_words(finding), now + AHEAD, now, now, merchant_id, alert_id),
+        f"acknowledged_at = CASE WHEN (alerts.acknowledged_at < resolved_at AND NOT {_END_IS_TOLD}) IS NOT FALSE "
+        "THEN alerts.acknowledged_at END "
+        "FROM (SELECT acknowledged_at FROM alerts WHERE merchant_id = %s AND alert_id = %s) AS before "
+        "WHERE merchant_id = %s AND alert_id = %s RETURNING before.acknowledged_at IS NOT NULL AND alerts.acknowledged_at IS NULL",
+        (
+            finding.severity,
+            *_words(finding),
+            now + AHEAD,
+            now,
+            now,
+            *(merchant_id, alert_id) * 2,
+        ),
     )
+    return bool(found and found[0][0])
 
 
 # Causes as they stand in details: of a destination one word, and the rule, or the platform's code, for which it takes none; of
@@ -305,22 +317,19 @@ _ALL_LISTED = ", ".join(
 _KEEP_TOLD = (
     "UPDATE alerts SET told = jsonb_build_object('severity', severity, 'title', title, 'message', message, "
     f"'details', details, 'causes', {_TOLD_CAUSES}, 'again', {_AGAIN}, 'members', told -> 'members', "
-    f"'ended_at', told -> 'ended_at', 'late', told -> 'late', 'late_before', told -> 'late_before', {_ALL_LISTED})"
+    f"'late', told -> 'late', {_ALL_LISTED})"
 )
 
 
-def keep_told(merchant_id: int, alert_id: int, ended_at: datetime | None = None) -> None:
-    """What is known of it now, as it opens, is what its end tells, too. ``ended_at``: of one that opens again, up to when everybody was told
-    what it had lost; what was told since is kept beside it.
+def keep_told(merchant_id: int, alert_id: int) -> None:
+    """What is known of it now, as it opens, is what its end tells, too.
 
     One that opens again with a cause that it had before its end is told with it anew, unless somebody has taken note of it.
     """
-    ended = {} if ended_at is None else {"ended_at": ended_at}
-    late = "'{}'::jsonb" if ended_at is None else "jsonb_build_object('late_before', told -> 'late')"
     execute(
-        f"{_KEEP_TOLD} || %s::jsonb || {late} || CASE WHEN acknowledged_at IS NULL THEN '{{\"causes\": [], \"again\": 0}}' ELSE '{{}}' END::jsonb "
+        f"{_KEEP_TOLD} || CASE WHEN acknowledged_at IS NULL THEN '{{\"causes\": [], \"again\": 0}}' ELSE '{{}}' END::jsonb "
         "WHERE merchant_id = %s AND alert_id = %s",
-        (orjson.dumps(ended).decode(), merchant_id, alert_id),
+        (merchant_id, alert_id),
     )
 
 
@@ -354,13 +363,18 @@ def keep_loss(merchant_id: int, alert_id: int) -> bool:
     return changed > 0
 
 
-def keep_balance(merchant_id: int, alert_id: int, sentence: str, lost: Mapping[str, Any]) -> None:
-    """What one that is over has lost until then: a sentence, and figures, as ``details`` has them, in place of those it was told with."""
+def keep_balance(
+    merchant_id: int, alert_id: int, sentence: str, lost: Mapping[str, Any], over_at: datetime | None = None
+) -> None:
+    """What one that is over has lost until then: a sentence, and figures, as ``details`` has them, in place of those it was told with.
+    ``over_at``: as of when its end is told; None: as it was.
+    """
+    noted = {} if over_at is None else {"over_at": over_at}
     execute(
-        "UPDATE alerts SET told = told || jsonb_build_object("
+        "UPDATE alerts SET told = told || %s::jsonb || jsonb_build_object("
         "'balance', %s::text, 'details', (told -> 'details') - '{lost_deliveries,lost_worth}'::text[] || %s::jsonb) "
         "WHERE merchant_id = %s AND alert_id = %s AND told IS NOT NULL",
-        (sentence, orjson.dumps(lost).decode(), merchant_id, alert_id),
+        (orjson.dumps(noted).decode(), sentence, orjson.dumps(lost).decode(), merchant_id, alert_id),
     )
 
 
@@ -444,14 +458,22 @@ def keep_also(merchant_id: int, alert_id: int, sentence: str) -> None:
 
 GATHERED_MEMBERS = """
 SELECT merchant_id, kind, told::text FROM alerts
-WHERE merchant_id = ANY(%s) AND event_name = %s AND resolved_at IS NULL
+WHERE merchant_id = ANY(%(merchants)s) AND event_name = %(name)s AND resolved_at > %(since)s
+UNION ALL
+SELECT merchant_id, kind, told::text FROM alerts
+WHERE merchant_id = ANY(%(merchants)s) AND event_name = %(name)s AND resolved_at IS NULL
 """
 
 
-def gathered_members(merchant_ids: Sequence[int]) -> dict[int, dict[AlertKind, dict[str, Member]]]:
-    """Merchant -> kind -> what its open alert about several names is about, where that was noted."""
+def gathered_members(
+    merchant_ids: Sequence[int], resolved_since: datetime
+) -> dict[int, dict[AlertKind, dict[str, Member]]]:
+    """Merchant -> kind -> what its alert about several names is about that is open, or was resolved since an instant, where that was
+    noted.
+    """
+    params: Any = {"merchants": list(merchant_ids), "name": OTHERS, "since": resolved_since}
     found: dict[int, dict[AlertKind, dict[str, Member]]] = {}
-    for merchant_id, kind, noted in rows(GATHERED_MEMBERS, (list(merchant_ids), OTHERS)):
+    for merchant_id, kind, noted in rows(GATHERED_MEMBERS, params):
         members = members_of(orjson.loads(noted)) if noted else None
         if kind in KINDS and members is not None:
             found.setdefault(merchant_id, {})[AlertKind(kind)] = members

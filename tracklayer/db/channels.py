@@ -210,13 +210,16 @@ def write_message(message: Message, data: str) -> None:
     )
 
 
+# It was taken, is to be sent, or may have been taken before it was taken back: of an attempt nobody knows what became of it.
+_TOLD = "(status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > refused))"
+
+
 def heard(merchant_id: int, alert_id: int) -> dict[int, Heard]:
-    """What each channel was told of an alert, is to be told, or may have been told; not what it was never given."""
+    """What each channel was told of an alert, is to be told, or may have been told; not what it was never given, or did not take."""
     found = rows(
         "SELECT channel_id, state, data::json #>> '{alert,severity}' FROM channel_messages "
         "WHERE merchant_id = %s AND alert_id = %s AND state IS NOT NULL "
-        "AND (status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > 0)) "
-        "ORDER BY message_id",
+        f"AND {_TOLD} ORDER BY message_id",
         (merchant_id, alert_id),
     )
     known: dict[int, Heard] = {}
@@ -252,11 +255,21 @@ def told_over(merchant_id: int, alert_id: int) -> set[int]:
     return {channel_id for channel_id, kind in _told_last(merchant_id, alert_id) if kind == "alert.resolved"}
 
 
+def told_over_at(merchant_id: int, alert_id: int, before: datetime) -> dict[int, datetime]:
+    """As of when each channel was told last, or is to be, that an alert is over; ``before``: of its earlier ends."""
+    found = rows(
+        "SELECT channel_id, max(created_at) FROM channel_messages WHERE merchant_id = %s AND alert_id = %s "
+        f"AND state = 'resolved' AND {_TOLD} AND created_at < %s GROUP BY channel_id",
+        (merchant_id, alert_id, before),
+    )
+    return {row[0]: row[1] for row in found}
+
+
 def _told_last(merchant_id: int, alert_id: int) -> Sequence[tuple[Any, ...]]:
     """(channel, type of its last message about an alert) of each that was told of it, is to be, or may have been."""
     return rows(
         "SELECT DISTINCT ON (channel_id) channel_id, type FROM channel_messages WHERE merchant_id = %s AND alert_id = %s "
-        "AND (status IN ('sent', 'waiting') OR (status = 'cancelled' AND attempts > 0)) ORDER BY channel_id, message_id DESC",
+        f"AND {_TOLD} ORDER BY channel_id, message_id DESC",
         (merchant_id, alert_id),
     )
 
@@ -283,10 +296,10 @@ def reached(merchant_id: int, alert_ids: Sequence[int], due_since: datetime) -> 
 
 
 def about_to_hear(merchant_id: int, alert_id: int) -> set[int]:
-    """The channels that are about to be told that an alert is open, as it will be then."""
+    """The channels that are about to be told that an alert is open, as it will be then, and not of an end behind that."""
     found = rows(
-        "SELECT channel_id FROM channel_messages WHERE merchant_id = %s AND alert_id = %s AND state = 'open' "
-        "AND status = 'waiting' AND attempts = 0",
+        "SELECT channel_id FROM channel_messages m WHERE merchant_id = %s AND alert_id = %s AND state = 'open' "
+        f"AND status = 'waiting' AND attempts = 0 AND {_NOT_OVER}",
         (merchant_id, alert_id),
     )
     return {row[0] for row in found}
@@ -433,12 +446,15 @@ def put_off(
     given_up_before: datetime,
     now: datetime,
     rest_until: datetime | None = None,
+    *,
+    is_refused: bool = False,
 ) -> int:
     """What waits there is not sent before ``until``; what was due before an instant is given up. How much was.
 
     That an alert is open is not given up before it is over; its end goes with it.
 
-    ``rest_until``: until when the receiver asked to be left alone, by what comes meanwhile, too.
+    ``rest_until``: until when the receiver asked to be left alone, by what comes meanwhile, too. ``is_refused``: it has certainly not
+    got it.
     """
     merchant_id, channel_id = taken.channel.merchant_id, taken.channel.channel_id
     if not _let_go(taken):
@@ -449,9 +465,9 @@ def put_off(
         (error, rest_until, merchant_id, channel_id),
     )
     execute(
-        "UPDATE channel_messages SET next_attempt_at = %s, last_error = %s "
-        "WHERE merchant_id = %s AND message_id = %s AND status = 'waiting'",
-        (until, error, merchant_id, taken.message.message_id),
+        "UPDATE channel_messages SET refused = refused + %s, next_attempt_at = %s, last_error = %s "
+        "WHERE merchant_id = %s AND message_id = %s",  # also where it was taken back meanwhile
+        (int(is_refused), until, error, merchant_id, taken.message.message_id),
     )
     params: Any = {
         "error": error,

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from tracklayer.domain import normalise
+from tracklayer.domain.currencies import decimals
 from tracklayer.domain.delivery import (
     Acknowledged,
     BatchRejected,
@@ -85,11 +86,6 @@ MAX_AHEAD = timedelta(
     seconds=5
 )  # two clocks that differ by this much are no event of the future, which LinkedIn refuses
 
-# ISO 4217 currencies whose minor unit is not the hundredth.
-_MINOR_DIGITS = {
-    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-}
 _NAME_RULES = ("unless_denied", "granted", "never")
 _URN = re.compile(r"urn:li:[!-~]{1,500}")
 
@@ -455,7 +451,7 @@ def _conversion_value(given: CustomData, verdicts: Verdicts) -> dict[str, str] |
 def _amount(value: Decimal, currency: str) -> str:
     """Digits as the currency writes them, and more where more were given: nothing is rounded."""
     whole, _, fraction = format(value, "f").partition(".")
-    fraction = fraction.rstrip("0").ljust(_MINOR_DIGITS.get(currency, 2), "0")
+    fraction = fraction.rstrip("0").ljust(decimals(currency), "0")
     return f"{whole}.{fraction}" if fraction else whole
 
 

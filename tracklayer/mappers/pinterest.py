@@ -14,6 +14,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from tracklayer.domain import normalise
+from tracklayer.domain.currencies import decimals
 from tracklayer.domain.delivery import BearerToken, DropReason, PlatformRequest
 from tracklayer.domain.event import NO_DEVICE, Content, CustomData, Device, Event
 from tracklayer.domain.identifiers import is_uuid, is_web_url, machine_address, usable
@@ -65,11 +66,6 @@ MAX_OWN_NAMES = 15  # per advertiser
 MAX_AHEAD = timedelta(minutes=5)  # Pinterest names no limit
 LATE = timedelta(hours=1)  # after that Pinterest reports a web or app event as offline
 
-_DECIMALS = {  # ISO 4217: digits after the point of the currencies that do not have two
-    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-    **dict.fromkeys("CLF UYW".split(), 4),
-}
 _STEPS = {places: Decimal(1).scaleb(-places) for places in (0, 2, 3, 4)}
 _ANDROID = re.compile(r"\bAndroid\b", re.IGNORECASE)
 _IOS = re.compile(r"\b(iPhone|iPad|iPod|iOS|CFNetwork)\b", re.IGNORECASE)
@@ -418,16 +414,14 @@ def _money(field: str, amount: Decimal | None, currency: str | None, verdicts: V
     if amount < 0:
         verdicts.left_out(field, f"custom_data.{field}", "left out: Pinterest takes no amount below zero")
         return None
-    decimals = _DECIMALS.get(currency or "", 2)
-    rounded = abs(amount).quantize(_STEPS[decimals], ROUND_HALF_UP)  # abs: zero may have a minus
+    places = decimals(currency)
+    rounded = abs(amount).quantize(_STEPS[places], ROUND_HALF_UP)  # abs: zero may have a minus
     if rounded == amount:
         return f"{rounded:f}"
     if currency is None:
         return f"{abs(amount):f}"
     message = (
-        f"rounded to the {decimals} decimals that {currency} has"
-        if decimals
-        else f"rounded: {currency} has no decimals"
+        f"rounded to the {places} decimals that {currency} has" if places else f"rounded: {currency} has no decimals"
     )
     told = RuleVerdict(field, True, message, f"custom_data.{field}")
     if told not in verdicts:  # of the lines once

@@ -8,9 +8,10 @@ both. That is so whether or not this process could send them: another one may, o
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from tracklayer import metrics
@@ -39,7 +40,7 @@ from tracklayer.domain.alert_members import Member, all_told, also_about, member
 from tracklayer.domain.delivery import UNMAPPABLE, DropReason
 from tracklayer.domain.monitors.causes import WANTS_SOMEBODY, Cause
 from tracklayer.domain.monitors.views import AGED
-from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, Worth, details, still_fails, was_lost, were
+from tracklayer.domain.monitors.worth import CAME_TOO_LATE, NOTHING, details, still_fails, was_lost, were
 from tracklayer.domain.problem import Problem
 from tracklayer.domain.text import is_storable
 from tracklayer.mappers import PLATFORMS, mapper_for, title_of
@@ -165,7 +166,7 @@ def _remind(runtime: Runtime, row: AlertRow, at: datetime | None, now: datetime)
     """Takes back what was to be told of an open alert, and writes down when it is told again; None: not at all."""
     url = channels.alert_url(runtime.settings.public_url, row.merchant_id, row.alert_id)
     channels.note_snooze(row, url, at, now)
-    alert_mails.cancel_waiting(row.merchant_id, row.alert_id, now)
+    alert_mails.cancel_waiting(row.merchant_id, row.alert_id, now, ["open"])
     if at is not None:
         due = [Due(recipient, at, reminds=True) for recipient in alert_mails.recipients(row.merchant_id)]
         # A number as a change has, and no change: whoever follows the alerts has been told that it is open.
@@ -211,7 +212,7 @@ def _take(
             return known.alert_id
         case _:
             assert finding is not None
-            db.see_alert(merchant_id, known.alert_id, finding, now)
+            was_undone = db.see_alert(merchant_id, known.alert_id, finding, now)
             if any(isinstance(finding.details.get(name), list | tuple) for name in db.LISTED):
                 db.keep_listed(merchant_id, known.alert_id)
             is_other = _has_another_cause(merchant_id, known.alert_id, finding)
@@ -220,9 +221,8 @@ def _take(
                 is_other |= _has_another_member(merchant_id, known.alert_id, finding, now, is_back=is_back)
             is_graver = finding.severity is Severity.CRITICAL and known.severity is not Severity.CRITICAL
             if step is Step.REOPEN:
-                is_end_told = _is_end_told(merchant_id, known.alert_id)
-                db.keep_told(merchant_id, known.alert_id, known.resolved_at if is_end_told else None)
-                _note(runtime, merchant_id, known.alert_id, "open", now)
+                db.keep_told(merchant_id, known.alert_id)
+                _note(runtime, merchant_id, known.alert_id, "open", now, is_nobodys=was_undone)
                 _count(finding.kind, "opened")
             has_lost = "lost_deliveries" in finding.details and db.keep_loss(merchant_id, known.alert_id)
             if is_other or has_lost:
@@ -237,9 +237,12 @@ def _take(
 
 
 def _is_end_told(merchant_id: int, alert_id: int) -> bool:
-    """Whether everybody who was told of an alert by e-mail, and is still to be told, was told of its end, too; channels are in any case."""
+    """Whether everybody who was told of an alert by e-mail, and is still to be told, was told of its end, too; channels are in any case.
+
+    An end that is in the server's hands may come back.
+    """
     recipients = set(alert_mails.recipients(merchant_id))
-    if not recipients.isdisjoint(alert_mails.waiting(merchant_id, alert_id)):
+    if not recipients.isdisjoint(alert_mails.undecided(merchant_id, alert_id)):
         return False
     heard = alert_mails.heard(merchant_id, alert_id)
     return all(one.state == "resolved" for recipient, one in heard.items() if recipient in recipients)
@@ -268,9 +271,10 @@ def _has_another_member(merchant_id: int, alert_id: int, finding: Finding, now: 
     else:
         after, is_news = with_joined(before, found, now)
     if is_back and row.acknowledged_at is None:
-        after = {name: one for name, one in after.items() if name in found}
+        # Of the others it tells nothing: they are told when they are back, too.
+        after = {name: one if name in found else replace(one, told_at=None) for name, one in after.items()}
         if _is_end_told(merchant_id, alert_id):  # all hear that it is back
-            after = all_told(found, now)
+            after |= all_told(found, now)
     if is_news or after != before:
         db.keep_members(merchant_id, alert_id, after, are_told=is_news)
     return is_news
@@ -331,8 +335,8 @@ def _causes(row: AlertRow) -> set[str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What an alert may have cost. ``since``: from when on what was lost was not told by an earlier end of it. ``others``: what tells
-    what was lost, in place of it, while it is open; ``others_later``: and what failed then, when it is over.
+    """What an alert may have cost. ``since``: from when on what was lost was not told by an earlier end of it to somebody. ``others``: what
+    tells what was lost, in place of it, while it is open; ``others_later``: and what failed then, when it is over.
     """
 
     keys: Sequence[Key]
@@ -374,13 +378,13 @@ class Loss:
         ]
 
 
-def loss_of(row: AlertRow) -> Loss | None:
-    """None where it is about nothing that is lost.
+def loss_of(row: AlertRow, told_at: datetime | None = None) -> Loss | None:
+    """None where it is about nothing that is lost. ``told_at``: without what was told by its end of then, or after that.
 
     What was lost is told by the alert that was open then, of several by the one that opened first; what was lost when none was open, by
     the first of those that were open when it failed.
     """
-    loss = _own_loss(row)
+    loss = _own_loss(row, told_at)
     if loss is None or not loss.reasons:
         return loss
     others, later = list[Teller](), list[Teller]()
@@ -398,7 +402,7 @@ def loss_of(row: AlertRow) -> Loss | None:
     return replace(loss, others=others, others_later=later)
 
 
-def _own_loss(row: AlertRow) -> Loss | None:
+def _own_loss(row: AlertRow, told_at: datetime | None = None) -> Loss | None:
     """The same, but that others may tell it, too."""
     reasons = _lost_by(row)
     if row.told is None or not (reasons or row.platform):
@@ -415,14 +419,15 @@ def _own_loss(row: AlertRow) -> Loss | None:
         if key[1] in PLATFORMS
     }
     is_of_names = "event_names" in row.details and "event_names" in row.told["details"]
-    late = row.told.get("late_before")
+    late = row.told.get("late")
+    if late and (told_at is None or datetime.fromisoformat(late[2]) != told_at):
+        late = None
     only = Only(
         _named(row, "event_names") if is_of_names else None,
         AGED if _is_of_refusals(row) else (),
         told=[_told_late(platform, late) for platform in platforms] if late else (),
     )
-    ended_at = row.told.get("ended_at")
-    since = max(began, datetime.fromisoformat(ended_at)) if ended_at else began
+    since = began if told_at is None else max(began, datetime.fromisoformat(late[1]) if late else told_at)
     return Loss(keys, ages, began, since, reasons, only, is_removed)
 
 
@@ -443,23 +448,58 @@ def _keep_balance(row: AlertRow, now: datetime) -> None:
     loss = loss_of(row)
     if loss is None:
         return
-    lost, failing, sentence = loss.lost(now, now), None, ""
-    if loss.is_removed:
-        before = f" Before that, {were(lost.count, lost.worth)} lost." if lost.count else ""
-        said = [f"The destination was removed, and what waited for it is dropped.{before}"]
-    else:
-        failing = loss.failing(None)
-        sentence = still_fails(failing.count, failing.worth, failing.until)
-        said = [was_lost(lost.count, lost.worth, lost.saved, lost.worth_saved), sentence]
-    balance = " ".join(one for one in said if one)
-    db.keep_balance(row.merchant_id, row.alert_id, balance, figures_of(lost.count, lost.worth))
+    failing = None if loss.is_removed else loss.failing(None)
+    sentence = "" if failing is None else still_fails(failing.count, failing.worth, failing.until)
+    db.keep_balance(row.merchant_id, row.alert_id, *balance_of(loss, now, now, failing=sentence), over_at=now)
     if failing is not None and (failing.count or not failing.worth.is_all):
         db.keep_failing(row.merchant_id, row.alert_id, sentence, now + LOOK_AFTER)
 
 
-def figures_of(lost: int, worth: Worth) -> dict[str, Any]:
-    """What was lost, as an alert's ``details`` have it."""
-    return {"lost_deliveries": lost, **details(lost_worth=worth)} if lost else {}
+def balance_of(
+    loss: Loss, over_at: datetime, now: datetime, *, later: Lost | None = None, failing: str = ""
+) -> tuple[str, dict[str, Any]]:
+    """(what the end says of losses, the same as ``details`` have it). ``later``: what was lost since it was over, where that is told
+    now; ``failing``: what is said of what may be lost yet.
+    """
+    lost = loss.lost(over_at, now)  # what was sent again since is not lost
+    if later is None and loss.is_removed:
+        before = f" Before that, {were(lost.count, lost.worth)} lost." if lost.count else ""
+        said = [f"The destination was removed, and what waited for it is dropped.{before}"]
+    else:
+        said = [was_lost(lost.count, lost.worth, lost.saved, lost.worth_saved), failing]
+    count, worth = lost.count, lost.worth
+    if later is not None:
+        said = [was_lost(later.count, later.worth, later.saved, later.worth_saved, "since it was over"), *said]
+        count, worth = later.count + count, later.worth + worth
+    figures = {"lost_deliveries": count, **details(lost_worth=worth)} if count else {}
+    return " ".join(one for one in said if one), figures
+
+
+def as_told(row: AlertRow, told_at: datetime | None, now: datetime) -> AlertRow:
+    """An alert that is over as its end is told to somebody. ``told_at``: as of when they were told last of an earlier end, of which they
+    know what was lost until then; None: of none.
+    """
+    loss = loss_of(row, told_at) if told_at is not None and row.resolved_at is not None else None
+    if loss is None or row.told is None or row.resolved_at is None:
+        return row
+    over_at, late = row.resolved_at, row.told.get("late")
+    is_late = late and datetime.fromisoformat(late[1]) == over_at
+    later = loss.lost_later(over_at, now) if is_late else None
+    sentence, figures = balance_of(loss, over_at, now, later=later, failing=row.told.get("failing") or "")
+    known = {name: one for name, one in row.told["details"].items() if name not in ("lost_deliveries", "lost_worth")}
+    return AlertRow(**{**row.__data__, "told": {**row.told, "balance": sentence, "details": {**known, **figures}}})
+
+
+def ends(row: AlertRow, now: datetime) -> Callable[[datetime | None], AlertRow]:
+    """The same for several."""
+    return cache(lambda told_at: as_told(row, told_at, now))
+
+
+def over_as_of(row: AlertRow) -> datetime:
+    """As of when it is over: whoever was told so before was told of an earlier end."""
+    noted = (row.told or {}).get("over_at")
+    assert row.resolved_at is not None
+    return datetime.fromisoformat(noted) if noted else row.resolved_at
 
 
 def _named(row: AlertRow, name: str) -> set[str]:
@@ -516,8 +556,11 @@ def _mail_news(row: AlertRow, recipients: Collection[str], at: datetime) -> None
         alert_mails.insert_mails(row.merchant_id, row.alert_id, alert_changes.next_number(), "open", due)
 
 
-def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: datetime) -> None:
-    """Writes the change down, and the e-mails that it makes due.
+def _note(
+    runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: datetime, *, is_nobodys: bool = False
+) -> None:
+    """Writes the change down, and the e-mails that it makes due. ``is_nobodys``: somebody had taken note of it, which does not hold any
+    more: those who know only that it was open are told again, too.
 
     A resolving is told to those who were told, or were about to be told, of the opening: nobody learns only the half
     of it. It may have been so short that nobody was: what was lost in it is told to those who know of an earlier end.
@@ -530,6 +573,8 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
     if row.acknowledged_at is not None:
         return
     heard = alert_mails.heard(merchant_id, alert_id)
+    told_over = alert_mails.told_over(merchant_id, alert_id, over_as_of(row)) if state == "resolved" else {}
+    end = ends(row, now)
     due = []
     for recipient in alert_mails.recipients(merchant_id):
         known = heard.get(recipient)
@@ -539,7 +584,9 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
                 due.append(Due(recipient, max(at, asleep_until), reminds=True))
             elif is_news(known, row.severity):
                 due.append(Due(recipient, at))
-        elif (known is not None and (known.state == "open" or channels.has_lost(row))) or (
+            elif is_nobodys:
+                due.append(Due(recipient, now + channels.TELL_AGAIN_AFTER, reminds=True))
+        elif (known is not None and (known.state == "open" or channels.has_lost(end(told_over.get(recipient))))) or (
             known is None and (recipient, "open") in taken_back and asleep_until is None
         ):
             due.append(Due(recipient, now))
@@ -549,5 +596,9 @@ def _note(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: da
 def _note_channels(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: datetime) -> AlertRow:
     """Writes down what the channels are to be told; the alert."""
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
-    channels.note_alert(row, channels.alert_url(runtime.settings.public_url, merchant_id, alert_id), state, now)
+    url = channels.alert_url(runtime.settings.public_url, merchant_id, alert_id)
+    if state == "resolved":
+        channels.note_end(row, url, over_as_of(row), ends(row, now), now)
+    else:
+        channels.note_open(row, url, now)
     return row

@@ -10,7 +10,7 @@ import difflib
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -337,35 +337,46 @@ def hearers(runtime: Runtime, merchant: MerchantRow) -> Hearers:
     return Hearers(by_mail, [(row.topics, row.min_severity) for row in db.channels(merchant.merchant_id)])
 
 
-def note_alert(row: AlertRow, url: str, state: str, now: datetime) -> None:
-    """Writes down what an alert's change has to tell. Needs its transaction, and ``lock_alerts``.
+def note_open(row: AlertRow, url: str, now: datetime) -> None:
+    """Writes down that an alert opened, opened again, or became graver: whoever does not know that is told now, as by e-mail. While it is
+    snoozed that waits until the snooze ends. Needs the transaction of that change, and ``lock_alerts``.
+    """
+    if db.has_channels(row.merchant_id):
+        _note_open(row, url, db.lock_wanting(row.merchant_id), now)
 
-    ``state`` is open where it opened, opened again, or became graver: whoever does not know that is told now, as by e-mail.
-    While it is snoozed that waits until the snooze ends. A resolving goes to those who were told of the opening, and with a loss
-    to those as well who were told of its end before.
+
+AsTold = Callable[[datetime | None], AlertRow]
+
+
+def note_end(row: AlertRow, url: str, over_at: datetime, as_told: AsTold, now: datetime) -> None:
+    """Writes down that an alert is over, for those who were told of the opening, and with a loss for those as well who were told of its
+    end before. Needs the transaction of that change, and ``lock_alerts``.
+
+    ``as_told``: the alert as it is told to those who were told last of an end of it, before ``over_at``, at an instant; None: never.
     """
     if not db.has_channels(row.merchant_id):
         return
     wanting = db.lock_wanting(row.merchant_id)
-    if state == "resolved":
-        db.cancel_openings(row.merchant_id, row.alert_id, now, due_after=now)
-        told, data = db.told_open(row.merchant_id, row.alert_id), alert_data(row, url)
-        if has_lost(row):
-            told |= db.told_over(row.merchant_id, row.alert_id)
-        for channel in wanting:
-            if channel.channel_id in told:
+    db.cancel_openings(row.merchant_id, row.alert_id, now, due_after=now)
+    told, knowing = db.told_open(row.merchant_id, row.alert_id), db.told_over(row.merchant_id, row.alert_id)
+    told_at = db.told_over_at(row.merchant_id, row.alert_id, over_at)
+    for channel in wanting:
+        if channel.channel_id in told | knowing:
+            end = as_told(told_at.get(channel.channel_id))
+            if channel.channel_id in told or has_lost(end):
+                data = alert_data(end, url)
                 db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
-        return
-    _note_open(row, url, wanting, now)
 
 
-def note_late(row: AlertRow, url: str, now: datetime) -> None:
-    """Writes down that an alert that is over has cost more since, for those who were told of its end. Needs ``lock_alerts``."""
+def note_late(row: AlertRow, url: str, over_at: datetime, as_told: AsTold, now: datetime) -> None:
+    """Writes down that an alert that is over has cost more since, for those who were told of its end; the rest as ``note_end``."""
     if not db.has_channels(row.merchant_id):
         return
-    told, data = db.told_over(row.merchant_id, row.alert_id), alert_data(row, url)
+    knowing = db.told_over(row.merchant_id, row.alert_id)
+    told_at = db.told_over_at(row.merchant_id, row.alert_id, over_at)
     for channel in db.lock_wanting(row.merchant_id):
-        if channel.channel_id in told:
+        if channel.channel_id in knowing:
+            data = alert_data(as_told(told_at.get(channel.channel_id)), url)
             db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
 
 

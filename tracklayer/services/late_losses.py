@@ -10,10 +10,9 @@ from tracklayer.db import alerts as db
 from tracklayer.db.alert_mails import Due
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.models import AlertRow
-from tracklayer.domain.monitors.worth import was_lost
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
-from tracklayer.services.alert import LOOK_AFTER, figures_of, loss_of
+from tracklayer.services.alert import LOOK_AFTER, balance_of, ends, loss_of, over_as_of
 from tracklayer.services.alone import alone
 
 MOST_LOOKED_AT = 20  # alerts of one page of merchants by one look; up to 1,000 deliveries that wait are read of each
@@ -60,27 +59,22 @@ def _look(runtime: Runtime, row: AlertRow, over_at: datetime, now: datetime) -> 
     lost = loss.lost_later(over_at, now)
     if not lost.count:
         return
-    before = loss.lost(over_at, now)  # what was sent again since is not lost, or is lost since
-    said = [
-        was_lost(lost.count, lost.worth, lost.saved, lost.worth_saved, "since it was over"),
-        was_lost(before.count, before.worth, before.saved, before.worth_saved),
-    ]
-    figures = figures_of(lost.count + before.count, lost.worth + before.worth)
-    db.keep_balance(row.merchant_id, row.alert_id, " ".join(one for one in said if one), figures)
+    db.keep_balance(row.merchant_id, row.alert_id, *balance_of(loss, over_at, now, later=lost))
     db.keep_late(row.merchant_id, row.alert_id, (*loss.failed(over_at), now))
     _tell(runtime, row.merchant_id, row.alert_id, now)
 
 
 def _tell(runtime: Runtime, merchant_id: int, alert_id: int, now: datetime) -> None:
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
-    channels.note_late(row, channels.alert_url(runtime.settings.public_url, merchant_id, alert_id), now)
+    url = channels.alert_url(runtime.settings.public_url, merchant_id, alert_id)
+    channels.note_late(row, url, over_as_of(row), ends(row, now), now)
     if row.acknowledged_at is not None:
         return
-    heard = alert_mails.heard(merchant_id, alert_id)
+    heard, waiting = alert_mails.heard(merchant_id, alert_id), alert_mails.waiting(merchant_id, alert_id)
     due = [
         Due(one, now)
         for one in alert_mails.recipients(merchant_id)
-        if (known := heard.get(one)) is not None and known.state == "resolved"
+        if one in waiting or ((known := heard.get(one)) is not None and known.state == "resolved")
     ]
     # A number as a change has, and no change: whoever follows the alerts has been told that it is over.
     alert_mails.insert_mails(merchant_id, alert_id, alert_changes.next_number(), "resolved", due)

@@ -15,7 +15,7 @@ from tracklayer.db import names as db_names
 from tracklayer.db.connection import LONG_SECONDS, in_transaction, statements_within
 from tracklayer.db.heartbeats import api_away
 from tracklayer.db.looks import LookPage
-from tracklayer.domain.alert import AHEAD, AlertKind
+from tracklayer.domain.alert import AHEAD, REOPEN_WITHIN, AlertKind
 from tracklayer.domain.facts import OTHERS
 from tracklayer.domain.monitors.learn import (
     LEARN_FROM,
@@ -123,9 +123,12 @@ def _look_at(runtime: Runtime, look: Look, merchant_ids: Sequence[int]) -> int:
             for key, (opened, until) in lately.items()
             if key[1].event_name == OTHERS and until is None
         }
-        members = db_alerts.gathered_members(sorted({merchant_id for merchant_id, _ in gathered})) if gathered else {}
+        known = Page(runtime, merchant_ids, now, lately)
+        about_several = [
+            one for one in merchant_ids if any(subject.event_name == OTHERS for subject in known.same(one))
+        ]
+        members = db_alerts.gathered_members(about_several, now - REOPEN_WITHIN) if about_several else {}
         verdicts = look(Page(runtime, merchant_ids, now, by_name, gathered))
-    known = Page(runtime, merchant_ids, now, lately)
     changed = 0
     for merchant_id, all_judged in verdicts.judged.items():
         open_now = known.open_subjects(merchant_id)
@@ -133,7 +136,8 @@ def _look_at(runtime: Runtime, look: Look, merchant_ids: Sequence[int]) -> int:
             kind: [name for name, one in those.items() if one.is_part(now)]
             for kind, those in members.get(merchant_id, {}).items()
         }
-        findings, judged = gather(verdicts.findings.get(merchant_id, []), all_judged, open_now, parts)
+        ended = known.ended_subjects(merchant_id)
+        findings, judged = gather(verdicts.findings.get(merchant_id, []), all_judged, open_now, parts, ended)
         if findings or not judged.isdisjoint(open_now):
             # By itself: a look that has memory does not find the same again for the others of the page.
             with alone(runtime, f"settling alerts of merchant {merchant_id}"):

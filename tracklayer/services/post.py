@@ -174,7 +174,7 @@ def _begin(runtime: Runtime, first: Seat, in_hand: InHand) -> None:
                     raise
                 except Exception as error:  # noqa: BLE001 - told; it waits for the mended version, and the next one goes
                     tell_fault(runtime, f"sending to a channel of merchant {seat.taken.channel.merchant_id}", error)
-                    _put_off(runtime, seat.taken, Answer(None, OURS))
+                    _put_off(runtime, seat.taken, Answer(None, OURS, may_have_it=True))
                 finally:
                     in_hand.end(seat, is_silent)
                 seat = None if in_hand.is_closed else in_hand.take(runtime)
@@ -230,7 +230,9 @@ def _put_off(runtime: Runtime, taken: Taken, answer: Answer) -> None:
     with in_transaction():
         # One that would not be tried again within its day is given up now, and said so.
         rest_until = until if answer.retry_after else None
-        given_up = db.put_off(taken, str(answer.error), until, until - GIVE_UP_AFTER, now, rest_until)
+        given_up = db.put_off(
+            taken, str(answer.error), until, until - GIVE_UP_AFTER, now, rest_until, is_refused=not answer.may_have_it
+        )
     if given_up:
         log.warning(
             "%d messages for a channel of merchant %d (%s) are given up after a day: %s",

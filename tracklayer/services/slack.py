@@ -2,11 +2,12 @@
 
 Slack shows blocks; the others know the older fields of an attachment only, and Slack refuses an attachment that has both.
 Source: docs.slack.dev, "Sending messages using incoming webhooks", "Secondary message attachments" and "Block Kit";
-slackapi/node-slack-sdk issue 1112; Discord's "Message Resource", Embed Limits; read 2026-11-28.
+"Formatting message text" (``verbatim``); slackapi/node-slack-sdk issue 1112; Discord's "Message Resource", Embed Limits; read 2026-11-28.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ MAX_PLAIN_TEXT = 1900  # without blocks: Discord takes 6,000 of title, text and 
 MAX_FIELDS = 10
 MAX_NAME, MAX_FIELD = 80, 300  # of a field, where Slack takes 2,000 of both; of the merchant's name
 NOTHING = "\u200b"  # a space without width: what it parts is read by people as it was, and by no program
+# `https://...`, `[words](https://...)` and `www.shop.example`: within these.
+_LINKS = re.compile(r"(?<=:)(?=//)|(?<=\])(?=[(\[:])|(?<=\bwww)(?=\.)", re.IGNORECASE)
 _EVENTS = {
     "destination.held": (RED, "Destination held"),
     "destination.resumed": (GREEN, "Destination resumed"),
@@ -48,15 +51,16 @@ def slack_body(
         color, title = _EVENTS.get(kind, (GREY, kind))
         message = str(data.get("message") or "")
         figures, link = _figures(data), f"{public_url}/notifications"
-    text = escaped(f"{title} - {merchant_name}", MAX_LINE)
-    shown = [(escaped(name, MAX_NAME), escaped(value, MAX_FIELD)) for name, value in figures[:MAX_FIELDS]]
+    text = linkless(f"{title} - {merchant_name}", MAX_LINE)
+    text_of = escaped if blocks else linkless
+    shown = [(text_of(name, MAX_NAME), text_of(value, MAX_FIELD)) for name, value in figures[:MAX_FIELDS]]
     attachment: dict[str, Any] = {"color": color, "fallback": text}
     if blocks:
         attachment["blocks"] = _blocks(title, escaped(message, MAX_TEXT), shown, merchant_name, link)
     else:
         fields = [{"title": name, "value": value, "short": len(value) < 40} for name, value in shown]
-        attachment |= {"title": escaped(title, MAX_TITLE), "title_link": link}
-        attachment |= {"text": escaped(message, MAX_PLAIN_TEXT), "fields": fields}
+        attachment |= {"title": linkless(title, MAX_TITLE), "title_link": link}
+        attachment |= {"text": linkless(message, MAX_PLAIN_TEXT), "fields": fields}
     return {"text": text, "attachments": [attachment]}
 
 
@@ -66,13 +70,18 @@ def _blocks(
     head = {"type": "plain_text", "text": plain(title, MAX_TITLE), "emoji": False}
     blocks: list[dict[str, Any]] = [{"type": "header", "text": head}]
     if message:
-        blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": message}})
+        blocks.append({"type": "section", "text": _as_it_stands(message)})
     if figures:
-        fields = [{"type": "mrkdwn", "text": f"*{name}*\n{value}"} for name, value in figures]
+        fields = [_as_it_stands(f"*{name}*\n{value}") for name, value in figures]
         blocks.append({"type": "section", "fields": fields})
     blocks.append({"type": "context", "elements": [{"type": "plain_text", "text": plain(merchant_name, MAX_FIELD)}]})
     button = {"type": "button", "text": {"type": "plain_text", "text": "Look at it"}, "url": link}
     return [*blocks, {"type": "actions", "elements": [button]}]
+
+
+def _as_it_stands(text: str) -> dict[str, Any]:
+    """Of which Slack makes no link by itself."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 def _of_alert(kind: str, alert: Mapping[str, Any]) -> tuple[str, str, str, list[tuple[str, str]], str]:
@@ -109,7 +118,7 @@ def _instant(value: Any) -> str:
 
 
 def escaped(text: str, most: int) -> str:
-    """Text that makes no link and calls nobody, at most ``most`` characters of it as it is sent.
+    """Text that calls nobody, and makes no link where it is taken as it stands; at most ``most`` characters of it as it is sent.
 
     Slack's three control characters are written as entities. What the others read as a call for everybody, or what is one
     again once they have read the entities, is parted.
@@ -123,8 +132,14 @@ def escaped(text: str, most: int) -> str:
     return cut + "…"
 
 
+def linkless(text: str, most: int) -> str:
+    """The same where it is not taken as it stands: what makes an address, or words that lead to one, is parted."""
+    return escaped(_LINKS.sub(NOTHING, text), most)
+
+
 def plain(text: str, most: int) -> str:
-    """The same for Slack's plain text, which has no entities: whether Slack counts them or not, it is short enough."""
+    """``linkless`` for Slack's plain text, which has no entities: whether Slack counts them or not, it is short enough."""
+    text = _LINKS.sub(NOTHING, text)
     if len(_escaped(text)) <= most:
         return _parted(text)
     text = text[: most - 1]

@@ -52,12 +52,13 @@ class NoAddressError(Exception):
 class Answer:
     """``error``: what went wrong, in words without the address; None: it was taken.
 
-    ``retry_after``: seconds that the receiver asks to be left alone.
+    ``retry_after``: seconds that the receiver asks to be left alone. ``may_have_it``: nobody knows whether it got the request.
     """
 
     status: int | None
     error: str | None
     retry_after: float = 0.0
+    may_have_it: bool = False
 
 
 def post(
@@ -119,12 +120,13 @@ def _ask(
                 response.close()
     except NoAddressError as error:
         return Answer(None, f"It was not reached: {error.reason}.")
-    except httpcore.TimeoutException:
-        return Answer(None, f"It did not answer within {SECONDS:.0f} seconds.")
+    except httpcore.TimeoutException as error:
+        is_connected = not isinstance(error, httpcore.ConnectTimeout)
+        return Answer(None, f"It did not answer within {SECONDS:.0f} seconds.", may_have_it=is_connected)
     except (httpcore.ConnectError, httpcore.UnsupportedProtocol) as error:
         return Answer(None, f"It was not reached: {_why(error)}.")
     except (httpcore.NetworkError, httpcore.ProtocolError):
-        return Answer(None, "It closed the connection before it had answered.")
+        return Answer(None, "It closed the connection before it had answered.", may_have_it=True)
     return _judged(response.status, response.headers)
 
 
@@ -258,7 +260,8 @@ def _judged(status: int, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
         return Answer(status, "It answered 410: there is nothing at this address any more.")
     said = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reversed(headers)}
     wish = retry_after(said, datetime.now(UTC))
-    return Answer(status, f"It answered {status}.", min(LONGEST_WISH, wish or 0.0))
+    may_have_it = status >= 500 and status != 503  # whoever failed may have failed behind taking it
+    return Answer(status, f"It answered {status}.", min(LONGEST_WISH, wish or 0.0), may_have_it)
 
 
 def _why(error: Exception) -> str:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from tracklayer.domain.alert import AlertKind, Finding, Severity
 from tracklayer.domain.event_names import is_purchase, is_sale
 from tracklayer.domain.monitors.words import clock_time, counted
+from tracklayer.domain.monitors.worth import money as money_said
 from tracklayer.domain.monitors.worth import said, worth_of
 
 APART = timedelta(minutes=2)  # between a copy and the one before it: who buys the same again later means it
@@ -264,7 +265,7 @@ def _question(name: str, events: Group, groups: Sequence[Group], since: datetime
     largest, alike = max(groups, key=len), sum(map(len, groups))
     one, pair = largest[0], [event.event_id for event in largest[:2]]
     began = max(min(group[0].occurred_at for group in groups), since)
-    price = f"{one.value:,.2f} {one.currency or ''}".rstrip()
+    price = money_said(one.value, one.currency)
     whose = (
         f"of one person, {price} each"
         if len(groups) == 1

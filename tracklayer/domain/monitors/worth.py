@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from tracklayer.domain.currencies import decimals
 from tracklayer.domain.monitors.words import capitalised, clock_time, counted, lasting, listed
 
 MOST_TOLD = 3  # currencies of a sentence
@@ -18,7 +19,6 @@ CAME_TOO_LATE = "came_too_late"  # beside the reasons of drops: too old for the 
 NOT_COUNTED = (
     "Whether deliveries were lost meanwhile is not known: so many were dropped that not all of them were looked at."
 )
-NOTHING_TELLABLE = Decimal("0.005")  # what is written as 0.00
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +63,28 @@ def of_several(parts: Sequence[Worth]) -> Worth:
 
 def said(worth: Worth) -> str:
     """``at least 40,560.00 USD and 129.00 EUR``; empty where nothing is known."""
-    tellable = [one for one in worth.amounts.items() if one[1] > NOTHING_TELLABLE]
+    tellable = [one for one in worth.amounts.items() if not _is_nothing(*one)]
     largest = sorted(tellable, key=lambda one: (-one[1], one[0]))
-    told = [f"{amount:,.2f} {currency}" for currency, amount in largest[:MOST_TOLD]]
+    told = [money(amount, currency) for currency, amount in largest[:MOST_TOLD]]
     if len(largest) > MOST_TOLD:
         told.append(f"sums in {len(largest) - MOST_TOLD} more")
     return f"{'' if worth.is_all else 'at least '}{listed(told)}" if told else ""
 
 
+def money(amount: Decimal | None, currency: str | None) -> str:
+    """``40,560.00 USD``, ``40,560 JPY``."""
+    return f"{amount or 0:,.{decimals(currency)}f} {currency or ''}".rstrip()
+
+
+def _is_nothing(currency: str, amount: Decimal) -> bool:
+    """Whether it is written as 0.00."""
+    return amount <= Decimal(5).scaleb(-1 - decimals(currency))
+
+
 def in_sales(worth: Worth) -> str:
     """``, worth at least 40,560.00 USD in sales``, behind what it is about; empty where nothing is known."""
-    money = said(worth)
-    return f", worth {money} in sales" if money else ""
+    sums = said(worth)
+    return f", worth {sums} in sales" if sums else ""
 
 
 def lost(count: int, worth: Worth) -> str:
@@ -107,9 +117,9 @@ def still_fails(count: int, worth: Worth, until: datetime | None) -> str:
     """What failed while an alert was open and waits for another attempt, as its end says it; empty where nothing does."""
     if not count or until is None:
         return ""
-    money = in_sales(worth)
+    sales = in_sales(worth)
     return (
-        f"{capitalised(lost(count, worth))}{',' if money else ''} failed meanwhile and {'waits' if count == 1 else 'wait'} for another"
+        f"{capitalised(lost(count, worth))}{',' if sales else ''} failed meanwhile and {'waits' if count == 1 else 'wait'} for another"
         f" attempt: what is not taken by {clock_time(until)} is dropped."
     )
 

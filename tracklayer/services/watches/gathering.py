@@ -34,22 +34,29 @@ def gather(
     judged: Collection[Subject],
     open_now: Collection[Subject],
     members: Mapping[AlertKind, Collection[str]] = {},
+    ended: Collection[Subject] = (),
 ) -> tuple[list[Finding], set[Subject]]:
     """(findings, judged) of one merchant as they are told.
 
     What is open by itself stays so. Of one kind, what is new beside more than ``MOST_APART`` goes into an alert of all
     of it, whose subject has the event name ``OTHERS``. While that is open it stays there, and what is new is told by itself
     again, up to ``MOST_APART``: else a name that is never sent again, and that keeps it open, would hide every later one.
-    ``members``: what those that are open are about, as far as it is known.
+    What comes back within ``REOPEN_WITHIN`` of its end is the same alert again: by itself, or in that of all of it.
+
+    ``ended``: whose alert has just ended. ``members``: what those of all of it are about that are open or have just ended, as far as it
+    is known.
     """
     told, subjects = list(findings), set(judged)
     for kind in BY_NAME:
         all_of_it = Subject(kind, None, OTHERS)
         own = [found for found in findings if found.kind is kind and found.event_name is not None]
         fresh = [found for found in own if found.subject not in open_now]
-        is_open = all_of_it in open_now
-        known = members.get(kind)
+        is_open, has_ended = all_of_it in open_now, all_of_it in ended
+        known = members.get(kind, () if has_ended else None)
         part = [found for found in fresh if is_open and (known is None or _named(found) in known)]
+        fresh = [found for found in fresh if found in part or found.subject not in ended]
+        if has_ended and known:
+            part = [found for found in fresh if _named(found) in known]
         if len(part) < len(fresh) and len(own) - len(part) > MOST_APART:
             part = fresh
         if is_open or part:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from tracklayer.domain.alert import AlertKind, Finding, Subject
+from tracklayer.domain.alert import REOPEN_WITHIN, AlertKind, Finding, Subject
 from tracklayer.runtime import Runtime
 
 Told = tuple[datetime, datetime | None]  # opened, resolved
@@ -42,6 +42,14 @@ class Page:
         return found
 
     @cached_property
+    def _ended(self) -> Mapping[int, Collection[Subject]]:
+        found: dict[int, set[Subject]] = {}
+        for (merchant_id, subject), (_, resolved_at) in self.lately.items():
+            if resolved_at is not None and self.now - resolved_at < REOPEN_WITHIN:
+                found.setdefault(merchant_id, set()).add(subject)
+        return found
+
+    @cached_property
     def _of_kinds(self) -> Mapping[tuple[int, AlertKind], Mapping[Subject, Told]]:
         found: dict[tuple[int, AlertKind], dict[Subject, Told]] = {}
         for (merchant_id, subject), told in self.lately.items():
@@ -50,6 +58,14 @@ class Page:
 
     def open_subjects(self, merchant_id: int) -> Collection[Subject]:
         return self._open.get(merchant_id, frozenset())
+
+    def ended_subjects(self, merchant_id: int) -> Collection[Subject]:
+        """Whose alert ended so shortly before that it opens again with what is found now."""
+        return self._ended.get(merchant_id, frozenset())
+
+    def same(self, merchant_id: int) -> Iterable[Subject]:
+        """Of which what is found now is no new alert."""
+        return (*self.open_subjects(merchant_id), *self.ended_subjects(merchant_id))
 
     def of_kind(self, merchant_id: int, kind: AlertKind) -> Mapping[Subject, Told]:
         """A merchant's alerts of one kind."""
