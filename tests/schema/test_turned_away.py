@@ -840,6 +840,31 @@ async def test_process_writes_down_what_it_counted_before_it_ends(runtime: Runti
         ("{ ingestEvents(inputs: $a) { x }", [{}] * 3, 1),
         ("{ ingestEvents(inputs: $a) { x } ingestEvent(input: $b) { x }", {"a": []}, 1),
         ("{ ingestEvents(inputs: [ ]) { x } ingestEvent(input: $b) { x }", {}, 1),
+        ("mutation { ingestEvents(inputs: [{a: {b: 1}}, {c: [{}, {}]}, {}]) { x } }", {}, 3),
+        ("mutation { ingestEvents(inputs: [{a: {b: 1}}, {c: [{}, {}]}, {}]) { x }", {}, 3),
+        (
+            """mutation { # ingestEvent(input: {}), "
+            ingestEvents(inputs: [{a: "}, {ingestEvent(input: {})"}, # {},
+              {b: \"\"\"]) ingestEvent(input: {})\"\"\"}]) { ingestEvent: outcome } }""",
+            {},
+            2,
+        ),
+        ("mutation { ingestEvent: ping ingestEvents: ingestEvent(input: {ingestEvent: {}}) { x } }", {}, 1),
+        ("mutation($a: [I!] = [{}, {}]) { ingestEvents(inputs: $a) { x } }", {}, 2),
+        ("mutation { ingestEvents(inputs: [$a, $b]) { x } }", {"a": {}, "b": {}}, 2),
+        (
+            "mutation { ...A ...A } fragment A on M { ... { ingestEvent ...B } } fragment B on M { ingestEvent ...A }",
+            {},
+            4,
+        ),
+        ("mutation { ingestEvent(input: {}) { x } } fragment Unused on M { ingestEvents(inputs: [{}, {}]) }", {}, 1),
+        ("mutation { ingestEvents(inputs: [" + "{a: 1} " * 900 + "]) { x } }", {}, 900),
+        (
+            "mutation {" + " ".join(f"a{n}: ingestEvents(inputs: [" + "{} " * 100 + "])" for n in range(50)) + "}",
+            {},
+            2000,
+        ),
+        ("mutation {" + "... {" * 240 + "ingestEvent" + "}" * 241, {}, 1),
     ],
 )
 @pytest.mark.parametrize("scopes", [("ingest",), ("read",)])

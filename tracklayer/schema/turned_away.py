@@ -15,7 +15,21 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    ListValueNode,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    ValueNode,
+    VariableNode,
+    parse,
+)
 from starlette.types import Receive
 
 from tracklayer.db.merchants import KeyHolder
@@ -28,15 +42,17 @@ from tracklayer.services.alone import tell_fault
 from tracklayer.services.merchants import hash_of_key
 
 _SENDS = b"ingestEvent"  # and ingestEvents
-# A field of a document, and the variable that an ``ingestEvents`` takes its list from, or an empty list; the first group: it is
-# no field.
+# Of a document that does not parse: a field, and the variable that an ``ingestEvents`` takes its list from, or where its list
+# begins; the first group: it is no field.
 _CALL = re.compile(
     r"(\b(?:mutation|query|subscription|fragment|on)\s++|\.\.\.\s*+|[$@])?"
-    r"\bingestEvent(s?)\b(?!\s*:)(?:\s*\(\s*inputs\s*:\s*(?:\$(\w+)|(\[\s*\])))?"
+    r"\bingestEvent(s?)\b(?!\s*:)(?:\s*\(\s*inputs\s*:\s*(?:\$(\w+)|(\[)))?"
 )
+_BRACKET = re.compile(r"[][{}]")
 # Texts and comments; what does not end is one, too: else each quotation mark would be looked behind to the end of them all.
 _TEXTS = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?|"(?:[^"\\\n]|\\.)*+"?|#[^\n]*', re.DOTALL)
 _LOOKED_AT = 64 * 1024  # characters of a document: no longer one is executed
+_TOKENS = 1_000  # of a document that is parsed here, which takes 2 ms at most: the text tells of a longer one
 MOST_OF_CALL = 1_000  # events of a call that are counted: no call takes more
 MOST = 2_000  # and of a request
 # What is read of requests with revoked keys, which nobody is served for.
@@ -252,14 +268,110 @@ def _events_in(sent: Sent | None, code: str, *, may_send: bool) -> int:
     if not isinstance(query, str):
         return int(may_send)
     variables = request.get("variables")
-    count = 0
-    for no_field, many, name, is_empty in _CALL.findall(_TEXTS.sub(" ", query[:_LOOKED_AT])):
-        if not no_field:
-            listed = variables.get(name) if many and isinstance(variables, dict) else None
-            count += _most_in(listed) if isinstance(listed, list) else not is_empty
+    count = _brought_by(
+        query[:_LOOKED_AT], request.get("operationName"), variables if isinstance(variables, dict) else {}
+    )
     if not count:
         return int(may_send and code == errors.BAD_REQUEST)
     return min(count, MOST) if may_send else 1
+
+
+def _brought_by(text: str, operation_name: Any, variables: Mapping[str, Any]) -> int:
+    """How many events the calls of a document bring; 0: it has none, or only such as bring nothing."""
+    try:
+        document = parse(text, max_tokens=_TOKENS, no_location=True)
+        return _Calls(document, variables).of(operation_name)
+    except (GraphQLError, RecursionError):
+        return _told_by(_TEXTS.sub(" ", text), variables)
+
+
+class _Calls:
+    """The calls of a document that was parsed, however its rules are broken: on whatever level they stand."""
+
+    def __init__(self, document: DocumentNode, variables: Mapping[str, Any]) -> None:
+        nodes = document.definitions
+        self._operations = [node for node in nodes if isinstance(node, OperationDefinitionNode)]
+        self._fragments = {node.name.value: node for node in nodes if isinstance(node, FragmentDefinitionNode)}
+        self._of_fragments: dict[str, int] = {}  # each is read once, however often it is spread
+        self._variables = variables
+        self._defaults: dict[str, ValueNode | None] = {}
+
+    def of(self, operation_name: Any) -> int:
+        """Of the operation that is named; of all where none is."""
+        named = [node for node in self._operations if node.name and node.name.value == operation_name]
+        count = 0
+        for operation in named or self._operations:
+            self._of_fragments.clear()
+            self._defaults = {
+                node.variable.name.value: node.default_value for node in operation.variable_definitions or ()
+            }
+            count += self._in(operation.selection_set)
+        return count
+
+    def _in(self, selected: SelectionSetNode | None) -> int:
+        count = 0
+        for node in selected.selections if selected is not None else ():
+            if isinstance(node, FragmentSpreadNode):
+                count += self._in_fragment(node.name.value)
+            elif isinstance(node, FieldNode) and node.name.value in ("ingestEvent", "ingestEvents"):
+                count += self._call(node)
+            elif isinstance(node, FieldNode | InlineFragmentNode):
+                count += self._in(node.selection_set)
+        return count
+
+    def _in_fragment(self, name: str) -> int:
+        if name not in self._of_fragments and name in self._fragments:
+            self._of_fragments[name] = 0  # for one that leads back to itself
+            self._of_fragments[name] = min(self._in(self._fragments[name].selection_set), MOST)
+        return self._of_fragments.get(name, 0)
+
+    def _call(self, node: FieldNode) -> int:
+        if node.name.value == "ingestEvent":
+            return 1
+        given = next((argument.value for argument in node.arguments or () if argument.name.value == "inputs"), None)
+        if isinstance(given, VariableNode):
+            name = given.name.value
+            if name in self._variables:
+                listed = self._variables[name]
+                return _most_in(listed) if isinstance(listed, list) else 1
+            given = self._defaults.get(name)
+        if not isinstance(given, ListValueNode):
+            return 1
+        objects = sum(isinstance(value, ObjectValueNode | VariableNode) for value in given.values[:MOST_OF_CALL])
+        return objects or bool(given.values)
+
+
+def _told_by(text: str, variables: Mapping[str, Any]) -> int:
+    """What the text tells of a document that does not parse, or is longer than is parsed here."""
+    count = at = 0
+    while call := _CALL.search(text, at):
+        at = call.end()
+        no_field, many, name, begins = call.groups()
+        if no_field:
+            continue
+        if begins:
+            objects, at = _objects(text, at)
+            count += objects
+        else:
+            listed = variables.get(name) if many else None
+            count += _most_in(listed) if isinstance(listed, list) else 1
+    return count
+
+
+def _objects(text: str, begin: int) -> tuple[int, int]:
+    """Of a list whose first value is at ``begin``: how many objects are in it, and where it ends."""
+    count = depth = 0
+    for found in _BRACKET.finditer(text, begin):
+        bracket = found[0]
+        if bracket in "[{":
+            count += bracket == "{" and not depth
+            depth += 1
+        elif depth:
+            depth -= 1
+        else:
+            inside = text[begin : found.start()].strip(" \t\r\n,")
+            return min(count, MOST_OF_CALL) or bool(inside), found.end()
+    return min(count, MOST_OF_CALL) or 1, len(text)
 
 
 def _most_in(listed: list[Any]) -> int:
