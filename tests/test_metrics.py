@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,16 +19,19 @@ from tracklayer import metrics
 from tracklayer.app import build_app
 from tracklayer.clock import FrozenClock
 from tracklayer.db import heartbeats as db_beats
-from tracklayer.db.connection import after_commit, execute, in_transaction
+from tracklayer.db.connection import after_commit, execute, in_transaction, rows
 from tracklayer.db.counters import LATENCY_BOUNDS
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.domain.installation import OLD
 from tracklayer.runtime import Runtime
 from tracklayer.sandbox.server import SandboxServer
+from tracklayer.schema.bodies import MAX_ADMIN_BODY
 from tracklayer.services.alert import settle_findings
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.destinations import pause_destination
 from tracklayer.services.ingest import ingest_events
+from tracklayer.services.merchants import create_api_key, revoke_api_key
+from tracklayer.services.turned_away import write_turned_away
 
 LABELS = {
     "outcome",
@@ -116,6 +120,70 @@ async def test_events_are_counted_by_what_became_of_them(
     }
     # One commit for the call, one more for what was found out there, and one for the last.
     assert found['tracklayer_database_call_duration_seconds_count{call="store"}'] == 3
+
+
+async def test_metrics_log_and_ledger_tell_the_same_of_what_was_refused_however_it_was(
+    api: Api, runtime: Runtime, merchant: Merchant, grown: Callable[[], dict[str, float]]
+) -> None:
+    def keys() -> tuple[str, str]:
+        reading, sending = (create_api_key(runtime, merchant.merchant_id, "shop", [one]) for one in ("read", "ingest"))
+        assert isinstance(reading, tuple)
+        assert isinstance(sending, tuple)
+        revoke_api_key(runtime, merchant.merchant_id, sending[0].key_id)
+        return reading[1], sending[1]
+
+    read_key, revoked_key = await anyio.to_thread.run_sync(keys)
+    await api.ingest(draft("order_1"))
+    wrong = [draft(f"wrong_{n}", custom_data={"value": 1, "currency": "XXZ"}) for n in range(3)]
+    conflict = draft("order_1", event_name="Lead")
+    await api.ingest(wrong[0])
+    await api(INGEST_MANY, inputs=[camel(one) for one in (*wrong, conflict, conflict)])
+    literal = "mutation { ingestEvents(inputs: [{a: 1}, {a: 2}, {a: 3}]) { accepted } }"
+    for _ in range(2):  # the second counts as sent again
+        await api.post(literal)
+    inputs = {"inputs": [camel(draft("order_2")), camel(draft("order_3"))]}
+    await api.post(INGEST_MANY, {"input": inputs["inputs"]})
+    await api.post(INGEST_MANY, inputs, key=read_key)
+    await api.post(INGEST_MANY, inputs, key=revoked_key)  # the body that was refused with the other key
+    await api.post(INGEST_MANY, inputs | {"more": 1}, key=revoked_key)
+    await api.client.post(
+        "/graphql", content=b" " * (MAX_ADMIN_BODY + 1), headers={"authorization": f"Bearer {api.key}"}
+    )
+    await api.client.post("/graphql", content=b"{", headers={"authorization": f"Bearer {api.key}"})
+    await anyio.to_thread.run_sync(write_turned_away, runtime)
+
+    def stored() -> tuple[int, dict[str, int]]:
+        with in_transaction():
+            [(rejected,)] = rows(
+                "SELECT sum(rejected)::int FROM minutes WHERE merchant_id = %s", (merchant.merchant_id,)
+            )
+            by_code = "SELECT code, sum(events)::int FROM rejections_counted WHERE merchant_id = %s GROUP BY 1"
+            return rejected, dict(rows(by_code, (merchant.merchant_id,)))
+
+    rejected, by_code = await anyio.to_thread.run_sync(stored)
+    metrics.STORES.write()
+    found = grown()
+    told = {
+        key.partition('"')[2].removesuffix('"}'): value
+        for key, value in found.items()
+        if key.startswith("tracklayer_events_refused_total")
+    }
+    again = told.pop("SENT_AGAIN")
+    assert (told, sum(told.values()) + again) == (by_code, rejected)
+    assert found['tracklayer_events_total{outcome="rejected"}'] == rejected
+    done = runtime.tally.take()
+    assert done is not None
+    assert done.counts["events"]["rejected"] == rejected
+    assert told == {
+        "INVALID_CURRENCY": 3,
+        "EVENT_ID_CONFLICT": 2,
+        "GRAPHQL_VALIDATION_FAILED": 3,
+        "BAD_USER_INPUT": 1,
+        "FORBIDDEN": 1,
+        "UNAUTHENTICATED": 2,
+        "TOO_LARGE": 1,
+        "BAD_REQUEST": 1,
+    }
 
 
 async def test_requests_are_counted_by_route_and_status_when_their_answer_begins(

@@ -141,8 +141,8 @@ EVENTS = _counter("tracklayer_events_total", "Events by what became of them: acc
 ACCEPTED, COALESCED, REJECTED = (EVENTS.labels(outcome) for outcome in ("accepted", "coalesced", "rejected"))
 EVENTS_REFUSED = _counter(
     "tracklayer_events_refused_total",
-    "Rejected events by the code of the first thing that was wrong; SENT_AGAIN: it was refused within the last hours "
-    "already.",
+    "Rejected events by the code of the first thing that was wrong, or of what their whole request was refused with; "
+    "SENT_AGAIN: it was refused within the last hours already.",
     "code",
 )
 EVENTS_WAITING = _gauge("tracklayer_events_waiting", "Events taken in that wait for their commit.", "livesum")

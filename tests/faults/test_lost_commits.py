@@ -14,6 +14,7 @@ from tests.factories import Merchant, draft
 from tests.faults.proxy import FrozenProxy
 from tests.servers import wait_until
 from tests.sessions import other_session
+from tracklayer import metrics
 from tracklayer.clock import FrozenClock
 from tracklayer.db import connection
 from tracklayer.db.connection import DatabaseAwayError, execute, in_transaction, rows
@@ -135,6 +136,7 @@ def test_what_a_settlement_counts_is_exact_however_many_of_its_commits_are_not_a
 def test_what_was_refused_with_whole_requests_is_counted_once_whatever_became_of_a_commit(
     runtime: Runtime, merchant: Merchant, clock: FrozenClock, proxy: FrozenProxy, database: str, arrive: bool
 ) -> None:
+    told = metrics.REJECTED._value.get()
     counted, minute = runtime.counting.turned_away, int(clock.now().timestamp() // 60)
     proxy.cut_commits(3, b"rejections", every=2, arrive=arrive)
     for _ in range(6):
@@ -152,6 +154,10 @@ def test_what_was_refused_with_whole_requests_is_counted_once_whatever_became_of
     with in_transaction():
         assert rows("SELECT sum(rejected)::int FROM minutes") == [(60,)]
         assert rows("SELECT sum(events)::int FROM rejections") == [(60,)]
+    assert metrics.REJECTED._value.get() - told == 60
+    done = runtime.tally.take()
+    assert done is not None
+    assert done.counts["events"] == {"rejected": 60}
 
 
 def test_what_became_of_a_transaction_is_known_of_one_that_no_server_has_begun_and_of_one_that_goes_on(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from tracklayer import metrics
 from tracklayer.db import storing as db
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.server import Became, became_of, transaction_id
@@ -35,6 +37,7 @@ def write_turned_away(runtime: Runtime) -> int:
         else:
             counted.keep_unsure((transaction, taken))
         raise
+    _note_stored(runtime, taken)
     return len(taken)
 
 
@@ -53,7 +56,18 @@ def _is_sure(runtime: Runtime) -> bool:
                 counted.keep_unsure((transaction, taken))
             elif became[transaction] is Became.UNDONE:
                 counted.give_back(taken)
+            else:
+                _note_stored(runtime, taken)
     return Became.UNKNOWN not in became.values()
+
+
+def _note_stored(runtime: Runtime, taken: Mapping[tuple[int, int, str | None, str | None], int]) -> None:
+    """For metrics and for the log, which say what the ledger does: once it is committed."""
+    for (_, _, code, _), count in taken.items():
+        metrics.EVENTS_REFUSED.labels(code or "SENT_AGAIN").inc(count)
+    rejected = sum(taken.values())
+    metrics.REJECTED.inc(rejected)
+    runtime.tally.add_many("events", "rejected", rejected)
 
 
 def _record(merchant_id: int, minute: int, code: str | None, where: str | None, count: int) -> dict[str, Any]:
