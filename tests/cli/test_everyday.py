@@ -124,6 +124,38 @@ def test_merchants_are_listed_page_by_page_the_worst_first(
     assert refused("merchant", "show", "77") == "there is no merchant 77"
 
 
+def test_all_keys_are_listed_page_by_page_whatever_is_revoked_meanwhile(
+    say: Callable[..., str],
+    ask: Callable[..., Any],
+    refused: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    merchant: Merchant,
+) -> None:
+    with in_transaction():
+        for state, count in (("now()", 600), ("NULL", 3)):
+            execute(
+                "INSERT INTO api_keys (merchant_id, name, scopes, prefix, key_hash, created_at, revoked_at) "
+                "SELECT %s, 'key ' || n, '{ingest}', 'tl_' || n, sha256(gen_random_uuid()::text::bytea), now(), "
+                f"{state} FROM generate_series(1, %s) AS n",
+                (merchant.merchant_id, count),
+            )
+    whole = ask("key", "list")
+    assert (len(whole["api_keys"]), whole["page_info"]["has_next_page"]) == (501, True)
+    rest = ask("key", "list", "--after", whole["page_info"]["end_cursor"])
+    listed = [one["name"] for one in whole["api_keys"] + rest["api_keys"]]
+    in_force = ["key 3", "key 2", "key 1", "first key"]
+    assert listed == [*in_force, *(f"key {n}" for n in range(600, 0, -1))]
+    assert rest["page_info"]["has_next_page"] is False
+    two = ask("key", "list", "--limit", "2")
+    ask("key", "revoke", two["api_keys"][1]["id"])
+    third = ask("key", "list", "--limit", "1", "--after", two["page_info"]["end_cursor"])
+    assert [one["name"] for one in third["api_keys"]] == ["key 1"]
+    capsys.readouterr()
+    assert main(["key", "list", "--limit", "2"]) == 0
+    assert capsys.readouterr().err.startswith("There is more: --after ")
+    assert "--after is not a place of this list" in refused("key", "list", "--after", "x")
+
+
 def test_a_key_is_shown_once_and_worth_nothing_once_revoked(
     say: Callable[..., str], ask: Callable[..., Any], refused: Callable[..., str], runtime: Runtime, merchant: Merchant
 ) -> None:

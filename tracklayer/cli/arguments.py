@@ -34,14 +34,14 @@ def add_json(parser: argparse.ArgumentParser, **kwargs: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON", **kwargs)
 
 
-def add_page(parser: argparse.ArgumentParser, **kwargs: Any) -> None:
-    """Which part of a long list is shown."""
+def add_page(parser: argparse.ArgumentParser, rows: int = DEFAULT_ROWS, **kwargs: Any) -> None:
+    """Which part of a long list is shown. ``rows``: where nobody says how many."""
     parser.add_argument(
         "--limit",
         type=number(1, MOST_ROWS),
         metavar="N",
-        help=f"how many at most, up to {MOST_ROWS:,} ({DEFAULT_ROWS})",
-        **{"default": DEFAULT_ROWS, **kwargs},
+        help=f"how many at most, up to {MOST_ROWS:,} ({rows})",
+        **{"default": rows, **kwargs},
     )
     parser.add_argument(
         "--after", metavar="CURSOR", help="go on behind this place, as the page before said it", **kwargs
@@ -143,8 +143,12 @@ def place_of(cursor: str | None, kind: str, types: tuple[type, ...]) -> Any:
     found = ids.parts_of(cursor, f"{kind}Cursor", (str, *types))
     at = read_instant(found[0]) if found is not None else None
     if found is None or not isinstance(at, datetime):
-        raise CommandError("--after is not a place of this list: give the one that the page before ended with")
+        raise no_place()
     return (at, *found[1:])
+
+
+def no_place() -> CommandError:
+    return CommandError("--after is not a place of this list: give the one that the page before ended with")
 
 
 def place_after(cursor: str | None) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from tracklayer.cli.arguments import add_json, add_merchant, number_of, the_merchant
+from tracklayer.cli.arguments import add_json, add_merchant, add_page, no_place, number_of, place_after, the_merchant
 from tracklayer.cli.beside import settings_beside
 from tracklayer.cli.process import CommandError, print_json, printing, refused, runtime_of
-from tracklayer.cli.shapes import key_json
+from tracklayer.cli.shapes import key_json, page_json
 from tracklayer.cli.table import print_table, quoted
 from tracklayer.db.connection import in_transaction
 from tracklayer.db.merchants import MAX_API_KEYS, api_keys
+from tracklayer.domain import ids
 from tracklayer.services.merchants import SCOPES, create_api_key, revoke_api_key
 
 
@@ -30,10 +31,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     add_json(create)
     create.set_defaults(run=run_create)
-    several = actions.add_parser(
-        "list", help=f"list a merchant's keys, the newest first, then revoked ones; the first {MAX_API_KEYS + 1}"
-    )
+    several = actions.add_parser("list", help="list a merchant's keys, the newest first, then revoked ones")
     add_merchant(several)
+    add_page(several, MAX_API_KEYS + 1)  # as many as may be in force
     add_json(several)
     several.set_defaults(run=run_list)
     revoke = actions.add_parser("revoke", help="make a key worth nothing, within a second and for good")
@@ -60,12 +60,16 @@ def run_create(args: argparse.Namespace) -> int:
 
 
 def run_list(args: argparse.Namespace) -> int:
+    place = _place_of(args.after)
     with runtime_of(settings_beside()):
         merchant_id = the_merchant(args.merchant)
         with in_transaction():
-            found = api_keys(merchant_id)
+            found = api_keys(merchant_id, args.limit + 1, place)
+    page, more = found[: args.limit], len(found) > args.limit
+    end = ids.encode("ApiKeyCursor", int(page[-1].revoked_at is not None), page[-1].key_id) if page else None
     if args.json:
-        print_json({"api_keys": [key_json(row) for row in found]})
+        told = page_json([key_json(row) for row in page], end, has_next_page=more)
+        print_json({"api_keys": told["nodes"], "page_info": told["page_info"]})
         return 0
     print_table(
         ("id", "begins with", "may", "created (UTC)", "last used (UTC)", "state", "name"),
@@ -79,12 +83,21 @@ def run_list(args: argparse.Namespace) -> int:
                 "revoked" if row.revoked_at else "active",
                 row.name,
             )
-            for row in found
+            for row in page
         ],
     )
-    if len(found) > MAX_API_KEYS:
-        print(f"\nThese are the first {len(found)}: there may be more, made or revoked before these.")
+    place_after(end if more else None)
     return 0
+
+
+def _place_of(cursor: str | None) -> tuple[bool, int] | None:
+    """Whether the key that the page before ended with was revoked, and its id. Raises CommandError."""
+    if cursor is None:
+        return None
+    found = ids.parts_of(cursor, "ApiKeyCursor", (int, int))
+    if found is None:
+        raise no_place()
+    return bool(found[0]), found[1]
 
 
 def _may(scopes: list[str]) -> str:

@@ -159,10 +159,17 @@ def api_key(merchant_id: int, key_id: int) -> ApiKeyRow | None:
     return ApiKeyRow.get_or_none((ApiKeyRow.merchant_id == merchant_id) & (ApiKeyRow.key_id == key_id))
 
 
-def api_keys(merchant_id: int, limit: int = MAX_API_KEYS + 1) -> list[ApiKeyRow]:
-    """A merchant's keys: those in force, then revoked ones, the newest of each first."""
-    order = (ApiKeyRow.revoked_at.is_null(False), ApiKeyRow.key_id.desc())
-    return list(ApiKeyRow.select().where(ApiKeyRow.merchant_id == merchant_id).order_by(*order).limit(limit))
+def api_keys(merchant_id: int, limit: int = MAX_API_KEYS + 1, after: tuple[bool, int] | None = None) -> list[ApiKeyRow]:
+    """A merchant's keys: those in force, then revoked ones, the newest of each first. ``after``: behind this one, (whether it
+    was revoked when it was listed, its id).
+    """
+    is_revoked = ApiKeyRow.revoked_at.is_null(False)
+    found = ApiKeyRow.select().where(ApiKeyRow.merchant_id == merchant_id)
+    if after is not None:
+        was_revoked, key_id = after
+        older = ApiKeyRow.key_id < key_id
+        found = found.where(is_revoked & older if was_revoked else is_revoked | older)
+    return list(found.order_by(is_revoked, ApiKeyRow.key_id.desc()).limit(limit))
 
 
 def count_api_keys(merchant_id: int) -> int:
