@@ -501,6 +501,27 @@ def test_a_destination_is_checked_against_the_last_events(
     assert found == {"events": 3, "would_send": 1, "refused": [group], "no_place": {}, "warnings": []}
 
 
+def test_a_destination_that_is_set_is_told_as_it_is_listed(
+    environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    merchant = create(capsys)["merchant_id"]
+    path = write(tmp_path / "meta.json", {"pixel_id": "2468013579246801", "access_token": "EAAB1234567890abcd"})
+    of_one = ["--merchant", merchant, "--json"]
+    command = ["destination", "set", *of_one, "--platform", "meta"]
+    for more, names in (
+        (["--settings", path, "--event-name", "Purchase", "--event-name", "Lead"], ["Purchase", "Lead"]),
+        ([], ["Purchase", "Lead"]),
+        (["--every-event"], None),
+    ):
+        assert main([*command, *more]) == 0
+        told = orjson.loads(capsys.readouterr().out)
+        assert told["destination"]["event_names"] == names
+        assert main(["destination", "list", *of_one]) == 0
+        assert orjson.loads(capsys.readouterr().out) == {"destinations": [told["destination"]]}
+        assert (told["merchant_id"], told["platform"]) == (merchant, "meta")
+        assert told["settings"] == told["destination"]["settings"]
+
+
 def test_invented_settings_are_told_at_once(environ: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     merchant = create(capsys)["merchant_id"]
     path = write(tmp_path / "meta.json", example_settings(mapper_for("meta")))

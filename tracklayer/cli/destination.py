@@ -27,7 +27,6 @@ from tracklayer.domain.delivery import AttemptOutcome, DestinationState
 from tracklayer.mappers import PLATFORMS
 from tracklayer.runtime import Runtime
 from tracklayer.services.check import check_destination, in_words
-from tracklayer.services.credentials import shown_settings
 from tracklayer.services.destinations import (
     KEEP,
     Changed,
@@ -98,7 +97,9 @@ def run_set(args: argparse.Namespace) -> int:
         merchant_id = the_merchant(args.merchant)
         names = None if args.every_event else args.event_name or KEEP
         found = _changed(set_destination(runtime, merchant_id, args.platform, settings, names))
-        shown = shown_settings(runtime.sealer, found)
+        with in_transaction():
+            waiting = waiting_by_platform(merchant_id).get(args.platform, 0)
+        shown = destination_json(runtime, found, waiting)
         checked = check_destination(runtime, found)
         has_sandbox = runtime.settings.sandbox_url is not None
     if is_invented(found) and not has_sandbox:
@@ -107,7 +108,8 @@ def run_set(args: argparse.Namespace) -> int:
     with printing(done, is_kept=True):
         if args.json:
             check = check_json(checked) if checked is not None else None
-            print_json({"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown, "check": check})
+            of_old = {"merchant_id": str(merchant_id), "platform": args.platform, "settings": shown["settings"]}
+            print_json({**of_old, "destination": shown, "check": check})
         else:
             taken = "every event" if found.event_names is None else ", ".join(found.event_names) or "no event"
             print(f"{args.platform} is set for merchant {merchant_id}: {taken}")
