@@ -402,10 +402,12 @@ def _tell(destination: Destination, before: DestinationState, after: Destination
 
 
 def tell_lost(lease: Lease) -> None:
-    """That a batch is this worker's no more: others have taken it over, or it was settled and the answer to that is lost."""
+    """That a batch is this worker's no more: others have taken it over, it was settled and the answer to that is lost, or its lease was
+    lost with a standby or a crash of PostgreSQL's.
+    """
     more = {"kind": "lease_lost", "merchant_id": lease.merchant_id, "platform": lease.platform}
     log.warning(
-        "merchant %s, %s: a batch took longer than its lease, or the database took its outcome and could not say so",
+        "merchant %s, %s: a batch took longer than its lease, or the database took its outcome and could not say so, or lost the lease",
         lease.merchant_id,
         lease.platform,
         extra=more,
