@@ -343,7 +343,7 @@ def send_all(
             sent_at = begin(runtime, batch, [], todo)
             continue
         if isinstance(verdict, BatchRejected | NotBuilt):
-            if len(items) > 1:
+            if len(items) > 1 and not (isinstance(verdict, NotBuilt) and verdict.is_of_all):
                 middle = len(items) // 2
                 todo.extendleft([items[middle:], items[:middle]])
                 sent_at = begin(runtime, batch, [], todo, noted=items)

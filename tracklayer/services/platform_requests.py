@@ -53,7 +53,7 @@ from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
-from tracklayer.services.alone import tell_fault
+from tracklayer.services.alone import tell_fault, tell_want
 from tracklayer.services.payload import Many, names_within, without_names, without_sealed
 from tracklayer.services.stitch import Stitching
 from tracklayer.services.transport import NotWrittenError, send
@@ -66,6 +66,8 @@ CANNOT_BUILD = "TrackLayer could not make the request: its operator has the trac
 CANNOT_MAP = "TrackLayer could not map this event: its operator has the trace"
 CANNOT_UNSEAL = "TrackLayer lacks the key that this event's data was sealed with: its operator has to put it back"
 KEY_PUT_OFF = timedelta(seconds=30)
+NO_CONNECTION = "TrackLayer could open no connection, for want of files: its operator is told"
+FILES_PUT_OFF = timedelta(seconds=15)
 CANNOT_READ = "TrackLayer could not read the platform's answer: its operator has the trace"
 MOST_NOTES = 3  # of one request that are told
 UNREAD = Unknown(CANNOT_READ)
@@ -210,6 +212,9 @@ def ask(
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         tell_fault_at(runtime, "sending", items[0].claim, error)
         return [UNREAD] * len(items)
+    if isinstance(reply, NotSent) and reply.is_ours:
+        tell_want(runtime, f"sending to {destination.platform}", reply.reason)
+        return NotBuilt(NO_CONNECTION, FILES_PUT_OFF, is_of_all=True)
     if batch.steps is not None:
         batch.steps.answered(reply.status if isinstance(reply, PlatformReply) else None)
     try:

@@ -39,6 +39,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.health import judge_health
 from tracklayer.domain.retry import (
+    PUT_OFF,
     judge_attempt,
     judge_unbuilt,
 )
@@ -259,7 +260,8 @@ def _write(
         told = () if outcomes and outcomes[0] == UNWRITTEN else outcomes
         health = _judge_destination(batch, told, sent_at, now, is_last=not following, lock_ms=lock_ms)
         if isinstance(verdict, NotBuilt):
-            settlements = [judge_unbuilt(claim, verdict.message, now) for claim in claims]
+            put_off = verdict.put_off or PUT_OFF
+            settlements = [judge_unbuilt(claim, verdict.message, now, put_off) for claim in claims]
         else:
             settlements = [
                 judge_attempt(
