@@ -6,18 +6,35 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+
+if sys.platform != "win32":
+    import resource
 
 NONE_LEFT = (
     "this process can open no more files, and so no connection: raise its limit (`ulimit -n`, `LimitNOFILE=` of a systemd unit, "
     "`fs.file-max` of the machine)"
 )
+MOST = 4_200  # that a process may want to have open
+LEAST = 64  # of a limit: with fewer no role gets to its work
 SPARE = 4  # that looking up a name may need at once
 _WANT = (errno.EMFILE, errno.ENFILE)  # of this process, of its machine
 
 _met_at: float | None = None  # when this process last wanted one in vain, on the monotonic clock
+
+
+def limit() -> int | None:
+    """How many files this process may have open, after that was raised as far as it goes and ``MOST`` wants; None: any number."""
+    if sys.platform == "win32":  # it has no such limit
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < MOST:
+        soft = MOST if hard == resource.RLIM_INFINITY else min(MOST, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def were_wanting(error: BaseException) -> bool:
