@@ -1388,6 +1388,10 @@ def test_a_cookie_whose_time_is_in_seconds_is_named_and_kept(name: str, cookie: 
         ("date_of_birth", "16.02.1990"),
         ("date_of_birth", "02/03/1997"),
         ("date_of_birth", "1990-02-30"),
+        ("gender", "unknown"),
+        ("gender", "1"),
+        ("gender", "Jane"),
+        ("gender", "5d41402abc4b2a76b9719d911017c592"),
         ("country", "Atlantis"),
         ("client_ip", "203.0.113.256"),
         ("client_ip", "203.0.113.42:http"),
@@ -1479,7 +1483,8 @@ def test_ids_of_browsers_by_chance_are_no_words(value: str) -> None:
         ("rdt_uuid", "550e8400-e29b-41d4-a716-446655440000"),
         ("msclkid", "dd4afe73-c5b5-463e-b4ae-1d6ef4cf1e1d"),
         ("first_name", "正"),
-        ("gender", "whatever"),
+        *[("gender", word) for word in ("F", " male", "Mr.", "m\u00e4nnlich", "Frau", "X", "non-binary")],
+        ("gender", "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"),
         ("zip", "?"),
         ("client_user_agent", "curl/8"),
     ],
@@ -2031,7 +2036,9 @@ def test_a_number_is_read_as_its_digits(name: str, value: Any, text: str, warns:
     )
 
 
-@pytest.mark.parametrize("country", ["Atlantis", "A", "\u0420\u043e\u0441\u0441\u0438\u044f", sha256_hex("Atlantis")])
+@pytest.mark.parametrize(
+    "country", ["Atlantis", "A", "\u0410\u0442\u043b\u0430\u043d\u0442\u0438\u0434\u0430", sha256_hex("Atlantis")]
+)
 def test_a_national_phone_beside_a_country_that_cannot_be_read_is_left_out_and_told(country: str) -> None:
     read = taken(draft(user_data={"phone": "0664 1234567", "phones": ["030 1234567"], "country": country}), DE)
     for phone in read.event.user_data.all_phones:
@@ -2045,8 +2052,24 @@ def test_a_national_phone_beside_a_country_that_cannot_be_read_is_left_out_and_t
     )
 
 
+@pytest.mark.parametrize("country", ["XX", " T1", "zz", "Unknown", "null"])
+def test_a_country_that_nobody_knew_is_none_and_the_phone_is_read_in_the_default_country(country: str) -> None:
+    read = taken(draft(user_data={"phone": "0664 1234567", "country": country}), frozenset({"AT"}))
+    assert read.event.user_data.country is None
+    assert read.event.user_data.phone == Matchable("0664 1234567")
+    assert [(one.code, one.field) for one in read.warnings] == [("IDENTIFIER_PLACEHOLDER", ("user_data", "country"))]
+
+
+@pytest.mark.parametrize("country", ["Other", "EU", "Earth"])
+def test_a_country_that_is_another_one_is_not_taken_for_the_default_country(country: str) -> None:
+    read = taken(draft(user_data={"phone": "0664 1234567", "country": country}), frozenset({"AT"}))
+    assert read.event.user_data.phone == Matchable("0664 1234567", country=normalise.UNREADABLE)
+    assert [one.field[1] for one in read.warnings] == ["phone", "country"]
+
+
 @pytest.mark.parametrize(
-    "country", ["\u00d6sterreich", "\u200bAT", "\uff21\uff34", "AUT", "Autriche", sha256_hex("at")]
+    "country",
+    ["\u00d6sterreich", "Osterreich", "Austria (AT)", "\u200bAT", "\uff21\uff34", "AUT", "Autriche", sha256_hex("at")],
 )
 def test_a_national_phone_is_read_in_a_country_in_whatever_spelling(country: str) -> None:
     read = taken(draft(user_data={"phone": "0664 1234567", "country": country}), DE)
@@ -2124,7 +2147,7 @@ NO_IDS = [
     EMPTY_UUID, f"{{{EMPTY_UUID}}}", f"({EMPTY_UUID})", EMPTY_UUID.replace("-", ""), f" {EMPTY_UUID} ", "5.67891E+12", "5,67891E+12",
     "5E+12", "1.2345678901234567e+18", "#REF!", "#N/A", "#NAME?", "#DIV/0!", "#BEZUG!", "#NV", "########", "#",
     "<nil>", "<NULL>", "<no value>", "%!s(<nil>)", "%!d(MISSING)", "Optional(nil)", "Optional.empty", "[]", "Array", "$orderId", "$order_id", "$order->id", "$order.id", "%s", "%d", "%1$s",
-    "%u", "%05d", "%2$s", "%lld", "%(order_id)s", "$order->items[0]->id", "$order['line_1']", "$order?->id", "stdClass",
+    "%u", "%05d", "%20d", "%25s", "%2$s", "%lld", "%(order_id)s", "$order->items[0]->id", "$order['line_1']", "$order?->id", "stdClass",
     "Array,Array", "Array, Array",
 ]  # fmt: skip
 NOTHING_BEHIND_WORDS = [
@@ -2138,6 +2161,7 @@ NOTHING_BEHIND_WORDS = [
     *"order-{{CJS-ORDER-ID2}} {{order.id}}-purchase order_{{DLV-GA4-id}}_web {{GA4-a1}}-{{b2}} order{id} order-{order-id-2} order_[[id]]".split(),
     *"order-$orderId order_$order->id order-$id-web order_%s order-%d order%s order_%1$s order_Array orderArray".split(),
     *"order-[[id]]-web order-[[id2]]-web order_<%=id2%>_web order-__ORDER_ID__-web order-<nil>-web order-%05d order-%u-web".split(),
+    *"order-%10d order-%32x order-%-20s order-%25s order-%25d-web".split(),
     "order-[object Object]-web", "order_<%= id %>_web", "order_<?= $order->id ?>_web", "order-%(order_id)s-web",
     "order-$order->items[0]->id", "order-stdClass", "order_Array,Array", "{ORDER-ID-2}-web", "order-{Item-Id-100}",
     "Bestellung\N{EN DASH}null", "Заказ \N{NUMERO SIGN}null", "ご注文\N{FULLWIDTH COLON}null", "注文番号\N{FULLWIDTH COLON}NaN", "commande n°null",
@@ -2153,6 +2177,7 @@ SOMEBODYS_IDS = [
     "civil", "%!d(string=1001)", "https://example.com/jane/", "simpty", "anna_", "Anna_", "MAY-", "oz-nil", "nana_", "anna_order_", "null7_web",
     "\U0001f355_", "Mar\u00eda_", "PV-Array", "Solar-Array", "Solar Array Kit", "A__B__C", "order-__ID__-2024", "order%2d", "order%05d7",
     *"{B2B-1001} {RE-1001-DE} {DE-SHOP-1001} {EN-US-1001} {RE-DE-2024/7} order-{B2B-1001}-web [object-1] 20241129-{{order.id}}".split(),
+    *"Summer%20dress id%20d order%20d-web Anna%20D%20s Red%20X A%26s %CE%91s Men%E2%80%99s%20x T%C3%A9s%29s handle%40x".split(),
     *"1001-{{customer.id}} 1001-[ORDER_NO] <1001> <4f9a.77> [A1B2] <order>1001</order> ORDER_ID_1001 my-order-id-7".split(),
 ]  # fmt: skip
 

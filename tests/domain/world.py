@@ -193,7 +193,7 @@ def happenings(random: Random, people: Sequence[Shopper], days: int) -> list[Hap
             if shopper.is_bot:
                 name, kind = f"bot_{shopper.name:05}_{day}", random.choice(CLICKS)
                 at = begin + DAY * random.random()
-                found.append(Happening(at, "click", shopper, name, (kind, f"bot.{kind}.{shopper.name}.{day}")))
+                found.append(Happening(at, "click", shopper, name, (kind, _click("bot", kind, shopper.name, day))))
                 found.append(Happening(at + timedelta(minutes=1), "look", shopper, name))
                 continue
             if random.random() > 0.35:
@@ -201,7 +201,7 @@ def happenings(random: Random, people: Sequence[Shopper], days: int) -> list[Hap
             at, browser = begin + DAY * random.random(), random.choice(shopper.browsers)
             if random.random() < 0.5:
                 kind = random.choice(CLICKS)
-                found.append(Happening(at, "click", shopper, browser, (kind, f"{kind}.{shopper.name}.{day}")))
+                found.append(Happening(at, "click", shopper, browser, (kind, _click(kind, shopper.name, day))))
             for step in range(random.randrange(1, 4)):
                 found.append(Happening(at + timedelta(minutes=2 + 3 * step), "look", shopper, browser))
             if random.random() < 0.5:
@@ -209,6 +209,11 @@ def happenings(random: Random, people: Sequence[Shopper], days: int) -> list[Hap
             if random.random() < 0.08:
                 found.append(Happening(at + timedelta(hours=6), "telephone", shopper, ""))
     return sorted(found, key=lambda one: (one.at, one.shopper.name, one.kind))
+
+
+def _click(*parts: object) -> str:
+    """An id of a click, in a form that every platform has."""
+    return sha256(".".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
 def run(people: int = 1000, days: int = 30, seed: int = 1, memory: Memory | None = None) -> Figures:

@@ -418,6 +418,26 @@ def test_goods_by_weight_are_counted_in_pieces() -> None:
     assert [(item["num_items"], type(item["num_items"])) for item in items] == [(2, int), (2, int), (1, int)]
 
 
+@pytest.mark.parametrize(
+    ("custom_data", "told"),
+    [
+        pytest.param({"num_items": 0}, ["custom_data.num_items"], id="no items"),
+        pytest.param({"num_items": 1}, [], id="one item"),
+        pytest.param({"num_items": 0.2}, [], id="less than one item, by weight"),
+        pytest.param(
+            {"contents": [{"id": "a", "quantity": 2}, {"id": "b", "quantity": 0}]},
+            ["custom_data.contents.quantity"],
+            id="none of one",
+        ),
+        pytest.param({"contents": [{"id": "a"}, {"id": "b", "quantity": 0.2}]}, [], id="one of each"),
+        pytest.param({"properties": {"description": 7}}, ["custom_data.properties.description"], id="no text"),
+        pytest.param({"properties": {"description": " "}}, [], id="blank"),
+    ],
+)
+def test_what_x_would_refuse_of_the_details_is_left_out_and_told(custom_data: dict[str, Any], told: list[str]) -> None:
+    assert left_out(draft(custom_data=custom_data)) == told
+
+
 def test_value_without_a_currency_is_sent_in_the_default_one() -> None:
     event = read(draft(custom_data={"value": 10, "contents": [{"id": "a", "item_price": 5}]}))
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import strawberry
-from graphql import ExecutionResult, GraphQLError, GraphQLInputObjectType, parse, validate
+from graphql import ExecutionResult, GraphQLError, GraphQLInputObjectType, GraphQLNonNull, parse, validate
 from graphql.utilities import coerce_input_value
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,10 +31,10 @@ from tests.factories import INGEST, INGEST_MANY, Api, Merchant, camel, draft, ne
 from tests.operations import Writer
 from tracklayer.runtime import Runtime
 from tracklayer.schema import checked, schema
-from tracklayer.schema.compiled.coercion import Drafted, take_drafts
+from tracklayer.schema.compiled.coercion import MOST_SHAPES, Drafted, Inputs, _judged_alone, by_shape, take_drafts
 from tracklayer.schema.compiled.plans import MAX_SEEN, MAX_TEXT, SHARE, Checked, Plans
 from tracklayer.schema.compiled.running import Plan
-from tracklayer.schema.compiled.source import Doubt
+from tracklayer.schema.compiled.source import MISSING, Doubt, Source
 from tracklayer.schema.cost import measure
 from tracklayer.schema.inputs import IngestEventInput, to_draft
 from tracklayer.schema.scalars import CONFIG, JSON
@@ -425,6 +425,48 @@ def test_a_plan_gives_what_was_sent_where_a_draft_is_asked_for_and_else_an_insta
     plain = Plain(text="a", inner=PlainInner(name="x"), bare=None)
     assert built == plain
     assert vars(built) == vars(plain)
+
+
+def test_a_draft_is_the_same_whether_its_shape_was_seen_before_or_not() -> None:
+    type_, random = schema._schema.type_map["IngestEventInput"], Random(7)
+    assert isinstance(type_, GraphQLInputObjectType)
+    inputs = Inputs(schema)
+    coerce = inputs.variables(Source(), [("i", GraphQLNonNull(type_), MISSING)])
+    whole = camel(
+        draft(
+            user_data={"email": "jane@example.com", "emails": ["j@example.com"], "city": "Bonn", "gender": "f"},
+            custom_data={
+                "value": 1,
+                "numItems": 2,
+                "contents": [{"id": "a", "quantity": 1}, {"id": "b"}],
+                "status": "x",
+            },
+            consent={"ad_user_data": "denied", "limited_data_use": True},
+            action_source="app",
+            event_source_url=None,
+        )
+    )
+    odd: tuple[Any, ...] = (None, 1, 2.0, "", True, "GRANTED", [], {}, [None])
+
+    def some(value: Any) -> Any:
+        if isinstance(value, list):
+            return [some(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        names = random.sample(list(value), random.randint(0, len(value))) if random.random() < 0.5 else list(value)
+        return {name: random.choice(odd) if random.random() < 0.04 else some(value[name]) for name in names}
+
+    stock, shapes = _judged_alone(schema, type_, IngestEventInput), set[str]()
+    for _ in range(1500):
+        sent = some(whole)
+        expected = repr(stock(sent))
+        assert [repr(coerce({"i": sent})[0]) for _ in range(2)] == [expected, expected]
+        shapes.add(str(expected.startswith("Misfit")))
+    assert shapes == {"True", "False"}
+    crowd = by_shape(lambda sent: dict(sent), [(str(place), str(place), None) for place in range(MOST_SHAPES + 9)])
+    for place in range(MOST_SHAPES + 8):
+        sent = {str(place): 1, str(place + 1): ""}
+        assert crowd(sent) == crowd(sent) == sent
 
 
 def test_events_are_drafts_for_the_stock_executor_too() -> None:

@@ -28,7 +28,7 @@ from tracklayer.db.connection import in_transaction, rows
 from tracklayer.runtime import Runtime
 from tracklayer.schema.bodies import ALWAYS, Bodies
 from tracklayer.schema.fair import IN_HAND_OF_ONE, LONG_BODY, ON_LOOP, LongRequests, is_long
-from tracklayer.services.ingest import judge_one
+from tracklayer.services.ingest import judge_some
 
 CALLERS = 100
 
@@ -190,7 +190,7 @@ async def test_who_owes_for_slow_events_is_answered_beside_the_event_loop_until_
     threads: list[int] = []
 
     def seen(frame: FrameType, event: str, called: Any) -> None:
-        if event == "call" and frame.f_code is judge_one.__code__:
+        if event == "call" and frame.f_code is judge_some.__code__:
             threads.append(threading.get_ident())
 
     other = Api(api.client, (await anyio.to_thread.run_sync(partial(new_merchant, name="Other"), runtime)).key)

@@ -12,6 +12,7 @@ from tests.factories import PURCHASE, Merchant, draft, new_merchant
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import execute, in_transaction, rows
 from tracklayer.runtime import Runtime
+from tracklayer.services import ingest as services
 from tracklayer.services.destinations import remove_destination, set_destination
 from tracklayer.services.ingest import (
     MAX_TOLD_REPEATS,
@@ -65,6 +66,28 @@ def test_a_fault_in_one_event_takes_no_other_along_and_is_told_logged_and_counte
     assert select("SELECT code, field, sum(events)::int FROM rejections GROUP BY 1, 2") == [("INTERNAL", "", 1)]
     assert "judging an event failed" in caplog.text
     assert "jane" not in caplog.text
+
+
+@pytest.mark.parametrize("step", ["_record_of", "_take"])
+def test_a_fault_in_a_later_step_takes_no_other_along_either(
+    runtime: Runtime, merchant: Merchant, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    done = getattr(services, step)
+
+    def fails_at_one(runtime: Runtime, call: Any, read: Any, *more: Any) -> Any:
+        found = done(runtime, call, read, *more)
+        if read.event.event_id == "order_70":
+            raise ZeroDivisionError
+        return found
+
+    monkeypatch.setattr(services, step, fails_at_one)
+    sent = [draft(f"order_{place}") if place % 9 else {} for place in range(1, 101)]
+    outcomes = ingest(runtime, merchant, *sent)
+    assert [type(one) for one in outcomes] == [
+        Accepted if one and one["event_id"] != "order_70" else Rejected for one in sent
+    ]
+    assert codes(outcomes[69]) == [("INTERNAL", "")]
+    assert select("SELECT count(*)::int FROM events") == [(88,)]
 
 
 def test_the_same_event_twice_is_one_row(runtime: Runtime, merchant: Merchant, clock: FrozenClock) -> None:

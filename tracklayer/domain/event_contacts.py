@@ -16,8 +16,8 @@ def may_hold_more_contacts(written: bytes, draft: Mapping[str, Any], event: Even
         return True
     person = vars(event.user_data)
     email, phone = _signs_of(person.get("email")), _signs_of(person.get("phone"))
-    # Nearly every event has one address and one number in plain, and no other sign.
-    if written.count(b"@") == email.count("@") and written.count(b"+") == phone.count("+") and b"%" not in written:
+    # Nearly every event has one address and one number in plain, and no other sign: found so, that is faster than counted.
+    if b"%" not in written and _are_few(written, b"@", email.count("@")) and _are_few(written, b"+", phone.count("+")):
         return False
     own = (event.event_source_url or "") + email + phone
     if "emails" in person or "phones" in person:
@@ -29,6 +29,12 @@ def may_hold_more_contacts(written: bytes, draft: Mapping[str, Any], event: Even
         or written.count(b"+") > own.count("+")
         or written.count(b"%") > own.count("%")
     )
+
+
+def _are_few(written: bytes, sign: bytes, count: int) -> bool:
+    """Whether it stands there ``count`` times, of no more than one."""
+    first = written.find(sign)
+    return (count == 0) if first < 0 else count == 1 and written.find(sign, first + 1) < 0
 
 
 def _signs_of(one: Matchable | None) -> str:

@@ -46,7 +46,7 @@ _TAGGED = re.compile(r"([0-9A-Fa-f:.]+)\.(?:[A-Za-z0-9_-]{8}|AQ|Ag|Aw|BA|BQ|Bg)"
 _EVERYDAY_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]\S*)?")
 # A URL that is nothing but scheme, host and path in plain letters: it is a web URL, and holds neither card data under a
 # name nor anything that ``personal.py`` takes out.
-is_plain_url = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9/._~-]*)?").fullmatch
+is_plain_url = re.compile(r"https?://[A-Za-z0-9.-]++(?::[0-9]++)?(?:/[A-Za-z0-9/._~-]*+)?").fullmatch
 _EVERYDAY_EMAIL = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,30}){1,4}")
 _URL_BEGINNING = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")
 _WEB_URL = re.compile(r"https?://[^\s/?#]\S*", re.IGNORECASE)
@@ -166,11 +166,13 @@ _EVERYDAY_AGENT = re.compile(r"[A-Za-z]{1,40}/[0-9].{0,2000}")
 # Neither a placeholder, nor a sign that one may begin with or be hidden by, nor anything around it, nor a character that nobody sees.
 # Where no digit tells it from others, it has no nothing between words either: see ``normalise.is_one_for_all``.
 _EVERYDAY_ID = re.compile(
-    r"(?!0\Z|stdClass|Optional|[0NUnu](?=[/0AINOUainou])(?i:an|il|/a|ull|one|ndefined|0{7}(?:0{24})?)(?![A-Za-z0-9]))"
+    # Most of them, found so in half the time: they begin as no nothing does, and end in a digit.
+    r"(?!stdClass|Optional)[A-MO-TV-Za-mo-tv-z1-9][A-Za-z0-9_-]{0,62}+(?<=[1-9])|"
+    r"(?:(?!0\Z|stdClass|Optional|[0NUnu](?=[/0AINOUainou])(?i:an|il|/a|ull|one|ndefined|0{7}(?:0{24})?)(?![A-Za-z0-9]))"
     r"(?=[^1-9]*+[1-9]|(?:[A-Za-z0-9]++[^A-Za-z0-9](?=[A-Za-z])(?![NUnu]|stdClass|Optional))*+[A-Za-z0-9]++\Z)"
     r"[A-Za-z0-9](?:[ -#&-;=-Z\\-z|}~]{0,61}[A-Za-z0-9])?"
     r"(?<!(?i:ined|null|none|alse|ject|mpty|(?-i:rray)|[^a-z0-9](?:nan|nil|n/a|#nv)|(?-i:[A-Za-z]NaN)|#n/[a-z]|e\+[0-9][0-9]|0000))"
-    r"(?<!stdClass)(?<!(?i:lder|here|e.me|mber|..id|..n[or]|.ref))"  # as the name of an id ends, and what manuals write there
+    r"(?<!stdClass)(?<!(?i:lder|here|e.me|mber|..id|..n[or]|.ref)))"  # as the name of an id ends, and what manuals write there
 )
 is_everyday_text = _EVERYDAY_TEXT.fullmatch
 is_everyday_id = _EVERYDAY_ID.fullmatch
@@ -337,6 +339,10 @@ def _birth(value: str) -> bool:
     return normalise.is_sha256(value) or normalise.date_of_birth(value) is not None
 
 
+def _gender(value: str) -> bool:
+    return normalise.is_sha256(value) or normalise.gender_or_neither(value) is not None
+
+
 def _country(value: str) -> bool:
     return normalise.is_sha256(value) or normalise.country(value) is not None
 
@@ -355,6 +361,11 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         "email": Format(_EVERYDAY_EMAIL.fullmatch, _email, _EMAIL),
         "date_of_birth": Format(lambda value: len(value) < 64 and _birth(value), _birth, "must be written YYYY-MM-DD"),
+        "gender": Format(
+            lambda value: len(value) < 64 and _gender(value),
+            _gender,
+            "must be f or m, or a word such as female or male; platforms that know a third one take non-binary",
+        ),
         "country": Format(
             lambda value: len(value) == 2 and _country(value),
             _country,
@@ -512,13 +523,17 @@ def zip_of_table(text: str) -> str | None:
     return found[1] if found else None
 
 
+# As Cloudflare names the country of who is on Tor, or of whom it knows none, and Unicode any that is not known.
+_NO_COUNTRY = frozenset({"unknown", "xx", "t1", "zz"})
+
+
 def stands_for_none(name: str, text: str) -> bool:
     """Whether a text in this field of ``user_data`` is what somebody writes who has no value."""
     if name in WORDS:
         return normalise.is_placeholder(text)
     if name == "external_id":
         return text.strip() == "0" or normalise.is_of_many(text)
-    if normalise.is_nobodys(text):
+    if normalise.is_nobodys(text) or (name == "country" and text.strip().lower() in _NO_COUNTRY):
         return True
     if name == "ga_client_id":  # GA1.1.1.null is one
         return any(normalise.is_nobodys(part) and not part.isdigit() for part in text.split("."))

@@ -95,12 +95,15 @@ _TEMPLATE = re.compile(
     rf"|(?<![^\W_])__[A-Z_]+__(?![^\W_])|{_PRINTED}"
 )
 # What nobody filled in, in an id: the name of a variable of PHP or a shell, too, and the place of a text or a number in a format, by
-# order, by name, with its width: %1$s, %(id)s, %05d. %2d is no such place but a hyphen in a URL.
-_VARIABLE = (
+# order, by name, with its width: %1$s, %(id)s, %05d. %2d is no such place but a hyphen in a URL. Behind words neither is %20d: a
+# blank and a letter. %32x is one, as nobody escapes a digit, and so is %25s: a %s that was escaped.
+_NAMED_PLACE = (
     r"(?<![^\W_])\$[^\W\d]+[0-9]{0,2}(?:(?:\??->|\.)[^\W\d]+|\[(?:[0-9]{1,2}|[^\[\]0-9]*|[\"'][^\[\]]*)\])*(?!\w)"
-    r"|(?<![0-9])%(?![0-9][A-Fa-f])(?:\(\w+\)|[0-9]\$)?[-+#]?[0-9]*(?:\.[0-9]+)?(?:hh?|ll?|z)?[sdiuxXfgv@](?![A-Za-z0-9])"
 )
-_UNFILLED = re.compile(rf"{_TEMPLATE.pattern}|{_VARIABLE}")
+_OF_A_FORMAT = r"(?:\(\w+\)|[0-9]\$)?[-+#]?[0-9]*(?:\.[0-9]+)?(?:hh?|ll?|z)?[sdiuxXfgv@](?![A-Za-z0-9])"
+_VARIABLE = rf"{_NAMED_PLACE}|(?<![0-9])%(?![0-9][A-Fa-f]){_OF_A_FORMAT}"
+_ESCAPED = r"2[0-46-9]|40|60|[89][0-9]"  # of two digits, as URLs have other signs than letters and digits
+_UNFILLED = re.compile(rf"{_TEMPLATE.pattern}|{_NAMED_PLACE}|(?<![0-9])%(?![0-9][A-Fa-f]|{_ESCAPED}){_OF_A_FORMAT}")
 # The empty UUID of C#; a long number as Excel shows it, without its last digits; Excel's errors, and a cell that is too narrow;
 # nothing as Swift and Java print it, an empty list, an object of PHP's without a class, and any list as PHP does.
 _NO_UUID = r"[{(]?0{8}(?:-?0{4}){3}-?0{12}[)}]?"
@@ -401,15 +404,35 @@ def zip_code(value: str, country_code: str | None = None) -> str | None:
 
 
 def country(value: str) -> str | None:
-    """ISO 3166-1 alpha-2, lower case, also of an alpha-3 code or a name in English or a language of ``_LANGUAGES``; None for anything
-    else. Without what nobody sees, and full-width letters as any others.
+    """ISO 3166-1 alpha-2, lower case, also of an alpha-3 code or a name in English or a language of ``_LANGUAGES``, without its accents,
+    too, and of two of these for one country: ``United Kingdom (UK)``. None for anything else. Without what nobody sees, and full-width
+    letters as any others.
     """
     text = value if value.isascii() else unicodedata.normalize("NFKC", with_few_marks(without_invisible(value)))
     text = text.strip().lower()
     if text in _countries():
         return text
     text = " ".join(text.split()).replace(" & ", " and ").replace("\u2019", "'")
-    return _country_words().get(text) or (_country_names().get(text) if len(text) > 2 or not text.isascii() else None)
+    found = _country_called(text)
+    if found is None and len(text) <= _MOST_SHARED and (twice := _SAID_TWICE.fullmatch(text)):
+        first, second = map(_country_called, twice.groups())
+        return first if first == second else None
+    return found
+
+
+_SAID_TWICE = re.compile(r"([^(/]+?) ?(?:\(|/ ?|(?<= )[-\u2013\u2014] )([^()/]+)\)?")
+_ABBREVIATED = re.compile(r"(?:([a-z])\1?\. ?)+[a-z]?")  # U.S.A. and EE. UU.
+
+
+def _country_called(text: str) -> str | None:
+    if text in _countries():
+        return text
+    if _ABBREVIATED.fullmatch(text):
+        return _country_words().get(text.replace(".", "").replace(" ", ""))
+    found = _country_words().get(text)
+    if found is None and (len(text) > 2 or not text.isascii()):
+        found = _country_names().get(text) or _country_names().get(_in_plain_letters(text))
+    return found
 
 
 # In place of a country's code, as the phone library has it: one was given, and nobody can tell which.
@@ -450,13 +473,24 @@ def _zip_code_abroad(value: str) -> str | None:
 
 def gender(value: str) -> str | None:
     """``f`` or ``m``, also of a word that can only mean one of them; anything else is None."""
-    return _GENDERS.get(value.strip().lower())
+    return _GENDERS.get(composed(value.strip().lower()))
 
 
-_GENDERS = {
-    **dict.fromkeys(("f", "female", "woman", "girl", "mrs", "mrs.", "ms", "ms.", "miss", "she", "her"), "f"),
-    **dict.fromkeys(("m", "male", "man", "boy", "mr", "mr.", "he", "him"), "m"),
-}
+def gender_or_neither(value: str) -> str | None:
+    """As ``gender``, and ``n`` of a word for neither."""
+    return "n" if value.strip().lower() in _NEITHER else gender(value)
+
+
+_FEMALE = (
+    "f|female|woman|girl|mrs|mrs.|ms|ms.|miss|she|her|w|weiblich|frau|femme|féminin|madame|mme|mujer|femenino|señora|donna|femmina|"
+    "signora|vrouw|mulher|feminino|kvinna|kvinde|kvinne|kobieta"
+)
+_MALE = (
+    "m|male|man|boy|mr|mr.|he|him|männlich|maennlich|mann|herr|homme|masculin|monsieur|hombre|masculino|señor|uomo|maschio|signore|homem|"
+    "mężczyzna"
+)
+_GENDERS = {**dict.fromkeys(_FEMALE.split("|"), "f"), **dict.fromkeys(_MALE.split("|"), "m")}
+_NEITHER = frozenset({"n", "x", "non-binary", "nonbinary", "non binary"})
 
 
 def date_of_birth(value: str) -> date | None:
@@ -518,36 +552,55 @@ def _countries_by_digest() -> dict[str, str]:
     return {sha256_hex(code): code for code in _countries()}
 
 
-# As English speakers write them, where the standard has another name.
+# As people and shops write them, in plain letters, where the standard has another name.
 _USUAL_NAMES = {
-    **dict.fromkeys(("uk", "great britain", "britain", "england", "scotland", "wales", "northern ireland"), "gb"),
-    **dict.fromkeys(("usa", "u.s.a.", "u.s.", "america"), "us"),
-    **dict.fromkeys(("holland", "the netherlands"), "nl"),
-    **dict.fromkeys(("turkey", "turkiye"), "tr"),
-    **dict.fromkeys(("vatican", "vatican city"), "va"),
-    **dict.fromkeys(("dr congo", "democratic republic of the congo"), "cd"),
-    **dict.fromkeys(("xkx", "kosovo"), "xk"),
-    "el": "gr",  # as the European Union writes it
-    "russia": "ru",
-    "ivory coast": "ci",
-    "burma": "mm",
-    "swaziland": "sz",
-    "macedonia": "mk",
-    "cape verde": "cv",
-    "brunei": "bn",
-    "palestine": "ps",
-    "uae": "ae",
-    "macau": "mo",
-    "east timor": "tl",
-    "micronesia": "fm",
-    "reunion": "re",
-    "curacao": "cw",
-    "the gambia": "gm",
-    "the bahamas": "bs",
-    "falkland islands": "fk",
-    "us virgin islands": "vi",
-    "sint maarten": "sx",
-    "republic of ireland": "ie",
+    word: code
+    for code, words in {
+        "gb": "uk|great britain|britain|england|scotland|wales|northern ireland|grossbritannien|schottland|nordirland|grande-bretagne|"
+        "angleterre|gran bretana|inglaterra|gran bretagna|inghilterra|groot-brittannie|engeland",
+        "us": "us|usa|america|eeuu|vereinigte staaten von amerika|etats-unis d'amerique|estados unidos de america|stati uniti d'america",
+        "nl": "holland|the netherlands|holanda|hollande",
+        "tr": "turkey|turkiye",
+        "va": "vatican|vatican city|vaticano",
+        "cd": "dr congo|democratic republic of the congo|congo (kinshasa)|congo - kinshasa",
+        "cg": "congo (brazzaville)|congo - brazzaville",
+        "xk": "xkx|kosovo|kosova|косово",
+        "gr": "el",  # as the European Union writes it
+        "ru": "russia|россия|russland|russie|rusia|rosja|ryssland|rusko|rusya",
+        "de": "brd|bundesrepublik deutschland",
+        "cz": "ceska republika|tschechische republik|republique tcheque|republica checa|repubblica ceca",
+        "sk": "slovenska republika|slowakische republik",
+        "kr": "republic of korea|korea (south)|한국",
+        "cn": "prc|pr china|p.r. china",
+        "hk": "hong kong sar|hong kong sar china",
+        "mo": "macau|macao sar|macao sar china",
+        "ae": "uae|الإمارات|الإمارات العربية المتحدة",
+        "tw": "台灣",
+        "ba": "bosnia",
+        "sa": "ksa|السعودية",
+        "by": "weissrussland",
+        "mk": "macedonia|mazedonien",
+        "md": "moldawien",
+        "lu": "letzebuerg",
+        "al": "shqiperia",
+        "ci": "ivory coast|elfenbeinkuste",
+        "mm": "burma",
+        "sz": "swaziland",
+        "cv": "cape verde",
+        "bn": "brunei",
+        "ps": "palestine|palestinian territories",
+        "tl": "east timor",
+        "fm": "micronesia",
+        "re": "reunion",
+        "cw": "curacao",
+        "gm": "the gambia",
+        "bs": "the bahamas",
+        "fk": "falkland islands",
+        "vi": "us virgin islands|u.s. virgin islands",
+        "sx": "sint maarten",
+        "ie": "republic of ireland",
+    }.items()
+    for word in words.split("|")
 }
 
 
@@ -563,21 +616,41 @@ def _country_words() -> dict[str, str]:
     return words
 
 
-_LANGUAGES = "de fr es it nl pt pl sv da fi nb cs hu ro tr ru ja".split()
+_LANGUAGES = "de fr es it nl pt pl sv da fi nb cs hu ro tr ru ja el uk bg sr hr sl lt lv et is ga ko zh_CN zh_TW ar he hi th".split()
+_FEWEST_LETTERS = 4  # of a name in plain letters: a shorter one is a code, or some other word
 
 
 @cache
 def _country_names() -> dict[str, str]:
-    """By name in these languages, in lower case: the alpha-2 code in lower case, where it is one country's name in all of them. Takes
-    70 ms, once, where no code and no English name is given.
+    """By name in these languages, in lower case, and in plain letters: the alpha-2 code in lower case, where it is one country's name in
+    all of them. Takes 80 ms and 4 MiB, once, where no code and no English name is given.
     """
     found: dict[str, set[str]] = {}
+    for name, code in _country_words().items():
+        found.setdefault(_in_plain_letters(name), set()).add(code)
     for language in _LANGUAGES:
         translated = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, [language], fallback=True).gettext
         for one in pycountry.countries:
-            for name in {one.name, getattr(one, "common_name", one.name)}:
-                found.setdefault(translated(name).lower(), set()).add(one.alpha_2.lower())
+            for given in {one.name, getattr(one, "common_name", one.name)}:
+                for name in _spellings(translated(given).lower().replace("\u2019", "'")):
+                    found.setdefault(name, set()).add(one.alpha_2.lower())
     return {name: codes.pop() for name, codes in found.items() if len(codes) == 1}
+
+
+_WITHOUT_MARKS = str.maketrans({"ß": "ss", "ł": "l", "ø": "o", "đ": "d", "ı": "i"})
+_TWO_FOR_ONE = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+
+
+def _in_plain_letters(text: str) -> str:
+    """Of a text in lower case: without the accents of its letters."""
+    letters = unicodedata.normalize("NFD", text.translate(_WITHOUT_MARKS))
+    return "".join(sign for sign in letters if not "\u0300" <= sign <= "\u036f")
+
+
+def _spellings(name: str) -> set[str]:
+    """As it is and in plain letters: ``österreich``, ``osterreich`` and ``oesterreich``."""
+    in_plain = {_in_plain_letters(name), _in_plain_letters(name.translate(_TWO_FOR_ONE))}
+    return {name, *(spelling for spelling in in_plain if len(spelling) >= _FEWEST_LETTERS)}
 
 
 @cache

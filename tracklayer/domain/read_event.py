@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
+from itertools import compress
+from operator import call, not_
 from typing import Any, NamedTuple
 
 import orjson
@@ -287,7 +290,9 @@ def _read(
     if "action_source" in draft:
         action_source = reader.choice((), draft, "action_source", ACTION_SOURCES) or action_source
     url = draft.get("event_source_url")
-    has_plain_url = clean and type(url) is str and len(url) <= MAX_URL and is_plain_url(url) is not None
+    has_plain_url = (
+        clean and type(url) is str and len(url) <= MAX_URL and "?" not in url and is_plain_url(url) is not None
+    )
     if url is not None and not has_plain_url:
         url = _read_url(reader, draft)
     user_data = _read_user_data(reader, draft, now, default_countries)
@@ -402,15 +407,18 @@ def _read_user_data(
         reader.known(("user_data",), given, USER_FIELDS)
         given = {name: value for name, value in given.items() if name in everyday}
     values = dict(given)  # most of it stays as it is
-    kind = str if reader.clean else None  # no text passes a quick test that has to be searched first
-    for name, text in given.items():
-        if type(text) is kind:
+    clean = reader.clean  # no text passes a quick test that has to be searched first
+    unusual: Iterable[str] = given
+    if clean and _ARE_TEXTS(map(type, given.values())):
+        unusual = [*compress(given, map(not_, map(call, _tests_of(tuple(given)), given.values())))]
+    for name in unusual:
+        text = given[name]
+        if clean and type(text) is str:
             # Who sends an address or a number has mostly hashed it: nothing is left to be asked of a digest.
-            if len(text) == 64 and name in _HASHED_FIELDS and is_plain_digest(text):
-                if text not in _DIGESTS_OF_NOTHING:
-                    values[name] = _tuple(Matchable, (None, {"as_given": text}, None))
-                    continue
-            elif everyday[name](text):
+            if name in _HASHED_FIELDS and is_plain_digest(text) and text not in _DIGESTS_OF_NOTHING:
+                values[name] = _tuple(Matchable, (None, {"as_given": text}, None))
+                continue
+            if unusual is given and everyday[name](text):
                 continue
         text = reader.identifier(name, text)
         if text is not None:
@@ -460,6 +468,11 @@ _EVERYDAY_IDENTIFIERS: Mapping[str, Callable[[str], object]] = {
     **dict.fromkeys(MATCHABLE_LISTS, lambda given: False),
 }
 _ARE_TEXTS = frozenset({str}).issuperset
+
+
+@lru_cache(maxsize=4096)  # a merchant's events carry the same few sets of identifiers
+def _tests_of(names: tuple[str, ...]) -> tuple[Callable[[str], object], ...]:
+    return tuple([_EVERYDAY_IDENTIFIERS[name] for name in names])
 
 
 def _is_usable_phone(text: str, default_countries: frozenset[str], country: str | None) -> bool:

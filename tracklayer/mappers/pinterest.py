@@ -84,17 +84,12 @@ _APP_FIELDS = {  # of an app's event: key of Pinterest's, field of device
     "device_model": "model",
     "os_version": "os_version",
 }
-_NON_BINARY = frozenset({"n", "x", "non-binary", "nonbinary", "non binary"})
 
 
 def _letters_and_digits(value: str) -> str | None:
     """Lower case; letters and digits of every script, accents kept and composed; neither spaces nor punctuation."""
     text = normalise.composed(value.strip().lower())
     return "".join(c for c in text if c.isalnum() or unicodedata.category(c)[0] == "M") or None
-
-
-def _gender(value: str) -> str | None:
-    return "n" if value.strip().lower() in _NON_BINARY else normalise.gender(value)
 
 
 def _zip_digits(value: str, country: str | None) -> str | None:
@@ -122,7 +117,7 @@ def _trimmed(value: str, country: str | None) -> str | None:
 _HASHED: Mapping[str, tuple[str, _Rule]] = {
     "first_name": ("fn", _of_value(normalise.lower_composed)),
     "last_name": ("ln", _of_value(normalise.lower_composed)),
-    "gender": ("ge", _of_value(_gender)),
+    "gender": ("ge", _of_value(normalise.gender_or_neither)),
     "date_of_birth": ("db", _of_value(normalise.date_of_birth_digits)),
     "city": ("ct", _of_value(_letters_and_digits)),
     "state": ("st", _digest(lambda value, country: normalise.state(value, country or "US"))),

@@ -52,6 +52,7 @@ from tracklayer.mappers.base import (
     click_id,
     first_email,
     first_phone,
+    is_given,
     no_answer_of_the_platform,
     omit_empty,
     only_the_first,
@@ -352,7 +353,15 @@ def _details(given: CustomData, verdicts: Verdicts) -> dict[str, Any]:
     if not has_currency and priced:
         message = "prices left out: without a currency X would count US dollars"
         verdicts.left_out("contents", "custom_data.contents", message)
+    if given.num_items == 0:
+        verdicts.left_out("num_items", "custom_data.num_items", "left out: X wants a number above 0")
+    if any(content.quantity == 0 for content in given.contents):
+        verdicts.left_out(
+            "contents", "custom_data.contents.quantity", "left out where it is 0: X wants a number above 0"
+        )
     description = given.properties.get("description")
+    if is_given(description) and not isinstance(description, str):
+        verdicts.left_out("description", "custom_data.properties.description", "left out: X takes text")
     verdicts.own_left_out(given.properties, "X", ("description",))
     return omit_empty(
         {

@@ -37,7 +37,7 @@ from tracklayer.services.ingest import (
     Rejected,
     Wake,
     differences_among,
-    judge_one,
+    judge_some,
     outcomes_of,
 )
 from tracklayer.services.linking import KnownLinks
@@ -78,22 +78,33 @@ OUTCOMES = {
 class _Turn:
     """What is judged before others have their turn: so many events, and for so long."""
 
-    __slots__ = ("_ends", "_events", "_looked", "is_over")
+    __slots__ = ("_ends", "_events", "_half", "_looked", "is_over", "seems_slow")
 
     def __init__(self, seconds: float) -> None:
-        self.is_over = False
+        self.is_over = self.seems_slow = False
         self._events = 0
         self._looked = elapsed()
-        self._ends = self._looked + seconds
+        self._ends, self._half = self._looked + seconds, self._looked + seconds / 2
 
-    def count(self) -> bool:
-        """One event more. Whether it seems to have taken long."""
+    def goes_on(self) -> bool:
+        """One event more was read. Whether another one is: what is made of them takes as long again."""
         self._events += 1
         now = elapsed()
         took, self._looked = now - self._looked, now
+        if took > SLOW_SECONDS / 2:
+            self.seems_slow = True
+            return False
+        return now < self._half and self._events < TURN_EVENTS
+
+    def look(self, count: int) -> bool:
+        """So many events are judged. Whether one of them seems to have taken long."""
+        now = elapsed()
+        seems_slow = self.seems_slow or now - self._looked > count * SLOW_SECONDS / 2
+        self.seems_slow = False
+        self._looked, self._half = now, now + (self._ends - now) / 2
         if now >= self._ends or self._events >= TURN_EVENTS:
             self.is_over = True
-        return took > SLOW_SECONDS
+        return seems_slow
 
 
 class Slow:
@@ -193,17 +204,19 @@ class _Judge:
         merchant_id = call.merchant.merchant_id
         is_watched = merchant_id in self._slow.watched
         try:
-            for place in range(len(call.items), len(drafts)):
+            while (place := len(call.items)) < len(drafts):
                 began = time.thread_time() if is_watched else 0.0
-                judge_one(self._runtime, call, drafts[place])
-                seems_slow = turn.count()
+                judge_some(
+                    self._runtime, call, drafts[place : place + (1 if is_watched else TURN_EVENTS)], turn.goes_on
+                )
+                seems_slow = turn.look(len(call.items) - place)
                 if is_watched:
                     turn.is_over |= self._slow.note(merchant_id, time.thread_time() - began)
                     is_watched = merchant_id in self._slow.watched
                 elif seems_slow:
                     self._slow.watch(merchant_id)
                     is_watched = True
-                if turn.is_over and place + 1 < len(drafts):
+                if turn.is_over and len(call.items) < len(drafts):
                     return False
         except Exception as error:  # noqa: BLE001 - it is this caller's alone
             self._flusher.leave(call.merchant.merchant_id, len(drafts))
@@ -288,10 +301,10 @@ class Intake:
     ) -> list[Ingested]:
         """All that needs no database is done where the call comes from."""
         call = Call(merchant, self._runtime.clock.now())
-        for place, draft in enumerate(drafts):
-            if place % STEP_EVENTS == 0 and self.has_short_about:
+        for place in range(0, len(drafts), STEP_EVENTS):
+            if self.has_short_about:
                 time.sleep(STEP_ASIDE_SECONDS)  # noqa: ASYNC251 - all long calls step aside, not this one for another
-            judge_one(self._runtime, call, draft)
+            judge_some(self._runtime, call, drafts[place : place + STEP_EVENTS])
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._store_judged(call), home))
         outcomes = outcomes_of(self._runtime, call)
         self._trace(call, outcomes)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -104,11 +105,9 @@ def to_record(
     if None in user_data.values():  # of an Event that was not read from a draft
         user_data = {name: value for name, value in user_data.items() if value not in (None, ())}
     sealed: dict[str, str] = {}
-    if hash_user_data:
-        for name in SEALED_FIELDS:
-            if name in user_data:
-                sealed[name] = user_data[name]
-                user_data[name] = HIDDEN
+    if hash_user_data and (names := _to_seal(tuple(user_data))):
+        sealed = dict(zip(names, map(user_data.__getitem__, names), strict=True))
+        user_data |= dict.fromkeys(names, HIDDEN)
     url, custom_data = event.event_source_url, event.custom_data
     if hash_user_data and event.may_hold_personal:
         url, custom_data = _impersonal(url, custom_data)
@@ -131,6 +130,11 @@ def to_record(
     if event.device is not NO_DEVICE and event.device != NO_DEVICE:
         record["device"] = device_json(event.device)
     return record
+
+
+@lru_cache(maxsize=4096)  # a merchant's events carry the same few sets of identifiers
+def _to_seal(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in SEALED_FIELDS if name in names)
 
 
 def without_person(record: dict[str, Any], event: Event) -> dict[str, Any]:
@@ -220,31 +224,34 @@ def _context(merchant_id: int, event_id: str) -> str:
     return f"event/{merchant_id}/{event_id}"
 
 
-_COLLECTIONS = frozenset({"product_ids", "contents", "properties"})
+_COLLECTIONS = ("product_ids", "contents", "properties")
 
 
 def custom_json(custom_data: CustomData) -> dict[str, Any]:
     """``custom_data`` as given: keys without a value are left out. Money stands in it as finished JSON, exact."""
-    found: dict[str, Any] = {}
-    for name, value in vars(custom_data).items():
-        kind = type(value)
-        if kind is Decimal:
-            found[name] = _exact_json(value)
-        elif value is None or (not value and name in _COLLECTIONS):
-            continue
-        elif name == "contents":
-            found[name] = [
-                {
-                    key: _exact_json(part) if type(part) is Decimal else part
-                    for key, part in vars(content).items()
-                    if part is not None
-                }
-                for content in value
-            ]
-        elif name == "properties":
-            found[name] = {key: _exact_json(part) if isinstance(part, Decimal) else part for key, part in value.items()}
-        else:
-            found[name] = value
+    given = vars(custom_data)
+    found = dict(given)
+    for name in AMOUNTS:
+        if (amount := given.get(name)) is not None:
+            found[name] = _exact_json(amount)
+    for name in _COLLECTIONS:
+        if name in given and not given[name]:
+            del found[name]
+    if "contents" in found:
+        found["contents"] = [
+            {
+                key: _exact_json(part) if type(part) is Decimal else part
+                for key, part in vars(content).items()
+                if part is not None
+            }
+            for content in found["contents"]
+        ]
+    if "properties" in found:
+        found["properties"] = {
+            key: _exact_json(part) if isinstance(part, Decimal) else part for key, part in found["properties"].items()
+        }
+    if None in found.values():  # of custom data that was not read from a draft
+        found = {name: value for name, value in found.items() if value is not None}
     return found
 
 
