@@ -22,7 +22,7 @@ from tracklayer.db.connection import in_transaction, rows
 from tracklayer.db.outages import platforms_down
 from tracklayer.db.workers import WorkerLock
 from tracklayer.domain.delivery import BearerToken, NotSent, PlatformRequest, RefreshedToken
-from tracklayer.runtime import Runtime
+from tracklayer.runtime import Runtime, _certificates
 from tracklayer.sandbox.server import SandboxServer
 from tracklayer.services.deliver import deliver_due
 from tracklayer.services.deliver_together import begin_together, deliver, take
@@ -32,6 +32,7 @@ from tracklayer.services.watch_operator import Own
 STATES = "SELECT state, failures, turn_ends_at FROM destinations"
 
 
+@pytest.mark.parametrize("is_first", [False, True])  # request of its process: then there are certificates to be read
 @pytest.mark.parametrize("together", [False, True])
 def test_a_delivery_that_could_not_be_sent_waits_a_moment_and_nobody_is_blamed(
     runtime: Runtime,
@@ -41,9 +42,12 @@ def test_a_delivery_that_could_not_be_sent_waits_a_moment_and_nobody_is_blamed(
     sandbox: SandboxServer,
     caplog: pytest.LogCaptureFixture,
     together: bool,
+    is_first: bool,
 ) -> None:
     ingest(runtime, merchant, *(draft(name) for name in "abc"))
-    runtime.http()
+    _certificates.cache_clear()
+    if not is_first:
+        runtime.http()
     for _ in range(4):  # more failures than hold a destination
         with starving():
             if together:

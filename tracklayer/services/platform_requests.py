@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import orjson
 
-from tracklayer import metrics
+from tracklayer import files, metrics
 from tracklayer.db.events import EventToMap
 from tracklayer.db.leases import Claimed, Lease
 from tracklayer.domain.delivery import (
@@ -199,12 +199,19 @@ def ask(
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         tell_fault_at(runtime, "building a request", items[0].claim, error)
         return NotBuilt(CANNOT_BUILD)
+    try:
+        http = runtime.http()
+    except Exception as error:  # noqa: BLE001 - it is logged, without its words
+        if files.are_wanting(error):
+            return _wanting_files(runtime, destination.platform)
+        tell_fault_at(runtime, "making a client", items[0].claim, error)
+        return NotBuilt(CANNOT_BUILD)
     if batch.steps is not None:
         batch.steps.sends()
     try:
         with metrics.PlatformRequest(destination.platform) as asked:
             sandbox_url = runtime.settings.sandbox_url
-            reply = send(runtime.http(), destination.platform, request, sandbox_url, runtime.tokens, may_leave)
+            reply = send(http, destination.platform, request, sandbox_url, runtime.tokens, may_leave)
             asked.answer = answer_of(reply)
     except NotWrittenError as error:
         tell_fault_at(runtime, "writing a request", items[0].claim, error)
@@ -213,8 +220,7 @@ def ask(
         tell_fault_at(runtime, "sending", items[0].claim, error)
         return [UNREAD] * len(items)
     if isinstance(reply, NotSent) and reply.is_ours:
-        tell_want(runtime, f"sending to {destination.platform}", reply.reason)
-        return NotBuilt(NO_CONNECTION, FILES_PUT_OFF, is_of_all=True)
+        return _wanting_files(runtime, destination.platform)
     if batch.steps is not None:
         batch.steps.answered(reply.status if isinstance(reply, PlatformReply) else None)
     try:
@@ -225,6 +231,11 @@ def ask(
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         tell_fault_at(runtime, "reading an answer", items[0].claim, error)
         return [UNREAD] * len(items)
+
+
+def _wanting_files(runtime: Runtime, platform: str) -> NotBuilt:
+    tell_want(runtime, f"sending to {platform}", files.NONE_LEFT)
+    return NotBuilt(NO_CONNECTION, FILES_PUT_OFF, is_of_all=True)
 
 
 def answer_of(reply: Reply) -> str:
