@@ -27,6 +27,7 @@ STAIRS: dict[str, frozenset[str]] = {
     "": frozenset(),
     "domain": frozenset({"domain"}),
     "clock": frozenset(),
+    "files": frozenset(),
     "loading": frozenset(),
     "settings": frozenset({"loading"}),
     "sealing": frozenset(),
@@ -46,7 +47,7 @@ STAIRS: dict[str, frozenset[str]] = {
     "otel": frozenset({"tracing"}),
     "sandbox": frozenset({"sandbox"}),
     "mappers": frozenset({"mappers", "domain"}),
-    "db": frozenset({"db", "domain", "metrics", "loading", "clock"}),
+    "db": frozenset({"db", "domain", "metrics", "loading", "clock", "files"}),
     "runtime": frozenset(
         {
             "settings",
@@ -64,11 +65,12 @@ STAIRS: dict[str, frozenset[str]] = {
             "db.connection",
         }
     ),
-    "services": _DOORS - {"actors"} | {"settings", "clock", "tokens", "turns", "tracing", "tally"},
+    "services": _DOORS - {"actors"} | {"settings", "clock", "files", "tokens", "turns", "tracing", "tally"},
     "actors": frozenset(
         {
             "actors",
             "services",
+            "files",
             "runtime",
             "kept",
             "metrics",
@@ -80,7 +82,7 @@ STAIRS: dict[str, frozenset[str]] = {
         }
     ),
     "schema": _DOORS | {"clock", "schema", "buckets", "request_id", "tracing"},
-    "web": _DOORS | {"clock", "web", "buckets"},
+    "web": _DOORS | {"clock", "files", "web", "buckets"},
     "apart": frozenset({"web", "settings"}),
 }
 STAIRS["app"] = frozenset(STAIRS)

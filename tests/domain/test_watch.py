@@ -246,6 +246,15 @@ TEXTS = [
         id="no sandbox",
     ),
     pytest.param(
+        facts(crew(no_files=4.0)),
+        "no_files",
+        "The worker on worker-1 could open no more files",
+        "Each connection is one: what it could not connect for is tried again every few seconds, costs no attempt and is no fault of "
+        "a platform's, of PostgreSQL's or of Redis'. Raise how many files the process may open (`ulimit -n`, `LimitNOFILE=` of a "
+        "systemd unit, `fs.file-max` of the machine), and restart it; where that happens again and again, run more processes.",
+        id="files",
+    ),
+    pytest.param(
         facts(crew(ahead=-12.4)),
         "clock_off",
         "The clock of worker-1 is wrong",

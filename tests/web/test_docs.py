@@ -538,7 +538,7 @@ def test_the_guide_to_operations_has_every_kind_of_the_operators_alerts() -> Non
     kinds |= {trouble.BROKER_KIND, trouble.OLD_QUEUE, trouble.JOBS_LATE, trouble.WRONG_KEY, trouble.MIGRATIONS}
     kinds |= {trouble.DATABASE_AWAY, trouble.DATABASE_FULL, trouble.DATABASE_READ_ONLY}
     kinds |= {trouble.MAILS_FAIL, trouble.WEBHOOKS_FAIL}
-    kinds |= {trouble.SANDBOX, trouble.NO_SANDBOX, trouble.CLOCK_OFF, f"{trouble.PLATFORM_DOWN}:meta"}
+    kinds |= {trouble.SANDBOX, trouble.NO_SANDBOX, trouble.NO_FILES, trouble.CLOCK_OFF, f"{trouble.PLATFORM_DOWN}:meta"}
     _, _, section = GUIDES["operations"].partition("\n## The operator's alerts\n")
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     assert kinds <= {kind for row in rows for kind in re.findall(r"`([\w:]+)`", row)}

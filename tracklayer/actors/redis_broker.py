@@ -22,7 +22,7 @@ from dramatiq import Consumer, Message, MessageProxy
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed
 
-from tracklayer import metrics
+from tracklayer import files, metrics
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +32,14 @@ CALM_TRIES = 3  # that succeed, one after another, before messages are trusted a
 FULL = "full"
 READ_ONLY = "a read-only replica"
 SILENT = "does not answer"
+UNCONNECTED = "cannot be connected to for want of files"
 STRANGER = "is not Redis"  # what listens at its address
 
 
 def what_is_wrong(error: Exception) -> str:
-    """``FULL``, ``READ_ONLY``, ``SILENT``, ``STRANGER``, or that it refuses and how that error is called; nothing of its words."""
+    """``FULL``, ``READ_ONLY``, ``SILENT``, ``UNCONNECTED``, ``STRANGER``, or that it refuses and how that error is called; nothing of its words."""
+    if files.are_wanting(error):
+        return UNCONNECTED
     if isinstance(error, redis.ConnectionError | redis.TimeoutError | ConnectionClosed | OSError):
         return SILENT
     if isinstance(error, redis.exceptions.InvalidResponse):

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import peewee
 
-from tracklayer import __version__, logs
+from tracklayer import __version__, files, logs
 from tracklayer.cli.process import WRONG_FOR_GOOD, CommandError, print_no_more
 from tracklayer.db.connect_faults import UNKNOWN, Fault, fault_of
 from tracklayer.db.connection import DatabaseAwayError, ReadTimeoutError
@@ -63,7 +63,8 @@ VERSION = "--version"
 NEED_ALL = frozenset({"completion"})  # prints what all of them take
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-UNATTENDED = frozenset({"up", "api", "worker", "scheduler", "migrate"})  # their faults are read by programs, too
+ROLES = frozenset({"up", "api", "worker", "scheduler"})
+UNATTENDED = ROLES | {"migrate"}  # their faults are read by programs, too
 
 
 class Parser(argparse.ArgumentParser):
@@ -125,7 +126,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status."""
     _open_streams()
     argv = sys.argv[1:] if argv is None else argv
-    parser = build_parser(next(iter(argv), None))
+    try:
+        parser = build_parser(next(iter(argv), None))
+    except OSError as error:
+        raise SystemExit(_unprinted(error)) from None
     role = next(iter(argv), logs.OURS)
     logs.begin(role, as_json=role in UNATTENDED and wants_json(os.environ))
     try:
@@ -143,6 +147,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see __main__
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        if args.command in ROLES:
+            _make_room()
         status = int(args.run(args))
         sys.stdout.flush()  # what cannot be written is told here, and not by Python behind our back
         return status
@@ -171,8 +177,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         logs.tell_alike(is_end=True)
 
 
+def _make_room() -> None:
+    """Lets a role open as many files as it may want, each connection being one. Raises CommandError where it may not even begin."""
+    most = files.limit()
+    if most is not None and most < files.LEAST:
+        raise CommandError(
+            f"a process may open only {most} files here, and needs {files.LEAST} at the very least: raise that with `ulimit -n`, or "
+            "with `LimitNOFILE=` of its systemd unit"
+        )
+
+
 def _unprinted(error: OSError) -> int:
-    """The exit status where what is printed could not be written, or a file is not ours to use. Any other error goes on."""
+    """The exit status where what is printed could not be written, or a file is not ours to use, or to be had. Any other error goes on."""
+    if files.were_wanting(error):
+        return _failed(files.NONE_LEFT)
     if isinstance(error, BrokenPipeError):
         # Whoever read us has had enough: as any other program ends then, and no failure.
         print_no_more()

@@ -30,7 +30,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
 
-from tracklayer import metrics
+from tracklayer import files, metrics
 from tracklayer.domain.address import caller_at
 from tracklayer.domain.wire import (
     ADMITTED,
@@ -47,7 +47,6 @@ from tracklayer.domain.wire import (
 
 if sys.platform != "win32":
     import fcntl
-    import resource
     import termios
 
 log = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ FAREWELL_SECONDS = 3  # that the other side has to answer the closing of a WebSo
 MAX_REFUSED = 100  # connections that are still open for that; they count among the other files
 MAX_CONNECTIONS = 4_000  # of a process, as far as the system lets it have as many open files
 MAX_ASIDE = 50  # of them at a port for metrics and health, which a handful ask
-OTHER_FILES = 200  # that a process has open besides
+OTHER_FILES = files.MOST - MAX_CONNECTIONS  # that a process has open besides
 NEW_SECONDS = 0.5  # that a connection has for its first request when the process is being ended
 _LOOK_SECONDS = 1.0
 MOST_STALLED = 1_000  # bodies that are remembered as having stalled
@@ -96,15 +95,9 @@ def is_readable(descriptor: int) -> bool:
 
 
 def max_connections() -> int:
-    """How many connections this process may have open. Raises the limit of open files as far as it goes."""
-    if sys.platform == "win32":  # it has no such limit
-        return MAX_CONNECTIONS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_CONNECTIONS + OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(min(MAX_CONNECTIONS, soft - OTHER_FILES), 50)
+    """How many connections this process may have open."""
+    most = files.limit()
+    return MAX_CONNECTIONS if most is None else max(min(MAX_CONNECTIONS, most - OTHER_FILES), 50)
 
 
 class _Watched:

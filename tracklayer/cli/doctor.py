@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 import peewee
 import redis
 
-from tracklayer.actors.redis_broker import FULL, NAMESPACE, READ_ONLY, SILENT, STRANGER, what_is_wrong
+from tracklayer import files
+from tracklayer.actors.redis_broker import FULL, NAMESPACE, READ_ONLY, SILENT, STRANGER, UNCONNECTED, what_is_wrong
 from tracklayer.actors.schedule import periodic
 from tracklayer.cli.process import CommandError, key_file, print_json, sealer_of
 from tracklayer.db import connection
@@ -36,6 +37,7 @@ from tracklayer.domain.trouble import (
     JOBS_LATE,
     MAILS_FAIL,
     MIGRATIONS,
+    NO_FILES,
     NO_ROLE,
     NO_SANDBOX,
     OLD_QUEUE,
@@ -214,6 +216,7 @@ _CHECKS = {
     DATABASE_FULL: "database",
     DATABASE_READ_ONLY: "database",
     CLOCK_OFF: "clocks",
+    NO_FILES: "files",
     MAILS_FAIL: "e-mails",
     WEBHOOKS_FAIL: "webhooks",
     PLATFORM_DOWN: "platforms",
@@ -376,7 +379,7 @@ def _redis(settings: Settings) -> Finding:
             client.set(f"{NAMESPACE}:doctor", "", px=5000)
             client.delete(f"{NAMESPACE}:doctor")
             client.eval("return 1", 0)  # messages are moved by scripts
-    except (redis.RedisError, ValueError) as error:
+    except (redis.RedisError, OSError, ValueError) as error:
         kind = type(error).__name__
         wrong = SILENT if isinstance(error, ValueError) else what_is_wrong(error)
         advice = {
@@ -384,6 +387,7 @@ def _redis(settings: Settings) -> Finding:
             READ_ONLY: "is a read-only replica: let TRACKLAYER_REDIS_URL name its primary",
             SILENT: f"does not answer ({kind}): check TRACKLAYER_REDIS_URL and that Redis runs",
         }
+        advice[UNCONNECTED] = files.NONE_LEFT
         advice[STRANGER] = "what listens there is not Redis: check the host and the port in TRACKLAYER_REDIS_URL"
         refused = f"refuses what messages need ({kind}): allow SET, DEL, EVAL, EVALSHA and SCRIPT on {NAMESPACE}:*"
         return Finding("redis", False, advice.get(wrong, refused))

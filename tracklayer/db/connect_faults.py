@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import psycopg2
 from playhouse.pool import MaxConnectionsExceeded
 
+from tracklayer import files
+
 _AWAY = "the database cannot be reached: "
 _URL = "check TRACKLAYER_DATABASE_URL"
 UNKNOWN = f"{_AWAY}{_URL} and that PostgreSQL runs"
@@ -161,6 +163,8 @@ _SEVERITY = re.compile(r"^\w+: +")
 
 def fault_of(error: BaseException) -> Fault | None:
     """What is wrong, of an error of psycopg2 or of whatever was raised from one; None where it is about something else."""
+    if files.were_wanting(error):
+        return Fault(files.NONE_LEFT, True)
     for cause in _causes(error):
         if isinstance(cause, MaxConnectionsExceeded):
             return Fault("every connection of this process to the database is busy: try again in a moment", True)

@@ -60,8 +60,10 @@ def is_leased(now: str) -> str:
 
 # Its lease has not ended, and its worker's session still holds the lock on the worker's number.
 BUSY = f"({is_leased('%(now)s::timestamptz')} AND {is_alive('worker')})"
+# By the clock, so that no run has the number of one that PostgreSQL lost with a standby, or in a crash, and that goes on all the same.
 BEGIN = f"""
-UPDATE periodic_jobs SET begun_for = next_run_at, missed = 0, run = run + 1, worker = %(worker)s, begun_at = %(now)s,
+UPDATE periodic_jobs SET begun_for = next_run_at, missed = 0,
+    run = greatest(run + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint), worker = %(worker)s, begun_at = %(now)s,
     leased_until = %(until)s
 WHERE name = %(name)s AND begun_for IS DISTINCT FROM next_run_at AND {BUSY} IS NOT TRUE
 RETURNING run

@@ -31,6 +31,7 @@ from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, parse_dsn
 from psycopg2.extensions import connection as PsycopgConnection  # noqa: N812
 from psycopg2.extensions import cursor as PsycopgCursor  # noqa: N812
 
+from tracklayer import files
 from tracklayer.db.connect_faults import DISK_FULL, is_disk_full, sentence_of
 
 log = logging.getLogger(__name__)
@@ -487,9 +488,24 @@ def set_up(limits: Limits) -> tuple[str, tuple[str]]:
     return SET_UP, (orjson.dumps(records).decode(),)
 
 
+@contextlib.contextmanager
+def _telling_of_files() -> Iterator[None]:
+    """Where libpq failed for want of files, of which it says nothing, the error is raised from one that does."""
+    try:
+        yield
+    except psycopg2.OperationalError as error:
+        is_vague = not str(error).strip() or "translate host name" in str(error)
+        if "too many open files" in str(error).lower() or files.are_wanting(error, is_vague=is_vague):
+            raise error from OSError(errno.EMFILE, files.NONE_LEFT)
+        raise
+
+
 def connect(url: str, name: str, limits: Limits) -> Session:
     """A session in autocommit. Takes as long as connecting takes: see ``open_session``. Raises psycopg2.Error."""
-    session: Session = psycopg2.connect(url, connection_factory=Session, cursor_factory=Cursor, **parameters(url, name))
+    with _telling_of_files():
+        session: Session = psycopg2.connect(
+            url, connection_factory=Session, cursor_factory=Cursor, **parameters(url, name)
+        )
     try:
         session.autocommit = True
         session.url, session.peer = url, peer_of(session)
@@ -571,8 +587,9 @@ def connect_async(url: str, name: str) -> Any:
     seconds = float(given.get("connect_timeout") or CONNECT_SECONDS)
     for target in targets(given):
         try:
-            connection = psycopg2.connect(url, **{"async_": 1, **parameters(url, name), **target})
-            _finish(connection, time.monotonic() + max(seconds, CONNECT_SECONDS))
+            with _telling_of_files():
+                connection = psycopg2.connect(url, **{"async_": 1, **parameters(url, name), **target})
+                _finish(connection, time.monotonic() + max(seconds, CONNECT_SECONDS))
             return connection
         except psycopg2.Error as failed:
             error = failed

@@ -6,7 +6,7 @@ Whose they are meanwhile is in db/leases.py; what is dropped out of a queue unse
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from tracklayer.db.connection import execute, rows
 from tracklayer.db.counters import LATENCY_BOUNDS, Changes
 from tracklayer.db.deliveries import LOG_LENGTH
 from tracklayer.db.json_literal import JsonLiteral, TextsLiteral
-from tracklayer.db.leases import KEEP_IN_LEASE, Lease
+from tracklayer.db.leases import ARE_DELIVERED, KEEP_IN_LEASE, Lease
 from tracklayer.db.queues import lock_queue
 from tracklayer.db.refused_names import IS_FIRST
 from tracklayer.domain.delivery import (
@@ -258,6 +258,9 @@ def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Chan
     Also in what is counted: such an attempt is told once. It was one request, and a monitor would take it for a success and
     a failure. Who has one of them in a lease by now and has not begun to send it does not send it any more; who has, tells
     of it when it is done (``note_repeats``). The queue's lock is held for that: else somebody might be leasing them now.
+
+    What waits without a note of that attempt is delivered by it, too: the lease was lost with what PostgreSQL lost in a crash, or
+    had not given to its standby yet.
     """
     params: Any = _of_delivered(lease, delivered, now)
     key = lease.merchant_id, lease.platform
@@ -265,6 +268,9 @@ def settle_late(lease: Lease, delivered: Delivered, now: datetime, changes: Chan
     leased = rows(LEASES_WITH, params)
     found = rows(SETTLE_LATE, params)
     done = {row[0] for row in found}
+    if unnoted := [event_id for event_id in delivered.event_ids if event_id not in done]:
+        settle_delivered(lease, replace(delivered, event_ids=unnoted), now, changes)
+        done.update(row[0] for row in rows(ARE_DELIVERED, (*key, unnoted)))
     for claim_id, event_ids, sending in leased:
         kept = [one for one in event_ids if one not in done or one in sending]
         if len(kept) < len(event_ids):

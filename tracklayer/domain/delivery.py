@@ -167,10 +167,13 @@ class PlatformReply:
 
 @dataclass(frozen=True)
 class NotSent:
-    """Nobody answered the door: the platform certainly received nothing. ``is_of_merchant``: for a setting of that merchant."""
+    """Nobody answered the door: the platform certainly received nothing. ``is_of_merchant``: for a setting of that merchant;
+    ``is_ours``: nobody was asked, for what this process lacks.
+    """
 
     reason: str
     is_of_merchant: bool = False
+    is_ours: bool = False
 
 
 @dataclass(frozen=True)
@@ -270,9 +273,14 @@ def message_of(outcome: Rejected | RateLimited | CredentialsRefused | Unreachabl
 
 @dataclass(frozen=True, slots=True)
 class NotBuilt:
-    """A fault of ours: nothing was sent, and it costs no attempt. ``message`` is for the merchant, and names no words."""
+    """A fault of ours: nothing was sent, and it costs no attempt. ``message`` is for the merchant, and names no words.
+
+    ``put_off``: where that is known, until when it may be mended. ``is_of_all``: no smaller request would fare better.
+    """
 
     message: str
+    put_off: timedelta | None = None
+    is_of_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

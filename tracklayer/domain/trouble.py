@@ -25,6 +25,7 @@ DATABASE_READ_ONLY = "database_read_only"
 SANDBOX = "sandbox_left_set"
 NO_SANDBOX = "sandbox_missing"
 CLOCK_OFF = "clock_off"
+NO_FILES = "no_files"
 MAILS_FAIL = "mails_fail"
 WEBHOOKS_FAIL = "webhooks_fail"
 PLATFORM_DOWN = "platform_down"  # with the platform's key behind a colon: of each one alert may be open
@@ -42,6 +43,7 @@ KINDS = (
     SANDBOX,
     NO_SANDBOX,
     CLOCK_OFF,
+    NO_FILES,
     MAILS_FAIL,
     WEBHOOKS_FAIL,
     PLATFORM_DOWN,

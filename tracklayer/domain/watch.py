@@ -21,6 +21,7 @@ from tracklayer.domain.trouble import (
     KEEPS_DYING,
     MAILS_FAIL,
     MIGRATIONS,
+    NO_FILES,
     NO_ROLE,
     NO_SANDBOX,
     OLD_QUEUE,
@@ -33,6 +34,7 @@ from tracklayer.domain.trouble import (
     process_on,
 )
 
+OWN_WANT = "EMFILE"  # in the place of an SQLSTATE: nobody was asked
 WELL = timedelta(seconds=30)  # a role that beat within it is there for certain
 BROKER = timedelta(seconds=15)  # a restart of Redis is over by then
 REFUSALS = timedelta(seconds=90)  # a supervisor starts what ended again within them
@@ -60,7 +62,7 @@ def judge(facts: Facts) -> list[Trouble]:
     found = [*_roles(facts), *_dying(facts), *_broker(facts), *_database(facts), *_refusing(facts), *_keys(facts)]
     if facts.living("worker"):
         found += [*_queue(facts), *_jobs(facts), *_untold(facts)]
-    return [*found, *_platforms(facts), *_sandbox(facts), *_no_sandbox(facts), *_clocks(facts)]
+    return [*found, *_files(facts), *_platforms(facts), *_sandbox(facts), *_no_sandbox(facts), *_clocks(facts)]
 
 
 def undecided(facts: Facts) -> set[str]:
@@ -187,11 +189,16 @@ def _broken(beat: Beat) -> timedelta:
     return _seconds(beat, "broker_seconds") + beat.age
 
 
+_RAISE = (
+    "Raise how many files the process may open (`ulimit -n`, `LimitNOFILE=` of a systemd unit, `fs.file-max` of the machine), and "
+    "restart it; where that happens again and again, run more processes."
+)
 _BROKER_WORDS = {"full": "is full", "a read-only replica": "is a read-only replica"}
 _BROKER_ADVICE = {
     "full": "Give it more memory (maxmemory), or delete what others keep in it.",
     "a read-only replica": "Let TRACKLAYER_REDIS_URL lead to the primary.",
     "is not Redis": "Something else listens there: check the host and the port in TRACKLAYER_REDIS_URL.",
+    "cannot be connected to for want of files": _RAISE,
     "does not answer": "Start it, and check TRACKLAYER_REDIS_URL and the network.",
 }
 
@@ -207,6 +214,8 @@ def database_trouble(state: str | None, since: datetime, seen_by: str, ago: time
     elif state == "25006":
         kind, title = DATABASE_READ_ONLY, "The database only reads"
         do = "It is a standby, or default_transaction_read_only is on: let TRACKLAYER_DATABASE_URL lead to the primary."
+    elif state == OWN_WANT:
+        kind, title, do = DATABASE_AWAY, "PostgreSQL cannot be connected to for want of files", _RAISE
     else:
         kind, title = DATABASE_AWAY, "PostgreSQL does not serve"
         do = "Start it, and check its log, its host and the network; `tracklayer doctor` says more."
@@ -486,6 +495,23 @@ def _no_sandbox(facts: Facts) -> list[Trouble]:
             f"`tracklayer up --sandbox`, set TRACKLAYER_SANDBOX_URL, or give {'it' if one else 'them'} real settings. "
             f"{_who(those, lives)} has no sandbox set.",
             facts.now,
+        )
+    ]
+
+
+def _files(facts: Facts) -> list[Trouble]:
+    lives = [beat for beat in facts.beats if beat.lives]
+    those = [beat for beat in lives if "no_files" in beat.says and _seconds(beat, "no_files") <= MET]
+    if not those:
+        return []
+    return [
+        Trouble(
+            NO_FILES,
+            Severity.CRITICAL,
+            f"{_who(those, lives)} could open no more files",
+            "Each connection is one: what it could not connect for is tried again every few seconds, costs no attempt and is no fault of "
+            f"a platform's, of PostgreSQL's or of Redis'. {_RAISE}",
+            facts.now - max(_seconds(beat, "no_files") + beat.age for beat in those),
         )
     ]
 

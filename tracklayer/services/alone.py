@@ -89,6 +89,16 @@ def tell_delay(runtime: Runtime, what: str, waits: timedelta) -> None:
     )
 
 
+def tell_want(runtime: Runtime, what: str, lacks: str) -> None:
+    """Writes to the log what this process lacks for something, once a minute."""
+    with runtime.faults_lock:
+        want, now = ("wants", lacks, ""), time.monotonic()
+        if now - runtime.faults.get(want, (-math.inf, 0))[0] < DELAY_AGAIN_SECONDS:
+            return
+        runtime.faults[want] = (now, 0)
+    log.error("%s: %s; it is tried again", what, lacks, extra={"kind": "no_files", "alike": lacks})
+
+
 def pages_of_merchants(name: str, size: int) -> Iterator[list[tuple[int, int]]]:
     """(merchant id, retention days) of all merchants once, page by page, from behind where the last round stopped.
 

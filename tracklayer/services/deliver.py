@@ -7,9 +7,9 @@ it, until the lease is ended by its worker (settled, or given back) or by the sw
 is gone or the lease has run out). Purge and erasure pass over what is leased; what an erasure waits for is marked in the lease, and
 dropped by whoever ends that. Whoever is done writes verdicts under the
 lease's row, so that one who was declared dead writes none, with one exception: an acknowledgement that was read is written
-even then, in the place of the attempt whose fate nobody knew. What another worker has leased by then is taken out of its
-lease, unless it is on its way: then that worker finds it delivered, and adds its attempt, as the sweep does where that worker
-is lost. Each request that may have reached the platform is so told of once. Where somebody else holds the rows, an answer is
+even then, in the place of the attempt whose fate nobody knew, or as one more where PostgreSQL lost the claim. What
+another worker has leased by then is taken out of its lease, unless it is on its way: then that worker finds it delivered,
+and adds its attempt, as the sweep does where that worker is lost. Each request that may have reached the platform is so told of once. Where somebody else holds the rows, an answer is
 kept aside by its worker, which renews the lease until it is written; what of the batch was not sent is given back with it
 (``settle.py``).
 
@@ -343,7 +343,7 @@ def send_all(
             sent_at = begin(runtime, batch, [], todo)
             continue
         if isinstance(verdict, BatchRejected | NotBuilt):
-            if len(items) > 1:
+            if len(items) > 1 and not (isinstance(verdict, NotBuilt) and verdict.is_of_all):
                 middle = len(items) // 2
                 todo.extendleft([items[middle:], items[:middle]])
                 sent_at = begin(runtime, batch, [], todo, noted=items)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import orjson
 
-from tracklayer import metrics
+from tracklayer import files, metrics
 from tracklayer.db.events import EventToMap
 from tracklayer.db.leases import Claimed, Lease
 from tracklayer.domain.delivery import (
@@ -53,7 +53,7 @@ from tracklayer.mappers.outgoing import map_event
 from tracklayer.runtime import Runtime
 from tracklayer.sealing import SealError
 from tracklayer.services import persist
-from tracklayer.services.alone import tell_fault
+from tracklayer.services.alone import tell_fault, tell_want
 from tracklayer.services.payload import Many, names_within, without_names, without_sealed
 from tracklayer.services.stitch import Stitching
 from tracklayer.services.transport import NotWrittenError, send
@@ -66,6 +66,8 @@ CANNOT_BUILD = "TrackLayer could not make the request: its operator has the trac
 CANNOT_MAP = "TrackLayer could not map this event: its operator has the trace"
 CANNOT_UNSEAL = "TrackLayer lacks the key that this event's data was sealed with: its operator has to put it back"
 KEY_PUT_OFF = timedelta(seconds=30)
+NO_CONNECTION = "TrackLayer could open no connection, for want of files: its operator is told"
+FILES_PUT_OFF = timedelta(seconds=15)
 CANNOT_READ = "TrackLayer could not read the platform's answer: its operator has the trace"
 MOST_NOTES = 3  # of one request that are told
 UNREAD = Unknown(CANNOT_READ)
@@ -197,12 +199,19 @@ def ask(
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         tell_fault_at(runtime, "building a request", items[0].claim, error)
         return NotBuilt(CANNOT_BUILD)
+    try:
+        http = runtime.http()
+    except Exception as error:  # noqa: BLE001 - it is logged, without its words
+        if files.are_wanting(error):
+            return _wanting_files(runtime, destination.platform)
+        tell_fault_at(runtime, "making a client", items[0].claim, error)
+        return NotBuilt(CANNOT_BUILD)
     if batch.steps is not None:
         batch.steps.sends()
     try:
         with metrics.PlatformRequest(destination.platform) as asked:
             sandbox_url = runtime.settings.sandbox_url
-            reply = send(runtime.http(), destination.platform, request, sandbox_url, runtime.tokens, may_leave)
+            reply = send(http, destination.platform, request, sandbox_url, runtime.tokens, may_leave)
             asked.answer = answer_of(reply)
     except NotWrittenError as error:
         tell_fault_at(runtime, "writing a request", items[0].claim, error)
@@ -210,6 +219,8 @@ def ask(
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         tell_fault_at(runtime, "sending", items[0].claim, error)
         return [UNREAD] * len(items)
+    if isinstance(reply, NotSent) and reply.is_ours:
+        return _wanting_files(runtime, destination.platform)
     if batch.steps is not None:
         batch.steps.answered(reply.status if isinstance(reply, PlatformReply) else None)
     try:
@@ -220,6 +231,11 @@ def ask(
     except Exception as error:  # noqa: BLE001 - it is logged, without its words
         tell_fault_at(runtime, "reading an answer", items[0].claim, error)
         return [UNREAD] * len(items)
+
+
+def _wanting_files(runtime: Runtime, platform: str) -> NotBuilt:
+    tell_want(runtime, f"sending to {platform}", files.NONE_LEFT)
+    return NotBuilt(NO_CONNECTION, FILES_PUT_OFF, is_of_all=True)
 
 
 def answer_of(reply: Reply) -> str:

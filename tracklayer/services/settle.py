@@ -39,6 +39,7 @@ from tracklayer.domain.delivery import (
 )
 from tracklayer.domain.health import judge_health
 from tracklayer.domain.retry import (
+    PUT_OFF,
     judge_attempt,
     judge_unbuilt,
 )
@@ -259,7 +260,8 @@ def _write(
         told = () if outcomes and outcomes[0] == UNWRITTEN else outcomes
         health = _judge_destination(batch, told, sent_at, now, is_last=not following, lock_ms=lock_ms)
         if isinstance(verdict, NotBuilt):
-            settlements = [judge_unbuilt(claim, verdict.message, now) for claim in claims]
+            put_off = verdict.put_off or PUT_OFF
+            settlements = [judge_unbuilt(claim, verdict.message, now, put_off) for claim in claims]
         else:
             settlements = [
                 judge_attempt(
@@ -402,10 +404,12 @@ def _tell(destination: Destination, before: DestinationState, after: Destination
 
 
 def tell_lost(lease: Lease) -> None:
-    """That a batch is this worker's no more: others have taken it over, or it was settled and the answer to that is lost."""
+    """That a batch is this worker's no more: others have taken it over, it was settled and the answer to that is lost, or its lease was
+    lost with a standby or a crash of PostgreSQL's.
+    """
     more = {"kind": "lease_lost", "merchant_id": lease.merchant_id, "platform": lease.platform}
     log.warning(
-        "merchant %s, %s: a batch took longer than its lease, or the database took its outcome and could not say so",
+        "merchant %s, %s: a batch took longer than its lease, or the database took its outcome and could not say so, or lost the lease",
         lease.merchant_id,
         lease.platform,
         extra=more,

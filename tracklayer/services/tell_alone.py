@@ -15,13 +15,14 @@ from typing import Protocol
 import orjson
 from psycopg2.extensions import parse_dsn
 
+from tracklayer import files
 from tracklayer.db import operator_alerts as db
 from tracklayer.db.connect_faults import DISK_FULL, is_disk_full
 from tracklayer.db.connection import DatabaseAwayError, in_transaction
 from tracklayer.db.sessions import code_of
 from tracklayer.domain.alert import Severity
 from tracklayer.domain.trouble import DATABASE_AWAY, DATABASE_FULL, DATABASE_READ_ONLY, Trouble
-from tracklayer.domain.watch import database_trouble
+from tracklayer.domain.watch import OWN_WANT, database_trouble
 from tracklayer.services.alone import is_everybodys
 from tracklayer.services.tell_operator import Notice, NotToldError, Teller, pause
 
@@ -247,6 +248,8 @@ _REPEATS = (
 
 
 def state_of(error: DatabaseAwayError) -> str | None:
+    if files.were_wanting(error):
+        return OWN_WANT
     return DISK_FULL if isinstance(error, StillFullError) or is_disk_full(error) else code_of(error)
 
 

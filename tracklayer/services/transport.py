@@ -15,6 +15,7 @@ import jwt
 import oauthlib.oauth1
 import orjson
 
+from tracklayer import files
 from tracklayer.clock import Clock, SystemClock, elapsed
 from tracklayer.domain.delivery import (
     NO_ANSWER_IN_TIME,
@@ -144,6 +145,8 @@ def _exchange(
     except _UnsendableError:
         return NotSent("a setting holds a character that no request can carry", is_of_merchant=True)
     except _BEFORE_SENDING as error:
+        if files.are_wanting(error):
+            return NotSent(files.NONE_LEFT, is_ours=True)
         return NotSent(_words(error))
     except httpx.TimeoutException:
         return NoAnswer(NO_ANSWER_IN_TIME)
@@ -241,6 +244,8 @@ def _fetch(
     reply = _exchange(http, clock, "POST", _redirected(sandbox_url, platform, url), {}, content, headers)
     if not isinstance(reply, PlatformReply):
         # Whatever became of the token request, the events themselves never left.
+        if isinstance(reply, NotSent) and reply.is_ours:
+            raise _TokenFailedError(reply)
         raise _TokenFailedError(NotSent(f"no access token: {reply.reason}"))  # type: ignore[union-attr]
     given = reply.json if isinstance(reply.json, Mapping) else {}
     token, lifetime = given.get("access_token"), given.get("expires_in")

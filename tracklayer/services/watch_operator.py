@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tracklayer import metrics
+from tracklayer import files, metrics
 from tracklayer.clock import DatabaseClock
 from tracklayer.db import alert_mails as db_mails
 from tracklayer.db import channels as db_channels
@@ -328,6 +328,9 @@ class Own:
             said["ahead"] = round(clock.machine_is_ahead().total_seconds(), 1)
         if not clock.is_sure:
             said["unsure"] = True
+        wanted_ago = files.wanted_ago()
+        if wanted_ago is not None and wanted_ago <= self._lately_seconds:
+            said["no_files"] = round(wanted_ago, 1)
         refusal = last_refusal()
         if refusal is not None and self._counts(*refusal):
             said |= {"refused": refusal[0], "refused_seconds": round(refusal[1], 1)}

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from tracklayer import files
 from tracklayer.db.connection import DatabaseAwayError, ask_at_the_door, reads_only
 from tracklayer.db.migrate import pending, unknown
 from tracklayer.db.standby import Standby
@@ -113,8 +114,8 @@ class _Readiness:
                 found = await self._found()
         except TimeoutError:
             return _unready("the database does not answer")
-        except DatabaseAwayError:
-            return _unready("the database is away")
+        except DatabaseAwayError as error:
+            return _unready(files.NONE_LEFT if files.were_wanting(error) else "the database is away")
         if found.why is not None:
             return _unready(found.why, **found.more)
         if self.was_away():
