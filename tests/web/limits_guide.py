@@ -7,10 +7,11 @@ from pathlib import Path
 
 from tests.web.errors_guide import renewed, table
 from tracklayer import web
-from tracklayer.cli.connections import MAX_FRAMES
+from tracklayer.cli import connections as served
 from tracklayer.db import sign_ins
 from tracklayer.db.channels import MAX_CHANNELS
 from tracklayer.db.connection import READ_TIMEOUT_MS
+from tracklayer.db.merchants import MAX_API_KEYS
 from tracklayer.domain import collector as collected
 from tracklayer.domain import event, event_fields, identifiers, personal, retry, wire
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS
@@ -29,6 +30,7 @@ from tracklayer.services import (
     access_package,
     alert,
     check,
+    collect,
     destinations,
     erase,
     ingest,
@@ -114,6 +116,8 @@ def tables() -> list[str]:
                 ("characters of a document", f"{MAX_TEXT:,}", "413 `TOO_LARGE`"),
                 ("tokens of a document", f"{MAX_TOKENS:,}", "`GRAPHQL_PARSE_FAILED`"),
                 ("fields within fields", f"{cost.MAX_DEPTH}", "`TOO_DEEP`"),
+                ("fragments within fragments", f"{cost.MAX_SPREADS}", "`TOO_DEEP`"),
+                ("fields that stand twice in one selection", f"{cost.MAX_REPEATS}", "`TOO_COMPLEX`"),
                 ("aliases of an operation", f"{cost.MAX_ALIASES}", "`TOO_MANY_ALIASES`"),
                 ("fragments of a document", f"{cost.MAX_FRAGMENTS}", "`TOO_COMPLEX`"),
                 ("inline fragments of an operation", f"{cost.MAX_INLINE}", "`TOO_COMPLEX`"),
@@ -135,7 +139,20 @@ def tables() -> list[str]:
                     f"{context.MAX_OF_A_KEY:,}",
                     "429 `RATE_LIMITED`; a WebSocket is closed with 1013",
                 ),
-                ("messages and pings that a WebSocket sends in a second", f"{MAX_FRAMES:,}", "closed with 1008"),
+                ("messages and pings that a WebSocket sends in a second", f"{served.MAX_FRAMES:,}", "closed with 1008"),
+                ("frames that one message of a WebSocket is made of", f"{served.MAX_FRAGMENTS:,}", "closed with 1008"),
+                ("request line and headers", _bytes(served.MAX_HEAD), "431 `TOO_LARGE`"),
+                (
+                    "time from the beginning of a request to the end of its headers",
+                    f"{served.HEAD_SECONDS} s",
+                    "408 `TOO_SLOW`",
+                ),
+                ("members of a body compressed with gzip", f"{bodies.MOST_MEMBERS:,}", "400 `BAD_REQUEST`"),
+                (
+                    "connections of one process, fewer where the system allows it fewer open files",
+                    f"{served.MAX_CONNECTIONS:,}",
+                    "503 `OVERLOADED`",
+                ),
             ],
         ),
         table(
@@ -194,6 +211,7 @@ def tables() -> list[str]:
                     "429",
                 ),
                 ("`POST /t` of all pages of a merchant", f"{collector.OF_MERCHANT:,} a second", "429"),
+                ("`POST /t` that wait in one API process", f"{collect.MAX_WAITING:,}", "503"),
                 ("body of `POST /t` and of `POST /session`", _bytes(collector.MAX_BODY), "413"),
             ],
         ),
@@ -201,6 +219,13 @@ def tables() -> list[str]:
             head,
             [
                 ("name of a merchant or a key", f"{merchants.MAX_NAME} characters", "`INVALID_VALUE`"),
+                ("API keys of a merchant that are in force", f"{MAX_API_KEYS}", "`TOO_LARGE`"),
+                (
+                    "days for which events are kept",
+                    f"{', '.join(map(str, merchants.RETENTION_DAYS[:-1]))} or {merchants.RETENTION_DAYS[-1]}",
+                    "`INVALID_VALUE`",
+                ),
+                ("an address for alerts", f"{merchants.MAX_ADDRESS} characters", "`INVALID_VALUE`"),
                 ("addresses for alerts of a merchant", f"{merchants.MAX_ADDRESSES}", "`TOO_LARGE`"),
                 ("alert channels of a merchant", f"{MAX_CHANNELS}", "`TOO_LARGE`"),
                 ("address of a webhook", f"{webhook.MAX_URL:,} characters", "`TOO_LONG`"),
@@ -211,6 +236,7 @@ def tables() -> list[str]:
                 ("origins of the collector", f"{collected.MAX_ORIGINS}", "`TOO_LARGE`"),
                 ("stored events that `check` looks at", f"{check.MOST}", "the newest ones"),
                 ("event ids of one `erasePerson`", f"{erase.MAX_IDS:,}", "`TOO_LARGE`"),
+                ("an identifier of `erasePerson`", f"{erase.MAX_VALUE:,} characters", "`INVALID_VALUE`"),
                 ("people of a merchant who are being erased", f"{erase.MAX_OPEN:,}", "`TOO_MANY_ERASURES`"),
                 (
                     "`exportPerson`",
@@ -222,6 +248,12 @@ def tables() -> list[str]:
                     f"{sign_ins.IDLE // timedelta(hours=1)} idle hours, {sign_ins.LONGEST.days} days",
                     "sign in again",
                 ),
+                (
+                    "sessions that one key holds at once",
+                    f"{sign_ins.MAX_SESSIONS}",
+                    "the one that was not seen for longest ends",
+                ),
+                ("links to sign in of a merchant that wait to be used", f"{sign_ins.MAX_CODES}", "the oldest goes"),
                 (
                     "a link to sign in",
                     f"once, {sign_in.CODE_LIFETIME // timedelta(minutes=1)} minutes",
