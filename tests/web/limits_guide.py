@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from inspect import signature
 from pathlib import Path
+
+from strawberry.asgi import GraphQL
 
 from tests.web.errors_guide import renewed, table
 from tracklayer import web
 from tracklayer.cli import connections as served
+from tracklayer.cli.arguments import MOST_ROWS
+from tracklayer.cli.lines import MOST_BYTES
 from tracklayer.db import sign_ins
 from tracklayer.db.channels import MAX_CHANNELS
 from tracklayer.db.connection import READ_TIMEOUT_MS
+from tracklayer.db.counters import KEPT_BY_MINUTE
 from tracklayer.db.merchants import MAX_API_KEYS
 from tracklayer.domain import collector as collected
 from tracklayer.domain import event, event_fields, identifiers, personal, retry, wire
+from tracklayer.domain.ledger import LONGEST
 from tracklayer.domain.wire import RETRY_AFTER_SECONDS
-from tracklayer.schema import MAX_TOKENS, bodies, connections, context, cost, limits, payloads, queries
+from tracklayer.schema import (
+    MAX_TOKENS,
+    STRANGER_TOKENS,
+    bodies,
+    connections,
+    context,
+    cost,
+    coverage,
+    limits,
+    live,
+    payloads,
+    queries,
+)
+from tracklayer.schema.compiled import plans
 from tracklayer.schema.fair import LONG_BODY
 from tracklayer.schema.known import MAX_TEXT
 from tracklayer.schema.sent import (
@@ -36,7 +56,12 @@ from tracklayer.services import (
     ingest,
     intake,
     merchants,
+    notify,
+    pacing,
+    post,
+    privacy,
     sign_in,
+    trial,
     webhook,
 )
 from tracklayer.settings import load_settings
@@ -102,7 +127,11 @@ def tables() -> list[str]:
                 ),
                 ("body without a key", _bytes(wire.STRANGER_BODY), "413 `TOO_LARGE`"),
                 ("body of what is answered by an event stream", _bytes(wire.STREAM_BODY), "413 `TOO_LARGE`"),
-                ("a message of a WebSocket", _bytes(wire.STREAM_BODY), "closed with 1009"),
+                (
+                    "a message of a WebSocket",
+                    f"{_bytes(wire.STREAM_BODY)}; {_bytes(wire.STRANGER_BODY)} until its key is known",
+                    "closed with 1009",
+                ),
                 (
                     "values of what is answered by a stream, and of a message of a WebSocket",
                     f"{STREAM_VALUES:,}",
@@ -114,7 +143,11 @@ def tables() -> list[str]:
                     "503 `OVERLOADED`",
                 ),
                 ("characters of a document", f"{MAX_TEXT:,}", "413 `TOO_LARGE`"),
-                ("tokens of a document", f"{MAX_TOKENS:,}", "`GRAPHQL_PARSE_FAILED`"),
+                (
+                    "tokens of a document",
+                    f"{MAX_TOKENS:,}; {STRANGER_TOKENS} without a key",
+                    "`GRAPHQL_PARSE_FAILED`",
+                ),
                 ("fields within fields", f"{cost.MAX_DEPTH}", "`TOO_DEEP`"),
                 ("fragments within fragments", f"{cost.MAX_SPREADS}", "`TOO_DEEP`"),
                 ("fields that stand twice in one selection", f"{cost.MAX_REPEATS}", "`TOO_COMPLEX`"),
@@ -133,19 +166,58 @@ def tables() -> list[str]:
                     "`BAD_USER_INPUT`",
                 ),
                 ("ids of one `nodes(ids)`", f"{queries.MOST_NODES}", "`BAD_USER_INPUT`"),
+                (
+                    "time that one `ledger` tells of",
+                    f"{LONGEST['minute'].days} day by the minute, {LONGEST['hour'].days} days by the hour, "
+                    f"{LONGEST['day'].days} days by the day",
+                    "`BAD_USER_INPUT`",
+                ),
+                ("time that one `coverage` tells of", f"{coverage.LONGEST.days} days", "`BAD_USER_INPUT`"),
                 ("time that a query reads", f"{READ_TIMEOUT_MS // 1000} s", "`READ_TIMEOUT`"),
                 (
                     "subscriptions of one key in one process, and as many WebSockets",
                     f"{context.MAX_OF_A_KEY:,}",
                     "429 `RATE_LIMITED`; a WebSocket is closed with 1013",
                 ),
+                (
+                    "operations that are open on one WebSocket",
+                    f"{signature(GraphQL.__init__).parameters['max_subscriptions_per_connection'].default}",
+                    "an `error` `RATE_LIMITED`",
+                ),
                 ("messages and pings that a WebSocket sends in a second", f"{served.MAX_FRAMES:,}", "closed with 1008"),
                 ("frames that one message of a WebSocket is made of", f"{served.MAX_FRAGMENTS:,}", "closed with 1008"),
+                (
+                    "a WebSocket whose key is not known",
+                    f"{live.INIT_TIMEOUT.seconds} s for `connection_init`, {served.ADMIT_SECONDS} s in all",
+                    "closed with 4408, or without a word",
+                ),
+                (
+                    "messages and pings of a WebSocket whose key is not known",
+                    f"{served.STRANGER_FRAMES}",
+                    "closed with 1008",
+                ),
+                (
+                    "pings of a WebSocket whose answers it does not read",
+                    f"{served.MAX_UNREAD_PINGS}",
+                    "closed without a word",
+                ),
                 ("request line and headers", _bytes(served.MAX_HEAD), "431 `TOO_LARGE`"),
                 (
                     "time from the beginning of a request to the end of its headers",
                     f"{served.HEAD_SECONDS} s",
                     "408 `TOO_SLOW`",
+                ),
+                (
+                    "time for a body",
+                    f"{served.BODY_SECONDS} s, and after {served.FIRST_SECONDS} of them no slower than "
+                    f"{_bytes(served.SLOWEST)} a second",
+                    "408 `TOO_SLOW`",
+                ),
+                ("time between two requests of a connection", f"{served.IDLE_SECONDS} s", "closed"),
+                (
+                    "requests of a connection that wait behind the one in hand",
+                    f"{served.MAX_PIPELINED}",
+                    "what comes behind them is read when they are answered",
                 ),
                 ("members of a body compressed with gzip", f"{bodies.MOST_MEMBERS:,}", "400 `BAD_REQUEST`"),
                 (
@@ -153,6 +225,12 @@ def tables() -> list[str]:
                     f"{served.MAX_CONNECTIONS:,}",
                     "503 `OVERLOADED`",
                 ),
+                (
+                    "a connection behind a refusal",
+                    f"{served.FAREWELL_SECONDS} s to read it, {served.MAX_REFUSED} of them at once",
+                    "closed",
+                ),
+                ("connections at `TRACKLAYER_METRICS_PORT`", f"{served.MAX_ASIDE}", "503 `OVERLOADED`"),
             ],
         ),
         table(
@@ -179,6 +257,11 @@ def tables() -> list[str]:
                     "429 `RATE_LIMITED`",
                 ),
                 (
+                    "characters of a document that a process keeps a plan of",
+                    f"{plans.MAX_TEXT:,}",
+                    "it counts as one that the process does not know",
+                ),
+                (
                     "what a subscription selects beside the alert itself, as objects read",
                     "counted each time a change is told",
                     "the next change waits until it is paid for",
@@ -194,11 +277,26 @@ def tables() -> list[str]:
                     "429 `RATE_LIMITED`",
                 ),
                 (
+                    "operations without a key, from all addresses",
+                    f"{limits.ALL_STRANGERS} a second, {limits.ALL_STRANGERS_AT_ONCE} at once",
+                    "429 `RATE_LIMITED`",
+                ),
+                (
+                    "objects read by all who send no key",
+                    f"{limits.STRANGERS_COST:,} a second, {limits.STRANGERS_COST_AT_ONCE:,} at once",
+                    "429 `RATE_LIMITED`",
+                ),
+                (
                     "requests with an unknown key, from one address (IPv6: one /64)",
-                    f"{limits.UNKNOWN_KEYS} a second",
+                    f"{limits.UNKNOWN_KEYS} a second, {limits.ALL_UNKNOWN_KEYS} from all addresses",
                     "429 `RATE_LIMITED`",
                 ),
                 ("sessions that one key begins", f"{session.BEGUN} a minute", "429 `RATE_LIMITED`"),
+                (
+                    "`testDestination`, `testAlertChannel` and `setAlertChannel` that still wait for an answer",
+                    f"{trial.OF_ONE} of a merchant, {trial.AT_ONCE} in an API process",
+                    "429 `RATE_LIMITED`",
+                ),
                 ("`POST /t` from one address", f"{collector.OF_ADDRESS} a minute", "429"),
                 (
                     "`POST /t` of a merchant from one network (IPv4 /24, IPv6 /48)",
@@ -259,6 +357,8 @@ def tables() -> list[str]:
                     f"once, {sign_in.CODE_LIFETIME // timedelta(minutes=1)} minutes",
                     "`tracklayer sign-in` prints another",
                 ),
+                ("rows that a command lists (`--limit`)", f"{MOST_ROWS:,}", "wrong usage; `--after` goes on"),
+                ("a line of `tracklayer import`", _bytes(MOST_BYTES), "the line is refused"),
             ],
         ),
         table(
@@ -270,6 +370,40 @@ def tables() -> list[str]:
                     f"{int(settings.retry_window.total_seconds()) // 3600} hours (`TRACKLAYER_RETRY_WINDOW_SECONDS`)",
                     "dropped: `WINDOW_EXPIRED`",
                 ),
+                (
+                    "pauses between attempts",
+                    f"{', '.join(_pauses(settings.retry_base))} (`TRACKLAYER_RETRY_BASE_SECONDS`), and up to {retry.JITTER:.0%} more",
+                    "longer where the platform says so",
+                ),
+                (
+                    "deliveries that one `redeliver` queues before it answers",
+                    f"{pacing.PAGE:,}",
+                    f"the rest is a `job`, at {timedelta(seconds=1) // pacing.APART:,} a second for each destination",
+                ),
+                (
+                    "time in which a webhook is sent again",
+                    f"{post.GIVE_UP_AFTER // timedelta(hours=1)} hours, with pauses of {post.FIRST_PAUSE.seconds} s to "
+                    f"{post.LONGEST_PAUSE // timedelta(minutes=1)} min",
+                    "given up",
+                ),
+                ("time that the receiver of a webhook has", f"{webhook.SECONDS:.0f} s", "sent again"),
+                (
+                    "time in which an alert's end is sent again by e-mail",
+                    f"{notify.GIVE_UP_AFTER // timedelta(hours=1)} hours, with pauses of {notify.FIRST_PAUSE.seconds} s to "
+                    f"{notify.LONGEST_PAUSE // timedelta(minutes=1)} min; that it is open: for as long as it is",
+                    "given up",
+                ),
+                ("counters of a minute", f"{KEPT_BY_MINUTE.days} days", "kept by the hour"),
+                (
+                    "when an alert opened and was resolved",
+                    f"{privacy.ALERT_HISTORY.days} days",
+                    "forgotten; the alert itself stays",
+                ),
+                (
+                    "a redelivery that is finished",
+                    f"{privacy.REDELIVERIES.days} days",
+                    "forgotten; what it queued stays",
+                ),
             ],
         ),
     ]
@@ -278,6 +412,12 @@ def tables() -> list[str]:
 def _bytes(count: int) -> str:
     mib = 1024 * 1024
     return f"{count // mib} MiB" if count % mib == 0 else f"{count // 1024} KiB"
+
+
+def _pauses(first: timedelta) -> list[str]:
+    """Between the attempts of a delivery, one after another."""
+    seconds = [int(first.total_seconds()) * retry.BACKOFF**number for number in range(retry.MAX_ATTEMPTS - 1)]
+    return [f"{pause // 60} min" if pause % 60 == 0 else f"{pause} s" for pause in seconds]
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ from tracklayer.services.deliver import deliver_due
 from tracklayer.services.explain import OWN
 from tracklayer.services.merchants import update_merchant
 from tracklayer.settings import load_settings
-from tracklayer.web import session
+from tracklayer.web import collector, session
 from tracklayer.web.docs import READERS, docs_routes, layout, read_markdown
 
 GUIDES = {path.stem: path.read_text("utf-8") for path in (Path(web.__file__).parent / "docs").glob("*.md")}
@@ -542,6 +542,18 @@ def test_the_guide_to_operations_has_every_kind_of_the_operators_alerts() -> Non
     _, _, section = GUIDES["operations"].partition("\n## The operator's alerts\n")
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     assert kinds <= {kind for row in rows for kind in re.findall(r"`([\w:]+)`", row)}
+
+
+def test_the_limits_that_the_guide_to_identity_tells_are_those_of_the_code() -> None:
+    _, _, told = GUIDES["identity"].partition("### Limits of `/t`\n")
+    rows = [[cell.strip() for cell in row.split("|")[1:3]] for row in told.split("\n\n")[0].splitlines()[2:]]
+    assert [limit for _, limit in rows] == [
+        f"{collector.OF_ADDRESS} calls",
+        f"{collector.OF_NETWORK:,} calls",
+        f"{collector.NEW_OF_MERCHANT:,}, and {collector.NEW_AT_ONCE:,} at once",
+        f"{collector.OF_MERCHANT * 60:,} calls",
+    ]
+    assert f"| {collector.OF_MERCHANT:,} a second |" in told
 
 
 def test_the_limits_that_the_guide_to_the_api_tells_are_those_of_the_code() -> None:
