@@ -6,10 +6,18 @@ import argparse
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.factories import draft
 from tracklayer import web
 from tracklayer.cli import build_parser
+from tracklayer.domain.health import CREDENTIALS_REFUSED
+from tracklayer.domain.monitors.causes import Cause, Unanswered
+from tracklayer.domain.read_event import ReadEvent, read_event
+from tracklayer.mappers import mapper_for
+from tracklayer.mappers.base import Refused
+from tracklayer.services.destinations import example_settings
 
 GUIDE = (Path(web.__file__).parent / "docs" / "command-line.md").read_text()
 SHOWN = [
@@ -51,6 +59,25 @@ def test_every_line_of_the_guide_is_one_that_the_commands_take() -> None:
             parser.parse_args(words[1:])
         except SystemExit as ended:
             raise AssertionError(line) from ended
+
+
+def test_what_the_guide_says_that_commands_print_is_in_the_words_of_the_program() -> None:
+    title = Unanswered(Cause.CREDENTIALS).title("TikTok", "access token")
+    assert GUIDE.count(title) == 2
+    assert Unanswered(Cause.CREDENTIALS).what_to_do("TikTok", "access token", 412) in GUIDE
+    assert f"{CREDENTIALS_REFUSED}: 200 " in GUIDE
+    mapper, now = mapper_for("tiktok"), datetime(2026, 11, 20, 15, tzinfo=UTC)
+    read = read_event(draft(user_data={"country": "US"}), now)
+    assert isinstance(read, ReadEvent)
+    refused = mapper.map_event(read.event, example_settings(mapper), now)
+    assert isinstance(refused, Refused)
+    assert f"{refused.reason}: {refused.message}\n" in GUIDE
+
+
+def test_the_keys_of_the_guide_stand_as_they_are_listed() -> None:
+    _, _, listed = GUIDE.partition("$ tracklayer key list --merchant 2\n")
+    ids = [int(row.split()[0]) for row in listed.split("\n\n")[0].splitlines()[1:]]
+    assert ids == sorted(ids, reverse=True)
 
 
 def _words(line: str) -> list[str]:
