@@ -446,12 +446,22 @@ async def test_events_beyond_those_that_may_be_open_count_where_their_sender_has
     assert stored + heard + sum(count for _, _, count in found) == 104
 
 
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "",
+        "# a subscription Renewal of ours",
+        '"""subscription Renewal {"""',
+        "subscription Other { alerts { change } }",
+    ],
+)
 async def test_events_whose_operation_is_ended_by_their_client_are_taken_in_or_counted(
-    runtime: Runtime, merchant: Merchant
+    runtime: Runtime, merchant: Merchant, comment: str
 ) -> None:
     end = json.dumps({"id": "same", "type": "complete"})
-    said = [_said("same", {"query": INGEST, "variables": {"input": _event(n)}}) for n in range(20)]
-    said.insert(10, _said("same", {"query": INGEST, "variables": {}}))
+    asked = {"query": f"{comment}\n{INGEST.replace('mutation', 'mutation Renewal')}", "operationName": "Renewal"}
+    said = [_said("same", {**asked, "variables": {"input": _event(n)}}) for n in range(20)]
+    said.insert(10, _said("same", {**asked, "variables": {}}))
     with LiveServer(runtime) as server:
         async with ws_client(server, merchant.key) as client:
             client.socket.transport.write(b"".join(frame(TEXT, text.encode()) for one in said for text in (one, end)))
@@ -461,13 +471,24 @@ async def test_events_whose_operation_is_ended_by_their_client_are_taken_in_or_c
     assert await anyio.to_thread.run_sync(_counted, merchant) == [("BAD_USER_INPUT", "request", 1)]
 
 
+@pytest.mark.parametrize(
+    ("document", "name"),
+    [
+        (f"{INGEST.replace('mutation', 'mutation Send')} subscription Follow {{ alerts {{ change }} }}", "Follow"),
+        (f"subscription , Follow {{ alerts {{ change }} }} {INGEST.replace('mutation', 'mutation Send')}", "Follow"),
+        ("subscription { alerts { change } } # beside it: mutation ingestEvent", None),
+        (
+            "subscription mutation # of ingestEvent\n { alerts { ...F } } fragment F on Alert { change }",
+            "mutation",
+        ),
+    ],
+)
 async def test_a_subscription_beside_what_takes_events_in_ends_with_its_operation(
-    runtime: Runtime, merchant: Merchant
+    runtime: Runtime, merchant: Merchant, document: str, name: str | None
 ) -> None:
-    document = f"{INGEST.replace('mutation', 'mutation Send')} subscription Follow {{ alerts {{ change }} }}"
     with LiveServer(runtime) as server:
         async with ws_client(server, merchant.key) as client:
-            await client.say("subscribe", id="1", payload={"query": document, "operationName": "Follow"})
+            await client.say("subscribe", id="1", payload={"query": document, "operationName": name})
             await anyio.to_thread.run_sync(server.wait_for_followers, 1)
             await client.say("complete", id="1")
             await anyio.to_thread.run_sync(server.wait_for_followers, 0)

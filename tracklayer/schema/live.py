@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -37,7 +36,7 @@ from tracklayer.schema import errors
 from tracklayer.schema.bodies import Bodies
 from tracklayer.schema.context import MAX_OF_A_KEY, Context, address_of
 from tracklayer.schema.errors import masked
-from tracklayer.schema.sent import Sent, room_of_open, takes_events_in
+from tracklayer.schema.sent import Sent, is_subscription, room_of_open, takes_events_in
 from tracklayer.schema.turned_away import count_answer, count_refused
 from tracklayer.services.ingest import LATE_SECONDS
 
@@ -49,7 +48,6 @@ TOO_BIG = 1009  # that of a message that is too long
 _ANSWERS = frozenset({"next", "error", "complete"})  # of an operation that is no subscription there is one
 NOTHING_TO_SAY: UnsetType = UNSET  # beside the acknowledgement of a connection
 _KINDS = ("connection_init", "ping", "pong", "subscribe", "complete")  # of messages that a client sends
-_SUBSCRIPTION = re.compile(r"\bsubscription\b\s*(\w*)")  # of a document, and its name
 NO_QUERY = "No GraphQL query found in the request"
 REASON_BYTES = 123  # what a closing frame can hold
 
@@ -235,7 +233,8 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
             error = errors.refused(fault, errors.BAD_REQUEST)
             await self.send_message({"id": number, "type": "error", "payload": [masked(error).formatted]})
             return
-        if takes_events_in(message["payload"]["query"]) and not _is_subscription(message["payload"]):
+        query, name = message["payload"]["query"], message["payload"].get("operationName")
+        if takes_events_in(query) and not is_subscription(query, name):
             self._sending[number] = message["payload"]
         most = self.max_subscriptions_per_connection
         if most is not None and len(self.operations) >= most:
@@ -300,12 +299,6 @@ class Handler(BaseGraphQLTransportWSHandler[Context, None]):
 
 def _takes_events_in(message: Mapping[str, Any]) -> bool:
     return message["type"] == "subscribe" and takes_events_in(str(message["payload"].get("query")))
-
-
-def _is_subscription(request: Mapping[str, Any]) -> bool:
-    """Whether it follows alerts, though its document has operations that take events in; as far as that is seen at a glance."""
-    query, name = request["query"], request.get("operationName")
-    return any(found == name or (name is None and "mutation" not in query) for found in _SUBSCRIPTION.findall(query))
 
 
 def _code_of(message: Mapping[str, Any]) -> str:

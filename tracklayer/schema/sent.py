@@ -30,11 +30,32 @@ _OF_REQUEST = frozenset({"query", "variables", "operationName", "extensions"})
 MOST_VARIABLES = 100  # that are looked at, of one operation
 _SENDS = "ingestEvent"  # and ingestEvents
 _NOT_YET = object()
+# Texts and comments; what does not end is one, too: else each quotation mark would be looked behind to the end of them all.
+TEXTS = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?|"(?:[^"\\\n]|\\.)*+"?|#[^\n]*', re.DOTALL)
+# What begins or ends a part of a definition, or is the word before it, with its name, where it stands in no such part.
+_DEFINITION = re.compile(r"[(\[{]|[)\]}]|(?<![\w@$])(query|mutation|subscription|fragment)\b[\s,]*(\w*)")
 
 
 def takes_events_in(query: str) -> bool:
     """Whether an operation may be one of those that take events in."""
     return _SENDS in query
+
+
+def is_subscription(query: str, name: str | None) -> bool:
+    """Whether the operation that is meant follows something, of a document that may have others beside it; where that is in doubt, not.
+
+    Takes a time that grows with its length.
+    """
+    if "subscription" not in query:
+        return False
+    depth, operations = 0, list[tuple[str, str]]()
+    for found in _DEFINITION.finditer(TEXTS.sub(" ", query)):
+        if found[1] is None:
+            depth += 1 if found[0] in "([{" else -1
+        elif not depth and found[1] != "fragment":
+            operations.append((found[1], found[2]))
+    meant = [kind for kind, called in operations if name is None or called == name]
+    return meant == ["subscription"]
 
 
 class Sent:

@@ -37,7 +37,7 @@ from tracklayer.domain.monitors.refused_requests import CODES, WHOLE, of_key
 from tracklayer.runtime import Runtime
 from tracklayer.schema import errors
 from tracklayer.schema.bodies import Bodies, ClientGoneError, DamagedBodyError, UnknownEncodingError
-from tracklayer.schema.sent import Sent
+from tracklayer.schema.sent import TEXTS, Sent
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.merchants import hash_of_key
 
@@ -49,8 +49,6 @@ _CALL = re.compile(
     r"\bingestEvent(s?)\b(?!\s*:)(?:\s*\(\s*inputs\s*:\s*(?:\$(\w+)|(\[)))?"
 )
 _BRACKET = re.compile(r"[][{}]")
-# Texts and comments; what does not end is one, too: else each quotation mark would be looked behind to the end of them all.
-_TEXTS = re.compile(r'"""(?:[^"\\]|\\.|"(?!""))*+(?:""")?|"(?:[^"\\\n]|\\.)*+"?|#[^\n]*', re.DOTALL)
 _LOOKED_AT = 64 * 1024  # characters of a document: no longer one is executed
 _TOKENS = 1_000  # of a document that is parsed here, which takes 2 ms at most: the text tells of a longer one
 MOST_OF_CALL = 1_000  # events of a call that are counted: no call takes more
@@ -282,7 +280,7 @@ def _brought_by(text: str, operation_name: Any, variables: Mapping[str, Any]) ->
         document = parse(text, max_tokens=_TOKENS, no_location=True)
         return _Calls(document, variables).of(operation_name)
     except (GraphQLError, RecursionError):
-        return _told_by(_TEXTS.sub(" ", text), variables)
+        return _told_by(TEXTS.sub(" ", text), variables)
 
 
 class _Calls:

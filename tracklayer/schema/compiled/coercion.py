@@ -333,7 +333,7 @@ class Inputs(Source):
 
 
 Converter = Callable[[Any], Any]
-MOST_SHAPES = 2000  # of an input type; what of them is kept takes about 2 MB
+MOST_SHAPES = 1000  # of an input type; the longest of them take 1.5 MB together
 
 
 def by_shape(
