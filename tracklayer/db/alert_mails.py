@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -73,6 +73,25 @@ def told_over(merchant_id: int, alert_id: int, before: datetime) -> dict[str, da
         (merchant_id, alert_id, before),
     )
     return {row[0]: row[1] for row in found}
+
+
+def hears(merchant_id: int, alert_ids: Collection[int], now: datetime) -> dict[str, set[int]]:
+    """Recipient -> those of these alerts whose end they were told, or are to be; of one that is open, that it is. None that somebody has
+    taken note of.
+    """
+    found = rows(
+        "SELECT m.recipient, m.alert_id FROM (SELECT DISTINCT ON (recipient, alert_id) merchant_id, recipient, alert_id, state "
+        "FROM alert_mails WHERE merchant_id = %s AND alert_id = ANY(%s) "
+        "AND (status IN ('sending', 'sent', 'unknown') OR (status = 'waiting' AND due_at <= %s)) "
+        "ORDER BY recipient, alert_id, mail_id DESC) AS m "
+        "JOIN alerts a ON a.merchant_id = m.merchant_id AND a.alert_id = m.alert_id "
+        "WHERE a.acknowledged_at IS NULL AND (a.resolved_at IS NULL OR m.state = 'resolved')",
+        (merchant_id, sorted(alert_ids), now),
+    )
+    known: dict[str, set[int]] = {}
+    for recipient, alert_id in found:
+        known.setdefault(recipient, set()).add(alert_id)
+    return known
 
 
 def heard(merchant_id: int, alert_id: int) -> dict[str, Heard]:

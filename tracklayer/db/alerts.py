@@ -114,14 +114,14 @@ def _ends(alert: Known) -> tuple[bool, float]:
 
 
 ALERTS_BESIDE = """
-SELECT * FROM alerts WHERE merchant_id = %s AND resolved_at IS NULL AND kind = ANY(%s) AND acknowledged_at IS NULL AND alert_id <> %s
+SELECT * FROM alerts WHERE merchant_id = %s AND resolved_at IS NULL AND kind = ANY(%s) AND alert_id <> %s
 UNION ALL
-SELECT * FROM alerts WHERE merchant_id = %s AND resolved_at >= %s AND kind = ANY(%s) AND acknowledged_at IS NULL AND alert_id <> %s
+SELECT * FROM alerts WHERE merchant_id = %s AND resolved_at >= %s AND kind = ANY(%s) AND alert_id <> %s
 """
 
 
 def alerts_beside(merchant_id: int, alert_id: int, kinds: Collection[AlertKind], since: datetime) -> list[AlertRow]:
-    """The other alerts of these kinds that were open since an instant. What somebody has taken note of tells nobody its end by e-mail."""
+    """The other alerts of these kinds that were open since an instant."""
     names = sorted(kinds)
     return list(AlertRow.raw(ALERTS_BESIDE, merchant_id, names, alert_id, merchant_id, since, names, alert_id))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -272,6 +272,24 @@ def _told_last(merchant_id: int, alert_id: int) -> Sequence[tuple[Any, ...]]:
         f"AND {_TOLD} ORDER BY channel_id, message_id DESC",
         (merchant_id, alert_id),
     )
+
+
+def hears(merchant_id: int, alert_ids: Collection[int], now: datetime) -> dict[int, set[int]]:
+    """Channel -> those of these alerts whose end it was told, or is to be; of one that is open, that it is. None that somebody has
+    taken note of.
+    """
+    found = rows(
+        "SELECT m.channel_id, m.alert_id FROM (SELECT DISTINCT ON (channel_id, alert_id) merchant_id, channel_id, alert_id, type "
+        f"FROM channel_messages WHERE merchant_id = %s AND alert_id = ANY(%s) AND {_TOLD} "
+        "AND (status <> 'waiting' OR attempts > 0 OR due_at <= %s) ORDER BY channel_id, alert_id, message_id DESC) AS m "
+        "JOIN alerts a ON a.merchant_id = m.merchant_id AND a.alert_id = m.alert_id "
+        "WHERE a.acknowledged_at IS NULL AND (a.resolved_at IS NULL OR m.type = 'alert.resolved')",
+        (merchant_id, sorted(alert_ids), now),
+    )
+    heard: dict[int, set[int]] = {}
+    for channel_id, alert_id in found:
+        heard.setdefault(channel_id, set()).add(alert_id)
+    return heard
 
 
 def forget_heard(merchant_id: int, channel_id: int) -> None:

@@ -378,23 +378,25 @@ class Loss:
         ]
 
 
-def loss_of(row: AlertRow, told_at: datetime | None = None) -> Loss | None:
+def loss_of(row: AlertRow, told_at: datetime | None = None, unheard: Collection[int] = ()) -> Loss | None:
     """None where it is about nothing that is lost. ``told_at``: without what was told by its end of then, or after that.
 
     What was lost is told by the alert that was open then, of several by the one that opened first; what was lost when none was open, by
-    the first of those that were open when it failed.
+    the first of those that were open when it failed. ``unheard``: alerts that tell it nobody who is told this.
     """
     loss = _own_loss(row, told_at)
     if loss is None or not loss.reasons:
         return loss
     others, later = list[Teller](), list[Teller]()
-    for other in db.alerts_beside(row.merchant_id, row.alert_id, OF_LOSSES, loss.began - A_MINUTE):
-        its = _own_loss(other)
+    for other in _beside(row):
+        # What somebody has taken note of tells nobody its end by e-mail.
+        is_silent = other.acknowledged_at is not None or other.alert_id in unheard
+        its = None if is_silent else _own_loss(other)
         if its is None or not its.reasons:
             continue
         tellers = its.tellers(other.resolved_at)
         later += tellers
-        if (other.opened_at, other.alert_id) < (row.opened_at, row.alert_id):
+        if _is_earlier(other, row):
             others += tellers
             if other.resolved_at is not None:
                 failed = its.failed(other.resolved_at)
@@ -402,13 +404,30 @@ def loss_of(row: AlertRow, told_at: datetime | None = None) -> Loss | None:
     return replace(loss, others=others, others_later=later)
 
 
+def _beside(row: AlertRow) -> list[AlertRow]:
+    """The other alerts that may tell what it has lost."""
+    if row.told is None or not _lost_by(row):
+        return []
+    since, platforms = began_at(row.opened_at, row.details, row.told["details"]) - A_MINUTE, _platforms(row)
+    others = db.alerts_beside(row.merchant_id, row.alert_id, OF_LOSSES, since)
+    return [one for one in others if not platforms.isdisjoint(_platforms(one))]
+
+
+def _platforms(row: AlertRow) -> set[str]:
+    # Others may have joined those that it was told of, and left again.
+    return {row.platform} if row.platform else _named(row, "platforms")
+
+
+def _is_earlier(one: AlertRow, other: AlertRow) -> bool:
+    return (one.opened_at, one.alert_id) < (other.opened_at, other.alert_id)
+
+
 def _own_loss(row: AlertRow, told_at: datetime | None = None) -> Loss | None:
     """The same, but that others may tell it, too."""
     reasons = _lost_by(row)
     if row.told is None or not (reasons or row.platform):
         return None
-    # Others may have joined those that it was told of, and left again.
-    platforms = {row.platform} if row.platform else _named(row, "platforms")
+    platforms = _platforms(row)
     began = began_at(row.opened_at, row.details, row.told["details"])
     keys = [(row.merchant_id, platform) for platform in sorted(platforms)]
     there = {key: destination(*key) for key in keys}
@@ -475,24 +494,41 @@ def balance_of(
     return " ".join(one for one in said if one), figures
 
 
-def as_told(row: AlertRow, told_at: datetime | None, now: datetime) -> AlertRow:
+def _as_told(row: AlertRow, told_at: datetime | None, unheard: frozenset[int], now: datetime) -> AlertRow:
     """An alert that is over as its end is told to somebody. ``told_at``: as of when they were told last of an earlier end, of which they
-    know what was lost until then; None: of none.
+    know what was lost until then; None: of none. ``unheard``: the other alerts of which they hear nothing.
     """
-    loss = loss_of(row, told_at) if told_at is not None and row.resolved_at is not None else None
+    loss = loss_of(row, told_at, unheard) if told_at is not None or unheard else None
     if loss is None or row.told is None or row.resolved_at is None:
         return row
-    over_at, late = row.resolved_at, row.told.get("late")
-    is_late = late and datetime.fromisoformat(late[1]) == over_at
-    later = loss.lost_later(over_at, now) if is_late else None
+    over_at = row.resolved_at
+    later = loss.lost_later(over_at, now) if _is_late(row) else None
     sentence, figures = balance_of(loss, over_at, now, later=later, failing=row.told.get("failing") or "")
     known = {name: one for name, one in row.told["details"].items() if name not in ("lost_deliveries", "lost_worth")}
-    return AlertRow(**{**row.__data__, "told": {**row.told, "balance": sentence, "details": {**known, **figures}}})
+    told = {**row.told, "balance": sentence, "details": {**known, **figures}, "lost_later": later.count if later else 0}
+    return AlertRow(**{**row.__data__, "told": told})
 
 
-def ends(row: AlertRow, now: datetime) -> Callable[[datetime | None], AlertRow]:
-    """The same for several."""
-    return cache(lambda told_at: as_told(row, told_at, now))
+def end_of(row: AlertRow, now: datetime) -> channels.End:
+    """Of an alert that is over."""
+    beside = {one.alert_id for one in _beside(row) if _is_late(row) or _is_earlier(one, row)}
+    as_told = cache(lambda told_at, unheard: _as_told(row, told_at, unheard, now))
+    return channels.End(
+        over_as_of(row), beside, lambda told_at, hears: as_told(told_at, frozenset(beside.difference(hears)))
+    )
+
+
+def mailed_end(row: AlertRow, end: channels.End, now: datetime) -> Callable[[str], AlertRow]:
+    """An alert that is over as its end is told to an address."""
+    told_over = alert_mails.told_over(row.merchant_id, row.alert_id, end.over_at)
+    hears = alert_mails.hears(row.merchant_id, end.beside, now) if end.beside else {}
+    return lambda recipient: end.as_told(told_over.get(recipient), hears.get(recipient, ()))
+
+
+def _is_late(row: AlertRow) -> bool:
+    """Whether it was told already what was lost since it was over."""
+    late = (row.told or {}).get("late")
+    return late is not None and datetime.fromisoformat(late[1]) == row.resolved_at
 
 
 def over_as_of(row: AlertRow) -> datetime:
@@ -518,7 +554,8 @@ def _note_graver(runtime: Runtime, merchant_id: int, alert_id: int, now: datetim
     Who is about to be told of it anyway, now or when it is not snoozed any more, is told then.
     """
     db.keep_graver(merchant_id, alert_id)
-    row = _note_channels(runtime, merchant_id, alert_id, "open", now)
+    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
+    channels.note_open(row, channels.alert_url(runtime.settings.public_url, merchant_id, alert_id), now)
     is_asleep = row.snoozed_until is not None and row.snoozed_until > now
     if not is_asleep:
         _mail_news(row, alert_mails.recipients(merchant_id), now)
@@ -567,18 +604,23 @@ def _note(
     Whoever was told of none of them, nor is any more, gets nothing.
     """
     change_id = alert_changes.insert_change(merchant_id, alert_id, state, now)
-    row = _note_channels(runtime, merchant_id, alert_id, state, now)
+    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
+    url = channels.alert_url(runtime.settings.public_url, merchant_id, alert_id)
+    end = end_of(row, now) if state == "resolved" else None
+    if end is None:
+        channels.note_open(row, url, now)
+    else:
+        channels.note_end(row, url, end, now)
     asleep_until = row.snoozed_until if row.snoozed_until is not None and row.snoozed_until > now else None
     taken_back = alert_mails.cancel_waiting(merchant_id, alert_id, now)
     if row.acknowledged_at is not None:
         return
     heard = alert_mails.heard(merchant_id, alert_id)
-    told_over = alert_mails.told_over(merchant_id, alert_id, over_as_of(row)) if state == "resolved" else {}
-    end = ends(row, now)
+    as_told = None if end is None else mailed_end(row, end, now)
     due = []
     for recipient in alert_mails.recipients(merchant_id):
         known = heard.get(recipient)
-        if state == "open":
+        if as_told is None:
             at = now + channels.TELL_AGAIN_AFTER if known is not None and known.state == "resolved" else now
             if asleep_until is not None:  # it is the reminder, too, which was taken back above
                 due.append(Due(recipient, max(at, asleep_until), reminds=True))
@@ -586,19 +628,8 @@ def _note(
                 due.append(Due(recipient, at))
             elif is_nobodys:
                 due.append(Due(recipient, now + channels.TELL_AGAIN_AFTER, reminds=True))
-        elif (known is not None and (known.state == "open" or channels.has_lost(end(told_over.get(recipient))))) or (
+        elif (known is not None and (known.state == "open" or channels.has_lost(as_told(recipient)))) or (
             known is None and (recipient, "open") in taken_back and asleep_until is None
         ):
             due.append(Due(recipient, now))
     alert_mails.insert_mails(merchant_id, alert_id, change_id, state, due)
-
-
-def _note_channels(runtime: Runtime, merchant_id: int, alert_id: int, state: str, now: datetime) -> AlertRow:
-    """Writes down what the channels are to be told; the alert."""
-    row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
-    url = channels.alert_url(runtime.settings.public_url, merchant_id, alert_id)
-    if state == "resolved":
-        channels.note_end(row, url, over_as_of(row), ends(row, now), now)
-    else:
-        channels.note_open(row, url, now)
-    return row

@@ -10,7 +10,7 @@ import difflib
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -345,39 +345,58 @@ def note_open(row: AlertRow, url: str, now: datetime) -> None:
         _note_open(row, url, db.lock_wanting(row.merchant_id), now)
 
 
-AsTold = Callable[[datetime | None], AlertRow]
+@dataclass(frozen=True)
+class End:
+    """How the end of an alert is told to each hearer. ``over_at``: as of when it is over. ``beside``: the other alerts that tell,
+    in place of it, what was lost, to those who hear them.
+
+    ``as_told``: the alert as it is told to those who were told last of an end of it, before ``over_at``, at an instant, None: never; and
+    who hear these others.
+    """
+
+    over_at: datetime
+    beside: Collection[int]
+    as_told: Callable[[datetime | None, Collection[int]], AlertRow]
 
 
-def note_end(row: AlertRow, url: str, over_at: datetime, as_told: AsTold, now: datetime) -> None:
+def note_end(row: AlertRow, url: str, end: End, now: datetime) -> None:
     """Writes down that an alert is over, for those who were told of the opening, and with a loss for those as well who were told of its
     end before. Needs the transaction of that change, and ``lock_alerts``.
-
-    ``as_told``: the alert as it is told to those who were told last of an end of it, before ``over_at``, at an instant; None: never.
     """
     if not db.has_channels(row.merchant_id):
         return
     wanting = db.lock_wanting(row.merchant_id)
     db.cancel_openings(row.merchant_id, row.alert_id, now, due_after=now)
     told, knowing = db.told_open(row.merchant_id, row.alert_id), db.told_over(row.merchant_id, row.alert_id)
-    told_at = db.told_over_at(row.merchant_id, row.alert_id, over_at)
-    for channel in wanting:
-        if channel.channel_id in told | knowing:
-            end = as_told(told_at.get(channel.channel_id))
-            if channel.channel_id in told or has_lost(end):
-                data = alert_data(end, url)
-                db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
+    for channel, over in _as_told(row, end, [one for one in wanting if one.channel_id in told | knowing], now):
+        if channel.channel_id in told or has_lost(over):
+            data = alert_data(over, url)
+            db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
 
 
-def note_late(row: AlertRow, url: str, over_at: datetime, as_told: AsTold, now: datetime) -> None:
-    """Writes down that an alert that is over has cost more since, for those who were told of its end; the rest as ``note_end``."""
+def note_late(row: AlertRow, url: str, end: End, now: datetime, *, is_news: bool) -> None:
+    """Writes down that an alert that is over has cost more since, for those who were told of its end; the rest as ``note_end``.
+
+    ``is_news``: to all of them; else to those who do not hear it from another alert.
+    """
     if not db.has_channels(row.merchant_id):
         return
     knowing = db.told_over(row.merchant_id, row.alert_id)
-    told_at = db.told_over_at(row.merchant_id, row.alert_id, over_at)
-    for channel in db.lock_wanting(row.merchant_id):
-        if channel.channel_id in knowing:
-            data = alert_data(as_told(told_at.get(channel.channel_id)), url)
+    wanting = [one for one in db.lock_wanting(row.merchant_id) if one.channel_id in knowing]
+    for channel, over in _as_told(row, end, wanting, now):
+        if is_news or has_lost_later(over):
+            data = alert_data(over, url)
             db.insert_message(channel, "alert.resolved", data, now, alert=(row.alert_id, "resolved"))
+
+
+def _as_told(
+    row: AlertRow, end: End, wanting: Sequence[ChannelRow], now: datetime
+) -> Iterator[tuple[ChannelRow, AlertRow]]:
+    """An alert that is over as each of these channels is told that."""
+    told_at = db.told_over_at(row.merchant_id, row.alert_id, end.over_at)
+    hears = db.hears(row.merchant_id, end.beside, now) if end.beside else {}
+    for channel in wanting:
+        yield channel, end.as_told(told_at.get(channel.channel_id), hears.get(channel.channel_id, ()))
 
 
 def tell_channel(runtime: Runtime, channel: ChannelRow, now: datetime) -> None:
@@ -494,6 +513,11 @@ def told_of(row: AlertRow) -> dict[str, Any]:
 def has_lost(row: AlertRow) -> bool:
     """Whether what tells that an alert is over tells of a loss: one that no earlier end of it told."""
     return row.told is not None and bool(row.told["details"].get("lost_deliveries"))
+
+
+def has_lost_later(row: AlertRow) -> bool:
+    """Whether it tells somebody in particular of what was lost since it was over."""
+    return row.told is not None and bool(row.told.get("lost_later"))
 
 
 def alert_data(row: AlertRow, url: str) -> str:

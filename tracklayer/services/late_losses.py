@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tracklayer.db import alert_changes, alert_mails
@@ -12,7 +13,7 @@ from tracklayer.db.connection import in_transaction
 from tracklayer.db.models import AlertRow
 from tracklayer.runtime import Runtime
 from tracklayer.services import channels
-from tracklayer.services.alert import LOOK_AFTER, balance_of, ends, loss_of, over_as_of
+from tracklayer.services.alert import LOOK_AFTER, balance_of, end_of, loss_of, mailed_end
 from tracklayer.services.alone import alone
 
 MOST_LOOKED_AT = 20  # alerts of one page of merchants by one look; up to 1,000 deliveries that wait are read of each
@@ -57,24 +58,29 @@ def _look(runtime: Runtime, row: AlertRow, over_at: datetime, now: datetime) -> 
             return
     db.keep_failing(row.merchant_id, row.alert_id, None, None)
     lost = loss.lost_later(over_at, now)
-    if not lost.count:
+    if lost.count:
+        db.keep_balance(row.merchant_id, row.alert_id, *balance_of(loss, over_at, now, later=lost))
+    elif not (loss.others_later and replace(loss, others_later=()).lost_later(over_at, now).count):
         return
-    db.keep_balance(row.merchant_id, row.alert_id, *balance_of(loss, over_at, now, later=lost))
     db.keep_late(row.merchant_id, row.alert_id, (*loss.failed(over_at), now))
-    _tell(runtime, row.merchant_id, row.alert_id, now)
+    _tell(runtime, row.merchant_id, row.alert_id, now, is_news=bool(lost.count))
 
 
-def _tell(runtime: Runtime, merchant_id: int, alert_id: int, now: datetime) -> None:
+def _tell(runtime: Runtime, merchant_id: int, alert_id: int, now: datetime, *, is_news: bool) -> None:
+    """``is_news``: to all who were told of its end; else to those who do not hear it from another alert."""
     row = db.alerts_by_id(merchant_id, [alert_id])[alert_id]
     url = channels.alert_url(runtime.settings.public_url, merchant_id, alert_id)
-    channels.note_late(row, url, over_as_of(row), ends(row, now), now)
+    end = end_of(row, now)
+    channels.note_late(row, url, end, now, is_news=is_news)
     if row.acknowledged_at is not None:
         return
     heard, waiting = alert_mails.heard(merchant_id, alert_id), alert_mails.waiting(merchant_id, alert_id)
+    as_told = mailed_end(row, end, now)
     due = [
         Due(one, now)
         for one in alert_mails.recipients(merchant_id)
-        if one in waiting or ((known := heard.get(one)) is not None and known.state == "resolved")
+        if (one in waiting or ((known := heard.get(one)) is not None and known.state == "resolved"))
+        and (is_news or channels.has_lost_later(as_told(one)))
     ]
     # A number as a change has, and no change: whoever follows the alerts has been told that it is over.
     alert_mails.insert_mails(merchant_id, alert_id, alert_changes.next_number(), "resolved", due)

@@ -40,7 +40,7 @@ from tracklayer.db.models import AlertRow, MerchantRow
 from tracklayer.domain.alert import Severity, is_news, over
 from tracklayer.domain.retry import doubling
 from tracklayer.runtime import Runtime
-from tracklayer.services.alert import as_told, over_as_of
+from tracklayer.services.alert import end_of, mailed_end
 from tracklayer.services.alone import tell_fault
 from tracklayer.services.channels import alert_url, told_of
 from tracklayer.services.mail import (
@@ -137,8 +137,7 @@ def take_next(runtime: Runtime) -> Taken | None:
                 db.cancel(mail, now)
                 continue
             if mail.state == "resolved":
-                told_over = db.told_over(mail.merchant_id, mail.alert_id, over_as_of(alert))
-                alert = as_told(alert, told_over.get(mail.recipient), now)
+                alert = mailed_end(alert, end_of(alert, now), now)(mail.recipient)
             if db.lease(mail, alert.severity, now):
                 return Taken(mail, alert, merchant)
 
