@@ -196,7 +196,9 @@ def test_what_is_not_saved_is_not_lost_without_a_word(
     if path != "/settings":
         page.locator(f"main a[href='{path}']").first.click()
     field = page.get_by_label(re.compile(f"^{label}")).first
+    expect(field).to_be_visible()
     links.get_by_role("link", name="Home").click()
+    expect(page).to_have_url("/")
     page.go_back()
     assert asked == []  # nothing is changed yet
     field.fill("123")

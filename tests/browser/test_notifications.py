@@ -265,6 +265,7 @@ def test_the_list_is_walked_by_keys_and_its_filters_are_the_address(visit: Visit
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"/notifications/{alert}")
     expect(page.get_by_role("heading", level=1)).to_have_text("96.2% of Lead events are refused")
+    expect(page.get_by_label("Note for the others, if any")).to_be_visible()
     page.keyboard.press("a")
     expect(page.get_by_label("Note for the others, if any")).to_be_focused()
 

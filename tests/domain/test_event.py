@@ -2052,7 +2052,7 @@ def test_a_national_phone_beside_a_country_that_cannot_be_read_is_left_out_and_t
     )
 
 
-@pytest.mark.parametrize("country", ["XX", " T1", "zz", "Unknown", "null"])
+@pytest.mark.parametrize("country", ["XX", " T1", "zz", "Unknown", "null", sha256_hex("xx"), sha256_hex("t1")])
 def test_a_country_that_nobody_knew_is_none_and_the_phone_is_read_in_the_default_country(country: str) -> None:
     read = taken(draft(user_data={"phone": "0664 1234567", "country": country}), frozenset({"AT"}))
     assert read.event.user_data.country is None

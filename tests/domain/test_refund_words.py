@@ -21,7 +21,7 @@ EMPTY = {
     "Spanish and Portuguese": "able_before denied",
     "Italian": "able_before denied",
     "Dutch": "able_before denied unlike",
-    "Scandinavian": "able_before denied unlike",
+    "Scandinavian": "able_before denied",
     "Polish": "denied unlike",
     # Ability stands in front, and all else behind.
     "Chinese": "able denied covers_before",

@@ -201,6 +201,16 @@ def test_an_everyday_event_is_not_looked_through_for_contacts_at_each_destinatio
 
 
 @HASHING
+@pytest.mark.parametrize("name", ["city", "state", "zip", "job_title", "company_name"])
+@pytest.mark.parametrize("text", ["jane.roe@example.com", "+16505550123", "a%40b.de", "jane＠example.com"])
+def test_a_contact_in_a_field_that_is_sealed_goes_nowhere(name: str, text: str, hashing: bool) -> None:
+    event = read(draft(user_data={**PERSON, name: text}))
+    stored = to_event(row_of(event, hashing=hashing), SEALER)
+    assert stored.may_hold_contact
+    assert contacts_in(stored) == contacts_in(event) == [("user_data", name)]
+
+
+@HASHING
 def test_the_database_gives_back_the_row_it_was_given(runtime: Runtime, merchant: Merchant, hashing: bool) -> None:
     event = read(FULL)
     record = to_record(event, merchant.merchant_id, NOW, runtime.sealer, hashing, US)

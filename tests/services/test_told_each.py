@@ -25,6 +25,7 @@ from tracklayer.domain.monitors.causes import Cause
 from tracklayer.runtime import Runtime
 from tracklayer.services import notify
 from tracklayer.services.alert import acknowledge_alert, snooze_alert
+from tracklayer.services.channels import ChannelSet, Wish, set_channel
 from tracklayer.services.merchants import update_merchant
 from tracklayer.services.notify import email_alerts, take_next
 
@@ -202,6 +203,39 @@ def test_a_channel_that_certainly_took_no_opening_gets_no_end(
             acknowledge_alert(posting, merchant.merchant_id, 1)
         receiver.otherwise = 200
         ends(monitor)
+        clock.move(HOUR)
+        post_due(posting)
+        assert types(receiver) == ["alert.opened", *end]
+
+
+@pytest.mark.parametrize("how", ["acknowledged", "snoozed", "unwanted", "back and snoozed"])
+@pytest.mark.parametrize(("status", "end"), [(503, []), (429, []), (500, ["alert.resolved"])])
+def test_an_opening_that_is_taken_back_takes_the_end_behind_it_along(
+    posting: Runtime,
+    monitor: Monitor,
+    merchant: Merchant,
+    clock: FrozenClock,
+    status: int,
+    end: list[str],
+    how: str,
+) -> None:
+    with Receiver() as receiver:
+        made = channel_to(posting, merchant, receiver)
+        assert isinstance(made, ChannelSet)
+        receiver.otherwise = status
+        monitor.finds()
+        post_due(posting)
+        ends(monitor)
+        if how == "acknowledged":
+            acknowledge_alert(posting, merchant.merchant_id, 1)
+        elif how == "unwanted":
+            wish = Wish(channel_id=made.row.channel_id, topics=["queue_backlog"])
+            assert isinstance(set_channel(posting, merchant.merchant_id, wish), ChannelSet)
+        else:
+            if how == "back and snoozed":
+                monitor.finds(after=60)
+            snooze_alert(posting, merchant.merchant_id, 1, clock.now() + 8 * HOUR)
+        receiver.otherwise = 200
         clock.move(HOUR)
         post_due(posting)
         assert types(receiver) == ["alert.opened", *end]

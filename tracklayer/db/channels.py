@@ -333,6 +333,21 @@ def cancel_openings(merchant_id: int, alert_id: int, now: datetime, due_after: d
     )
 
 
+def cancel_ends_alone(merchant_id: int, alert_ids: Sequence[int], now: datetime, channel_id: int | None = None) -> None:
+    """Takes back what was certainly not taken yet and would tell of an alert's end a channel that knows of no opening before it, now that
+    openings were taken back. One that knows of an earlier end is told what was lost since. ``channel_id`` of None: of all.
+    """
+    execute(
+        "UPDATE channel_messages m SET status = 'cancelled', finished_at = %s, state = NULL "
+        "WHERE merchant_id = %s AND alert_id = ANY(%s) AND (%s::bigint IS NULL OR channel_id = %s) "
+        "AND state = 'resolved' AND status = 'waiting' AND attempts = refused AND coalesce(("
+        "    SELECT type FROM channel_messages b WHERE b.merchant_id = m.merchant_id AND b.alert_id = m.alert_id "
+        f"   AND b.channel_id = m.channel_id AND b.message_id < m.message_id AND {_TOLD} ORDER BY b.message_id DESC LIMIT 1), '') "
+        "= ANY(CASE WHEN data::json #> '{alert,details,lost_deliveries}' IS NULL THEN '{\"\",alert.resolved}' ELSE '{\"\"}' END::text[])",
+        (now, merchant_id, list(alert_ids), channel_id, channel_id),
+    )
+
+
 def openings_waiting(merchant_id: int, channel_id: int) -> list[int]:
     """The alerts of which a channel is to be told that they are open."""
     found = rows(

@@ -524,7 +524,9 @@ def zip_of_table(text: str) -> str | None:
 
 
 # As Cloudflare names the country of who is on Tor, or of whom it knows none, and Unicode any that is not known.
-_NO_COUNTRY = frozenset({"unknown", "xx", "t1", "zz"})
+_NO_COUNTRY = frozenset(
+    spelling for word in ("unknown", "xx", "t1", "zz") for spelling in (word, normalise.sha256_hex(word))
+)
 
 
 def stands_for_none(name: str, text: str) -> bool:

@@ -168,6 +168,8 @@ def _take_back(channel: ChannelRow, now: datetime) -> None:
     ]
     others = [topic.value for topic in EventTopic if topic not in channel.topics]
     db.cancel_unwanted(channel.merchant_id, channel.channel_id, unwanted, others, now)
+    if unwanted:
+        db.cancel_ends_alone(channel.merchant_id, unwanted, now, channel.channel_id)
 
 
 def remove_channel(merchant_id: int, channel_id: int) -> ChannelRow | None:
@@ -429,6 +431,7 @@ def note_snooze(row: AlertRow, url: str, remind_at: datetime | None, now: dateti
         return
     wanting = db.lock_wanting(row.merchant_id)
     db.cancel_openings(row.merchant_id, row.alert_id, now)
+    db.cancel_ends_alone(row.merchant_id, [row.alert_id], now)
     if remind_at is None:
         return
     data, knowing = alert_data(row, url), db.knowing(row.merchant_id, row.alert_id)
