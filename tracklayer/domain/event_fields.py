@@ -313,7 +313,9 @@ class FieldReader:
             self.absent(path)
             return None
         if len(text) >= 64 and (digest := normalise.digest_in(text)) is not None:
-            if digest in normalise.digests_of_nothing():
+            if digest in normalise.digests_of_nothing() or (
+                name == "country" and identifiers.stands_for_none(name, digest)
+            ):
                 self.absent(path)
                 return None
             if len(text.strip()) > 64:  # the tail of a builder is no part of it
