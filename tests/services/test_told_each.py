@@ -19,7 +19,9 @@ from tests.services.test_late_losses import figures
 from tests.services.test_lost_meanwhile import Told, lose, refuse_sixty, told, tries_again
 from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
+from tracklayer.db import channels
 from tracklayer.db.alerts import MOST_TOLD_AGAIN
+from tracklayer.db.connection import in_transaction
 from tracklayer.domain.alert import Finding, Severity
 from tracklayer.domain.monitors.causes import Cause
 from tracklayer.runtime import Runtime
@@ -239,6 +241,65 @@ def test_an_opening_that_is_taken_back_takes_the_end_behind_it_along(
         clock.move(HOUR)
         post_due(posting)
         assert types(receiver) == ["alert.opened", *end]
+
+
+@pytest.mark.parametrize("how", ["acknowledged", "snoozed", "unwanted"])
+@pytest.mark.parametrize(("status", "end"), [(503, []), (500, [None, 60])])
+def test_an_opening_that_is_taken_back_takes_a_loss_behind_its_end_along(
+    told: Told, status: int, end: list[int | None], how: str
+) -> None:
+    told.hooks.otherwise = status
+    refuse_sixty(told)
+    tries_again(told)
+    scene = told.scene
+    merchant_id = scene.merchant.merchant_id
+    if how == "acknowledged":
+        acknowledge_alert(scene.runtime, merchant_id, 1)
+    elif how == "unwanted":
+        wish = Wish(channel_id=1, topics=["queue_backlog"])
+        assert isinstance(set_channel(scene.runtime, merchant_id, wish), ChannelSet)
+    else:
+        snooze_alert(scene.runtime, merchant_id, 1, scene.clock.now() + HOUR)
+    tried = len(told.hooks.got)
+    told.hooks.otherwise = 200
+    scene.clock.move(HOUR)
+    told.tell()
+    assert figures(told)[tried:] == [("alert.resolved", lost) for lost in end]
+
+
+@pytest.mark.parametrize("is_over_first", [False, True])
+@pytest.mark.parametrize("how", ["acknowledged", "unwanted"])
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_an_opening_that_is_refused_after_it_was_taken_back_takes_the_end_along(
+    posting: Runtime,
+    monitor: Monitor,
+    merchant: Merchant,
+    clock: FrozenClock,
+    is_refused: bool,
+    how: str,
+    is_over_first: bool,
+) -> None:
+    with Receiver() as receiver:
+        made = channel_to(posting, merchant, receiver)
+        monitor.finds()
+        with in_transaction():
+            taken = channels.take_next(clock.now(), HOUR)
+        assert taken is not None
+        if is_over_first:
+            ends(monitor)
+        if how == "acknowledged":
+            acknowledge_alert(posting, merchant.merchant_id, 1)
+        else:
+            wish = Wish(channel_id=made.row.channel_id, topics=["queue_backlog"])
+            assert isinstance(set_channel(posting, merchant.merchant_id, wish), ChannelSet)
+        if not is_over_first:
+            ends(monitor)
+        now = clock.now()
+        with in_transaction():
+            channels.put_off(taken, "It answered 503.", now, now - 24 * HOUR, now, is_refused=is_refused)
+        clock.move(HOUR)
+        post_due(posting)
+        assert types(receiver) == ([] if is_refused else ["alert.resolved"])
 
 
 def test_another_cause_is_told_five_times_at_most_and_anew_when_it_opens_again(

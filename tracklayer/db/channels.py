@@ -333,6 +333,15 @@ def cancel_openings(merchant_id: int, alert_id: int, now: datetime, due_after: d
     )
 
 
+# What was told before it to the same channel. An end that waits itself, and certainly was not taken, may be taken back with it.
+_BEFORE = f"""
+FROM channel_messages b WHERE b.merchant_id = m.merchant_id AND b.alert_id = m.alert_id AND b.channel_id = m.channel_id
+  AND b.message_id < m.message_id AND {_TOLD}
+"""
+_TOLD_NOTHING = f"NOT EXISTS (SELECT {_BEFORE} AND (type <> 'alert.resolved' OR status = 'sent' OR attempts > refused))"
+_TOLD_OVER = f"(SELECT type {_BEFORE} ORDER BY b.message_id DESC LIMIT 1) = 'alert.resolved'"
+
+
 def cancel_ends_alone(merchant_id: int, alert_ids: Sequence[int], now: datetime, channel_id: int | None = None) -> None:
     """Takes back what was certainly not taken yet and would tell of an alert's end a channel that knows of no opening before it, now that
     openings were taken back. One that knows of an earlier end is told what was lost since. ``channel_id`` of None: of all.
@@ -340,10 +349,8 @@ def cancel_ends_alone(merchant_id: int, alert_ids: Sequence[int], now: datetime,
     execute(
         "UPDATE channel_messages m SET status = 'cancelled', finished_at = %s, state = NULL "
         "WHERE merchant_id = %s AND alert_id = ANY(%s) AND (%s::bigint IS NULL OR channel_id = %s) "
-        "AND state = 'resolved' AND status = 'waiting' AND attempts = refused AND coalesce(("
-        "    SELECT type FROM channel_messages b WHERE b.merchant_id = m.merchant_id AND b.alert_id = m.alert_id "
-        f"   AND b.channel_id = m.channel_id AND b.message_id < m.message_id AND {_TOLD} ORDER BY b.message_id DESC LIMIT 1), '') "
-        "= ANY(CASE WHEN data::json #> '{alert,details,lost_deliveries}' IS NULL THEN '{\"\",alert.resolved}' ELSE '{\"\"}' END::text[])",
+        "AND state = 'resolved' AND status = 'waiting' AND attempts = refused "
+        f"AND ({_TOLD_NOTHING} OR ({_TOLD_OVER} AND data::json #> '{{alert,details,lost_deliveries}}' IS NULL))",
         (now, merchant_id, list(alert_ids), channel_id, channel_id),
     )
 
@@ -484,7 +491,7 @@ def put_off(
 ) -> int:
     """What waits there is not sent before ``until``; what was due before an instant is given up. How much was.
 
-    That an alert is open is not given up before it is over; its end goes with it.
+    That an alert is open is not given up before it is over; its end goes with it, as it does where it was taken back meanwhile.
 
     ``rest_until``: until when the receiver asked to be left alone, by what comes meanwhile, too. ``is_refused``: it has certainly not
     got it.
@@ -497,11 +504,13 @@ def put_off(
         "WHERE merchant_id = %s AND channel_id = %s",
         (error, rest_until, merchant_id, channel_id),
     )
-    execute(
+    is_taken_back = rows(  # meanwhile, by whoever could not know yet that it would be refused
         "UPDATE channel_messages SET refused = refused + %s, next_attempt_at = %s, last_error = %s "
-        "WHERE merchant_id = %s AND message_id = %s",  # also where it was taken back meanwhile
+        "WHERE merchant_id = %s AND message_id = %s RETURNING status = 'cancelled'",
         (int(is_refused), until, error, merchant_id, taken.message.message_id),
-    )
+    ) == [(True,)]
+    if is_taken_back and is_refused and taken.message.alert_id is not None:
+        cancel_ends_alone(merchant_id, [taken.message.alert_id], now, channel_id)
     params: Any = {
         "error": error,
         "now": now,
