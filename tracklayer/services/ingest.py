@@ -188,40 +188,38 @@ def judge_some(runtime: Runtime, call: Call, drafts: Sequence[Any], goes_on: Cal
     All of them are read before anything of them is hashed, and so forth: what a step runs through stays near the processor from one
     event to the next, which takes a sixth less. ``goes_on`` is asked after each that was read; False: no further one is.
     """
-    merchant, reads, records = call.merchant, list[_Read](), list[dict[str, Any] | None]()
+    reads, made = list[ReadEvent | list[Problem]](), list[dict[str, Any] | list[Problem]]()
     for draft in drafts:
         try:
-            reads.append(read_event(draft, call.now, merchant.default_countries))
-        except (DatabaseAwayError, SealError):  # everybody's trouble: all of it is sent again
+            reads.append(read_event(draft, call.now, call.merchant.default_countries))
+        except _EVERYBODYS:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of ours in one event never takes the others along
             reads.append(_failed(runtime, call, error))
         if not goes_on():
             break
-    for place, read in enumerate(reads):
+    for read in reads:
         try:
-            records.append(None if isinstance(read, list) else _record_of(runtime, call, read))
-        except (DatabaseAwayError, SealError):
+            made.append(read if isinstance(read, list) else _record_of(runtime, call, read))
+        except _EVERYBODYS:
             raise
         except Exception as error:  # noqa: BLE001
-            reads[place] = _failed(runtime, call, error)
-            records.append(None)
-    for draft, read, record in zip(drafts, reads, records, strict=False):
+            made.append(_failed(runtime, call, error))
+    for draft, read, record in zip(drafts, reads, made, strict=False):  # of the last drafts none may be read
         before = len(call.items)
         try:
-            if isinstance(read, list):
-                _refuse(runtime, call, draft, read)
-            else:
-                assert record is not None
+            if isinstance(record, list):
+                _refuse(runtime, call, draft, record)
+            elif isinstance(read, ReadEvent):
                 _take(runtime, call, read, record)
-        except (DatabaseAwayError, SealError):
+        except _EVERYBODYS:
             raise
         except Exception as error:  # noqa: BLE001
             del call.outcomes[before:], call.items[before:]
             _refuse(runtime, call, draft, _failed(runtime, call, error))
 
 
-_Read = ReadEvent | list[Problem]
+_EVERYBODYS = (DatabaseAwayError, SealError)  # troubles in which all of it is sent again
 _FAILED = [Problem((), "INTERNAL", "TrackLayer failed to judge this event. Its operator finds the trace in the log.")]
 
 
