@@ -288,10 +288,8 @@ class GraphQLDoor(LiveDoor):
         try:
             await self._long.answer(merchant_id, partial(answer, takes_in=True), renew, receive, send)
             return
-        except (
-            ReadsError
-        ):  # it waits for the database, not for the interpreter: it takes no place of those that take in
-            pass
+        except ReadsError:
+            pass  # it waits for the database, not for the interpreter: it takes no place of those that take in
         await answer(receive, send)
 
     async def _answer(

@@ -8,7 +8,7 @@ With hashing off all is kept plain. IP, user agent, cookies and click ids stay r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from decimal import Decimal
@@ -286,6 +286,8 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
             own = country if name == "phones" else None
             user_data[name] = tuple([_to_matchable(shown, found, own) for shown, found in pairs])
     url = row.event_source_url
+    written = row.event_id, row.event_name, row.user_data.replace(HIDDEN, ""), row.custom_data, row.device or ""
+    sealed = _to_seal(tuple(user_data)) if row.sealed is not None else ()
     return made_of(
         Event,
         {
@@ -295,22 +297,13 @@ def to_event(row: EventRow | EventToMap, sealer: Sealer) -> Event:
             "action_source": row.action_source,
             "event_source_url": url,
             "has_plain_url": url is not None and is_plain_url(url) is not None,
-            "may_hold_contact": may_hold_contact("".join(_written(row, user_data))),
+            "may_hold_contact": may_hold_contact(" ".join((*written, *map(user_data.__getitem__, sealed)))),
             "user_data": made_of(UserData, user_data),
             "custom_data": _to_custom_data(row.custom_data),
             "device": _to_device(row.device) if row.device else NO_DEVICE,
             "consent": Consent(**orjson.loads(row.consent)) if row.consent else NO_CONSENT,
         },
     )
-
-
-def _written(row: EventRow | EventToMap, opened: Mapping[str, Any]) -> Iterator[str]:
-    """All that was sent, but for the URL, as far as it is kept; what is sealed as it was opened, each with a blank behind it."""
-    yield row.event_id + row.event_name + row.user_data.replace(HIDDEN, "") + row.custom_data + (row.device or "")
-    if row.sealed is not None:
-        for name in SEALED_FIELDS:
-            if name in opened:
-                yield f"{opened[name]} "
 
 
 def _to_matchable(shown: str, digests: Mapping[str, str] | None, country: str | None) -> Matchable:
