@@ -7,10 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.datastructures import Secret
 
+from tests.factories import Merchant
 from tests.platform_server import Platform
+from tests.smtp import MailServer
 from tracklayer.runtime import Runtime
 from tracklayer.services import platform_requests
+from tracklayer.services.merchants import update_merchant
 
 
 @pytest.fixture
@@ -20,6 +24,22 @@ def platform(runtime: Runtime) -> Iterator[Platform]:
     runtime.settings = replace(runtime.settings, sandbox_url=started.url)
     yield started
     started.close()
+
+
+@pytest.fixture
+def posting(runtime: Runtime) -> Runtime:
+    """A runtime that may post to receivers on this machine."""
+    runtime.settings = replace(runtime.settings, allow_private_webhooks=True)
+    return runtime
+
+
+@pytest.fixture
+def mails(runtime: Runtime, merchant: Merchant) -> Iterator[MailServer]:
+    """What takes the alerts of ``merchant``, who has one address."""
+    with MailServer() as server:
+        runtime.settings = replace(runtime.settings, smtp_url=Secret(server.url))
+        update_merchant(runtime, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
+        yield server
 
 
 @pytest.fixture

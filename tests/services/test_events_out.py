@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -34,12 +33,6 @@ EVENTS = ("delivery.dropped", "destination.held", "destination.resumed", "redeli
 def receiver() -> Iterator[Receiver]:
     with Receiver() as server:
         yield server
-
-
-@pytest.fixture
-def posting(runtime: Runtime) -> Runtime:
-    runtime.settings = replace(runtime.settings, allow_private_webhooks=True)
-    return runtime
 
 
 def hold(runtime: Runtime, merchant: Merchant, worker: int, sandbox: SandboxServer) -> None:

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
-
-import pytest
-from starlette.datastructures import Secret
 
 from tests.factories import Merchant
 from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
 from tracklayer.domain.alert import AlertKind, Finding, Severity, Subject
 from tracklayer.runtime import Runtime
-from tracklayer.services.merchants import update_merchant
 from tracklayer.services.monitor import _look_at
 from tracklayer.services.notify import email_alerts
 from tracklayer.services.watches.page import Verdicts
-
-
-@pytest.fixture
-def mails(runtime: Runtime, merchant: Merchant) -> Iterator[MailServer]:
-    with MailServer() as server:
-        runtime.settings = replace(runtime.settings, smtp_url=Secret(server.url))
-        update_merchant(runtime, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
-        yield server
 
 
 class Shop:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from starlette.datastructures import Secret
 
 from tests.factories import Merchant
 from tests.posting import post_due
@@ -37,22 +34,8 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 @pytest.fixture
-def posting(runtime: Runtime) -> Runtime:
-    runtime.settings = replace(runtime.settings, allow_private_webhooks=True)
-    return runtime
-
-
-@pytest.fixture
 def monitor(posting: Runtime, merchant: Merchant, clock: FrozenClock) -> Monitor:
     return Monitor(posting, merchant, clock)
-
-
-@pytest.fixture
-def mails(posting: Runtime, merchant: Merchant) -> Iterator[MailServer]:
-    with MailServer() as server:
-        posting.settings = replace(posting.settings, smtp_url=Secret(server.url))
-        update_merchant(posting, merchant.merchant_id, {"alert_emails": ["a@shop.example"]})
-        yield server
 
 
 def ends(monitor: Monitor) -> None:

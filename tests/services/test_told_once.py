@@ -32,6 +32,20 @@ def goes_down_in_a_drop(told: Told) -> None:
     assert sorted(told.scene.alerts()) == [(DROP, True), (DOWN, True)]
 
 
+def loses_after_both(told: Told) -> None:
+    """What failed in both alerts is lost when both are over."""
+    goes_down_in_a_drop(told)
+    with in_transaction():
+        failed = [row[0] for row in rows("SELECT event_id FROM deliveries WHERE status = 'failed'")]
+    told.scene.mend()
+    fault = {"platform": "meta", "kind": "refuse", "event_ids": failed}
+    httpx.post(f"{told.scene.sandbox.url}/_faults", json=fault).raise_for_status()
+    told.passes(540, every=1)
+    assert sorted(told.scene.alerts()) == [(DROP, False), (DOWN, False)]
+    lose("retries_exhausted", "status = 'failed'", told.scene.clock)
+    told.passes(600)
+
+
 def ends_both(told: Told) -> None:
     told.scene.mend()
     told.passes(540, every=1)
@@ -72,15 +86,6 @@ def test_what_an_alert_lost_of_which_somebody_took_note_is_told_by_the_other_one
 
 
 def test_what_failed_in_two_alerts_and_is_lost_after_both_is_told_by_the_earlier_one(told: Told) -> None:
-    goes_down_in_a_drop(told)
-    with in_transaction():
-        failed = [row[0] for row in rows("SELECT event_id FROM deliveries WHERE status = 'failed'")]
-    told.scene.mend()
-    fault = {"platform": "meta", "kind": "refuse", "event_ids": failed}
-    httpx.post(f"{told.scene.sandbox.url}/_faults", json=fault).raise_for_status()
-    told.passes(540, every=1)
-    assert sorted(told.scene.alerts()) == [(DROP, False), (DOWN, False)]
-    lose("retries_exhausted", "status = 'failed'", told.scene.clock)
-    told.passes(600)
+    loses_after_both(told)
     late = [one for one in told_by(told) if one[1] is not None]
     assert late == [(DROP, dropped("retries_exhausted"))]

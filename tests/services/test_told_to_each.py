@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 from starlette.datastructures import Secret
 
@@ -16,7 +15,7 @@ from tests.posting import post_due
 from tests.receiver import Receiver
 from tests.services.test_lost_meanwhile import Told, lose, told
 from tests.services.test_monitor import scene
-from tests.services.test_told_once import DOWN, DROP, dropped, goes_down_in_a_drop
+from tests.services.test_told_once import DOWN, DROP, dropped, loses_after_both
 from tests.smtp import MailServer
 from tracklayer.clock import FrozenClock
 from tracklayer.db.connection import in_transaction, rows
@@ -174,16 +173,7 @@ def test_of_what_somebody_took_note_while_the_other_end_waited_for_a_mail_server
 def test_what_is_lost_after_both_ends_is_told_to_whoever_hears_of_the_later_alert_alone(told: Told) -> None:
     wish = Wish(kind="webhook", url=f"{told.hooks.url}/down", topics=[DOWN])
     set_channel(told.scene.runtime, told.scene.merchant.merchant_id, wish)
-    goes_down_in_a_drop(told)
-    with in_transaction():
-        failed = [row[0] for row in rows("SELECT event_id FROM deliveries WHERE status = 'failed'")]
-    told.scene.mend()
-    fault = {"platform": "meta", "kind": "refuse", "event_ids": failed}
-    httpx.post(f"{told.scene.sandbox.url}/_faults", json=fault).raise_for_status()
-    told.passes(540, every=1)
-    assert sorted(told.scene.alerts()) == [(DROP, False), (DOWN, False)]
-    lose("retries_exhausted", "status = 'failed'", told.scene.clock)
-    told.passes(600)
+    loses_after_both(told)
     late = dropped("retries_exhausted")
     [first, (kind, its)] = ends_at(told.hooks, "/down")
     assert (first, kind) == ((DOWN, None), DOWN)

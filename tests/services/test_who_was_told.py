@@ -37,12 +37,6 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def posting(runtime: Runtime) -> Runtime:
-    runtime.settings = replace(runtime.settings, allow_private_webhooks=True)
-    return runtime
-
-
-@pytest.fixture
 def monitor(posting: Runtime, merchant: Merchant, clock: FrozenClock) -> Monitor:
     return Monitor(posting, merchant, clock)
 
